@@ -1,0 +1,1 @@
+"""TwinGraph: workflows that remember everything, as a graph."""

@@ -1,0 +1,1 @@
+"""Decides: the pure kernel, and the conductor that carries its commands out and journals its events."""

@@ -1,0 +1,1 @@
+"""Durable records in SQL and blobs by content. Knows nothing of what the records decide."""
