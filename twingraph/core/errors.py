@@ -1,23 +1,23 @@
 """Every error that TwinGraph raises, and every code that a failed node can carry.
 
-    TwinGraphError
-    ├── PermanentError            trying again cannot help (authors may raise it themselves)
-    │   ├── ValidationError       the author's definition or inputs are wrong; carries `problems`
-    │   ├── SliceError            code that cannot be cut out of its module
-    │   ├── CodecError            a value that cannot be stored or read back
-    │   ├── MissingExtraError     an optional dependency is not installed
-    │   └── ReplayMismatch        a pipeline body no longer makes the calls that its history has
-    ├── NotFoundError             an id that nobody knows; carries `near`
-    ├── ConflictError             the state of the thing forbids the request
-    ├── AuthenticationError
-    ├── PermissionDeniedError
-    ├── RateLimitError
-    ├── ServerError               the other side failed; trying again may help
-    ├── StoreError                the operator has to act: disk, database, home folder
-    │   ├── HomeError             the home folder cannot be used
-    │   └── LeaseLost             another conductor owns the execution now
-    ├── ExecutionFailed           an execution ended without its result
-    └── NodeFailed                a node ended without its outputs
+TwinGraphError
+├── PermanentError            trying again cannot help (authors may raise it themselves)
+│   ├── ValidationError       the author's definition or inputs are wrong; carries `problems`
+│   ├── SliceError            code that cannot be cut out of its module
+│   ├── CodecError            a value that cannot be stored or read back
+│   ├── MissingExtraError     an optional dependency is not installed
+│   └── ReplayMismatch        a pipeline body no longer makes the calls that its history has
+├── NotFoundError             an id that nobody knows; carries `near`
+├── ConflictError             the state of the thing forbids the request
+├── AuthenticationError
+├── PermissionDeniedError
+├── RateLimitError
+├── ServerError               the other side failed; trying again may help
+├── StoreError                the operator has to act: disk, database, home folder
+│   ├── HomeError             the home folder cannot be used
+│   └── LeaseLost             another conductor owns the execution now
+├── ExecutionFailed           an execution ended without its result
+└── NodeFailed                a node ended without its outputs
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class ValidationError(PermanentError):
             (Problem(message=problems),) if isinstance(problems, str) else tuple(problems)
         )
         lines = [str(problem) for problem in self.problems]
-        super().__init__(lines[0] if len(lines) == 1 else f"{len(lines)} problems:\n" + "\n".join(f"  - {line}" for line in lines))
+        super().__init__(
+            lines[0] if len(lines) == 1 else f"{len(lines)} problems:\n" + "\n".join(f"  - {line}" for line in lines)
+        )
 
 
 class SliceError(PermanentError):

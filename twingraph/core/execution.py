@@ -1,0 +1,144 @@
+"""What can be said about an execution: its record, and the view of it that people and programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """A failure in the words of the wire."""
+
+    code: str
+    error_type: str
+    message: str
+    node_id: str | None = None
+    traceback: str | None = None
+    exit_code: int | None = None
+    attempt: int | None = None
+    types: tuple[str, ...] = ()  # the whole MRO, qualified: what retry policies match
+    permanent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    total_nodes: int = 0
+    completed_nodes: int = 0
+    running_nodes: int = 0
+    failed_nodes: int = 0
+    skipped_nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What bounds one execution."""
+
+    max_parallel: int = 10
+    timeout: float | None = 3600.0
+    error_handler: str = "fail"
+    handler_component: int | None = None  # spec of the custom handler
+    continue_on_error: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionRecord:
+    """One row of the list of executions."""
+
+    id: str
+    workflow_id: str  # a stable name: 'path.py:name' for what a script runs
+    name: str
+    status: ExecutionStatus
+    reason: str | None  # of a pause: 'interrupted', 'requested'
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    progress: Progress
+    error: ErrorRecord | None
+    owner: str  # 'alive' | 'gone' | 'none': whether a conductor's process holds it now
+    target: str | None  # what `twingraph run` would be given to run it again: '/abs/path.py:name'
+    origin: str  # 'script' | 'run' | 'dev' | 'server'
+    code_version: str | None
+    replay_of: str | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputView:
+    name: str
+    text: str | None  # the value's JSON text; None when it was not asked for
+    hash: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    number: int
+    status: str  # running | completed | failed | crashed | lost | timeout | cancelled
+    started_at: datetime | None
+    ended_at: datetime | None
+    cpu: float | None  # seconds
+    memory: int | None  # bytes
+    worker: str | None
+    error: ErrorRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    id: str
+    component: str
+    kind: str
+    status: NodeStatus
+    reason: str | None  # of a skip: 'branch' | 'upstream'; of a wait
+    platform: str
+    parents: tuple[str, ...]  # node ids that it depends on, data first
+    container: str | None  # the map or sub-workflow node that holds it
+    attempts: tuple[AttemptView, ...]
+    outputs: tuple[OutputView, ...]
+    error: ErrorRecord | None = None
+    cached: bool = False
+    reused_from: str | None = None  # the execution whose outcome was kept
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionView:
+    """Everything about one execution, folded from its journal."""
+
+    record: ExecutionRecord
+    nodes: tuple[NodeView, ...]  # in the order in which they became known
+    inputs: Mapping[str, str]  # name -> JSON text
+    result: str | None  # JSON text of the result
+    outputs: Mapping[str, str] = field(default_factory=dict)  # the execution's outputs by name, JSON texts
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    seq: int
+    timestamp: datetime
+    level: str
+    node_id: str | None
+    component: str | None
+    attempt: int | None
+    stream: str  # stdout | stderr | logging
+    message: str
+
+
+def record_to_wire(error: ErrorRecord | None) -> dict[str, Any] | None:
+    """The documented shape of an error."""
+    if error is None:
+        return None
+    return {
+        "code": error.code,
+        "error_type": error.error_type,
+        "message": error.message,
+        "node_id": error.node_id,
+        "traceback": error.traceback,
+        "exit_code": error.exit_code,
+    }

@@ -1,0 +1,29 @@
+"""Identifiers: distinct types, made from time and chance that the caller brings."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+ExecutionId = NewType("ExecutionId", str)
+NodeId = NewType("NodeId", str)
+
+# Crockford's alphabet in lower case: no i, l, o or u, so that an id can be read aloud and typed.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def _base32(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def execution_id(milliseconds: int, chance: int) -> ExecutionId:
+    """An id that sorts by time: nine digits of milliseconds, seven of chance (35 bits)."""
+    return ExecutionId(f"exec-{_base32(milliseconds, 9)}{_base32(chance, 7)}")
+
+
+def idempotency_key(execution: str, node: str) -> str:
+    """The same for every attempt of a node, so that an outside effect can be recognised."""
+    return f"{execution}:{node}"

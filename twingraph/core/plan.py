@@ -1,0 +1,133 @@
+"""The plan: what an author's workflow looks like to the engine.
+
+A plan is a tree of templates. The root template holds the nodes of the workflow; a map or a sub-workflow node names the
+template from which its children are made. Ids and references inside a template are relative to the scope in which it is
+opened, so one template serves every item of a map.
+
+The kernel reads kinds, edges and specs. It never reads `args`: those are for the conductor, which fills them in when a
+node is dispatched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from twingraph.core.policies import RetryPolicy
+
+
+class NodeKind(str, Enum):
+    TASK = "task"  # runs user code
+    INPUT = "input"  # stands for a value that the execution was started with
+    BRANCH = "branch"  # runs a condition, then one of its two handles is alive
+    MAP = "map"  # opens one child per item of a list
+    SCOPE = "scope"  # opens a template once: a sub-workflow, later a sub-pipeline
+    SLEEP = "sleep"
+    SIGNAL = "signal"
+    SIDE_EFFECT = "side_effect"
+    DETACHED = "detached"  # an execution of its own; this node waits for its end
+    HANDLER = "handler"  # the custom error handler, made by the kernel
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One place a value can come from: a node's output, the item of a map, or an input of the execution.
+
+    `node` is relative to the scope. `output` None means the whole value.
+    """
+
+    node: str | None = None
+    output: str | None = None
+    item: bool = False
+    input: str | None = None
+    index: int | None = None  # one element of a list output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """A gap in an argument's JSON text. The first source that is alive fills it; several come from exclusive branches."""
+
+    sources: tuple[Source, ...]
+
+
+# An argument is JSON text with holes: literal text and holes in turn, joined when the node is dispatched.
+Argument = tuple[str | Hole, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A dependency. `param` None: order only. `handle`: alive only when the branch took it. `optional`: a dead edge
+    does not skip the target, because the parameter has a default."""
+
+    source: str
+    param: str | None = None
+    output: str | None = None
+    handle: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """How nodes of one component are carried out; shared by all nodes with the same settings."""
+
+    component: str  # the name that people see
+    entry: str | None = None  # key of the code in the execution's bundle
+    platform: str = "local"
+    docker_image: str | None = None
+    platform_config: Mapping[str, Any] = field(default_factory=dict)
+    retry: RetryPolicy | None = None
+    timeout: float | None = 300.0
+    start_timeout: float | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cache: Any = None
+    version: str | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    priority: int = 0
+    ship: str = "slice"
+    endless: bool = False
+    options: str | None = None  # a BaseComponent's config, as JSON text of a value
+    outputs: tuple[str, ...] | None = None  # declared output names; None: known only at run time
+    code_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanNode:
+    id: str
+    kind: NodeKind = NodeKind.TASK
+    spec: int | None = None  # index into the plan's specs
+    edges: tuple[Edge, ...] = ()
+    args: Mapping[str, Argument] = field(default_factory=dict)
+    template: str | None = None  # of a map or scope
+    key: str | None = None  # of a map: an expression over `item` and `index` that names each child
+    keep_item_errors: bool = False
+    wait: float | None = None  # seconds of a sleep; time limit of a signal
+    signal: str | None = None
+    scope_args: Mapping[str, Argument] = field(default_factory=dict)  # inputs of the template that is opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """Nodes that are opened together. `result` says what the scope gives when all of them are over."""
+
+    nodes: tuple[PlanNode, ...]
+    result: Argument = ()
+    # 'last': outputs of the last nodes, as the contract's "Execution outputs" says; 'argument': `result` above.
+    last_nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    name: str
+    root: Template
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    specs: tuple[NodeSpec, ...] = ()
+    inputs: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # name -> {"required": bool, "schema": ..., "default": JSON text}

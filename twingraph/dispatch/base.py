@@ -1,0 +1,138 @@
+"""The promise of dispatch: lanes in, reports out.
+
+A lane is up to 64 node runs of one execution that one process runs one after another. A maker is told what to run and
+reports what happened; it decides nothing about retries or the graph. All methods are called on the conductor's loop, none
+may block. `report` is called on that loop too. A report is delivered at most once per (run, attempt) for an ending; after
+a crash of the conductor nothing is delivered, and the next conductor starts further attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from twingraph.core.execution import ErrorRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRef:
+    """The code that a lane needs: where its bundle is, and the world in which it runs.
+
+    `bundle_path` is a file with the JSON of `sdk.slicing.bundle`. Equal `version` means equal everything, so that one
+    group of workers serves it.
+    """
+
+    version: str
+    bundle_path: str
+    interpreter: str
+    working_dir: str
+    sys_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What holds for every run of a lane."""
+
+    component: str
+    entry: str  # key in the bundle, or 'builtin:NAME' for what the runner itself can do
+    platform: str = "local"
+    timeout: float | None = 300.0  # from the start of user code
+    environment: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    platform_config: Mapping[str, Any] = field(default_factory=dict)
+    options: str | None = None  # a BaseComponent's config as JSON text
+
+
+@dataclass(slots=True)
+class NodeRun:
+    """One attempt of one node. `args` are (parameter, JSON text)."""
+
+    node: str
+    attempt: int
+    args: Sequence[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Lane:
+    number: int  # unique in this conductor
+    execution: str
+    code: CodeRef
+    settings: RunSettings
+    runs: Sequence[NodeRun]
+
+
+@dataclass(slots=True)
+class Begun:
+    """User code of a run has begun. Sent only for runs that take a while; an outcome implies it."""
+
+    execution: str
+    node: str
+    attempt: int
+    at: float
+    worker: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The end of one attempt.
+
+    `status`: completed | failed | timeout | crashed | lost | cancelled | oom. `header` is the JSON line that the
+    runner wrote ({"shape", "outputs": [[name, hash, size], ...], ...}) and `texts` the outputs' JSON texts in the
+    same order; both are journaled as they are. `begun` False: user code of this run never began (nothing is charged).
+    """
+
+    execution: str
+    node: str
+    attempt: int
+    status: str
+    started: float | None
+    ended: float
+    cpu: float | None = None
+    memory: int | None = None
+    worker: str | None = None
+    shape: str | None = None
+    outputs: Sequence[tuple[str, str, int]] = ()
+    texts: Sequence[str] = ()
+    error: ErrorRecord | None = None
+    begun: bool = True
+
+
+@dataclass(slots=True)
+class Returned:
+    """Runs that were recalled, or handed back, before their user code began."""
+
+    execution: str
+    runs: Sequence[tuple[str, int]]  # (node, attempt)
+
+
+@dataclass(slots=True)
+class LogLines:
+    """What a run printed or logged. Each line: (time, level, stream, message)."""
+
+    execution: str
+    node: str
+    attempt: int
+    lines: Sequence[tuple[float, str, str, str]]
+
+
+Report = Begun | Outcome | Returned | LogLines
+
+
+class Dispatch(Protocol):
+    """How node runs reach workers."""
+
+    async def start(self, report: Callable[[Report], None]) -> None:
+        """Called once on the conductor's loop before anything else."""
+
+    def submit(self, lane: Lane) -> None:
+        """Take a lane over. Each of its runs ends in exactly one Outcome or Returned."""
+
+    def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        """Give back, as Returned, what of these nodes (None: of the whole execution) has not begun."""
+
+    def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        """End what runs (killing it if need be) and what waits, as Outcomes with status 'cancelled'."""
+
+    async def stop(self) -> None:
+        """End every worker; no report follows. Idempotent."""
