@@ -42,6 +42,7 @@ class Settings:
     timeout: float | None = 3600.0
     error_handler: str = "fail"
     handler_component: int | None = None  # spec of the custom handler
+    handler_args: tuple[str, ...] | None = None  # the parts of the error record that it declares; None: all
     continue_on_error: bool = False
 
 

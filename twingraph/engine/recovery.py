@@ -1,0 +1,28 @@
+"""From the journal to a state: load the latest snapshot, fold what came after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from twingraph.core.errors import StoreError
+from twingraph.core.events import event_from
+from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
+from twingraph.store.base import Row
+
+
+def fold(state: State, rows: Iterable[Row]) -> State:
+    """Apply journaled events; what they command was done when they were new."""
+    for row in rows:
+        try:
+            apply(state, event_from(row.kind, row.body), row.at, row.seq)
+        except (ValueError, KeyError, TypeError, IllegalMove) as error:
+            raise StoreError(
+                f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {error}; the journal is damaged or "
+                "was written by another version of TwinGraph"
+            ) from error
+    return state
+
+
+def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
+    return fold(snapshot.load(json.loads(saved)) if saved is not None else State(execution), rows)

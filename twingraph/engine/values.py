@@ -1,0 +1,224 @@
+"""Where values come from when a node is dispatched: the conductor's side of arguments, results and outputs.
+
+Values are JSON texts: found in the journal by (event, line), composed by joining texts, and never decoded here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from twingraph.core import outputs
+from twingraph.core.errors import CodecError
+from twingraph.core.plan import Argument, NodeKind, Source, Template
+from twingraph.core.statuses import NodeStatus
+from twingraph.engine.kernel import Node, Scope, State
+
+# Texts are kept in memory up to this many characters per execution; beyond, the oldest are read from the journal again.
+CACHE_LIMIT = 16_000_000
+
+NULL = "null"
+
+
+class ValueMissingError(CodecError):
+    """A value that an argument needs is not there, though the node that gives it completed."""
+
+
+class Values:
+    """The values of one execution. `read` fetches the data of a journaled event."""
+
+    def __init__(self, state: State, read: Callable[[int], str | None], compact: Callable[[str], str]) -> None:
+        self._state = state
+        self._read = read
+        self._compact = compact  # puts a text that has grown large into the blob store and gives its reference
+        self._lines: dict[int, Sequence[str]] = {}
+        self._composed: dict[str, str] = {}
+        self._held = 0
+
+    # -- texts of events -------------------------------------------------------------------------
+
+    def keep(self, seq: int, lines: Sequence[str]) -> None:
+        """Remember what an event's data says, since somebody will probably want it soon."""
+        self._lines[seq] = lines
+        self._held += sum(map(len, lines)) + 64
+        while self._held > CACHE_LIMIT and len(self._lines) > 1:
+            oldest = next(iter(self._lines))
+            self._held -= sum(map(len, self._lines.pop(oldest))) + 64
+
+    def lines(self, seq: int) -> Sequence[str]:
+        known = self._lines.get(seq)
+        if known is None:
+            data = self._read(seq)
+            if data is None:
+                raise ValueMissingError(f"the journal has no values beside event {seq} of {self._state.execution}")
+            known = data.split("\n")
+            self.keep(seq, known)
+        return known
+
+    # -- values of nodes -------------------------------------------------------------------------
+
+    def whole(self, node: Node) -> str:
+        """The value that the plain function would have returned."""
+        if node.kind is NodeKind.MAP or node.kind is NodeKind.SCOPE:
+            known = self._composed.get(node.id)
+            if known is None:
+                known = self._composed[node.id] = self._compact(self._container(node))
+            return known
+        if node.kind is NodeKind.INPUT:
+            return self.input(node.scope, node.id if not node.scope.path else node.plan.id)
+        if node.seq is None:
+            return NULL
+        return outputs.whole(node.shape, [meta[0] for meta in node.outputs], self.lines(node.seq))
+
+    def output(self, node: Node, name: str) -> str:
+        """One named output; a container's or a plain value's parts are found inside its whole value."""
+        if node.seq is not None and node.kind not in (NodeKind.MAP, NodeKind.SCOPE):
+            for position, meta in enumerate(node.outputs):
+                if meta[0] == name:
+                    return self.lines(node.seq)[position]
+        if node.kind is NodeKind.SCOPE and node.children:
+            named = self.scope_outputs(node.children[0])
+            if name in named:
+                return named[name]
+        declared = ", ".join(meta[0] for meta in node.outputs) or "none"
+        raise ValueMissingError(f"{node.id} gave no output {name!r}; it gave {declared}")
+
+    def _container(self, node: Node) -> str:
+        children = node.children or []
+        if node.kind is NodeKind.SCOPE:
+            return self.scope_result(children[0])
+        return outputs.join_list([self._child(child) for child in children])
+
+    def _child(self, child: Node | Scope) -> str:
+        status = child.status if isinstance(child, Node) else child.outcome
+        if status is NodeStatus.COMPLETED:
+            return self.whole(child) if isinstance(child, Node) else self.scope_result(child)
+        return outputs.error_text(child.error) if status is NodeStatus.FAILED else NULL
+
+    def scope_result(self, scope: Scope | Node) -> str:
+        """What a scope gives: its `result`, else its one last node's value, else its last nodes' values by id."""
+        assert isinstance(scope, Scope)
+        template = self._template(scope)
+        result = scope.result or (template.result if template else ())
+        if result:
+            return self.fill(result, scope, None)
+        last = [scope.nodes[name] for name in scope.last_nodes]
+        if len(last) == 1:
+            return self.whole(last[0]) if last[0].status is NodeStatus.COMPLETED else NULL
+        done = [(node.plan.id, self.whole(node)) for node in last if node.status is NodeStatus.COMPLETED]
+        return outputs.join_dict(done)
+
+    def scope_outputs(self, scope: Scope | Node) -> dict[str, str]:
+        """The same by names: the last node's outputs flat, or the last nodes by id."""
+        assert isinstance(scope, Scope)
+        last = [scope.nodes[name] for name in scope.last_nodes]
+        if scope.result or len(last) != 1:
+            if scope.result:
+                return {"output": self.scope_result(scope)}
+            return {node.plan.id: self.whole(node) for node in last if node.status is NodeStatus.COMPLETED}
+        node = last[0]
+        if node.status is not NodeStatus.COMPLETED:
+            return {}
+        if node.kind is NodeKind.SCOPE and node.children:
+            return self.scope_outputs(node.children[0])
+        if node.seq is None or node.kind is NodeKind.MAP:
+            return {"output": self.whole(node)}
+        return {meta[0]: text for meta, text in zip(node.outputs, self.lines(node.seq), strict=True)}
+
+    def _template(self, scope: Scope) -> Template | None:
+        parent = scope.parent
+        return self._state.templates.get(parent.plan.template) if parent and parent.plan.template else None
+
+    # -- arguments -------------------------------------------------------------------------------
+
+    def arguments(self, node: Node) -> list[tuple[str, str]]:
+        """What a node's function is called with."""
+        return [
+            (name, text) for name, part in node.plan.args.items() if (text := self._argument(part, node)) is not None
+        ]
+
+    def _argument(self, argument: Argument, node: Node) -> str | None:
+        """None: nothing fills it, so that the parameter's default stands."""
+        if len(argument) == 1:
+            part = argument[0]
+            return part if isinstance(part, str) else self._first(part.sources, node.scope, node)
+        return self.fill(argument, node.scope, node)
+
+    def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
+        parts = []
+        for part in argument:
+            text = part if isinstance(part, str) else self._first(part.sources, scope, node)
+            parts.append(NULL if text is None else text)
+        return "".join(parts)
+
+    def _first(self, sources: Sequence[Source], scope: Scope, node: Node | None) -> str | None:
+        for source in sources:
+            text = self._source(source, scope, node)
+            if text is not None:
+                return text
+        return None
+
+    def _source(self, source: Source, scope: Scope, node: Node | None) -> str | None:
+        if source.item:
+            return self.item(node, scope)
+        if source.input is not None:
+            return self._given(scope, node, source.input)
+        assert source.node is not None
+        giver = scope.nodes[source.node]
+        if giver.status is not NodeStatus.COMPLETED:
+            return None
+        text = self.whole(giver) if source.output is None else self.output(giver, source.output)
+        return text if source.index is None else outputs.element(text, source.index)
+
+    def item(self, node: Node | None, scope: Scope) -> str:
+        """The item of the nearest map around."""
+        if node is not None and node.item_of is not None and node.index is not None:
+            return self._item_text(node.item_of, node.index)
+        while scope.parent is not None:
+            if scope.index is not None:
+                return self._item_text(scope.parent, scope.index)
+            if scope.parent.item_of is not None and scope.parent.index is not None:
+                return self._item_text(scope.parent.item_of, scope.parent.index)
+            scope = scope.parent.scope
+        raise ValueMissingError("an item was asked for outside of every map")
+
+    def _item_text(self, container: Node, index: int) -> str:
+        assert container.pages is not None
+        start, seq = container.pages[bisect_right(container.pages, (index, 1 << 62)) - 1]
+        return self.lines(seq)[index - start]
+
+    def _given(self, scope: Scope, node: Node | None, name: str) -> str | None:
+        """An input of the scope: of the execution for the root, else what the opening node was given."""
+        if node is not None and node.item_of is not None:
+            return self._scope_argument(node.item_of, node, name)
+        return self.input(scope, name)
+
+    def input(self, scope: Scope, name: str) -> str:
+        text = self._input(scope, name)
+        return NULL if text is None else text
+
+    def _input(self, scope: Scope, name: str) -> str | None:
+        if scope.parent is None:
+            inputs = self._state.inputs
+            return self.lines(1)[inputs.index(name)] if name in inputs else None
+        return self._scope_argument(scope.parent, None, name, scope)
+
+    def _scope_argument(self, opener: Node, item: Node | None, name: str, scope: Scope | None = None) -> str | None:
+        argument = opener.plan.scope_args.get(name)
+        if argument is None:
+            return None
+        if any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument):
+            inner = scope or opener.scope
+            return self._fill_item(argument, inner, item, opener)
+        return self._argument(argument, opener)
+
+    def _fill_item(self, argument: Argument, scope: Scope, item: Node | None, opener: Node) -> str:
+        parts = []
+        for part in argument:
+            if isinstance(part, str):
+                parts.append(part)
+            elif any(source.item for source in part.sources):
+                parts.append(self.item(item, scope))
+            else:
+                parts.append(self._first(part.sources, opener.scope, opener) or NULL)
+        return "".join(parts)

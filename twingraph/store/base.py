@@ -1,0 +1,144 @@
+"""The promise of the durable store: the journal, the list of executions, and what processes leave for each other.
+
+Every method is synchronous and is called from one thread per instance. Writing methods are atomic: after a crash in the
+middle either all of one call is there or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from twingraph.core.execution import ExecutionRecord, LogRecord
+from twingraph.core.statuses import ExecutionStatus
+
+
+class Row(NamedTuple):
+    """One event as it is journaled. `data` holds values: one JSON text per line."""
+
+    seq: int
+    kind: str
+    at: float
+    body: str
+    data: str | None
+    cause: int | None = None
+    actor: str | None = None
+
+
+class LogRow(NamedTuple):
+    at: float
+    level: str
+    node: str | None
+    component: str | None
+    attempt: int | None
+    stream: str
+    message: str
+
+
+@dataclass(slots=True)
+class Append:
+    """What one execution gained since the last commit. Refused whole when the epoch is not the store's."""
+
+    number: int
+    epoch: int
+    rows: Sequence[Row] = ()
+    logs: Sequence[LogRow] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)  # columns of the execution's record
+    snapshot: str | None = None  # of the state after the last row
+    taken: Sequence[int] = ()  # inbox messages that these rows answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewExecution:
+    id: str
+    workflow_id: str
+    name: str
+    created_at: float
+    owner: str
+    origin: str
+    target: str | None
+    code_version: str | None
+    replay_of: str | None = None
+
+
+class Message(NamedTuple):
+    """What another process asks of the conductor that holds an execution."""
+
+    id: int
+    number: int
+    kind: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    number: int
+    epoch: int
+    seq: int
+
+
+class Journal(Protocol):
+    """The conductor's side."""
+
+    def create(self, new: NewExecution, rows: Sequence[Row]) -> Claim:
+        """Record an execution with its first events, held by its owner."""
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        """Write all of it in one transaction. Returns the executions that were refused: another conductor holds them."""
+
+    def claim(self, execution_id: str, owner: str) -> Claim:
+        """Take an execution over. Raises ConflictError while a living owner holds it, NotFoundError for no such id."""
+
+    def release(self, numbers: Sequence[int], owner: str) -> None:
+        """Let go of executions without ending them."""
+
+    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
+        """The latest snapshot, and the rows after it in order."""
+
+    def data(self, number: int, seq: int) -> str | None:
+        """The values of one event."""
+
+    def changed(self) -> bool:
+        """Whether another process has written since the last call. Cheap enough to ask twenty times a second."""
+
+    def messages(self, owner: str) -> list[Message]:
+        """What waits in the inbox for the executions of this owner, oldest first."""
+
+    def save_code(self, version: str, body: str) -> None:
+        """Keep the description of a code version. Idempotent."""
+
+    def code(self, version: str) -> str | None: ...
+
+    def close(self) -> None: ...
+
+
+class Records(Protocol):
+    """The readers' side: any process, no conductor needed."""
+
+    def record(self, execution_id: str) -> ExecutionRecord:
+        """Raises NotFoundError with near ids."""
+
+    def newest(self) -> str | None: ...
+
+    def page(
+        self, *, limit: int = 20, offset: int = 0, status: ExecutionStatus | None = None, workflow_id: str | None = None
+    ) -> tuple[list[ExecutionRecord], int]:
+        """Newest first, and how many there are in all."""
+
+    def rows(self, execution_id: str, after: int = 0, *, values: bool = True) -> list[Row]:
+        """The execution's events after this one, in order; without their values when those are not wanted."""
+
+    def logs(
+        self,
+        execution_id: str,
+        *,
+        after: int = 0,
+        node: str | None = None,
+        level: str | None = None,
+        limit: int = 1000,
+    ) -> list[LogRecord]:
+        """Lines after this sequence number, oldest first; `level` means that level and above."""
+
+    def post(self, execution_id: str, kind: str, body: str) -> None:
+        """Leave a message for the conductor that holds the execution."""

@@ -1,0 +1,62 @@
+"""File locks between processes: the one module that knows how each system does it.
+
+A lock dies with its process, however it ends. That makes it the proof that a process is alive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
+    import msvcrt
+
+    def _lock(descriptor: int, *, shared: bool, wait: bool) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int, *, shared: bool, wait: bool) -> bool:
+        flags = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(descriptor, flags if wait else flags | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class FileLock:
+    """A lock on one file, shared or alone. Released by `release` or by the end of the process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def take(self, *, shared: bool = False, wait: bool = True) -> bool:
+        """Whether the lock is ours now. Taking it again changes its kind."""
+        if self._descriptor is None:
+            # Not inheritable: a child that outlives us must not look like us.
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return _lock(self._descriptor, shared=shared, wait=wait)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_held(path: Path) -> bool:
+    """Whether some living process holds the lock of this file."""
+    if not path.exists():
+        return False
+    probe = FileLock(path)
+    try:
+        return not probe.take(wait=False)
+    finally:
+        probe.release()

@@ -1,0 +1,64 @@
+"""Connections to a home's database, and the only place where SQLite's refusals become ours."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from twingraph.core.errors import StoreError
+
+Result = TypeVar("Result")
+
+# How long a writer keeps asking for the database. Transactions take milliseconds, so this is a sick machine.
+PATIENCE = 30.0
+
+
+def connect(path: Path, *, durability: str = "normal") -> sqlite3.Connection:
+    """A connection in WAL mode. `durability` 'full' also survives a power cut."""
+    try:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        persistently(lambda: connection.execute("pragma journal_mode=wal"), path)
+        connection.execute(f"pragma synchronous={'full' if durability == 'full' else 'normal'}")
+        connection.execute("pragma cache_size=-8000")
+    except sqlite3.Error as error:
+        raise refusal(error, path) from error
+    return connection
+
+
+def persistently(act: Callable[[], Result], path: Path) -> Result:
+    """Do it, again and again while another process holds the database. 1 to 5 ms of jitter keeps writers apart."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise refusal(error, path) from error
+            time.sleep(random.uniform(0.001, 0.005))
+        except sqlite3.Error as error:
+            raise refusal(error, path) from error
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space and resume",
+    sqlite3.SQLITE_READONLY: "it may not be written; check its owner and permissions",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the home folder exists and is yours",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a copy, or move it away and start afresh",
+    sqlite3.SQLITE_NOTADB: "it is not a database of TwinGraph; move it away or choose another TWINGRAPH_HOME",
+    sqlite3.SQLITE_IOERR: "the disk reported an error; check the disk and its free space",
+    sqlite3.SQLITE_BUSY: f"another process has held it for {PATIENCE:g} s; see `twingraph doctor`",
+}
+
+
+def refusal(error: sqlite3.Error, path: Path) -> StoreError:
+    """What SQLite said, as an error that names the file and the remedy."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return StoreError(f"the database {path} failed: {error}; {_REMEDIES.get(code, 'see `twingraph doctor`')}")

@@ -1,0 +1,176 @@
+"""The conductor's side of the store on SQLite. A few statements, all named here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from twingraph.core.errors import ConflictError, NotFoundError
+from twingraph.core.events import SCHEMA_VERSION
+from twingraph.store.base import Append, Claim, Message, NewExecution, Row
+from twingraph.store.home import Home
+from twingraph.store.sqlite.connection import Result, connect, persistently
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+
+_CREATE = """
+insert into executions (id, workflow_id, name, status, created_at, owner, origin, target, code_version, replay_of, seq, version)
+values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?)
+"""  # noqa: E501
+_EVENT = f"insert into events values (?, ?, ?, ?, ?, ?, ?, ?, {SCHEMA_VERSION})"
+_LOG = (
+    "insert into logs (execution, at, level, node, component, attempt, stream, message) values (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SNAPSHOT = f"insert or replace into snapshots values (?, ?, ?, {SCHEMA_VERSION})"
+_CLAIM = "update executions set owner = ?, epoch = epoch + 1 where number = ? and epoch = ?"
+_RELEASE = "update executions set owner = null where number = ? and owner = ?"
+_INBOX = """
+select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
+join executions on executions.number = inbox.execution where executions.owner = ? order by inbox.id
+"""
+
+
+class SqliteJournal:
+    """One writer's connection. Made and used on the conductor's thread."""
+
+    def __init__(self, home: Home, *, durability: str = "normal") -> None:
+        self._home = home
+        self._path = home.database
+        self._db = connect(self._path, durability=durability)
+        self._version = self._data_version()
+
+    def create(self, new: NewExecution, rows: Sequence[Row]) -> Claim:
+        def write() -> int:
+            number = self._db.execute(
+                _CREATE,
+                (
+                    new.id, new.workflow_id, new.name, new.created_at, new.owner, new.origin, new.target,
+                    new.code_version, new.replay_of, rows[-1].seq if rows else 0, SCHEMA_VERSION,
+                ),
+            ).lastrowid  # fmt: skip
+            assert number is not None
+            self._db.executemany(_EVENT, [(number, *row) for row in rows])
+            return number
+
+        number = self._transaction(write)
+        return Claim(number=number, epoch=1, seq=rows[-1].seq if rows else 0)
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        def write() -> set[int]:
+            refused: set[int] = set()
+            for part in batch:
+                if not self._update(part):
+                    refused.add(part.number)
+                    continue
+                if part.rows:
+                    number = part.number
+                    self._db.executemany(_EVENT, [(number, *row) for row in part.rows])
+                if part.logs:
+                    self._db.executemany(
+                        _LOG,
+                        [(part.number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs],
+                    )
+                if part.snapshot is not None:
+                    self._db.execute(_SNAPSHOT, (part.number, part.rows[-1].seq, part.snapshot))
+                if part.taken:
+                    self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
+            return refused
+
+        return self._transaction(write)
+
+    def _update(self, part: Append) -> bool:
+        """Move the execution's record on; False when another conductor holds it."""
+        columns = dict(part.changes)
+        if part.rows:
+            columns["seq"] = part.rows[-1].seq
+        if not columns:
+            columns["epoch"] = part.epoch
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        cursor = self._db.execute(
+            f"update executions set {assignments} where number = ? and epoch = ?",
+            (*columns.values(), part.number, part.epoch),
+        )
+        return cursor.rowcount == 1
+
+    def claim(self, execution_id: str, owner: str) -> Claim:
+        def take() -> Claim:
+            found = self._db.execute(
+                "select number, epoch, seq, owner from executions where id = ?", (execution_id,)
+            ).fetchone()
+            if found is None:
+                raise NotFoundError(f"no execution has the id {execution_id!r}")
+            number, epoch, seq, before = found
+            if before is not None and before != owner and self._home.conductor_lives(before):
+                raise ConflictError(f"{execution_id} is held by another process that is alive")
+            self._db.execute(_CLAIM, (owner, number, epoch))
+            return Claim(number=number, epoch=epoch + 1, seq=seq)
+
+        return self._transaction(take)
+
+    def release(self, numbers: Sequence[int], owner: str) -> None:
+        self._transaction(lambda: self._db.executemany(_RELEASE, [(number, owner) for number in numbers]))
+
+    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
+        snapshot = persistently(
+            lambda: self._db.execute("select seq, state from snapshots where execution = ?", (number,)).fetchone(),
+            self._path,
+        )
+        after, state = snapshot if snapshot is not None else (0, None)
+        rows = persistently(
+            lambda: self._db.execute(
+                "select seq, kind, at, body, null, cause, actor from events "
+                "where execution = ? and seq > ? order by seq",
+                (number, after),
+            ).fetchall(),
+            self._path,
+        )
+        return state, (Row(*row) for row in rows)
+
+    def data(self, number: int, seq: int) -> str | None:
+        found = persistently(
+            lambda: self._db.execute(
+                "select data from events where execution = ? and seq = ?", (number, seq)
+            ).fetchone(),
+            self._path,
+        )
+        return found[0] if found else None
+
+    def changed(self) -> bool:
+        version = self._data_version()
+        before, self._version = self._version, version
+        return version != before
+
+    def messages(self, owner: str) -> list[Message]:
+        rows = persistently(lambda: self._db.execute(_INBOX, (owner,)).fetchall(), self._path)
+        return [Message(*row) for row in rows]
+
+    def save_code(self, version: str, body: str) -> None:
+        self._transaction(
+            lambda: self._db.execute("insert or ignore into code values (?, ?, ?)", (version, body, time.time()))
+        )
+
+    def code(self, version: str) -> str | None:
+        found = persistently(
+            lambda: self._db.execute("select body from code where version = ?", (version,)).fetchone(), self._path
+        )
+        return found[0] if found else None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _data_version(self) -> int:
+        return int(persistently(lambda: self._db.execute("pragma data_version").fetchone()[0], self._path))
+
+    def _transaction(self, act: Callable[[], Result]) -> Result:
+        def whole() -> Result:
+            self._db.execute("begin immediate")
+            try:
+                result = act()
+                self._db.execute("commit")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
+            return result
+
+        return persistently(whole, self._path)

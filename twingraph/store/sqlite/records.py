@@ -1,0 +1,155 @@
+"""The readers' side of the store on SQLite. Holds no transaction open, so it never stands in a writer's way."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from twingraph.core.errors import NotFoundError
+from twingraph.core.events import error_from_json
+from twingraph.core.execution import ExecutionRecord, LogRecord, Progress
+from twingraph.core.nearest import nearest
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.store.base import Row
+from twingraph.store.home import Home
+from twingraph.store.sqlite.connection import connect, persistently
+from twingraph.store.sqlite.journal import LEVELS
+
+_NAMES = {number: name for name, number in LEVELS.items()}
+
+_RECORD = """
+select id, workflow_id, name, status, reason, created_at, started_at, completed_at, total, completed, running, failed,
+       skipped, error, owner, target, origin, code_version, replay_of, seq
+from executions
+"""
+
+
+def moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+class SqliteRecords:
+    """One reader's connection; belongs to one thread at a time."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._path = home.database
+        self._db = connect(self._path)
+
+    def record(self, execution_id: str) -> ExecutionRecord:
+        found = self._all(f"{_RECORD} where id = ?", execution_id)
+        if found:
+            return self._record(found[0])
+        known = [row[0] for row in self._all("select id from executions order by created_at desc limit 2000")]
+        raise NotFoundError(f"no execution has the id {execution_id!r}", near=nearest(execution_id, known))
+
+    def newest(self) -> str | None:
+        found = self._all("select id from executions order by created_at desc, number desc limit 1")
+        return str(found[0][0]) if found else None
+
+    def page(
+        self, *, limit: int = 20, offset: int = 0, status: ExecutionStatus | None = None, workflow_id: str | None = None
+    ) -> tuple[list[ExecutionRecord], int]:
+        wanted = {"status": status, "workflow_id": workflow_id}
+        given = {name: str(value) for name, value in wanted.items() if value is not None}
+        where = f"where {' and '.join(f'{name} = ?' for name in given)}" if given else ""
+        rows = self._all(
+            f"{_RECORD} {where} order by created_at desc, number desc limit ? offset ?", *given.values(), limit, offset
+        )
+        total = self._all(f"select count(*) from executions {where}", *given.values())[0][0]
+        return [self._record(row) for row in rows], total
+
+    def rows(self, execution_id: str, after: int = 0, *, values: bool = True) -> list[Row]:
+        rows = self._all(
+            f"select seq, kind, at, body, {'data' if values else 'null'}, cause, actor from events "
+            "where execution = (select number from executions where id = ?) and seq > ? order by seq",
+            execution_id,
+            after,
+        )
+        return [Row(*row) for row in rows]
+
+    def logs(
+        self,
+        execution_id: str,
+        *,
+        after: int = 0,
+        node: str | None = None,
+        level: str | None = None,
+        limit: int = 1000,
+    ) -> list[LogRecord]:
+        narrow = "and (node = ? or component = ?)" if node is not None else ""
+        rows = self._all(
+            "select seq, at, level, node, component, attempt, stream, message from logs "
+            "where execution = (select number from executions where id = ?) and seq > ? and level >= ? "
+            f"{narrow} order by seq limit ?",
+            execution_id,
+            after,
+            LEVELS[level] if level else 0,
+            *((node, node) if node is not None else ()),
+            limit,
+        )
+        return [
+            LogRecord(
+                seq=seq,
+                timestamp=datetime.fromtimestamp(at, UTC),
+                level=_NAMES.get(number, "info"),
+                node_id=node_id,
+                component=component,
+                attempt=attempt,
+                stream=stream,
+                message=message,
+            )
+            for seq, at, number, node_id, component, attempt, stream, message in rows
+        ]
+
+    def post(self, execution_id: str, kind: str, body: str) -> None:
+        persistently(
+            lambda: self._db.execute(
+                "insert into inbox (execution, kind, body, at) select number, ?, ?, ? from executions where id = ?",
+                (kind, body, time.time(), execution_id),
+            ),
+            self._path,
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _all(self, statement: str, *values: Any) -> list[Any]:
+        return persistently(lambda: self._db.execute(statement, values).fetchall(), self._path)
+
+    def _record(self, row: Any) -> ExecutionRecord:
+        (
+            execution_id, workflow_id, name, status, reason, created, started, completed_at, total, completed, running,
+            failed, skipped, error, owner, target, origin, code_version, replay_of, seq,
+        ) = row  # fmt: skip
+        return ExecutionRecord(
+            id=execution_id,
+            workflow_id=workflow_id,
+            name=name,
+            status=ExecutionStatus(status),
+            reason=reason,
+            created_at=datetime.fromtimestamp(created, UTC),
+            started_at=moment(started),
+            completed_at=moment(completed_at),
+            progress=Progress(
+                total_nodes=total,
+                completed_nodes=completed,
+                running_nodes=running,
+                failed_nodes=failed,
+                skipped_nodes=skipped,
+            ),
+            error=error_from_json(json.loads(error)) if error else None,
+            owner=self._owner(ExecutionStatus(status), owner),
+            target=target,
+            origin=origin,
+            code_version=code_version,
+            replay_of=replay_of,
+            seq=seq,
+        )
+
+    def _owner(self, status: ExecutionStatus, owner: str | None) -> str:
+        if owner is None or status in EXECUTION_OVER:
+            return "none"
+        return "alive" if self._home.conductor_lives(owner) else "gone"
