@@ -57,7 +57,7 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
         name = words.split()[0] if words.split() else ""
         if name not in error_classes():
             continue
-        depth = (len(words) - len(words.lstrip())) // 4 - 1
+        depth = (len(words) - len(words.lstrip())) // 4
         path[depth:] = [name]
         drawn[name] = path[depth - 1] if depth else None
     real = {name: cls.__base__.__name__ for name, cls in error_classes().items() if cls.__base__}
