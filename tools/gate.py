@@ -28,6 +28,7 @@ class Step(NamedTuple):
     name: str
     command: List[str]
     report: Optional[Path] = None
+    environment: Optional[Environment] = None  # made right before the step, so that tests begin early
 
 
 class Count(NamedTuple):
@@ -50,8 +51,19 @@ def test_step(environment: Environment, kinds: List[str], flags: List[str]) -> S
     """The tests of these kinds that exist; a kind is a folder of `tests`."""
     folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).is_dir()]
     report = REPORTS / f"tests-{environment.python.name}.xml"
-    command = [environment.interpreter, "-m", "pytest", f"--junit-xml={report}", *flags, *folders]
-    return Step(f"tests on Python {environment.python.name}", command, report)
+    own_cache = f"cache_dir=.cache/pytest-{environment.python.name}"
+    command = [
+        environment.interpreter,
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        own_cache,
+        f"--junit-xml={report}",
+        *flags,
+        *folders,
+    ]
+    return Step(f"tests on Python {environment.python.name}", command, report, environment)
 
 
 def run(step: Step) -> bool:
@@ -59,10 +71,20 @@ def run(step: Step) -> bool:
     if step.report is not None and step.report.exists():
         step.report.unlink()
     began = time.monotonic()
-    result = subprocess.run(step.command, cwd=str(ROOT), stdin=subprocess.DEVNULL)
-    verdict = "ok" if result.returncode == 0 else f"FAILED (exit {result.returncode})"
+    code = carry_out(step)
+    verdict = "ok" if code == 0 else f"FAILED (exit {code})"
     print(f"--- {step.name}: {verdict}, {time.monotonic() - began:.1f} s", flush=True)
-    return result.returncode == 0
+    return code == 0
+
+
+def carry_out(step: Step) -> int:
+    if step.environment is not None:
+        try:
+            step.environment.ensure("dev")
+        except subprocess.CalledProcessError as error:
+            print(f"the environment could not be made: {error}", flush=True)
+            return error.returncode
+    return subprocess.run(step.command, cwd=str(ROOT), stdin=subprocess.DEVNULL).returncode
 
 
 def count(report: Path) -> Count:
@@ -98,20 +120,16 @@ def close(results: List[Tuple[Step, bool]], began: float) -> int:
 
 
 def check(environment: Environment, jobs: List[str]) -> List[Step]:
-    return [*static_steps(environment), test_step(environment, QUICK, ["-q", *jobs])]
+    return [*static_steps(environment), test_step(environment, QUICK, jobs)]
 
 
 def everything(environment: Environment, jobs: List[str]) -> List[Step]:
     coverage = ["--cov", "--cov-report=term", "--durations=10"]
-    steps = [*static_steps(environment), test_step(environment, EVERYTHING, ["-q", *coverage, *jobs])]
+    steps = [*static_steps(environment), test_step(environment, EVERYTHING, [*coverage, *jobs])]
     others = further(environment.python)
     names = ", ".join(python.name for python in others.values()) or "none"
     print(f"main Python {environment.python.name}; further Pythons from 3.11 on this machine: {names}", flush=True)
-    for python in others.values():
-        other = environment_of(python, main=False)
-        other.ensure("dev")
-        steps.append(test_step(other, LIBRARY, ["-q", "-p", "no:cacheprovider", *jobs]))
-    return steps
+    return steps + [test_step(environment_of(python, main=False), LIBRARY, jobs) for python in others.values()]
 
 
 def main() -> int:
