@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -33,6 +35,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = []
+    # A shared machine may be slow at any moment; what CI finds, the next run of CI must find too.
+    hypothesis.settings.register_profile("project", deadline=None, print_blob=True, derandomize=IN_CI)
+    hypothesis.settings.load_profile("project")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -51,6 +56,19 @@ def _why_not_here(item: pytest.Item) -> str | None:
         if not condition:
             return str(reason)
     return None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    to_parent: dict[str, list[str]] | None = getattr(session.config, "workeroutput", None)
+    if to_parent is not None:
+        to_parent["left_out"] = session.config.stash[LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """With several test processes each finds the same; the parent tells it once."""
+    told = node.config.stash[LEFT_OUT]
+    told.extend(line for line in getattr(node, "workeroutput", {}).get("left_out", []) if line not in told)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

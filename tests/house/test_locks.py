@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, GROUPS = SETTINGS["project"], SETTINGS["dependency-groups"]
 ENTRY = re.compile(r"^(?P<name>[a-z0-9._-]+)==(?P<version>[^\s;]+)(?: ; [^\\]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
 
@@ -40,7 +41,8 @@ def test_a_lock_holds_pins_and_hashes_and_nothing_else(lock: Path) -> None:
     ("lock", "groups"),
     [
         ("base", [PROJECT["dependencies"]]),
-        ("dev", [PROJECT["dependencies"]]),
+        ("dev", [PROJECT["dependencies"], GROUPS["dev"]]),
+        ("installer", [GROUPS["installer"]]),
         ("flink", [PROJECT["optional-dependencies"]["flink"]]),
         ("all", [needs for name, needs in PROJECT["optional-dependencies"].items() if name not in {"all", "flink"}]),
     ],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,12 @@ def test_the_kernel_is_pure(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "twingraph").glob("*/__init__.py")), ids=lambda path: path.parent.name)
 def test_a_room_says_what_belongs_in_it(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_the_page_draws_the_rooms_as_the_contract_has_them() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(contract["layers"] for contract in settings["contracts"] if contract["id"] == "rooms")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = [re.findall(r"`\(?(\w+)\)?`", row.split("|")[2]) for row in page.splitlines() if row.startswith("|")]
+    contracted = [re.findall(r"\w+", layer) for layer in layers]
+    assert [row for row in drawn if row] == [floor for floor in contracted if floor != ["__main__"]]

@@ -47,7 +47,9 @@ def test_the_travellers_are_named() -> None:
     }
 
 
-@pytest.mark.parametrize("name", TRAVELLERS)
+@pytest.mark.parametrize(
+    "name", [*TRAVELLERS, *(f"tools/{path.name}" for path in sorted((ROOT / "tools").glob("*.py")))]
+)
 def test_it_is_written_in_python_38(name: str) -> None:
     ast.parse((ROOT / name).read_text(encoding="utf-8"), filename=name, feature_version=(3, 8))
 
