@@ -1,1 +1,1 @@
-"""Plain data and pure functions: what a workflow, an execution, an event and a value are. No I/O, no clock, no other room."""
+"""Plain data and pure functions: workflows, executions, events, values. No I/O, no clock, no other room."""

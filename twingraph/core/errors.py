@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class ErrorCode(str, Enum):
+class ErrorCode(StrEnum):
     """Why a node or an execution failed, in one word for the wire."""
 
     USER_ERROR = "user_error"
@@ -43,9 +43,6 @@ class ErrorCode(str, Enum):
     REPLAY_MISMATCH = "replay_mismatch"
     CODE_UNAVAILABLE = "code_unavailable"
     INTERNAL = "internal"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,32 @@ class ExecutionView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TreeRow:
+    """One line of the live tree: a node, and for a container how its children stand."""
+
+    id: str
+    component: str
+    kind: str
+    depth: int
+    status: NodeStatus
+    counts: Mapping[NodeStatus, int]  # children of a container, by status; empty for a plain node
+    attempt: int
+    started_at: datetime | None
+    completed_at: datetime | None
+    reason: str | None = None
+    error: ErrorRecord | None = None
+    reused: bool = False  # its outcome was kept from an earlier execution or a cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSnapshot:
+    """What a live display draws. Rows of a container's children are given only up to a bound, failures first."""
+
+    record: ExecutionRecord
+    rows: tuple[TreeRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogRecord:
     seq: int
     timestamp: datetime

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from twingraph.core.policies import RetryPolicy
 
 
-class NodeKind(str, Enum):
+class NodeKind(StrEnum):
     TASK = "task"  # runs user code
     INPUT = "input"  # stands for a value that the execution was started with
     BRANCH = "branch"  # runs a condition, then one of its two handles is alive
@@ -29,9 +29,6 @@ class NodeKind(str, Enum):
     SIDE_EFFECT = "side_effect"
     DETACHED = "detached"  # an execution of its own; this node waits for its end
     HANDLER = "handler"  # the custom error handler, made by the kernel
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hole:
-    """A gap in an argument's JSON text. The first source that is alive fills it; several come from exclusive branches."""
+    """A gap in an argument's JSON text. The first live source fills it; several come from exclusive branches."""
 
     sources: tuple[Source, ...]
 

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
 
 
-class Backoff(str, Enum):
+class Backoff(StrEnum):
     FIXED = "fixed"
     LINEAR = "linear"
     EXPONENTIAL = "exponential"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class ErrorHandler(str, Enum):
+class ErrorHandler(StrEnum):
     FAIL = "fail"
     CONTINUE = "continue"
     RETRY = "retry"
     CUSTOM = "custom"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

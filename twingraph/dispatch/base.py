@@ -1,9 +1,9 @@
 """The promise of dispatch: lanes in, reports out.
 
 A lane is up to 64 node runs of one execution that one process runs one after another. A maker is told what to run and
-reports what happened; it decides nothing about retries or the graph. All methods are called on the conductor's loop, none
-may block. `report` is called on that loop too. A report is delivered at most once per (run, attempt) for an ending; after
-a crash of the conductor nothing is delivered, and the next conductor starts further attempts.
+reports what happened; it decides nothing about retries or the graph. All methods are called on the conductor's loop,
+none may block. `report` is called on that loop too. A report is delivered at most once per (run, attempt) for an
+ending; after a crash of the conductor nothing is delivered, and the next conductor starts further attempts.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What authors import: components, workflows, registry. Declares and describes; runs nothing but through `inprocess`."""
+"""What authors import: components, workflows, registry. Declares; runs nothing but through `inprocess`."""

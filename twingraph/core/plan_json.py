@@ -1,0 +1,132 @@
+"""Plans as JSON, and back. Defaults are left out, so that a plan of many plain nodes stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.policies import Backoff, RetryPolicy
+
+
+def _defaults(record: type) -> dict[str, Any]:
+    found = {}
+    for field in fields(record):
+        if field.default is not MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not MISSING:
+            found[field.name] = field.default_factory()
+    return found
+
+
+_DEFAULTS = {record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, Template, RetryPolicy)}
+_NAMES = {record: tuple(field.name for field in fields(record)) for record in _DEFAULTS}
+
+
+def _sparse(record: Any) -> dict[str, Any]:
+    kind = type(record)
+    defaults = _DEFAULTS[kind]
+    found = {}
+    for name in _NAMES[kind]:
+        value = getattr(record, name)
+        if name not in defaults or value != defaults[name]:
+            found[name] = value
+    return found
+
+
+def argument_to_json(argument: Argument) -> list[Any]:
+    return [part if isinstance(part, str) else [_sparse(source) for source in part.sources] for part in argument]
+
+
+def argument_from_json(raw: list[Any]) -> Argument:
+    return tuple(
+        part if isinstance(part, str) else Hole(sources=tuple(Source(**source) for source in part)) for part in raw
+    )
+
+
+def _arguments_to_json(arguments: Mapping[str, Argument]) -> dict[str, Any]:
+    return {name: argument_to_json(argument) for name, argument in arguments.items()}
+
+
+def _arguments_from_json(raw: Mapping[str, Any]) -> dict[str, Argument]:
+    return {name: argument_from_json(argument) for name, argument in raw.items()}
+
+
+def node_to_json(node: PlanNode) -> dict[str, Any]:
+    raw = _sparse(node)
+    if "edges" in raw:
+        raw["edges"] = [_sparse(edge) for edge in node.edges]
+    for key in ("args", "scope_args"):
+        if key in raw:
+            raw[key] = _arguments_to_json(raw[key])
+    return raw
+
+
+def node_from_json(raw: Mapping[str, Any]) -> PlanNode:
+    given = dict(raw)
+    if "kind" in given:
+        given["kind"] = NodeKind(given["kind"])
+    if "edges" in given:
+        given["edges"] = tuple(Edge(**edge) for edge in given["edges"])
+    for key in ("args", "scope_args"):
+        if key in given:
+            given[key] = _arguments_from_json(given[key])
+    return PlanNode(**given)
+
+
+def spec_to_json(spec: NodeSpec) -> dict[str, Any]:
+    raw = _sparse(spec)
+    if spec.retry is not None:
+        raw["retry"] = _sparse(spec.retry)
+    return raw
+
+
+def spec_from_json(raw: Mapping[str, Any]) -> NodeSpec:
+    given = dict(raw)
+    if given.get("retry") is not None:
+        retry = dict(given["retry"])
+        if "backoff" in retry:
+            retry["backoff"] = Backoff(retry["backoff"])
+        if retry.get("exceptions") is not None:
+            retry["exceptions"] = tuple(retry["exceptions"])
+        given["retry"] = RetryPolicy(**retry)
+    if given.get("outputs") is not None:
+        given["outputs"] = tuple(given["outputs"])
+    return NodeSpec(**given)
+
+
+def template_to_json(template: Template) -> dict[str, Any]:
+    return {
+        "nodes": [node_to_json(node) for node in template.nodes],
+        "result": argument_to_json(template.result),
+        "last_nodes": list(template.last_nodes),
+    }
+
+
+def template_from_json(raw: Mapping[str, Any]) -> Template:
+    return Template(
+        nodes=tuple(node_from_json(node) for node in raw["nodes"]),
+        result=argument_from_json(raw.get("result", [])),
+        last_nodes=tuple(raw.get("last_nodes", ())),
+    )
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "root": template_to_json(plan.root),
+        "templates": {name: template_to_json(template) for name, template in plan.templates.items()},
+        "specs": [spec_to_json(spec) for spec in plan.specs],
+        "inputs": dict(plan.inputs),
+    }
+
+
+def plan_from_json(raw: Mapping[str, Any]) -> Plan:
+    return Plan(
+        name=raw["name"],
+        root=template_from_json(raw["root"]),
+        templates={name: template_from_json(template) for name, template in raw["templates"].items()},
+        specs=tuple(spec_from_json(spec) for spec in raw["specs"]),
+        inputs=raw.get("inputs", {}),
+    )

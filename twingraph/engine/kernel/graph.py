@@ -1,0 +1,99 @@
+"""How nodes come to be: opening templates, wiring dependencies, and deciding what a node may do once they are met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twingraph.core.plan import NodeKind, PlanNode
+from twingraph.core.statuses import NodeStatus
+from twingraph.engine.kernel.state import Node, Scope, State
+
+
+def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
+    """Create the nodes in their scope and wire their edges. The new nodes, in order."""
+    created = []
+    for plan in plans:
+        node = Node(scope.absolute(plan.id), plan, scope)
+        scope.nodes[plan.id] = node
+        state.add(node)
+        created.append(node)
+    scope.open += len(created)
+    for node in created:
+        for edge in node.plan.edges:
+            source = scope.nodes[edge.source]
+            if source.over:
+                node.pending -= 1
+            else:
+                if source.dependents is None:
+                    source.dependents = []
+                source.dependents.append(node)
+    return created
+
+
+def open_scope(state: State, path: str, parent: Node, index: int | None) -> tuple[Scope, list[Node]]:
+    """Open the parent's template under this path. The scope is closed at once: a template knows all its nodes."""
+    assert parent.plan.template is not None
+    template = state.templates[parent.plan.template]
+    scope = Scope(path, parent, index)
+    scope.closed = True
+    scope.last_nodes = template.last_nodes
+    state.scopes[path] = scope
+    return scope, add_nodes(state, scope, template.nodes)
+
+
+def is_single(state: State, parent: Node) -> bool:
+    """Whether the items of this map are single nodes rather than scopes."""
+    assert parent.plan.template is not None
+    nodes = state.templates[parent.plan.template].nodes
+    return len(nodes) == 1 and nodes[0].id == ""
+
+
+def add_item(state: State, parent: Node, key: str, index: int) -> list[Node]:
+    """Create item `key` of a map. The new nodes."""
+    assert parent.plan.template is not None
+    assert parent.children is not None
+    path = f"{parent.id}[{key}]"
+    if not is_single(state, parent):
+        scope, created = open_scope(state, path, parent, index)
+        parent.children.append(scope)
+        return created
+    node = Node(path, state.templates[parent.plan.template].nodes[0], parent.scope, parent, index)
+    parent.children.append(node)
+    state.add(node)
+    return [node]
+
+
+ALIVE, DEAD, BROKEN = "alive", "dead", "broken"
+
+
+def _edge_state(source: Node, handle: str | None) -> str:
+    """Alive: it carries. Dead: a branch went the other way. Broken: the source did not complete."""
+    if source.status is NodeStatus.COMPLETED:
+        return ALIVE if handle is None or source.branch == handle else DEAD
+    if source.status is NodeStatus.SKIPPED and source.reason == "branch":
+        return DEAD
+    return BROKEN
+
+
+def why_skipped(node: Node) -> str | None:
+    """Why a node whose sources are all over must not run; None when it may."""
+    edges = node.plan.edges
+    if not edges:
+        return None
+    nodes = node.scope.nodes
+    states = [_edge_state(nodes[edge.source], edge.handle) for edge in edges]
+    alive = {edge.param for edge, how in zip(edges, states, strict=True) if how is ALIVE}
+    for edge, how in zip(edges, states, strict=True):
+        if how is BROKEN and (edge.param is None or edge.param not in alive):
+            return "upstream"
+    if not alive:
+        return "branch"
+    for edge in edges:
+        if edge.param is not None and not edge.optional and edge.param not in alive:
+            return "branch"
+    return None
+
+
+CONTAINERS = frozenset({NodeKind.MAP, NodeKind.SCOPE})
+# Kinds that wait for the world and hold neither a lane nor the time-out clock.
+WAITS = frozenset({NodeKind.SLEEP, NodeKind.SIGNAL, NodeKind.DETACHED})

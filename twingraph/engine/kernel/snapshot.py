@@ -1,0 +1,204 @@
+"""The whole state as JSON-able data, and back, so that recovery need not fold from the beginning.
+
+Loading a snapshot and folding the events after it gives the same state as folding all of them; a simulation test holds
+us to that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict
+from typing import Any
+
+from twingraph.core.events import error_from_json, error_to_json
+from twingraph.core.execution import ErrorRecord, Settings
+from twingraph.core.plan import PlanNode
+from twingraph.core.plan_json import (
+    argument_from_json,
+    argument_to_json,
+    node_from_json,
+    node_to_json,
+    spec_from_json,
+    spec_to_json,
+    template_from_json,
+    template_to_json,
+)
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.kernel.state import Lane, Node, Scope, State
+
+VERSION = 1
+
+# Fields that are copied as they are; the others need a translation.
+_PLAIN_NODE = (
+    "active", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "losses", "open",
+    "pending", "reason", "seq", "shape", "spent",
+)  # fmt: skip
+_PLAIN_STATE = (
+    "active", "clock_from", "in_flight", "lane_counter", "lanes_open", "now", "ready_count", "reason", "seq",
+    "timeout_armed", "used",
+)  # fmt: skip
+
+
+def _error(error: ErrorRecord | None) -> dict[str, Any] | None:
+    return None if error is None else error_to_json(error)
+
+
+def _error_back(raw: dict[str, Any] | None) -> ErrorRecord | None:
+    return None if raw is None else error_from_json(raw)
+
+
+def _dump_node(node: Node, shared: dict[int, list[Any]], defaults: Node) -> dict[str, Any]:
+    raw: dict[str, Any] = {"id": node.id, "status": node.status, "scope": node.scope.path}
+    raw["plan"] = shared.get(id(node.plan)) or node_to_json(node.plan)
+    for name in _PLAIN_NODE:
+        value = getattr(node, name)
+        if value != getattr(defaults, name):
+            raw[name] = value
+    if node.item_of is not None:
+        raw["item_of"] = node.item_of.id
+    if node.lane is not None:
+        raw["lane"] = node.lane.number
+    if node.error is not None:
+        raw["error"] = error_to_json(node.error)
+    if node.outputs:
+        raw["outputs"] = node.outputs
+    if node.dependents:
+        raw["dependents"] = [dependent.id for dependent in node.dependents]
+    if node.children is not None:
+        raw["children"] = [["scope", c.path] if isinstance(c, Scope) else ["node", c.id] for c in node.children]
+    if node.pages is not None:
+        raw["pages"] = node.pages
+    return raw
+
+
+def _dump_scope(scope: Scope) -> dict[str, Any]:
+    return {
+        "path": scope.path,
+        "parent": scope.parent.id if scope.parent else None,
+        "index": scope.index,
+        "nodes": {relative: node.id for relative, node in scope.nodes.items()},
+        "open": scope.open,
+        "closed": scope.closed,
+        "driven": scope.driven,
+        "cancelled": scope.cancelled,
+        "last_nodes": scope.last_nodes,
+        "result": argument_to_json(scope.result),
+        "error": _error(scope.error),
+        "outcome": scope.outcome,
+    }
+
+
+def dump(state: State) -> dict[str, Any]:
+    shared: dict[int, list[Any]] = {}
+    for name, template in state.templates.items():
+        for index, plan in enumerate(template.nodes):
+            shared[id(plan)] = [name, index]
+    defaults = Node("", PlanNode(id=""), state.root)
+    lanes = {node.lane.number: node.lane.open for node in state.nodes.values() if node.lane is not None}
+    return {
+        "version": VERSION,
+        "execution": state.execution,
+        "status": state.status,
+        "settings": asdict(state.settings),
+        "specs": [spec_to_json(spec) for spec in state.specs],
+        "templates": {name: template_to_json(template) for name, template in state.templates.items()},
+        "inputs": state.inputs,
+        "plain": {name: getattr(state, name) for name in _PLAIN_STATE},
+        "nodes": [_dump_node(node, shared, defaults) for node in state.nodes.values()],
+        "scopes": [_dump_scope(scope) for scope in state.scopes.values()],
+        "lanes": list(lanes.items()),
+        "ready": [
+            [priority, [[spec, [node.id for node in queue]] for spec, queue in queues.items()]]
+            for priority, queues in state.ready.items()
+        ],
+        "means": list(state.means.items()),
+        "probing": list(state.probing.items()),
+        "ending": state.ending,
+        "ending_error": _error(state.ending_error),
+        "finishing": state.finishing,
+        "signals": [[name, list(kept)] for name, kept in state.signals.items()],
+        "waiting_signals": [[name, [n.id for n in nodes]] for name, nodes in state.waiting_signals.items()],
+    }
+
+
+def load(raw: dict[str, Any]) -> State:
+    if raw["version"] != VERSION:
+        raise ValueError(f"snapshot version {raw['version']} is not {VERSION}")
+    state = State(raw["execution"])
+    state.status = ExecutionStatus(raw["status"])
+    state.settings = Settings(**raw["settings"])
+    state.specs = [spec_from_json(spec) for spec in raw["specs"]]
+    state.templates = {name: template_from_json(template) for name, template in raw["templates"].items()}
+    state.inputs = tuple(raw["inputs"])
+    for name, value in raw["plain"].items():
+        setattr(state, name, value)
+    _load_graph(state, raw)
+    state.ready = {
+        priority: {spec: deque(state.nodes[node] for node in nodes) for spec, nodes in queues}
+        for priority, queues in raw["ready"]
+    }
+    state.means = dict(raw["means"])
+    state.probing = dict(raw["probing"])
+    state.ending = ExecutionStatus(raw["ending"]) if raw["ending"] else None
+    state.ending_error = _error_back(raw["ending_error"])
+    state.finishing = ExecutionStatus(raw["finishing"]) if raw["finishing"] else None
+    state.signals = {
+        name: deque((seq, (output[0], output[1], output[2])) for seq, output in kept) for name, kept in raw["signals"]
+    }
+    state.waiting_signals = {name: deque(state.nodes[n] for n in nodes) for name, nodes in raw["waiting_signals"]}
+    return state
+
+
+def _load_graph(state: State, raw: dict[str, Any]) -> None:
+    """Scopes and nodes refer to each other: make them all first, then join them."""
+    for given in raw["scopes"]:
+        scope = state.root if given["path"] == "" else Scope(given["path"], None, given["index"])
+        state.scopes[scope.path] = scope
+        for name in ("open", "closed", "driven", "cancelled"):
+            setattr(scope, name, given[name])
+        scope.last_nodes = tuple(given["last_nodes"])
+        scope.result = argument_from_json(given["result"])
+        scope.error = _error_back(given["error"])
+        scope.outcome = NodeStatus(given["outcome"]) if given["outcome"] else None
+    lanes = {number: Lane(number, count) for number, count in raw["lanes"]}
+    loose = Scope("", None, None)  # the error handlers' own
+    for given in raw["nodes"]:
+        plan = given["plan"]
+        plan = state.templates[plan[0]].nodes[plan[1]] if isinstance(plan, list) else node_from_json(plan)
+        scope = loose if given["id"].endswith("!handler") else state.scopes[given["scope"]]
+        node = Node(given["id"], plan, scope)
+        state.add(node)
+        _load_node(node, given, lanes)
+        state.counts[NodeStatus.PENDING] -= 1
+        state.counts[node.status] += 1
+    _join(state, raw)
+
+
+def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> None:
+    node.status = NodeStatus(given["status"])
+    node.pending = 0
+    for name in _PLAIN_NODE:
+        if name in given:
+            setattr(node, name, given[name])
+    node.lane = lanes[given["lane"]] if "lane" in given else None
+    node.error = _error_back(given.get("error"))
+    node.outputs = tuple((name, digest, size) for name, digest, size in given.get("outputs", ()))
+    if "pages" in given:
+        node.pages = [(start, seq) for start, seq in given["pages"]]
+
+
+def _join(state: State, raw: dict[str, Any]) -> None:
+    for given in raw["scopes"]:
+        scope = state.scopes[given["path"]]
+        scope.parent = state.nodes[given["parent"]] if given["parent"] else None
+        scope.nodes = {relative: state.nodes[node] for relative, node in given["nodes"].items()}
+    for given in raw["nodes"]:
+        node = state.nodes[given["id"]]
+        if "item_of" in given:
+            node.item_of = state.nodes[given["item_of"]]
+        if "dependents" in given:
+            node.dependents = [state.nodes[dependent] for dependent in given["dependents"]]
+        if "children" in given:
+            node.children = [
+                state.scopes[name] if kind == "scope" else state.nodes[name] for kind, name in given["children"]
+            ]

@@ -1,0 +1,214 @@
+"""The state of one execution: plain mutable records that only the kernel changes, through `move` for statuses."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from twingraph.core.events import OutputMeta
+from twingraph.core.execution import ErrorRecord, Settings
+from twingraph.core.plan import Argument, NodeKind, NodeSpec, PlanNode, Template
+from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
+from twingraph.engine.kernel.commands import Command
+
+# How many recent moves an error may tell.
+STORY_LENGTH = 200
+
+
+class IllegalMove(Exception):  # noqa: N818 - says what happened
+    """A status would change in a way that the table does not know; tells the story so far."""
+
+
+class Lane:
+    """Runs that one process carries out one after another; it counts as one towards `max_parallel`."""
+
+    __slots__ = ("number", "open")
+
+    def __init__(self, number: int, open_runs: int) -> None:
+        self.number = number
+        self.open = open_runs
+
+
+class Scope:
+    """A set of nodes with their own names: the root, one item of a map over a workflow, or a sub-workflow."""
+
+    __slots__ = (
+        "cancelled",
+        "closed",
+        "driven",
+        "error",
+        "index",
+        "last_nodes",
+        "nodes",
+        "open",
+        "outcome",
+        "parent",
+        "path",
+        "result",
+    )
+
+    def __init__(self, path: str, parent: Node | None, index: int | None) -> None:
+        self.path = path  # '' for the root; else what stands before '/' in the ids of its nodes
+        self.parent = parent  # the map or scope node that opened it
+        self.index = index  # which item of a map
+        self.nodes: dict[str, Node] = {}  # by relative id
+        self.open = 0  # nodes that are not over
+        self.closed = False
+        self.driven = False
+        self.cancelled = False  # something in it failed for good; the rest must not run
+        self.last_nodes: tuple[str, ...] = ()
+        self.result: Argument = ()
+        self.error: ErrorRecord | None = None  # of the body that drove it, or of the first node that failed
+        self.outcome: NodeStatus | None = None  # once it is over
+
+    def absolute(self, relative: str) -> str:
+        if not self.path:
+            return relative
+        return f"{self.path}/{relative}" if relative else self.path
+
+
+class Node:
+    """One node, whether of the drawn graph, an item of a map, or made by the kernel."""
+
+    __slots__ = (
+        "active",
+        "asked",
+        "attempt",
+        "branch",
+        "cached_from",
+        "children",
+        "dependents",
+        "due",
+        "error",
+        "expanded",
+        "granted",
+        "id",
+        "index",
+        "item_of",
+        "kind",
+        "lane",
+        "losses",
+        "open",
+        "outputs",
+        "pages",
+        "pending",
+        "plan",
+        "reason",
+        "scope",
+        "seq",
+        "shape",
+        "spec",
+        "spent",
+        "status",
+    )
+
+    def __init__(
+        self, node_id: str, plan: PlanNode, scope: Scope, item_of: Node | None = None, index: int | None = None
+    ) -> None:
+        self.id = node_id
+        self.plan = plan
+        self.kind = plan.kind
+        self.spec = plan.spec
+        self.scope = scope
+        self.item_of = item_of  # the map whose single item this is
+        self.index = index  # which item
+        self.status = NodeStatus.PENDING
+        self.reason: str | None = None
+        self.attempt = 0  # the number of the newest attempt that was handed over
+        self.spent = 0  # attempts that count against the retry policy
+        self.losses = 0  # losses in a row
+        self.pending = len(plan.edges)
+        self.dependents: list[Node] | None = None
+        self.lane: Lane | None = None
+        self.seq: int | None = None  # the journal's event that holds the outputs' texts
+        self.shape: str | None = None
+        self.outputs: tuple[OutputMeta, ...] = ()
+        self.error: ErrorRecord | None = None
+        self.branch: str | None = None  # the handle that was taken
+        self.cached_from: str | None = None
+        self.due: float | None = None  # when its retry, sleep or time limit is due
+        self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
+        self.asked: str | None = None  # 'limit' | 'cache': waits for an answer from outside
+        self.granted = False  # holds its named limits
+        # Of a container:
+        self.children: list[Node | Scope] | None = None  # items of a map, or the one scope
+        self.pages: list[tuple[int, int]] | None = None  # (first index, seq of the event with the items' texts)
+        self.open = 0  # children that are not over
+        self.expanded = False  # all children are known
+
+    @property
+    def over(self) -> bool:
+        return self.status in NODE_OVER
+
+
+class State:
+    """Everything the kernel knows about one execution."""
+
+    def __init__(self, execution: str) -> None:
+        self.execution = execution
+        self.status = ExecutionStatus.PENDING
+        self.reason: str | None = None
+        self.settings = Settings()
+        self.specs: list[NodeSpec] = []
+        self.templates: dict[str, Template] = {}
+        self.root = Scope("", None, None)
+        self.scopes: dict[str, Scope] = {"": self.root}
+        self.nodes: dict[str, Node] = {}
+        self.inputs: tuple[str, ...] = ()
+        self.seq = 0  # of the event that is being applied
+        self.counts: dict[NodeStatus, int] = dict.fromkeys(NodeStatus, 0)
+        # Scheduling
+        self.ready: dict[int, dict[int, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival
+        self.ready_count = 0
+        self.lanes_open = 0
+        self.in_flight = 0  # nodes that were handed over and have not come back
+        self.lane_counter = 0
+        self.means: dict[int, float] = {}  # mean duration of a spec's attempts, once known
+        self.probing: dict[int, int] = {}  # open lanes of specs whose duration is not known yet
+        # Ending
+        self.ending: ExecutionStatus | None = None
+        self.ending_error: ErrorRecord | None = None
+        self.finishing: ExecutionStatus | None = None  # Finish was commanded; its event has not come yet
+        self.signals: dict[str, deque[tuple[int, OutputMeta]]] = {}
+        self.waiting_signals: dict[str, deque[Node]] = {}
+        # The time-out clock
+        self.used = 0.0
+        self.clock_from: float | None = None  # None: the clock stands
+        self.timeout_armed = False
+        self.now = 0.0
+        self.active = 0  # nodes that keep the clock going
+        self.commands: list[Command] = []
+        self.story: deque[str] = deque(maxlen=STORY_LENGTH)
+
+    # -- the only ways in which a status changes --------------------------------------------------
+
+    def move(self, node: Node, status: NodeStatus) -> None:
+        before = node.status
+        if (before, status) not in NODE_MOVES:
+            raise IllegalMove(self._tale(node.id, before, status))
+        node.status = status
+        self.counts[before] -= 1
+        self.counts[status] += 1
+        self.story.append(f"{self.seq} {node.id} {before} -> {status}")
+
+    def move_execution(self, status: ExecutionStatus) -> None:
+        before = self.status
+        if before is status:
+            return
+        if (before, status) not in EXECUTION_MOVES:
+            raise IllegalMove(self._tale(self.execution, before, status))
+        self.status = status
+        self.story.append(f"{self.seq} {self.execution} {before} -> {status}")
+
+    def _tale(self, who: str, before: str, after: str) -> str:
+        told = [line for line in self.story if f" {who} " in line][-10:]
+        return (
+            f"{who} cannot go from {before} to {after} at event {self.seq}; before that: {'; '.join(told) or 'nothing'}"
+        )
+
+    def add(self, node: Node) -> None:
+        self.nodes[node.id] = node
+        self.counts[NodeStatus.PENDING] += 1
+
+    def tasks(self) -> Iterator[Node]:
+        return (node for node in self.nodes.values() if node.kind is NodeKind.TASK)
