@@ -1,0 +1,36 @@
+# The tasks of the project, the same for people and for CI. The logic is in tools/; each task does its own set-up.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: help up test check bench soak lock format clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+up: ## set up and run the first example; needs only Python
+	@$(PYTHON) -m tools.setup
+
+test: ## everything: format, lint, types, rooms, all tests on all Pythons of the machine
+	@$(PYTHON) -m tools.gate test $(if $(JOBS),--jobs $(JOBS))
+
+check: ## the quick gate: format, lint, types, rooms, and the tests that need nothing outside
+	@$(PYTHON) -m tools.gate check $(if $(JOBS),--jobs $(JOBS))
+
+bench: ## measure against peers; results in benchmarks/README.md
+	@$(PYTHON) -m tools.environments dev
+	@$(VENV)/python -m benchmarks $(ARGS)
+
+soak: ## the long proofs, every seed
+	@$(PYTHON) -m tools.environments dev
+	@$(VENV)/python -m pytest -m soak --timeout 7200 tests $(ARGS)
+
+lock: ## resolve the packages anew (UPGRADE=1 takes newer versions)
+	@$(PYTHON) -m tools.lock $(if $(UPGRADE),--upgrade)
+
+format: ## put the code in order
+	@$(PYTHON) -m tools.environments dev
+	@$(VENV)/ruff check --quiet --fix-only .
+	@$(VENV)/ruff format --quiet .
+
+clean: ## forget environments and caches
+	@rm -rf .venv .venv-* .cache .ruff_cache build dist
