@@ -41,6 +41,11 @@ def version(system: type[System], python: str) -> str:
         code = "import platform; print(platform.python_version())"
     else:
         code = f"import importlib.metadata as m; print(m.version({system.distribution!r}))"
+    if system.ours:
+        return (
+            subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+            or "source tree"
+        )
     return _run(python, "-c", code).strip()
 
 

@@ -67,15 +67,21 @@ def descendants(root: int, known: Mapping[int, Process] | None = None) -> list[i
     return found
 
 
-def cpu_s() -> float:
-    """Processor time of this process and all its descendants, the dead ones included."""
-    known = processes()
-    total = time.process_time()
-    gone = resource.getrusage(resource.RUSAGE_CHILDREN)
-    total += gone.ru_utime + gone.ru_stime
-    for pid in descendants(os.getpid(), known):
-        total += _own_cpu_s(pid, known[pid]) + known[pid].reaped_ticks * _TICK_S
-    return total
+class TreeClock:
+    """Processor time of this process and all its descendants, the dead ones included, without what reading it costs."""
+
+    def __init__(self) -> None:
+        self._reading_s = 0.0
+
+    def cpu_s(self) -> float:
+        own, begun = time.process_time() - self._reading_s, time.thread_time()
+        gone = resource.getrusage(resource.RUSAGE_CHILDREN)
+        known = processes()
+        below = sum(
+            _own_cpu_s(pid, known[pid]) + known[pid].reaped_ticks * _TICK_S for pid in descendants(os.getpid(), known)
+        )
+        self._reading_s += time.thread_time() - begun
+        return own + gone.ru_utime + gone.ru_stime + below
 
 
 def _own_cpu_s(pid: int, process: Process) -> float:

@@ -48,17 +48,18 @@ def _measure(system: System, workload: Workload, size: str, lines: TextIO) -> No
     n = workload.sizes[size]
     for drawn in dict.fromkeys((workload.sizes["small"], n)):
         system.draw(workload.name, drawn)
-    _checked(system, workload, workload.sizes["small"])
-    _wait_until_quiet()
+    checked(system, workload, workload.sizes["small"])
+    clock = meter.TreeClock()
+    _wait_until_quiet(clock)
     walls: list[float] = []
-    busy, start, cpu = meter.machine_busy_s(), time.perf_counter(), meter.cpu_s()
+    busy, start, cpu = meter.machine_busy_s(), time.perf_counter(), clock.cpu_s()
     while not walls or (len(walls) < workload.calls[size] and sum(walls) < workload.enough_s):
         begun = time.perf_counter()
-        _checked(system, workload, n)
+        checked(system, workload, n)
         walls.append(time.perf_counter() - begun)
-    spent, lasted = meter.cpu_s() - cpu, time.perf_counter() - start
+    spent, lasted = clock.cpu_s() - cpu, time.perf_counter() - start
     others = max(0.0, meter.machine_busy_s() - busy - spent) / lasted
-    after = _wait_until_quiet()
+    after = _wait_until_quiet(clock)
     _write(
         lines,
         workload=workload.name,
@@ -72,23 +73,23 @@ def _measure(system: System, workload: Workload, size: str, lines: TextIO) -> No
     )
 
 
-def _checked(system: System, workload: Workload, n: int) -> None:
+def checked(system: System, workload: Workload, n: int) -> None:
     result, expected = workload.run(system, n), workload.expected(n)
     if result != expected:
         raise WrongResultError(f"{workload.name} of {n} gave {result!r}, not {expected!r}")
 
 
-def _wait_until_quiet() -> float:
+def _wait_until_quiet(clock: meter.TreeClock) -> float:
     """Wait until the tree has nothing left to do; the processor time that it took to get there.
 
     Some systems return before they have stored what happened: that work is theirs, not the next workload's.
     """
     begun = time.perf_counter()
-    first = last = meter.cpu_s()
+    first = last = clock.cpu_s()
     calm = 0
     while calm < 2 and time.perf_counter() - begun < _QUIET_LIMIT_S:
         time.sleep(_QUIET_STEP_S)
-        now = meter.cpu_s()
+        now = clock.cpu_s()
         calm = calm + 1 if now - last < _QUIET_SHARE * _QUIET_STEP_S else 0
         last = now
     return last - first

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,20 +47,20 @@ def run(command: list[str], environment: Mapping[str, str], folder: Path, limit_
         )
         watch = meter.MemoryWatch(process.pid, period_s)
         watch.start()
-        code: int | None
+        alarm = threading.Timer(limit_s, process.kill)  # waiting with a time limit would poll, up to 50 ms late
+        alarm.daemon = True
+        alarm.start()
         try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            code = None
-            process.kill()
-            process.wait()
-        wall = time.perf_counter() - begun
-        watch.stop()
-        meter.end_descendants()
+            code = process.wait()
+            wall = time.perf_counter() - begun
+        finally:
+            alarm.cancel()
+            watch.stop()
+            meter.end_descendants()
         output.seek(0)
         text = output.read().decode(errors="replace")
     return Outcome(
-        code=code,
+        code=None if code == -signal.SIGKILL and wall >= limit_s else code,
         text=text,
         wall_s=wall,
         cpu_s=_reaped_s() - before,

@@ -16,6 +16,7 @@ class DrawnDefault(System):
     keeps = "SQLite journal: every event of every node, with its output"
     settings = "max_parallel 10 (the default); workflows drawn outside of the timing, compiled and run inside it"
     ours = True
+    distribution = "twingraph"
     imports = "twingraph"
     once = "hello_twingraph.py"
     max_parallel: ClassVar[int] = 10
