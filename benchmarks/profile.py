@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import catalog, sampler
+from benchmarks import catalog
 from benchmarks.runner import checked
 from benchmarks.suite import ROOT
 
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workload", choices=sorted(catalog.STEADY))
     parser.add_argument("--system", choices=sorted(catalog.SYSTEMS), default="twingraph")
     parser.add_argument("--size", choices=("small", "full"), default="full")
+    parser.add_argument("--exact", action="store_true", help="count every call instead of sampling")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to repeat the workload")
     parser.add_argument("--top", type=int, default=25, help="lines per table")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
@@ -43,8 +44,10 @@ def _start(arguments: list[str], given: argparse.Namespace, folder: Path) -> int
         **os.environ,
         **catalog.system(given.system).environment(folder),
         "PYTHONPATH": f"{ROOT / 'benchmarks' / 'inject'}{os.pathsep}{ROOT}",
-        sampler.FOLDER_VARIABLE: str(folder),
+        "BENCHMARK_PROFILE": str(folder),
     }
+    if given.exact:
+        variables["BENCHMARK_EXACT"] = "1"
     command = [sys.executable, "-m", "benchmarks.profile", *arguments, "--inside", str(folder)]
     done = subprocess.run(command, env=variables, cwd=folder, check=False)
     if done.returncode:
@@ -85,11 +88,19 @@ def _tables(report: Mapping[str, Any], nodes: int, top: int) -> list[str]:
     lines = [f"\n== {report['command']}"]
     for thread, spent in sorted(report["threads"].items(), key=lambda item: -item[1]):
         lines.append(f"\n-- thread {thread}: {spent / nodes * 1e6:.1f}")
-        for title, table in (("standing in", report["lines"]), ("inside", report["functions"])):
+        for title, table in (("at", report["lines"]), ("inside", report["functions"])):
             lines.append(f"   {title}:")
             ranked = sorted(table[thread].items(), key=lambda item: -item[1])[:top]
-            lines += [f"   {cost / nodes * 1e6:8.1f}  {place}" for place, cost in ranked]
+            lines += [
+                f"   {cost / nodes * 1e6:8.1f}  {place}{_calls(report, thread, place, nodes)}" for place, cost in ranked
+            ]
     return lines
+
+
+def _calls(report: Mapping[str, Any], thread: str, place: str, nodes: int) -> str:
+    if "calls" not in report:
+        return ""
+    return f"  ({report['calls'][thread][place] / nodes:.2f} calls per node)"
 
 
 if __name__ == "__main__":

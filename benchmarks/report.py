@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +51,9 @@ def write(readme: Path, text: str) -> None:
 
 
 def _circumstances(results: Results, options: Options) -> str:
-    load = results.figures.everything("others.cores")
-    others = f"{statistics.median(load):.2f} cores (median; most: {max(load):.2f})" if load else "not measured"
+    lasted = sum(results.figures.everything("others.lasted_s"))
+    spent = max(0.0, sum(results.figures.everything("others.spent_s")))
+    others = f"{spent / lasted:.2f} cores" if lasted else "not measured"
     sizes = ", ".join(
         f"{name} {catalog.STEADY[name].sizes[options.size]:,}" for name in options.workloads if name in ("chain", "fan")
     )
@@ -115,8 +115,8 @@ def _budgets(results: Results) -> Iterable[str]:
 def _notes(results: Results, options: Options) -> Iterable[str]:
     problems = [f"- {name} failed: {_flat(reason)}" for name, reason in results.failures.items()]
     problems += [
-        f"- {name} is not measured, it could not be installed: {_flat(reason)}"
-        for name, reason in results.missing.items()
+        f"- {name} is not measured: it could not be installed (the run's error output says why)."
+        for name in results.missing
     ]
     if problems:
         yield "**Not as it should be**\n\n" + "\n".join(problems)

@@ -58,7 +58,7 @@ def _measure(system: System, workload: Workload, size: str, lines: TextIO) -> No
         checked(system, workload, n)
         walls.append(time.perf_counter() - begun)
     spent, lasted = clock.cpu_s() - cpu, time.perf_counter() - start
-    others = max(0.0, meter.machine_busy_s() - busy - spent) / lasted
+    others = meter.machine_busy_s() - busy - spent
     after = _wait_until_quiet(clock)
     _write(
         lines,
@@ -69,7 +69,8 @@ def _measure(system: System, workload: Workload, size: str, lines: TextIO) -> No
         wall_s=statistics.median(walls),
         cpu_s=spent / len(walls),
         after_cpu_s=after / len(walls),
-        other_cores=others,
+        others_s=others,
+        lasted_s=lasted,
     )
 
 

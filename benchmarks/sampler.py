@@ -1,8 +1,9 @@
 """Says which line of which thread processor time went to, from inside the process that spends it.
 
 Every millisecond each thread's CPU clock is read, and what it advanced by is charged to the stack that the thread
-stands in at that moment. Totals per thread are therefore exact and waiting is free, but the split among lines is a sample with a
-bias: a thread is caught most easily where it gives up the interpreter, so work done just before a wait shows at the wait.
+stands in at that moment. Totals per thread are therefore exact and waiting is free, but the split among lines is a
+sample with a bias: a thread is caught most easily where it gives up the interpreter, so that work done just before a
+wait shows at the wait.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-FOLDER_VARIABLE = "BENCHMARK_SAMPLES"
 _CPU_CLOCK_OF_THREAD = 6  # CPUCLOCK_SCHED of one thread
 _PERIOD_S = 0.001
 
@@ -91,13 +91,5 @@ def _place(frame: FrameType) -> str:
     return f"{'/'.join(Path(code.co_filename).parts[-3:])} {code.co_qualname}"
 
 
-def start() -> None:
-    """Sample this process, and those that are forked from it."""
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if folder:
-        Sampler(Path(folder)).start()
-
-
-def install() -> None:
-    start()
-    os.register_at_fork(after_in_child=start)
+def start(folder: Path) -> None:
+    Sampler(folder).start()

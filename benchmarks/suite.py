@@ -124,7 +124,8 @@ def _steady(
         yield f"{workload}.cpu_ms", (line["cpu_s"] + line["after_cpu_s"]) * per_node
         yield f"{workload}.left_ms", line["after_cpu_s"] * per_node
         yield f"{workload}.calls", line["calls"]
-        yield "others.cores", line["other_cores"]
+        yield "others.spent_s", line["others_s"]
+        yield "others.lasted_s", line["lasted_s"]
     if outcome.code != 0:
         raise _FailedError(_ending(outcome))
     yield "steady.rss_mb", outcome.rss_bytes / _MB
