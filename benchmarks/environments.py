@@ -30,7 +30,8 @@ def interpreter(system: type[System], python: str, ours: str, cache: Path) -> st
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _run(python, "-m", "venv", str(folder))
-    _run(inside, "-m", "pip", "install", "--quiet", "--no-input", "--require-hashes", "-r", str(lock))
+    # The lock is complete; left to follow dependencies, some pips reject extras that the lock does not repeat.
+    _run(inside, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--require-hashes", "-r", str(lock))
     (folder / _COMPLETE).touch()
     return inside
 
