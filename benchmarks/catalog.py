@@ -1,0 +1,38 @@
+"""What can be measured: names to systems and workloads. A new one is a module and a line here."""
+
+from __future__ import annotations
+
+import importlib
+
+from benchmarks.base import System, Workload
+from benchmarks.workloads.chain import CHAIN
+from benchmarks.workloads.fan import FAN
+from benchmarks.workloads.hello import HELLO
+
+STEADY: dict[str, Workload] = {workload.name: workload for workload in (CHAIN, FAN, HELLO)}
+
+COLD = "cold"
+"""The one workload made of whole processes: importing, and hello from nothing (see `cold`)."""
+
+WORKLOADS = (*STEADY, COLD)
+
+SYSTEMS: dict[str, str] = {
+    "twingraph": "twingraph_drawn:DrawnDefault",
+    "twingraph-wide": "twingraph_drawn:DrawnWide",
+    "pool": "process_pool:ProcessPool",
+    "dbos": "dbos_sqlite:DbosSqlite",
+    "prefect": "prefect_ephemeral:PrefectEphemeral",
+    "dagster-sqlite": "dagster_in_process:DagsterSqlite",
+    "dagster-ephemeral": "dagster_in_process:DagsterEphemeral",
+    "luigi": "luigi_local:LuigiLocal",
+    "dask": "dask_distributed:DaskDistributed",
+}
+
+
+def system(name: str) -> type[System]:
+    """The class behind a name; importing it imports nothing of the peer."""
+    module, _, attribute = SYSTEMS[name].partition(":")
+    found = getattr(importlib.import_module(f"benchmarks.systems.{module}"), attribute)
+    if not (isinstance(found, type) and issubclass(found, System) and found.name == name):
+        raise TypeError(f"benchmarks.systems.{module}:{attribute} is not the system {name!r}")
+    return found

@@ -1,0 +1,107 @@
+"""`python -m benchmarks.profile chain|fan|hello`: where each microsecond of a node goes, thread by thread.
+
+Runs ours (or another system that needs no environment of its own) with a sampler in its process and in every Python
+that it starts. Figures are slower than in the benchmark: they say where, the benchmark says how much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import catalog
+from benchmarks.runner import checked
+from benchmarks.suite import ROOT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
+    parser.add_argument("workload", choices=sorted(catalog.STEADY))
+    parser.add_argument("--system", choices=sorted(catalog.SYSTEMS), default="twingraph")
+    parser.add_argument("--size", choices=("small", "full"), default="full")
+    parser.add_argument("--exact", action="store_true", help="count every call instead of sampling")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to repeat the workload")
+    parser.add_argument("--top", type=int, default=25, help="lines per table")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.inside:
+        _repeat(given, given.inside)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
+        return _start(list(arguments or sys.argv[1:]), given, Path(folder))
+
+
+def _start(arguments: list[str], given: argparse.Namespace, folder: Path) -> int:
+    variables = {
+        **os.environ,
+        **catalog.system(given.system).environment(folder),
+        "PYTHONPATH": f"{ROOT / 'benchmarks' / 'inject'}{os.pathsep}{ROOT}",
+        "BENCHMARK_PROFILE": str(folder),
+    }
+    if given.exact:
+        variables["BENCHMARK_EXACT"] = "1"
+    command = [sys.executable, "-m", "benchmarks.profile", *arguments, "--inside", str(folder)]
+    done = subprocess.run(command, env=variables, cwd=folder, check=False)
+    if done.returncode:
+        return done.returncode
+    nodes = int((folder / "nodes").read_text())
+    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    print(f"{given.workload} of {given.system}: {nodes:,} nodes; microseconds of processor time per node")
+    for report in reports:
+        if report["threads"]:
+            print("\n".join(_tables(report, nodes, given.top)))
+    if len(reports) == 1:
+        print("(No other Python process sampled itself: they ignored PYTHONPATH, or there were none.)")
+    return 0
+
+
+def _repeat(given: argparse.Namespace, folder: Path) -> None:
+    workload = catalog.STEADY[given.workload]
+    n = workload.sizes[given.size]
+    system = catalog.system(given.system)(folder)
+    system.setup()
+    try:
+        system.draw(workload.name, n)
+        checked(system, workload, n)
+        (folder / "on").touch()
+        time.sleep(0.1)
+        calls, begun = 0, time.perf_counter()
+        while not calls or time.perf_counter() - begun < given.seconds:
+            checked(system, workload, n)
+            calls += 1
+        (folder / "on").unlink()
+        time.sleep(0.5)  # long enough for every sampler to notice and write
+        (folder / "nodes").write_text(str(calls * workload.nodes(n)))
+    finally:
+        system.teardown()
+
+
+def _tables(report: Mapping[str, Any], nodes: int, top: int) -> list[str]:
+    lines = [f"\n== {report['command']}"]
+    for thread, spent in sorted(report["threads"].items(), key=lambda item: -item[1]):
+        lines.append(f"\n-- thread {thread}: {spent / nodes * 1e6:.1f}")
+        for title, table in (("at", report["lines"]), ("inside", report["functions"])):
+            lines.append(f"   {title}:")
+            ranked = sorted(table[thread].items(), key=lambda item: -item[1])[:top]
+            lines += [
+                f"   {cost / nodes * 1e6:8.1f}  {place}{_calls(report, thread, place, nodes)}" for place, cost in ranked
+            ]
+    return lines
+
+
+def _calls(report: Mapping[str, Any], thread: str, place: str, nodes: int) -> str:
+    if "calls" not in report:
+        return ""
+    return f"  ({report['calls'][thread][place] / nodes:.2f} calls per node)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
