@@ -81,11 +81,11 @@ class Claim:
 class Journal(Protocol):
     """The conductor's side."""
 
-    def create(self, new: NewExecution, rows: Sequence[Row]) -> Claim:
-        """Record an execution with its first events, held by its owner."""
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        """Record an execution with its first events, held by its owner. `first` carries no number yet."""
 
     def append(self, batch: Sequence[Append]) -> set[int]:
-        """Write all of it in one transaction. Returns the executions that were refused: another conductor holds them."""
+        """Write all of it in one transaction. Returns those that were refused: another conductor holds them."""
 
     def claim(self, execution_id: str, owner: str) -> Claim:
         """Take an execution over. Raises ConflictError while a living owner holds it, NotFoundError for no such id."""
@@ -109,6 +109,9 @@ class Journal(Protocol):
         """Keep the description of a code version. Idempotent."""
 
     def code(self, version: str) -> str | None: ...
+
+    def code_version(self, number: int) -> str | None:
+        """The code version of an execution."""
 
     def close(self) -> None: ...
 

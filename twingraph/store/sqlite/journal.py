@@ -14,8 +14,8 @@ from twingraph.store.sqlite.connection import Result, connect, persistently
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 _CREATE = """
-insert into executions (id, workflow_id, name, status, created_at, owner, origin, target, code_version, replay_of, seq, version)
-values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?)
+insert into executions (id, workflow_id, name, status, created_at, owner, origin, target, code_version, replay_of, version)
+values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)
 """  # noqa: E501
 _EVENT = f"insert into events values (?, ?, ?, ?, ?, ?, ?, ?, {SCHEMA_VERSION})"
 _LOG = (
@@ -39,44 +39,39 @@ class SqliteJournal:
         self._db = connect(self._path, durability=durability)
         self._version = self._data_version()
 
-    def create(self, new: NewExecution, rows: Sequence[Row]) -> Claim:
-        def write() -> int:
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        def write() -> Claim:
             number = self._db.execute(
                 _CREATE,
                 (
                     new.id, new.workflow_id, new.name, new.created_at, new.owner, new.origin, new.target,
-                    new.code_version, new.replay_of, rows[-1].seq if rows else 0, SCHEMA_VERSION,
+                    new.code_version, new.replay_of, SCHEMA_VERSION,
                 ),
             ).lastrowid  # fmt: skip
             assert number is not None
-            self._db.executemany(_EVENT, [(number, *row) for row in rows])
-            return number
-
-        number = self._transaction(write)
-        return Claim(number=number, epoch=1, seq=rows[-1].seq if rows else 0)
-
-    def append(self, batch: Sequence[Append]) -> set[int]:
-        def write() -> set[int]:
-            refused: set[int] = set()
-            for part in batch:
-                if not self._update(part):
-                    refused.add(part.number)
-                    continue
-                if part.rows:
-                    number = part.number
-                    self._db.executemany(_EVENT, [(number, *row) for row in part.rows])
-                if part.logs:
-                    self._db.executemany(
-                        _LOG,
-                        [(part.number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs],
-                    )
-                if part.snapshot is not None:
-                    self._db.execute(_SNAPSHOT, (part.number, part.rows[-1].seq, part.snapshot))
-                if part.taken:
-                    self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
-            return refused
+            first.number = number
+            self._write(first)
+            return Claim(number=number, epoch=1, seq=first.rows[-1].seq)
 
         return self._transaction(write)
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        return self._transaction(lambda: {part.number for part in batch if not self._write(part)})
+
+    def _write(self, part: Append) -> bool:
+        """Everything of one execution, unless another conductor holds it."""
+        if not self._update(part):
+            return False
+        number = part.number
+        if part.rows:
+            self._db.executemany(_EVENT, [(number, *row) for row in part.rows])
+        if part.logs:
+            self._db.executemany(_LOG, [(number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs])
+        if part.snapshot is not None:
+            self._db.execute(_SNAPSHOT, (number, part.rows[-1].seq, part.snapshot))
+        if part.taken:
+            self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
+        return True
 
     def _update(self, part: Append) -> bool:
         """Move the execution's record on; False when another conductor holds it."""
@@ -152,6 +147,13 @@ class SqliteJournal:
     def code(self, version: str) -> str | None:
         found = persistently(
             lambda: self._db.execute("select body from code where version = ?", (version,)).fetchone(), self._path
+        )
+        return found[0] if found else None
+
+    def code_version(self, number: int) -> str | None:
+        found = persistently(
+            lambda: self._db.execute("select code_version from executions where number = ?", (number,)).fetchone(),
+            self._path,
         )
         return found[0] if found else None
 

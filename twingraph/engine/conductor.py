@@ -1,0 +1,560 @@
+"""The conductor: drives executions in one asyncio loop in its own thread.
+
+Whatever happens is an event. An event is applied to the kernel at once and noted for the journal; when the loop has
+nothing else at hand, everything noted is committed in one transaction, and only then are the kernel's commands carried
+out. What arrives during a commit is the next batch. User code is never imported here.
+
+Everything but the methods marked 'any thread' runs on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from twingraph.core.errors import ErrorCode, LeaseLost, TwinGraphError
+from twingraph.core.events import (
+    Adopted,
+    BranchTaken,
+    CacheAnswered,
+    CancelRequested,
+    Created,
+    Event,
+    ExecutionEnded,
+    GraphClosed,
+    GraphExtended,
+    LimitGranted,
+    MapExpanded,
+    NodeBegun,
+    NodeEnded,
+    NodesReturned,
+    PauseRequested,
+    ResumeRequested,
+    TimerFired,
+)
+from twingraph.core.execution import ErrorRecord
+from twingraph.core.plan import NodeKind
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
+from twingraph.engine import handler_args
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Held, Submission
+from twingraph.engine.kernel import Node, State, apply, commands
+from twingraph.engine.limits import LimitBook
+from twingraph.engine.recovery import restore
+from twingraph.engine.timers import Timers
+from twingraph.engine.values import Values
+from twingraph.store.base import Claim, Journal, LogRow, Message, NewExecution
+
+MAP_PAGE = 1_000
+# How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
+INBOX_SECONDS = 0.05
+# What a first Ctrl-C gives to what runs.
+GRACE_SECONDS = 10.0
+
+
+class Driver(Protocol):
+    """What stands behind a driven scope: a pipeline's body. Called on the conductor's loop, must not block."""
+
+    def woken(self, scope: str, node: str) -> None:
+        """A node of the scope is over; its outcome is in the journal."""
+
+    def detached(self, node: str) -> None:
+        """Start the execution of this detached node and report with `DetachedStarted`."""
+
+
+class Conductor:
+    """Drives many executions. `make_journal` is called on the conductor's thread, where the journal stays."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        make_journal: Callable[[], Journal],
+        dispatch: Dispatch,
+        compact: Callable[[str], str],
+        code_of: Callable[[str], CodeRef],
+    ) -> None:
+        self.name = name
+        self._make_journal = make_journal
+        self._dispatch = dispatch
+        self._compact = compact
+        self._code_of = code_of
+        self._journal: Journal
+        self._held: dict[str, Held] = {}
+        self._by_number: dict[int, Held] = {}
+        self._dirty: dict[int, Held] = {}
+        self._flushing = False
+        self._lane = 0
+        self._limits = LimitBook()
+        self._drivers: dict[str, Driver] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._timers: Timers
+        self._started = threading.Event()
+        self._fault: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
+
+    # -- any thread ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> Handle:
+        """Carry this out. The handle tells when it is recorded, and how it ended."""
+        handle = Handle(submission.id)
+        self._call(lambda: self._begin(submission, handle), handle)
+        return handle
+
+    def adopt(self, execution_id: str, *, resume: bool = True) -> Handle:
+        """Take over an execution that nobody alive holds, and go on with it."""
+        handle = Handle(execution_id)
+        self._call(lambda: self._adopt(execution_id, handle, resume), handle)
+        return handle
+
+    def feed(self, execution_id: str, event: Event, data: Sequence[str] | None = None) -> None:
+        """Bring an event about an execution: what drivers and callers do."""
+        self._call(lambda: self._feed_known(execution_id, event, data), None)
+
+    def attach(self, execution_id: str, driver: Driver) -> None:
+        self._call(lambda: self._drivers.__setitem__(execution_id, driver), None)
+
+    def interrupt(self, execution_id: str, *, kill: bool) -> None:
+        """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
+        self._call(lambda: self._interrupt(execution_id, kill), None)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Let go of everything and end. What was not over can be resumed."""
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._started.wait(timeout)
+            if self._fault is None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout)
+
+    def _call(self, act: Callable[[], None], handle: Handle | None) -> None:
+        self._started.wait()
+        if self._fault is not None or self._loop.is_closed():
+            if handle is not None:
+                handle.fail(self._fault or TwinGraphError("the engine of this process has been stopped"))
+            return
+        self._loop.call_soon_threadsafe(self._guarded, act, handle)
+
+    def _guarded(self, act: Callable[[], None], handle: Handle | None) -> None:
+        try:
+            act()
+        except TwinGraphError as error:
+            if handle is None:
+                self._break(error)
+            else:
+                handle.fail(error)
+        except Exception as error:
+            self._break(error)
+            if handle is not None:
+                handle.fail(error)
+
+    # -- the thread ------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        loop = self._loop = asyncio.new_event_loop()
+        self._timers = Timers(loop, self._timer_fired)
+        try:
+            self._journal = self._make_journal()
+            loop.run_until_complete(self._dispatch.start(self._report))
+        except BaseException as error:  # whoever waits for this thread must learn why it died
+            self._fault = error
+            self._started.set()
+            loop.close()
+            return
+        self._started.set()
+        loop.call_later(INBOX_SECONDS, self._look_into_inbox)
+        try:
+            loop.run_forever()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        try:
+            if self._fault is None and self._dirty:
+                self._flush()
+            numbers = [held.number for held in self._held.values()]
+            if numbers and self._fault is None:
+                self._journal.release(numbers, self.name)
+        except TwinGraphError as error:
+            self._fault = error
+        finally:
+            self._loop.run_until_complete(self._dispatch.stop())
+            self._journal.close()
+            self._loop.close()
+
+    def _break(self, error: BaseException) -> None:
+        """The conductor cannot go on: tell every caller, and let the process that holds us decide."""
+        self._fault = error
+        for held in list(self._held.values()):
+            held.handle.fail(error)
+        self._loop.stop()
+
+    # -- beginning and taking over -----------------------------------------------------------------
+
+    def _begin(self, submission: Submission, handle: Handle) -> None:
+        now = time.time()
+        plan = submission.plan
+        state = State(submission.id)
+        events: list[tuple[Event, str | None]] = [
+            (Created(submission.settings, tuple(submission.inputs)), "\n".join(submission.inputs.values()) or None),
+            (GraphExtended(plan.root.nodes, plan.specs, plan.templates), None),
+            (GraphClosed("", plan.root.result, plan.root.last_nodes), None),
+        ]
+        new = NewExecution(
+            id=submission.id,
+            workflow_id=submission.workflow_id,
+            name=plan.name,
+            created_at=now,
+            owner=self.name,
+            origin=submission.origin,
+            target=submission.target,
+            code_version=submission.code_version,
+            replay_of=submission.replay_of,
+        )
+        held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
+        held.values = Values(state, lambda seq: self._journal.data(held.number, seq), self._compact)
+        held.values.keep(1, tuple(submission.inputs.values()))
+        held.kept = submission.kept or {}
+        held.changes["started_at"] = now
+        for event, data in events:
+            self._note(held, event, data, now)
+        held.number = self._journal.create(new, held.take(now)).number
+        self._hold(held)
+        self._committed(held)
+
+    def _hold(self, held: Held) -> None:
+        self._held[held.state.execution] = held
+        self._by_number[held.number] = held
+
+    def _adopt(self, execution_id: str, handle: Handle, resume: bool) -> None:
+        known = self._held.get(execution_id)
+        if known is not None:
+            known.handle = handle
+            self._apply(known, ResumeRequested())
+            return
+        claim = self._journal.claim(execution_id, self.name)
+        saved, rows = self._journal.load(claim.number)
+        state = restore(execution_id, saved, rows)
+        version = self._journal.code_version(claim.number)
+        code = self._code_of(version) if version else None
+        held = Held(claim, state, code, handle)
+        held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._compact)
+        held.snapshot_at = claim.seq
+        self._hold(held)
+        if state.status is ExecutionStatus.PENDING:  # its process died before the first event was written
+            self._drop(held)
+            handle.fail(
+                TwinGraphError(f"{execution_id} has no events: its process ended before it began; run it again")
+            )
+            return
+        self._apply(held, Adopted(self.name, claim.epoch))
+        if resume:
+            self._apply(held, ResumeRequested())
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def _feed_known(self, execution_id: str, event: Event, data: Sequence[str] | None) -> None:
+        held = self._held.get(execution_id)
+        if held is not None:
+            self._apply_lines(held, event, data)
+
+    def _apply_lines(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
+        if lines is None:
+            self._apply(held, event)
+            return
+        held.values.keep(held.seq + 1, lines)
+        self._apply(held, event, "\n".join(lines))
+
+    def _apply(self, held: Held, event: Event, data: str | None = None) -> None:
+        """Take one event in; it is committed as soon as the loop has nothing else at hand."""
+        self._note(held, event, data, time.time())
+        self._soon(held)
+
+    def _note(self, held: Held, event: Event, data: str | None, at: float) -> None:
+        """Apply one event and note it, with what it commands, for the next commit."""
+        state = held.state
+        if state.status in EXECUTION_OVER:
+            return
+        seq = held.add(event, at, data)
+        for command in apply(state, event, at, seq):
+            if type(command) is commands.Finish:
+                self._finish(held, command, at)
+            else:
+                held.commands.append(command)
+
+    def _soon(self, held: Held) -> None:
+        self._dirty[held.number] = held
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _finish(self, held: Held, command: commands.Finish, at: float) -> None:
+        """Put the result together and write the last event in the same commit as what led to it."""
+        status, error = command.status, command.error
+        result: str | None = None
+        outputs: Mapping[str, str] = {}
+        if status is ExecutionStatus.COMPLETED:
+            try:
+                result = self._compact(held.values.scope_result(held.state.root))
+                outputs = held.values.scope_outputs(held.state.root)
+            except TwinGraphError as fault:
+                status = ExecutionStatus.FAILED
+                error = ErrorRecord(code=ErrorCode.INTERNAL, error_type=type(fault).__name__, message=str(fault))
+        ended = ExecutionEnded(str(status), error, tuple(outputs))
+        data = None if result is None else "\n".join([result, *outputs.values()])
+        held.ended = (result, outputs)
+        self._note(held, ended, data, at)
+
+    def _flush(self) -> None:
+        """Commit everything that was noted, then carry out what it commanded."""
+        self._flushing = False
+        dirty, self._dirty = self._dirty, {}
+        if not dirty:
+            return
+        now = time.time()
+        try:
+            refused = self._journal.append([held.take(now) for held in dirty.values()])
+        except TwinGraphError as error:
+            self._break(error)
+            return
+        for held in dirty.values():
+            if held.number in refused:
+                self._lost_lease(held)
+                continue
+            self._committed(held)
+
+    def _committed(self, held: Held) -> None:
+        """What was noted is durable: do what it commands, and tell who waits."""
+        todo, held.commands = held.commands, []
+        for command in todo:
+            self._carry_out(held, command)
+        if held.handle.status is ExecutionStatus.PENDING:
+            held.handle.recorded()
+        self._tell(held)
+
+    def _tell(self, held: Held) -> None:
+        """Let the caller know when the execution is over, or at rest after an interrupt."""
+        state = held.state
+        if state.status in EXECUTION_OVER:
+            result, outputs = held.ended or (None, {})
+            self._drop(held)
+            held.handle.end(state.status, state.ending_error, result, outputs)
+        elif held.interrupted and state.status is ExecutionStatus.PAUSED and not state.in_flight:
+            self._drop(held)
+            self._journal.release([held.number], self.name)
+            held.handle.end(state.status)
+
+    def _drop(self, held: Held) -> None:
+        self._held.pop(held.state.execution, None)
+        self._by_number.pop(held.number, None)
+        self._drivers.pop(held.state.execution, None)
+        self._timers.clear_all(held.number)
+        self._granted(self._limits.release(self._limits.holders(held.number)))
+
+    def _lost_lease(self, held: Held) -> None:
+        self._dispatch.cancel(held.state.execution)
+        self._drop(held)
+        held.handle.fail(LeaseLost(f"another conductor took {held.state.execution} over"))
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def _carry_out(self, held: Held, command: commands.Command) -> None:
+        execution = held.state.execution
+        match command:
+            case commands.Dispatch():
+                self._dispatch_lane(held, command)
+            case commands.SetTimer(timer, delay):
+                self._timers.set(held.number, timer, delay)
+            case commands.ClearTimer(timer):
+                self._timers.clear(held.number, timer)
+            case commands.CancelRuns(nodes):
+                self._dispatch.cancel(execution, nodes)
+            case commands.Recall(nodes):
+                self._dispatch.recall(execution, nodes)
+            case commands.AskLimit(node, limits, priority):
+                self._granted(self._limits.ask((held.number, node), limits, priority))
+            case commands.ReleaseLimit(node):
+                self._granted(self._limits.release([(held.number, node)]))
+            case commands.AskCache(node):
+                self._apply(held, CacheAnswered(node, "miss"))
+            case commands.WakeDriver(scope, node):
+                if (driver := self._drivers.get(execution)) is not None:
+                    driver.woken(scope, node)
+            case commands.StartDetached(node):
+                if (driver := self._drivers.get(execution)) is not None:
+                    driver.detached(node)
+            case commands.Finish():
+                pass  # done before the commit
+
+    def _granted(self, holders: Sequence[tuple[int, str]]) -> None:
+        for number, node in holders:
+            if (held := self._by_number.get(number)) is not None:
+                self._apply(held, LimitGranted(node))
+
+    def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
+        """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
+        state = held.state
+        runs: list[NodeRun] = []
+        for node_id, attempt in command.runs:
+            node = state.nodes[node_id]
+            if node_id in held.kept and attempt == 1:
+                self._keep(held, node_id, attempt)
+                continue
+            try:
+                runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
+            except TwinGraphError as error:
+                self._apply(held, _impossible(node_id, attempt, error))
+        if not runs:
+            return
+        self._lane += 1
+        settings = held.settings_of(command.spec)
+        code = held.code
+        if code is None:
+            code = CodeRef(version="builtin", bundle_path="", interpreter="", working_dir="")
+        self._dispatch.submit(
+            Lane(number=self._lane, execution=state.execution, code=code, settings=settings, runs=runs)
+        )
+
+    def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
+        if node.kind is NodeKind.HANDLER:
+            return handler_args.of(held.state, node)
+        return held.values.arguments(node)
+
+    def _keep(self, held: Held, node: str, attempt: int) -> None:
+        for event, lines in held.kept[node].rows:
+            self._apply_lines(held, event, lines)
+
+    # -- reports ---------------------------------------------------------------------------------
+
+    def _report(self, report: Report) -> None:
+        held = self._held.get(report.execution)
+        if held is None:
+            return
+        if type(report) is Outcome:
+            self._ended(held, report)
+        elif type(report) is Begun:
+            self._apply(held, NodeBegun(report.node, report.attempt, report.worker))
+        elif type(report) is Returned:
+            self._apply(held, NodesReturned(tuple((node, attempt) for node, attempt in report.runs)))
+        elif type(report) is LogLines:
+            self._log(held, report)
+
+    def _ended(self, held: Held, outcome: Outcome) -> None:
+        node = held.state.nodes.get(outcome.node)
+        if outcome.status == "completed" and node is not None:
+            if node.kind is NodeKind.BRANCH:
+                handle = "true" if outcome.texts[0] == "true" else "false"
+                taken = BranchTaken(outcome.node, outcome.attempt, handle, outcome.started, outcome.ended)
+                self._apply(held, taken)
+                return
+            if node.kind is NodeKind.MAP:
+                self._expand(held, outcome)
+                return
+        error = outcome.error
+        event = NodeEnded(
+            outcome.node,
+            outcome.attempt,
+            outcome.status,
+            outcome.started,
+            outcome.ended,
+            outcome.cpu,
+            outcome.memory,
+            outcome.worker,
+            outcome.shape,
+            tuple(outcome.outputs),
+            _placed(error, outcome) if error is not None else None,
+            outcome.begun,
+            0.5 if error is None else random.random(),
+        )
+        self._apply_lines(held, event, outcome.texts if outcome.status == "completed" else None)
+
+    def _expand(self, held: Held, outcome: Outcome) -> None:
+        """A map's items are known. All pages go into one commit, so that a crash leaves all of them or none."""
+        keys = [name for name, _, _ in outcome.outputs]
+        starts = range(0, max(1, len(keys)), MAP_PAGE)
+        for start in starts:
+            page = tuple(keys[start : start + MAP_PAGE])
+            event = MapExpanded(outcome.node, outcome.attempt, start, page, last=start == starts[-1])
+            self._apply_lines(held, event, outcome.texts[start : start + MAP_PAGE])
+
+    def _log(self, held: Held, report: LogLines) -> None:
+        node = held.state.nodes.get(report.node)
+        spec = node.spec if node is not None else None
+        component = held.state.specs[spec].component if spec is not None else None
+        held.logs.extend(
+            LogRow(at, level, report.node, component, report.attempt, stream, message)
+            for at, level, stream, message in report.lines
+        )
+        self._soon(held)
+
+    # -- time and wishes -------------------------------------------------------------------------
+
+    def _timer_fired(self, number: int, timer: str) -> None:
+        held = self._by_number.get(number)
+        if held is None:
+            return
+        if timer == "grace":
+            self._dispatch.cancel(held.state.execution)
+        else:
+            self._apply(held, TimerFired(timer))
+
+    def _interrupt(self, execution_id: str, kill: bool) -> None:
+        held = self._held.get(execution_id)
+        if held is None:
+            return
+        held.interrupted = True
+        self._apply(held, PauseRequested("interrupted"))
+        if kill:
+            self._dispatch.cancel(execution_id)
+        else:
+            self._timers.set(held.number, "grace", GRACE_SECONDS)
+
+    def _look_into_inbox(self) -> None:
+        self._loop.call_later(INBOX_SECONDS, self._look_into_inbox)
+        try:
+            if self._held and self._journal.changed():
+                for message in self._journal.messages(self.name):
+                    self._answer(message)
+        except TwinGraphError as error:
+            self._break(error)
+
+    def _answer(self, message: Message) -> None:
+        held = self._by_number.get(message.number)
+        event = _WISHES.get(message.kind)
+        if held is None or event is None or message.id in held.taken:
+            return
+        held.taken.append(message.id)
+        self._apply(held, event)
+
+
+_WISHES: Mapping[str, Any] = {
+    "cancel": CancelRequested(),
+    "pause": PauseRequested(),
+    "resume": ResumeRequested(),
+}
+
+
+def _placed(error: ErrorRecord, outcome: Outcome) -> ErrorRecord:
+    """The error with the node and attempt that it belongs to."""
+    return replace(error, node_id=outcome.node, attempt=outcome.attempt)
+
+
+def _impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
+    """A node whose arguments could not be put together."""
+    record = ErrorRecord(
+        code=ErrorCode.INVALID_INPUT,
+        error_type=type(error).__name__,
+        message=str(error),
+        node_id=node,
+        attempt=attempt,
+        permanent=True,
+    )
+    return NodeEnded(node, attempt, "failed", error=record, begun=False)

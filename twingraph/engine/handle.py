@@ -1,0 +1,55 @@
+"""What a caller holds of an execution: its id, its end, and a way to wait for it from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from twingraph.core.execution import ErrorRecord
+from twingraph.core.statuses import ExecutionStatus
+
+
+class Handle:
+    """Filled in by the conductor, once: first that the execution is recorded, later how it ended."""
+
+    __slots__ = ("_ended", "_recorded", "error", "fault", "id", "outputs", "result", "status")
+
+    def __init__(self, execution: str) -> None:
+        self.id = execution
+        self.status = ExecutionStatus.PENDING
+        self.error: ErrorRecord | None = None
+        self.result: str | None = None  # JSON text
+        self.outputs: Mapping[str, str] = {}
+        self.fault: BaseException | None = None  # why the conductor could not go on with it
+        self._recorded = threading.Event()
+        self._ended = threading.Event()
+
+    def wait_recorded(self, timeout: float | None = None) -> bool:
+        return self._recorded.wait(timeout)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True once the execution is over, or paused and at rest."""
+        return self._ended.wait(timeout)
+
+    # -- the conductor's side ----------------------------------------------------------------------
+
+    def recorded(self) -> None:
+        self.status = ExecutionStatus.RUNNING
+        self._recorded.set()
+
+    def end(
+        self,
+        status: ExecutionStatus,
+        error: ErrorRecord | None = None,
+        result: str | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status, self.error, self.result = status, error, result
+        self.outputs = outputs or {}
+        self._recorded.set()
+        self._ended.set()
+
+    def fail(self, fault: BaseException) -> None:
+        self.fault = fault
+        self._recorded.set()
+        self._ended.set()

@@ -1,0 +1,160 @@
+"""One execution under a conductor's control, and what it has gained since the last commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twingraph.core.errors import ExecutionFailed
+from twingraph.core.events import Event, body_of, error_to_json
+from twingraph.core.execution import ErrorRecord, Settings
+from twingraph.core.plan import Plan
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
+from twingraph.dispatch.base import CodeRef, RunSettings
+from twingraph.engine.handle import Handle
+from twingraph.engine.kernel import State, snapshot
+from twingraph.engine.kernel.commands import Command
+from twingraph.engine.values import Values
+from twingraph.store.base import Append, Claim, LogRow, Row
+
+# A snapshot is due when the events since the last exceed this and half of all so far.
+SNAPSHOT_EVENTS = 10_000
+# The record in the list of executions shows progress at least this many seconds old.
+PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The outcome of a node in an earlier execution, to be taken over instead of running the node again."""
+
+    rows: Sequence[tuple[Event, Sequence[str] | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a conductor is asked to carry out."""
+
+    id: str
+    plan: Plan
+    inputs: Mapping[str, str]  # JSON texts
+    settings: Settings
+    workflow_id: str
+    origin: str
+    target: str | None = None
+    code_version: str | None = None
+    code: CodeRef | None = None
+    replay_of: str | None = None
+    kept: Mapping[str, Kept] | None = None
+
+
+class Held:
+    """An execution that this conductor decides about."""
+
+    def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle) -> None:
+        self.number = claim.number
+        self.epoch = claim.epoch
+        self.seq = claim.seq
+        self.state = state
+        self.values: Values
+        self.code = code
+        self.handle = handle
+        self.kept: Mapping[str, Kept] = {}
+        self.rows: list[Row] = []
+        self.logs: list[LogRow] = []
+        self.commands: list[Command] = []
+        self.taken: list[int] = []
+        self.changes: dict[str, Any] = {}
+        self.run_settings: dict[int, RunSettings] = {}
+        self.snapshot_at = 0
+        self.progress_at = 0.0
+        self.shown = state.status
+        self.interrupted = False
+        self.ended: tuple[str | None, Mapping[str, str]] | None = None
+
+    def add(self, event: Event, at: float, data: str | None) -> int:
+        """Note an event for the next commit; its number."""
+        self.seq += 1
+        self.rows.append(Row(self.seq, event.kind, at, body_of(event), data))
+        return self.seq
+
+    def settings_of(self, spec: int) -> RunSettings:
+        known = self.run_settings.get(spec)
+        if known is None:
+            given = self.state.specs[spec]
+            known = self.run_settings[spec] = RunSettings(
+                component=given.component,
+                entry=given.entry or "",
+                platform=given.platform,
+                timeout=None if given.endless else given.timeout,
+                environment=given.environment,
+                resources=given.resources,
+                platform_config=given.platform_config,
+                options=given.options,
+            )
+        return known
+
+    def take(self, now: float) -> Append:
+        """Everything since the last commit, as the store wants it."""
+        state = self.state
+        changed = state.status is not self.shown
+        if changed or now - self.progress_at > PROGRESS_SECONDS:
+            self.progress_at = now
+            self.changes.update(progress_columns(state))
+        if changed:
+            self.shown = state.status
+            self.changes.update(status=str(state.status), reason=state.reason)
+            if state.status in EXECUTION_OVER:
+                error = state.ending_error
+                self.changes.update(
+                    completed_at=now,
+                    owner=None,
+                    error=json.dumps(error_to_json(error), ensure_ascii=False) if error else None,
+                )
+        append = Append(
+            number=self.number,
+            epoch=self.epoch,
+            rows=self.rows,
+            logs=self.logs,
+            changes=self.changes,
+            snapshot=self._snapshot(),
+            taken=self.taken,
+        )
+        self.rows, self.logs, self.changes, self.taken = [], [], {}, []
+        return append
+
+    def _snapshot(self) -> str | None:
+        since = self.seq - self.snapshot_at
+        if not self.rows or since <= max(SNAPSHOT_EVENTS, self.seq // 2) or self.state.status in EXECUTION_OVER:
+            return None
+        self.snapshot_at = self.seq
+        return json.dumps(snapshot.dump(self.state), ensure_ascii=False)
+
+
+def progress_columns(state: State) -> dict[str, int]:
+    counts = state.counts
+    return {
+        "total": len(state.nodes),
+        "completed": counts[NodeStatus.COMPLETED],
+        "running": counts[NodeStatus.RUNNING] + counts[NodeStatus.QUEUED],
+        "failed": counts[NodeStatus.FAILED],
+        "skipped": counts[NodeStatus.SKIPPED],
+    }
+
+
+def failure(execution: str, status: ExecutionStatus, error: ErrorRecord | None) -> ExecutionFailed | None:
+    """The error that a caller of this execution gets, if it ended without a result."""
+    if status is ExecutionStatus.COMPLETED:
+        return None
+    if error is None:
+        return ExecutionFailed(f"{execution} was {status}", execution_id=execution, code=str(status))
+    place = f"{error.node_id}: " if error.node_id else ""
+    return ExecutionFailed(
+        f"{place}{error.error_type}: {error.message}",
+        execution_id=execution,
+        node_id=error.node_id,
+        code=error.code,
+        error_type=error.error_type,
+        remote_traceback=error.traceback,
+    )

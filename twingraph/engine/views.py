@@ -1,0 +1,270 @@
+"""What people and programs read of an execution: folded from its journal by any process, without a conductor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from twingraph.core.errors import NotFoundError
+from twingraph.core.events import BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded, event_from
+from twingraph.core.execution import (
+    AttemptView,
+    ExecutionRecord,
+    ExecutionView,
+    NodeView,
+    OutputView,
+    TreeRow,
+    TreeSnapshot,
+)
+from twingraph.core.plan import NodeKind
+from twingraph.core.statuses import NODE_OVER, NodeStatus
+from twingraph.engine.kernel import Node, Scope, State, apply
+from twingraph.engine.values import Values
+from twingraph.store.base import Records, Row
+
+_BEGUN = frozenset({NodeStatus.QUEUED, NodeStatus.RUNNING})
+# In what order the children of a container are shown when not all fit.
+_URGENCY = {
+    NodeStatus.FAILED: 0,
+    NodeStatus.RETRYING: 1,
+    NodeStatus.RUNNING: 2,
+    NodeStatus.QUEUED: 3,
+    NodeStatus.CANCELLED: 4,
+}
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+class TracedState(State):
+    """A state that remembers when each node moved, and how the children of each container stand."""
+
+    def __init__(self, execution: str) -> None:
+        super().__init__(execution)
+        self.begun: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+        self.tallies: dict[str, dict[NodeStatus, int]] = {}
+
+    def add(self, node: Node) -> None:
+        super().add(node)
+        self._tally(node, None, node.status)
+
+    def move(self, node: Node, status: NodeStatus) -> None:
+        before = node.status
+        super().move(node, status)
+        self._tally(node, before, status)
+        if status in _BEGUN:
+            self.begun.setdefault(node.id, self.now)
+        elif status in NODE_OVER:
+            self.ended[node.id] = self.now
+
+    def _tally(self, node: Node, before: NodeStatus | None, after: NodeStatus) -> None:
+        container = node.item_of or node.scope.parent
+        if container is None:
+            return
+        tally = self.tallies.setdefault(container.id, dict.fromkeys(NodeStatus, 0))
+        if before is not None:
+            tally[before] -= 1
+        tally[after] += 1
+
+
+class Attempts:
+    """The attempts of every node, gathered from the events as they are folded."""
+
+    def __init__(self) -> None:
+        self._by_node: dict[str, dict[int, AttemptView]] = {}
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, NodeEnded):
+            if event.begun and event.cached_from is None:
+                self._put(event.node, event.attempt, event.status, event)
+        elif isinstance(event, BranchTaken):
+            self._put(event.node, event.attempt, "completed", event)
+        elif isinstance(event, NodeBegun):
+            known = AttemptView(
+                number=event.attempt,
+                status="running",
+                started_at=None,
+                ended_at=None,
+                cpu=None,
+                memory=None,
+                worker=event.worker,
+            )
+            self._by_node.setdefault(event.node, {}).setdefault(event.attempt, known)
+
+    def _put(self, node: str, attempt: int, status: str, event: NodeEnded | BranchTaken) -> None:
+        ended = event if isinstance(event, NodeEnded) else None
+        self._by_node.setdefault(node, {})[attempt] = AttemptView(
+            number=attempt,
+            status=status,
+            started_at=_moment(event.started),
+            ended_at=_moment(event.ended),
+            cpu=ended.cpu if ended else None,
+            memory=ended.memory if ended else None,
+            worker=ended.worker if ended else None,
+            error=ended.error if ended else None,
+        )
+
+    def of(self, node: str) -> tuple[AttemptView, ...]:
+        return tuple(self._by_node.get(node, {}).values())
+
+
+def view(records: Records, execution_id: str) -> ExecutionView:
+    """Everything about one execution."""
+    record = records.record(execution_id)
+    state, attempts = TracedState(execution_id), Attempts()
+    data: dict[int, str | None] = {}
+    last: tuple[ExecutionEnded, str | None] | None = None
+    for row in records.rows(execution_id):
+        event = _fold(state, row)
+        attempts.take(event)
+        data[row.seq] = row.data
+        if isinstance(event, ExecutionEnded):
+            last = event, row.data
+    values = Values(state, data.get, lambda text: text)
+    inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
+    result, outputs = _result(last)
+    return ExecutionView(
+        record=record,
+        nodes=tuple(_node_view(state, node, attempts, values) for node in state.nodes.values()),
+        inputs=inputs,
+        result=result,
+        outputs=outputs,
+    )
+
+
+def _fold(state: State, row: Row) -> Event:
+    event = event_from(row.kind, row.body)
+    apply(state, event, row.at, row.seq)
+    return event
+
+
+def _result(last: tuple[ExecutionEnded, str | None] | None) -> tuple[str | None, dict[str, str]]:
+    if last is None or last[1] is None:
+        return None, {}
+    result, *texts = last[1].split("\n")
+    return result, dict(zip(last[0].outputs, texts, strict=True))
+
+
+def _component(state: State, node: Node) -> str:
+    if node.spec is not None and node.kind is not NodeKind.MAP:
+        return state.specs[node.spec].component
+    if node.plan.template is not None:
+        inner = state.templates[node.plan.template].nodes
+        if len(inner) == 1 and inner[0].spec is not None:
+            return state.specs[inner[0].spec].component
+    return str(node.kind)
+
+
+def _parents(node: Node) -> tuple[str, ...]:
+    """The ids of the nodes it depends on: those with data first, those outside its own scope too."""
+    edges = sorted(node.plan.edges, key=lambda edge: edge.param is None)
+    found = dict.fromkeys(node.scope.nodes[edge.source].id for edge in edges)
+    return tuple(found)
+
+
+def _outputs(node: Node, values: Values) -> tuple[OutputView, ...]:
+    if node.seq is None or not node.outputs:
+        return ()
+    lines = values.lines(node.seq)
+    return tuple(
+        OutputView(name=name, text=text, hash=digest, size=size)
+        for (name, digest, size), text in zip(node.outputs, lines, strict=True)
+    )
+
+
+def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Values) -> NodeView:
+    container = node.item_of or node.scope.parent
+    tried = attempts.of(node.id)
+    started = next((a.started_at for a in tried if a.started_at), None) or _moment(state.begun.get(node.id))
+    ended = tried[-1].ended_at if tried and node.status in NODE_OVER else None
+    return NodeView(
+        id=node.id,
+        component=_component(state, node),
+        kind=str(node.kind),
+        status=node.status,
+        reason=node.reason,
+        platform=state.specs[node.spec].platform if node.spec is not None else "local",
+        parents=_parents(node),
+        container=container.id if container is not None else None,
+        attempts=tried,
+        outputs=_outputs(node, values),
+        error=node.error if node.status is not NodeStatus.COMPLETED else None,
+        cached=node.cached_from is not None,
+        reused_from=node.cached_from,
+        started_at=started,
+        completed_at=ended or _moment(state.ended.get(node.id)),
+    )
+
+
+class Watch:
+    """Follows one execution: each `tree` folds only what is new. Belongs to one thread."""
+
+    def __init__(self, records: Records, execution_id: str) -> None:
+        self._records = records
+        self._id = execution_id
+        self._state = TracedState(execution_id)
+
+    def tree(self, children: int = 20) -> TreeSnapshot:
+        record = self._records.record(self._id)
+        for row in self._records.rows(self._id, self._state.seq, values=False):
+            _fold(self._state, row)
+        return TreeSnapshot(record=record, rows=tuple(self._rows(self._state.root, 0, children)))
+
+    def _rows(self, scope: Scope, depth: int, children: int) -> Iterator[TreeRow]:
+        for node in scope.nodes.values():
+            yield self._row(node, depth)
+            yield from self._below(node, depth + 1, children)
+
+    def _below(self, node: Node, depth: int, children: int) -> Iterator[TreeRow]:
+        if not node.children or children <= 0:
+            return
+        if isinstance(node.children[0], Scope) and node.kind is NodeKind.SCOPE:
+            yield from self._rows(node.children[0], depth, children)
+            return
+        for child in _most_urgent(node.children, children):
+            if isinstance(child, Node):
+                yield self._row(child, depth)
+                yield from self._below(child, depth + 1, children // 4)
+            else:
+                yield from self._rows(child, depth, children // 4)
+
+    def _row(self, node: Node, depth: int) -> TreeRow:
+        state = self._state
+        return TreeRow(
+            id=node.id,
+            component=_component(state, node),
+            kind=str(node.kind),
+            depth=depth,
+            status=node.status,
+            counts={status: count for status, count in state.tallies.get(node.id, {}).items() if count},
+            attempt=node.attempt,
+            started_at=_moment(state.begun.get(node.id)),
+            completed_at=_moment(state.ended.get(node.id)),
+            reason=node.reason,
+            error=node.error if node.status is not NodeStatus.COMPLETED else None,
+            reused=node.cached_from is not None,
+        )
+
+
+def _most_urgent(children: list[Node | Scope], most: int) -> list[Node | Scope]:
+    """At most so many children: failed ones first, then what is under way, then in order."""
+    if len(children) <= most:
+        return children
+
+    def urgency(child: Node | Scope) -> int:
+        status = child.status if isinstance(child, Node) else child.outcome
+        return 9 if status is None else _URGENCY.get(status, 5)
+
+    return sorted(children, key=urgency)[:most]
+
+
+def record_of(records: Records, wanted: str) -> ExecutionRecord:
+    """The execution of this id, or the newest for 'last'."""
+    if wanted != "last":
+        return records.record(wanted)
+    newest = records.newest()
+    if newest is None:
+        raise NotFoundError("there is no execution yet; `twingraph new hello` writes a first workflow to run")
+    return records.record(newest)
