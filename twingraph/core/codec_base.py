@@ -1,0 +1,132 @@
+"""What every codec module shares: the error, the limit, JSON at its fastest, the canonical form. Python 3.8 syntax."""
+
+from __future__ import annotations
+
+import json
+from binascii import a2b_base64
+from json import encoder as _json_encoder
+from json import scanner as _json_scanner
+from typing import TYPE_CHECKING, Any, Callable, Iterator
+
+from twingraph.core.hashing import content_hash
+
+if TYPE_CHECKING:
+    from twingraph.core.errors import CodecError as CodecError
+else:
+    try:
+        from twingraph.core.errors import CodecError
+    except Exception:  # shipped alone, or on a Python that twingraph itself does not support
+
+        class CodecError(Exception):
+            """A value cannot be stored, or what was stored cannot be read back."""
+
+
+INLINE_LIMIT = 65536
+MAX_DEPTH = 200  # equal on every Python, so that what one writes another can read
+MAX_DIGITS = 4300  # Python 3.11 and newer read no longer integer from text
+LEAVES = ("bytes", "bytearray", "npy", "arrow")
+NESTED = ("json", "list")  # rungs whose blob is itself made of JSON texts
+
+
+def _unknown(value: Any) -> Any:
+    raise TypeError(type(value).__name__)
+
+
+def _make_dumps(sort_keys: bool) -> Callable[[Any], str]:
+    """A C encoder made once: `json.dumps` builds a new one for each call, which costs more than a small value."""
+    make = getattr(_json_encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(
+            separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=sort_keys, check_circular=False
+        ).encode
+    quote = _json_encoder.encode_basestring  # type: ignore[attr-defined]
+    encode = make(None, _unknown, quote, None, ":", ",", sort_keys, False, False)
+    join = "".join
+
+    def dumps(value: Any) -> str:
+        return join(encode(value, 0))
+
+    return dumps
+
+
+dumps = _make_dumps(sort_keys=False)
+dumps_sorted = _make_dumps(sort_keys=True)
+
+
+def make_loads(hook: Callable[[dict[str, Any]], Any] | None) -> Callable[[str], Any]:
+    """A parser made once per hook; the hook sees inner objects before outer ones."""
+    scan = _json_scanner.make_scanner(json.JSONDecoder(object_hook=hook))  # type: ignore[attr-defined]
+
+    def loads(text: str) -> Any:
+        try:
+            value, end = scan(text, 0)
+        except (StopIteration, ValueError) as error:
+            raise CodecError("not the text of a value: {!r}".format(text[:60])) from error
+        except RecursionError as error:
+            raise CodecError("the text is nested too deeply to be read here") from error
+        if end != len(text):
+            raise CodecError("text goes on after the value: {!r}".format(text[end : end + 60]))
+        return value
+
+    return loads
+
+
+loads = make_loads(None)
+
+
+def canonical(tree: Any) -> Any:
+    """The tree whose sorted text is hashed: pairs of tagged dicts sorted, large leaves and moved texts by their hash."""
+    if type(tree) is list:
+        return [canonical(item) for item in tree]
+    if type(tree) is not dict:
+        return tree
+    tag = tree.get("$")
+    if tag == "dict":
+        pairs = [canonical(pair) for pair in tree["v"]]
+        return {"$": "dict", "v": sorted(pairs, key=lambda pair: dumps_sorted(pair[0]))}
+    if tag == "ref" and tree["rung"] in NESTED:
+        return {"$": "ref", "value": tree["value"]}
+    if tag in LEAVES and len(tree["v"]) > INLINE_LIMIT:
+        data = a2b_base64(tree["v"])
+        if len(data) >= INLINE_LIMIT:
+            return leaf_ref(tree, content_hash(data), len(data))
+    return {key: canonical(item) for key, item in tree.items()}
+
+
+def leaf_ref(leaf: dict[str, Any], digest: str, size: int) -> dict[str, Any]:
+    """The reference that stands for an inline leaf: same properties, the data by its hash."""
+    ref = {"$": "ref", "rung": leaf["$"], "hash": digest, "size": size}
+    ref.update((key, item) for key, item in leaf.items() if key not in ("$", "v"))
+    return ref
+
+
+def hash_tree(tree: Any) -> str:
+    """Content hash of a value given as its JSON tree."""
+    if type(tree) is dict and tree.get("$") == "ref" and tree["rung"] in NESTED:
+        return str(tree["value"])
+    return content_hash(dumps_sorted(canonical(tree)).encode("utf-8"))
+
+
+def hash_text(text: str) -> str:
+    """Content hash of a value given as its text; equal to the hash that `encode` gave."""
+    return hash_tree(loads(text))
+
+
+def ref_hashes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every reference inside a tree."""
+    todo = [tree]
+    while todo:
+        item = todo.pop()
+        if type(item) is list:
+            todo.extend(item)
+        elif type(item) is dict:
+            if item.get("$") == "ref":
+                yield item
+            todo.extend(item.values())
+
+
+def fetch(blobs: Any, digest: str) -> bytes:
+    """The bytes of a blob, or an error that says what is missing."""
+    if blobs is None:
+        raise CodecError("the value refers to blob {} and no blob store was given".format(digest))
+    return bytes(blobs.read(digest))

@@ -1,0 +1,71 @@
+"""Large lists: one element's text per line and an index behind them, so that an element is read alone.
+
+Layout: the lines, then n + 1 offsets (8 bytes each, little-endian; element i lies between offsets i and i + 1, the
+last byte being its newline), then n, then the mark.
+"""
+
+from __future__ import annotations
+
+import mmap
+from struct import pack, unpack_from
+from typing import Any, Iterator, Sequence
+
+from twingraph.core.codec_base import CodecError, dumps, fetch, loads
+
+_MARK = b"TGLIST1\n"
+
+
+def list_blob(texts: Sequence[str]) -> bytes:
+    lines = [text.encode("utf-8") + b"\n" for text in texts]
+    offsets, position = [0], 0
+    for line in lines:
+        position += len(line)
+        offsets.append(position)
+    lines.append(pack("<{}Q".format(len(offsets) + 1), *offsets, len(offsets) - 1))
+    lines.append(_MARK)
+    return b"".join(lines)
+
+
+def _count(data: Any) -> int:
+    if len(data) < 24 or data[-8:] != _MARK:
+        raise CodecError("the blob of a large list is not one")
+    return int(unpack_from("<Q", data, len(data) - 16)[0])
+
+
+def _line(data: Any, count: int, index: int) -> str:
+    start, end = unpack_from("<2Q", data, len(data) - 16 - 8 * (count + 1 - index))
+    return bytes(data[start : end - 1]).decode("utf-8")
+
+
+def list_lines(data: Any) -> Iterator[str]:
+    count = _count(data)
+    return (_line(data, count, index) for index in range(count))
+
+
+def _sequence(tree: Any) -> list[Any]:
+    if type(tree) is dict and tree.get("$") == "tuple":
+        tree = tree["v"]
+    if type(tree) is not list:
+        raise CodecError("only a list or a tuple has elements that can be read alone")
+    return tree
+
+
+def length(text: str) -> int:
+    """How many elements a list, a tuple or a reference to one has; reads no blob."""
+    tree = loads(text)
+    if type(tree) is dict and tree.get("$") == "ref" and tree["rung"] == "list":
+        return int(tree["n"])
+    return len(_sequence(tree))
+
+
+def element(text: str, index: int, *, blobs: Any = None) -> str:
+    """The text of one element; of a large list only that element is read, from a map of the file."""
+    tree = loads(text)
+    if type(tree) is dict and tree.get("$") == "ref" and tree["rung"] == "list":
+        position = range(tree["n"])[index]
+        path = blobs.path(tree["hash"]) if blobs is not None else None
+        if path is None:
+            return _line(fetch(blobs, tree["hash"]), tree["n"], position)
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _line(data, _count(data), position)
+    return dumps(_sequence(tree)[index])

@@ -1,0 +1,95 @@
+"""The promise of a blob store: bytes under the BLAKE2b hash of their content.
+
+Every method may block on a disk and may be called from any thread and any process at once; none belongs on an event
+loop. A crash in the middle of a put leaves no blob and at most a temporary file, which a later process removes.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+BytesLike = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobInfo:
+    """One stored blob; `time` is that of its last put."""
+
+    hash: str
+    size: int
+    time: datetime
+
+
+class BlobWriter(ABC):
+    """A blob being written piece by piece by one thread. Leaving the `with` block without `commit` keeps nothing."""
+
+    size: int = 0
+    closed: bool = False
+
+    @abstractmethod
+    def write(self, data: BytesLike) -> int:
+        """Add bytes. Raises StoreError when the disk is full; then the blob does not exist."""
+
+    @abstractmethod
+    def commit(self) -> str:
+        """Make the blob visible, whole, and return its hash. Called once."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Forget what was written. Does nothing after `commit`."""
+
+    def flush(self) -> None:
+        """Part of what libraries expect of a file; a blob is flushed by its commit."""
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+
+class BlobStore(ABC):
+    """Blobs by content hash. What is read is checked against its hash: StoreError names a rotten blob."""
+
+    def put(self, data: BytesLike) -> str:
+        """Store bytes and return their hash. Idempotent; each put refreshes the blob's time, so that prune keeps it."""
+        with self.writer() as writer:
+            writer.write(data)
+            return writer.commit()
+
+    @abstractmethod
+    def writer(self) -> BlobWriter:
+        """A writer for data too large for memory."""
+
+    @abstractmethod
+    def read(self, digest: str) -> bytes:
+        """All bytes, checked. NotFoundError when there is no such blob."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """A readable file over the checked blob; the caller closes it."""
+        return io.BytesIO(self.read(digest))
+
+    @abstractmethod
+    def path(self, digest: str) -> Path | None:
+        """A local file to be mapped read-only or copy-on-write, checked once per process; None when there is none."""
+
+    @abstractmethod
+    def exists(self, digest: str) -> bool:
+        """Whether the blob is there; does not read it."""
+
+    @abstractmethod
+    def delete(self, digest: str) -> None:
+        """Remove it; nothing happens when it is gone already. Only prune calls this, for blobs nothing refers to."""
+
+    @abstractmethod
+    def list(self) -> Iterator[BlobInfo]:
+        """Every blob, in no order; those that appear or go meanwhile may be missed."""

@@ -1,0 +1,185 @@
+"""Blobs as files of the home folder: `<home>/blobs/ab/cdef...`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from twingraph.core.errors import NotFoundError, StoreError
+from twingraph.core.hashing import hasher
+from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY = "tmp"
+_STALE_SECONDS = 24 * 3600  # no writer takes a day; its process may live in another container, so its id says nothing
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalBlobsOptions:
+    """`sync`: wait for the disk at each put, so that a power cut loses nothing (durability = "full")."""
+
+    sync: bool = False
+
+
+class LocalBlobs(BlobStore):
+    """Whole files only: each is written beside its place and moved into it in one step."""
+
+    def __init__(self, home: Path, options: LocalBlobsOptions | None = None) -> None:
+        self._root = Path(home) / "blobs"
+        self._options = options or LocalBlobsOptions()
+        self._checked: set[str] = set()
+        with _explained(f"blob folder {self._root}"):
+            (self._root / _TEMPORARY).mkdir(parents=True, exist_ok=True)
+        self._remove_stale()
+
+    def writer(self) -> BlobWriter:
+        return _LocalWriter(self._root, self._options)
+
+    def read(self, digest: str) -> bytes:
+        try:
+            data = self._place(digest).read_bytes()
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        hashed = hasher()
+        hashed.update(data)
+        self._check(digest, hashed.hexdigest())
+        return data
+
+    def open(self, digest: str) -> BinaryIO:
+        return self._verified(digest).open("rb")
+
+    def path(self, digest: str) -> Path | None:
+        return self._verified(digest)
+
+    def exists(self, digest: str) -> bool:
+        return self._place(digest).is_file()
+
+    def delete(self, digest: str) -> None:
+        self._checked.discard(digest)
+        with _explained(f"blob {digest}"):
+            self._place(digest).unlink(missing_ok=True)
+
+    def list(self) -> Iterator[BlobInfo]:
+        for folder in self._root.glob("[0-9a-f][0-9a-f]"):
+            for file in folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    status = file.stat()
+                    changed = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield BlobInfo(hash=folder.name + file.name, size=status.st_size, time=changed)
+
+    def _place(self, digest: str) -> Path:
+        if not _HASH.fullmatch(digest):  # it may come from outside and must not lead out of the folder
+            raise NotFoundError(f"{digest[:80]!r} is not the hash of a blob")
+        return self._root / digest[:2] / digest[2:]
+
+    def _verified(self, digest: str) -> Path:
+        place = self._place(digest)
+        if digest in self._checked and place.is_file():
+            return place
+        hashed = hasher()
+        try:
+            with place.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    hashed.update(piece)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        self._check(digest, hashed.hexdigest())
+        self._checked.add(digest)
+        return place
+
+    def _check(self, digest: str, found: str) -> None:
+        if found != digest:
+            raise StoreError(
+                f"blob {digest} is damaged: its file {self._place(digest)} holds other bytes; "
+                "delete the file and run again what made it"
+            )
+
+    def _remove_stale(self) -> None:
+        limit = time.time() - _STALE_SECONDS
+        for file in (self._root / _TEMPORARY).iterdir():
+            with contextlib.suppress(OSError):  # another process was first, or still holds it open
+                if file.stat().st_mtime < limit:
+                    file.unlink()
+
+
+class _LocalWriter(BlobWriter):
+    def __init__(self, root: Path, options: LocalBlobsOptions) -> None:
+        self._root = root
+        self._options = options
+        self._hash = hasher()
+        self._temporary = root / _TEMPORARY / uuid.uuid4().hex
+        with _explained(f"blob folder {root}"):
+            self._file = self._temporary.open("xb")
+
+    def write(self, data: BytesLike) -> int:
+        with _explained(f"blob folder {self._root}"):
+            self._file.write(data)
+        self._hash.update(data)
+        written = memoryview(data).nbytes
+        self.size += written
+        return written
+
+    def commit(self) -> str:
+        digest: str = self._hash.hexdigest()
+        place = self._root / digest[:2] / digest[2:]
+        with _explained(f"blob {digest}"):
+            self._file.flush()
+            if self._options.sync:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            place.parent.mkdir(exist_ok=True)
+            try:
+                os.replace(self._temporary, place)  # also mends a damaged one
+            except PermissionError:
+                # Windows replaces no file that somebody has mapped; the blob is there, only its time is refreshed
+                if not place.is_file():
+                    raise
+                os.utime(place)
+            if self._options.sync and os.name == "posix":
+                _sync_folder(place.parent)
+        return self._closed(digest)
+
+    def _closed(self, digest: str) -> str:
+        self.closed = True
+        self._temporary.unlink(missing_ok=True)
+        return digest
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            with contextlib.suppress(OSError):  # closing flushes, which fails again on a full disk
+                self._file.close()
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _missing(digest: str) -> NotFoundError:
+    return NotFoundError(f"blob {digest} is not in this store; it was pruned, or it belongs to another home")
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(f"{what}: the disk is full; free space or move the home (TWINGRAPH_HOME)") from error
+        raise StoreError(f"{what}: {error.strerror or error}") from error

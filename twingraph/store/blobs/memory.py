@@ -1,0 +1,62 @@
+"""Blobs in memory: the double for tests, and the store of runs that keep nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from twingraph.core.errors import NotFoundError
+from twingraph.core.hashing import content_hash
+from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
+
+
+class MemoryBlobs(BlobStore):
+    """A dict of bytes. Threads are safe because each step is one operation on the dict."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, tuple[bytes, datetime]] = {}
+
+    def writer(self) -> BlobWriter:
+        return _MemoryWriter(self._blobs)
+
+    def read(self, digest: str) -> bytes:
+        try:
+            return self._blobs[digest][0]
+        except KeyError:
+            raise NotFoundError(f"blob {digest} is not in this store") from None
+
+    def path(self, digest: str) -> Path | None:
+        return None
+
+    def exists(self, digest: str) -> bool:
+        return digest in self._blobs
+
+    def delete(self, digest: str) -> None:
+        self._blobs.pop(digest, None)
+
+    def list(self) -> Iterator[BlobInfo]:
+        for digest, (data, time) in tuple(self._blobs.items()):
+            yield BlobInfo(hash=digest, size=len(data), time=time)
+
+
+class _MemoryWriter(BlobWriter):
+    def __init__(self, blobs: dict[str, tuple[bytes, datetime]]) -> None:
+        self._blobs = blobs
+        self._data = bytearray()
+
+    def write(self, data: BytesLike) -> int:
+        self._data += data
+        written = memoryview(data).nbytes
+        self.size += written
+        return written
+
+    def commit(self) -> str:
+        data = bytes(self._data)
+        digest = content_hash(data)
+        self._blobs[digest] = (data, datetime.now(UTC))
+        self.closed = True
+        return digest
+
+    def abort(self) -> None:
+        self.closed = True
