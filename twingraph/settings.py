@@ -1,0 +1,168 @@
+"""Settings, and the one reader of the environment and of `twingraph.toml`.
+
+Order: a flag, then the environment, then the nearest `twingraph.toml` (this folder or one above it), then the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.nearest import did_you_mean
+
+FILE_NAME = "twingraph.toml"
+PREFIX = "TWINGRAPH_"
+PROGRESS_MODES = ("auto", "live", "plain", "off")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+DURABILITIES = ("normal", "full")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a person may set. In the environment `workers` is `TWINGRAPH_WORKERS`, and so on."""
+
+    # The folder with the store, the blobs and the logs of embedded executions.
+    home: Path
+    # Most worker processes that run user code on this machine; None: four per core and at least 16.
+    workers: int | None = None
+    # How a run is shown on stderr. auto: drawn live on a terminal, plain lines elsewhere.
+    progress: str = "auto"
+    # Run components in this very process, one after another, where a debugger works.
+    inline: bool = False
+    # From which level on TwinGraph's own messages are shown; `debug` also shows tracebacks of its own errors.
+    log_level: str = "warning"
+    # `normal`: a killed process loses nothing. `full`: a power cut loses nothing either, and each commit waits.
+    durability: str = "normal"
+    # Where the journal is; None: SQLite in the home.
+    database_url: str | None = None
+    # The file that was read, if any; said by `doctor`.
+    file: Path | None = None
+
+
+class SettingsError(ValidationError):
+    """A setting cannot be used; names where it was written, the key and what is allowed."""
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """The settings of this process. A flag that is None was not given."""
+    environ = os.environ if environ is None else environ
+    file = find_file(Path.cwd() if folder is None else folder)
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    if file is not None:
+        _take_file(file, values, problems)
+    _take_environment(environ, values, problems)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _take(key, value, f"--{key.replace('_', '-')}", values, problems)
+    if problems:
+        raise SettingsError(problems)
+    values.setdefault("home", _user_folder(environ) / ".twingraph")
+    return Settings(file=file, **values)
+
+
+def find_file(folder: Path) -> Path | None:
+    """The nearest `twingraph.toml`, in this folder or above it."""
+    for place in (folder, *folder.parents):
+        candidate = place / FILE_NAME
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def keys() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Settings) if field.name != "file")
+
+
+def _user_folder(environ: Mapping[str, str]) -> Path:
+    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+
+
+def _take_environment(environ: Mapping[str, str], values: dict[str, Any], problems: list[Problem]) -> None:
+    for key in keys():
+        name = PREFIX + key.upper()
+        if environ.get(name, "") != "":
+            _take(key, environ[name], name, values, problems)
+
+
+def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> None:
+    import tomllib  # only where there is a file to read: every command pays for what stands above
+
+    try:
+        read = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(Problem(message=f"cannot be read: {error}", node=str(file)))
+        return
+    for key, value in read.items():
+        if key not in keys():
+            problems.append(Problem(node=f"{file}: {key}", message=f"is not a setting; {did_you_mean(key, keys())}"))
+        else:
+            if key == "home" and isinstance(value, str):
+                value = str(file.parent / Path(value).expanduser())
+            _take(key, value, f"{file}: {key}", values, problems)
+
+
+def _take(key: str, raw: Any, place: str, values: dict[str, Any], problems: list[Problem]) -> None:
+    try:
+        values[key] = _READERS[key](raw)
+    except ValueError as error:
+        problems.append(Problem(node=place, message=str(error)))
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
+    def read(raw: Any) -> str:
+        word = str(raw).strip().lower()
+        if word not in allowed:
+            raise ValueError(f"{str(raw)!r} is not one of {', '.join(allowed)}; {did_you_mean(word, allowed)}")
+        return word
+
+    return read
+
+
+def _read_workers(raw: Any) -> int:
+    try:
+        number = int(str(raw)) if not isinstance(raw, bool) else 0
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"must be a whole number from 1, not {raw!r}")
+    return number
+
+
+def _read_switch(raw: Any) -> bool:
+    word = str(raw).strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"must be 1 or 0, not {raw!r}")
+
+
+def _read_text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError(f"must be a text, not {raw!r}")
+    return raw.strip()
+
+
+def _read_folder(raw: Any) -> Path:
+    return Path(raw if isinstance(raw, Path) else _read_text(raw)).expanduser().absolute()
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "home": _read_folder,
+    "workers": _read_workers,
+    "progress": _one_of(PROGRESS_MODES),
+    "inline": _read_switch,
+    "log_level": _one_of(LOG_LEVELS),
+    "durability": _one_of(DURABILITIES),
+    "database_url": _read_text,
+}
