@@ -23,7 +23,7 @@ else:
 
 
 INLINE_LIMIT = 65536
-MAX_DEPTH = 200  # equal on every Python, so that what one writes another can read
+MAX_DEPTH = 100  # equal on every Python and far from its own limit, so that what one writes another can read
 MAX_DIGITS = 4300  # Python 3.11 and newer read no longer integer from text
 LEAVES = ("bytes", "bytearray", "npy", "arrow")
 NESTED = ("json", "list")  # rungs whose blob is itself made of JSON texts
@@ -62,7 +62,7 @@ def make_loads(hook: Callable[[dict[str, Any]], Any] | None) -> Callable[[str], 
     def loads(text: str) -> Any:
         try:
             value, end = scan(text, 0)
-        except (StopIteration, ValueError) as error:
+        except (StopIteration, json.JSONDecodeError) as error:
             raise CodecError(f"not the text of a value: {text[:60]!r}") from error
         except RecursionError as error:
             raise CodecError("the text is nested too deeply to be read here") from error

@@ -38,7 +38,10 @@ class Decoder:
         build = _BUILD.get(tag)
         if build is None:
             raise CodecError(f"unknown tag {tag!r}: the value was written by a newer version")
-        return build(self, tree)
+        try:
+            return build(self, tree)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CodecError(f"a value tagged {tag!r} cannot be read back: {type(error).__name__}: {error}") from error
 
     def find(self, name: str, what: str) -> Any:
         """The class of that name, or None."""
@@ -229,7 +232,7 @@ _BUILD: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "frozenset": lambda dec, tree: frozenset(tree["v"]),
     "int": lambda dec, tree: int(tree["v"], 16),
     "float": lambda dec, tree: float(tree["v"]),
-    "str": lambda dec, tree: a2b_base64(tree["v"]).decode("utf-16-le", "surrogatepass"),
+    "str": lambda dec, tree: a2b_base64(tree["v"]).decode("utf-8", "surrogatepass"),
     "bytes": lambda dec, tree: a2b_base64(tree["v"]),
     "bytearray": lambda dec, tree: bytearray(a2b_base64(tree["v"])),
     "complex": lambda dec, tree: complex(*tree["v"]),

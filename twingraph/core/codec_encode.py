@@ -115,7 +115,7 @@ def _text(value: str) -> Any:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates exist in no UTF-8 and would pair up in JSON
-        return {"$": "str", "v": b2a_base64(value.encode("utf-16-le", "surrogatepass"), newline=False).decode("ascii")}
+        return {"$": "str", "v": b2a_base64(value.encode("utf-8", "surrogatepass"), newline=False).decode("ascii")}
     return value
 
 

@@ -205,7 +205,8 @@ def read_npy(data: bytes | None, path: str | None) -> Any:
 
 def read_scalar(tree: dict[str, Any], data: bytes) -> Any:
     numpy = need("numpy")
-    return numpy.frombuffer(data or b"\0", dtype=tree["dtype"])[0] if data else numpy.dtype(tree["dtype"]).type()
+    dtype = numpy.dtype(tree["dtype"])
+    return numpy.frombuffer(data, dtype=dtype)[0] if dtype.itemsize else dtype.type()
 
 
 def read_arrow(tree: dict[str, Any], data: bytes | None, path: str | None) -> Any:

@@ -60,7 +60,7 @@ def _number(part: Any) -> float:
 def _surrogates(data: str) -> str:
     from binascii import a2b_base64
 
-    return a2b_base64(data).decode("utf-16-le", "replace")
+    return a2b_base64(data).decode("utf-8", "replace")
 
 
 def _object(pairs: Any, limit: int | None) -> dict[str, Any]:
