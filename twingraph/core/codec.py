@@ -7,8 +7,9 @@ into containers under their own names; a library is touched only when a value of
 from __future__ import annotations
 
 import re
-from json.encoder import encode_basestring as _quote  # type: ignore[attr-defined]
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from json.encoder import encode_basestring as _quote
+from typing import Any, NamedTuple
 
 from twingraph.core.codec_base import (
     INLINE_LIMIT,
@@ -33,7 +34,7 @@ __all__ = [
     "length", "plain", "preview", "refs",
 ]  # fmt: skip
 
-_LONG_NUMBER = re.compile("[0-9]{%d}" % (MAX_DIGITS + 1))
+_LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _TEXT_OR_NONE = frozenset((str,))
 
@@ -110,7 +111,7 @@ def _encode_tagged(value: Any, blobs: Any, pickle: bool, key: bytes | None, path
         data = dumps(tree).encode("utf-8")
         digest = hash_tree(tree)
     except RecursionError as error:
-        raise CodecError("{}: nested too deeply".format(encoder.where()[:200])) from error
+        raise CodecError(f"{encoder.where()[:200]}: nested too deeply") from error
     if len(data) < INLINE_LIMIT or blobs is None:
         return Encoded(data.decode("utf-8"), digest, len(data) + encoder.stored)
     return _moved(tree, data, digest, blobs, encoder.stored)
