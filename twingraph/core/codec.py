@@ -30,8 +30,8 @@ from twingraph.core.codec_views import plain, preview
 from twingraph.core.hashing import blake2b
 
 __all__ = [
-    "INLINE_LIMIT", "CodecError", "Encoded", "decode", "element", "encode", "hash_text", "join_dict", "join_list",
-    "length", "plain", "preview", "refs",
+    "INLINE_LIMIT", "CodecError", "Encoded", "compact", "decode", "element", "encode", "hash_text", "join_dict",
+    "join_list", "length", "plain", "preview", "refs",
 ]  # fmt: skip
 
 _LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
@@ -130,6 +130,17 @@ def _moved(tree: Any, data: bytes, digest: str, blobs: Any, stored: int) -> Enco
     ref.update(hash=str(blobs.put(data)), size=len(data))
     text = dumps(ref)
     return Encoded(text, digest, len(text) + len(data) + stored)
+
+
+def compact(text: str, blobs: Any) -> str:
+    """The text as it may travel: itself, or a reference once it has grown too large by being composed."""
+    if len(text) < INLINE_LIMIT // 4:  # no character takes more than four bytes
+        return text
+    data = text.encode("utf-8")
+    if len(data) < INLINE_LIMIT:
+        return text
+    tree = loads(text)
+    return _moved(tree, data, hash_tree(tree), blobs, 0).text
 
 
 def decode(

@@ -28,6 +28,7 @@ class CodeRef:
     interpreter: str
     working_dir: str
     sys_path: tuple[str, ...] = ()
+    description: str = ""  # all of this as JSON text, as it is recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,7 @@ from twingraph.engine.recovery import restore
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
 from twingraph.store.base import Claim, Journal, LogRow, Message, NewExecution
+from twingraph.store.blobs.base import BlobStore
 
 MAP_PAGE = 1_000
 # How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
@@ -77,13 +78,13 @@ class Conductor:
         *,
         make_journal: Callable[[], Journal],
         dispatch: Dispatch,
-        compact: Callable[[str], str],
+        blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
     ) -> None:
         self.name = name
         self._make_journal = make_journal
         self._dispatch = dispatch
-        self._compact = compact
+        self._blobs = blobs
         self._code_of = code_of
         self._journal: Journal
         self._held: dict[str, Held] = {}
@@ -103,6 +104,11 @@ class Conductor:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it still takes work: it has not been stopped and nothing broke it."""
+        return self._fault is None and self._thread.is_alive()
 
     def submit(self, submission: Submission) -> Handle:
         """Carry this out. The handle tells when it is recorded, and how it ended."""
@@ -217,10 +223,11 @@ class Conductor:
             origin=submission.origin,
             target=submission.target,
             code_version=submission.code_version,
+            code_body=submission.code_body,
             replay_of=submission.replay_of,
         )
         held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
-        held.values = Values(state, lambda seq: self._journal.data(held.number, seq), self._compact)
+        held.values = Values(state, lambda seq: self._journal.data(held.number, seq), self._blobs)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
@@ -246,7 +253,7 @@ class Conductor:
         version = self._journal.code_version(claim.number)
         code = self._code_of(version) if version else None
         held = Held(claim, state, code, handle)
-        held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._compact)
+        held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._blobs)
         held.snapshot_at = claim.seq
         self._hold(held)
         if state.status is ExecutionStatus.PENDING:  # its process died before the first event was written
@@ -303,7 +310,7 @@ class Conductor:
         outputs: Mapping[str, str] = {}
         if status is ExecutionStatus.COMPLETED:
             try:
-                result = self._compact(held.values.scope_result(held.state.root))
+                result = held.values.result()
                 outputs = held.values.scope_outputs(held.state.root)
             except TwinGraphError as fault:
                 status = ExecutionStatus.FAILED

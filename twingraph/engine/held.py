@@ -45,6 +45,7 @@ class Submission:
     target: str | None = None
     code_version: str | None = None
     code: CodeRef | None = None
+    code_body: str | None = None  # what the version stands for, to be recorded
     replay_of: str | None = None
     kept: Mapping[str, Kept] | None = None
 

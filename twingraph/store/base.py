@@ -59,6 +59,7 @@ class NewExecution:
     origin: str
     target: str | None
     code_version: str | None
+    code_body: str | None = None  # recorded under the version, when that is new
     replay_of: str | None = None
 
 
@@ -105,10 +106,8 @@ class Journal(Protocol):
     def messages(self, owner: str) -> list[Message]:
         """What waits in the inbox for the executions of this owner, oldest first."""
 
-    def save_code(self, version: str, body: str) -> None:
-        """Keep the description of a code version. Idempotent."""
-
-    def code(self, version: str) -> str | None: ...
+    def code(self, version: str) -> str | None:
+        """What was recorded of a code version."""
 
     def code_version(self, number: int) -> str | None:
         """The code version of an execution."""

@@ -1,0 +1,357 @@
+"""The one place where the real makers are chosen and joined: store, blobs, dispatch, conductor.
+
+`runtime()` gives this process a conductor; `open_reader()` reads executions of any process without one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twingraph.core import codec
+from twingraph.core.errors import ConflictError, NotFoundError, TwinGraphError
+from twingraph.core.events import CancelRequested, PauseRequested
+from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.ids import execution_id
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.engine import code as code_versions
+from twingraph.engine import views
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Submission
+from twingraph.engine.replay import Earlier, earlier
+from twingraph.settings import Settings
+from twingraph.settings import load as load_settings
+from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.home import Home
+from twingraph.store.locks import FileLock
+from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.store.sqlite.records import SqliteRecords
+from twingraph.store.sqlite.schema import prepare
+
+if TYPE_CHECKING:
+    from twingraph.sdk.compiled import CompiledWorkflow
+
+# While executions run in the process of a script, its other threads give way this often.
+SWITCH_INTERVAL = 0.0005
+
+
+class RunHandle(Protocol):
+    """One execution that this process waits for, whoever carries it out."""
+
+    id: str
+    status: ExecutionStatus
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Reader:
+    """Reads the executions of one home. Belongs to one thread at a time."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._records = SqliteRecords(home)
+        self.blobs = LocalBlobs(home.path)
+        self._watches: dict[str, views.Watch] = {}
+
+    def resolve(self, id_or_last: str) -> str:
+        return views.record_of(self._records, id_or_last).id
+
+    def record(self, execution: str) -> ExecutionRecord:
+        return self._records.record(execution)
+
+    def executions(
+        self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
+    ) -> tuple[list[ExecutionRecord], int]:
+        wanted = ExecutionStatus(status) if status is not None else None
+        return self._records.page(limit=limit, offset=offset, status=wanted, workflow_id=workflow_id)
+
+    def view(self, execution: str) -> ExecutionView:
+        return views.view(self._records, self.blobs, execution)
+
+    def tree(self, execution: str, *, children: int = 20) -> TreeSnapshot:
+        watch = self._watches.get(execution)
+        if watch is None:
+            watch = self._watches[execution] = views.Watch(self._records, execution)
+        return watch.tree(children)
+
+    def logs(
+        self,
+        execution: str,
+        *,
+        after: int = 0,
+        node: str | None = None,
+        level: str | None = None,
+        limit: int = 1000,
+    ) -> list[LogRecord]:
+        return self._records.logs(execution, after=after, node=node, level=level, limit=limit)
+
+    def value(self, text: str) -> object:
+        return codec.plain(text, limit=1000)
+
+    def earlier(self, execution: str) -> Earlier:
+        return earlier(self._records, execution)
+
+    def post(self, execution: str, kind: str) -> None:
+        self._records.post(execution, kind, "{}")
+
+    def close(self) -> None:
+        self._records.close()
+
+
+class Followed:
+    """An execution that another living process carries out."""
+
+    def __init__(self, home: Home, execution: str) -> None:
+        self.id = execution
+        self.status = ExecutionStatus.RUNNING
+        self._records = SqliteRecords(home)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            record = self._records.record(self.id)
+            self.status = record.status
+            if record.status in EXECUTION_OVER or record.status is ExecutionStatus.PAUSED or record.owner == "gone":
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+
+
+class Runtime:
+    """A conductor with everything it needs, in a thread of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = _open_home(settings)
+        self.blobs = LocalBlobs(self.home.path)
+        self.secret = self.home.secret()
+        self.handles: dict[str, Handle] = {}
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._alive = FileLock(self.home.run / f"{self._name}.lock")
+        self._alive.take()
+        self._codes: dict[str, CodeRef] = {}
+        self.conductor = Conductor(
+            self._name,
+            make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
+            dispatch=_dispatch(settings, self.home, self.secret),
+            blobs=self.blobs,
+            code_of=self._code_of,
+        )
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self.conductor.start()
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        compiled: CompiledWorkflow,
+        inputs: Mapping[str, Any],
+        *,
+        origin: str = "script",
+        target: str | None = None,
+        old: Earlier | None = None,
+    ) -> Handle:
+        """Start an execution of a compiled workflow, of an earlier one's finished nodes if there is one."""
+        texts = old.inputs if old is not None else self._encode_inputs(compiled, inputs)
+        version, reference = self._pack(compiled)
+        return self._start(
+            Submission(
+                id=_new_id(),
+                plan=compiled.plan,
+                inputs=texts,
+                settings=compiled.settings,
+                workflow_id=compiled.workflow_id,
+                origin=origin,
+                target=target,
+                code_version=version,
+                code=reference,
+                code_body=code_versions.body(reference) if reference else None,
+                replay_of=old.execution if old is not None else None,
+                kept=old.kept if old is not None else None,
+            )
+        )
+
+    def _start(self, submission: Submission) -> Handle:
+        handle = self.conductor.submit(submission)
+        self.handles[handle.id] = handle
+        return handle
+
+    def _encode_inputs(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> dict[str, str]:
+        given = compiled.bind_inputs(inputs)
+        return {
+            name: codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path=f"inputs.{name}").text
+            for name, value in given.items()
+        }
+
+    def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
+        from twingraph.sdk.packing import pack
+
+        packed = pack(compiled)
+        digest = self.blobs.put(packed)
+        return code_versions.describe(digest, self.blobs)
+
+    def resume(self, execution: str, *, code: str = "recorded", compiled: Any = None) -> RunHandle:
+        """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept."""
+        reader = Reader(self.home)
+        try:
+            record = reader.record(execution)
+            if record.owner == "alive" and execution not in self.handles:
+                return Followed(self.home, execution)
+            if record.status is ExecutionStatus.COMPLETED:
+                raise ConflictError(
+                    f"{execution} is completed; run it again with `twingraph run {record.target or ''}`"
+                )
+            if record.status not in EXECUTION_OVER and code == "recorded":
+                handle = self.conductor.adopt(execution)
+                self.handles[execution] = handle
+                return handle
+            if record.status not in EXECUTION_OVER:
+                self.cancel(execution)  # an execution never mixes two code versions
+            return self._replay(reader.earlier(execution), record, compiled)
+        finally:
+            reader.close()
+
+    def _replay(self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | None) -> Handle:
+        if compiled is not None:
+            return self.submit(compiled, {}, origin=record.origin, target=record.target, old=old)
+        reference = self._code_of(record.code_version) if record.code_version else None
+        return self._start(
+            Submission(
+                id=_new_id(),
+                plan=old.plan,
+                inputs=old.inputs,
+                settings=old.settings,
+                workflow_id=record.workflow_id,
+                origin=record.origin,
+                target=record.target,
+                code_version=record.code_version,
+                code=reference,
+                replay_of=old.execution,
+                kept=old.kept,
+            )
+        )
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def cancel(self, execution: str, timeout: float = 10.0) -> None:
+        """Stop an execution wherever it runs; returns when it has ended."""
+        reader = Reader(self.home)
+        try:
+            record = reader.record(execution)
+            if record.status in EXECUTION_OVER:
+                raise ConflictError(f"{execution} has already ended: {record.status}")
+            handle: RunHandle
+            if record.owner == "alive" and execution not in self.handles:
+                reader.post(execution, "cancel")
+                handle = Followed(self.home, execution)
+            else:
+                known = self.handles.get(execution)
+                handle = known if known is not None else self.conductor.adopt(execution, resume=False)
+                self.conductor.feed(execution, CancelRequested())
+            if not handle.wait(timeout):
+                raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
+        finally:
+            reader.close()
+
+    def interrupt(self, execution: str, *, kill: bool) -> None:
+        self.conductor.interrupt(execution, kill=kill)
+
+    def pause(self, execution: str) -> None:
+        self.conductor.feed(execution, PauseRequested())
+
+    def unfinished(self) -> list[Handle]:
+        return [handle for handle in self.handles.values() if not handle.wait(0)]
+
+    def close(self) -> None:
+        self.conductor.stop()
+        self._alive.release()
+        (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
+        self.home.close()
+
+    # -- code ------------------------------------------------------------------------------------
+
+    def _code_of(self, version: str) -> CodeRef:
+        """The recorded code, checked to be usable here. Called on the conductor's thread or the caller's."""
+        known = self._codes.get(version)
+        if known is None:
+            journal = SqliteJournal(self.home)
+            try:
+                body = journal.code(version)
+            finally:
+                journal.close()
+            if body is None:
+                raise NotFoundError(f"the code version {version[:12]} is not in {self.home.path}")
+            known = self._codes[version] = code_versions.reference(version, body, self.blobs)
+        return known
+
+
+def _new_id() -> str:
+    return execution_id(time.time_ns() // 1_000_000, secrets.randbits(35))
+
+
+def _dispatch(settings: Settings, home: Home, secret: bytes) -> Dispatch:
+    if settings.inline:
+        from twingraph.dispatch.inline import InlineDispatch
+
+        return InlineDispatch(blobs_path=str(home.path), secret_key=secret)
+    from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+
+    options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)
+    return EmbeddedPool(options, blobs_path=str(home.path), secret_key=secret)
+
+
+def _open_home(settings: Settings) -> Home:
+    home = Home(Path(settings.home)).open()
+    prepare(home)
+    return home
+
+
+_runtimes: dict[Path, Runtime] = {}
+_lock = threading.Lock()
+
+
+def runtime(home: str | None = None, workers: int | None = None, settings: Settings | None = None) -> Runtime:
+    """This process's runtime for a home; started at the first call."""
+    if settings is None:
+        settings = load_settings({"home": home, "workers": workers})
+    key = Path(settings.home).absolute()
+    with _lock:
+        known = _runtimes.get(key)
+        if known is None or not known.conductor.usable:
+            known = _runtimes[key] = Runtime(settings)
+        return known
+
+
+def open_reader(home: str | None = None, settings: Settings | None = None) -> Reader:
+    return Reader(_open_home(settings or load_settings({"home": home})))
+
+
+def close_all(*, wait: bool = True) -> None:
+    """End every runtime of this process; with `wait` only after what was submitted is over."""
+    for known in list(_runtimes.values()):
+        left = known.unfinished() if wait else []
+        if left:
+            names = ", ".join(handle.id for handle in left)
+            print(f"twingraph: waiting for {len(left)} unfinished execution(s): {names}", file=sys.stderr)
+            try:
+                for handle in left:
+                    handle.wait()
+            except KeyboardInterrupt:
+                for handle in left:
+                    known.interrupt(handle.id, kill=True)
+                    handle.wait(10)
+        known.close()
+    _runtimes.clear()
+
+
+atexit.register(close_all)
