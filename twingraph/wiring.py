@@ -38,7 +38,7 @@ from twingraph.store.sqlite.records import SqliteRecords
 from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
-    from twingraph.sdk.compiled import CompiledWorkflow
+    from twingraph.sdk.workflow_builder import CompiledWorkflow
 
 # While executions run in the process of a script, its other threads give way this often.
 SWITCH_INTERVAL = 0.0005
@@ -194,11 +194,11 @@ class Runtime:
         }
 
     def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
+        if not compiled.entries:
+            return None, None
         from twingraph.sdk.packing import pack
 
-        packed = pack(compiled)
-        digest = self.blobs.put(packed)
-        return code_versions.describe(digest, self.blobs)
+        return code_versions.describe(self.blobs.put(pack(compiled.entries)), self.blobs)
 
     def resume(self, execution: str, *, code: str = "recorded", compiled: Any = None) -> RunHandle:
         """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept."""
@@ -278,6 +278,38 @@ class Runtime:
         (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
         self.home.close()
 
+    def stopped_before(self, execution: str) -> list[ExecutionRecord]:
+        """Earlier executions of the same workflow that stand still and can be resumed."""
+        reader = Reader(self.home)
+        try:
+            workflow = reader.record(execution).workflow_id
+            found, _ = reader.executions(workflow_id=workflow, limit=50)
+        finally:
+            reader.close()
+        return [
+            record
+            for record in found
+            if record.id != execution
+            and (
+                record.status is ExecutionStatus.PAUSED
+                or (record.owner == "gone" and record.status not in EXECUTION_OVER)
+            )
+        ]
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def decode(self, text: str) -> Any:
+        """A stored value as a Python value of this process."""
+        return codec.decode(text, blobs=self.blobs, classes=_class_of, key=self.secret, pickle=True)
+
+    def decode_exception(self, text: str) -> BaseException | None:
+        """The exception itself, when it can be built here."""
+        try:
+            value = self.decode(text)
+        except Exception:  # the class may be anything, and may be gone: the error's description has to do
+            return None
+        return value if isinstance(value, BaseException) else None
+
     # -- code ------------------------------------------------------------------------------------
 
     def _code_of(self, version: str) -> CodeRef:
@@ -293,6 +325,18 @@ class Runtime:
                 raise NotFoundError(f"the code version {version[:12]} is not in {self.home.path}")
             known = self._codes[version] = code_versions.reference(version, body, self.blobs)
         return known
+
+
+def _class_of(module: str, name: str) -> Any:
+    """Classes of the script itself are recorded under its file's stem."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if main is not None and module not in sys.modules and (file is None or Path(file).stem == module):
+        found: Any = main
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return found
+    return None
 
 
 def _new_id() -> str:
