@@ -103,7 +103,8 @@ def test_comes_back_equal_and_of_the_same_type(number: int) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec=None)) | st.binary(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    | st.text(st.characters(codec=None)) | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("$") | st.integers(), inner)
     | st.lists(inner).map(tuple),
     max_leaves=12,
@@ -202,14 +203,17 @@ def test_pickles_are_signed_and_opened_only_when_allowed() -> None:
     assert codec.plain(text)["rung"] == "pickle"
     for wrong in ({"pickle": False, "key": KEY}, {"pickle": True}, {"pickle": True, "key": b"other"}):
         with pytest.raises(CodecError):
-            decode(text, blobs=blobs, **wrong)  # type: ignore[arg-type]
+            decode(text, blobs=blobs, **wrong)
     other = text.replace(f'"py":"{sys.version_info[0]}.{sys.version_info[1]}"', '"py":"3.8"')
     with pytest.raises(CodecError, match="signature"):
         decode(other, blobs=blobs, pickle=True, key=KEY)
 
 
+FORGED = '{"$":"defaultdict","factory":"eval","v":{}}'
+
+
 def test_a_damaged_text_is_a_codec_error() -> None:
-    for text in ("", "[1", "1 2", '{"$":"tuple"}', '{"$":"new"}', '{"$":"uuid","v":"?"}'):
+    for text in ("", "[1", "1 2", '{"$":"tuple"}', '{"$":"new"}', '{"$":"uuid","v":"?"}', FORGED):
         with pytest.raises(CodecError):
             decode(text)
 
