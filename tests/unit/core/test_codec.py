@@ -261,10 +261,12 @@ def _pythons() -> list[str]:
     roots = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
     found = {}
     for minor in range(8, 14):
-        path = shutil.which(f"python3.{minor}") or next(map(str, sorted(roots.glob(f"3.{minor}.*/bin/python"))), None)
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            found[minor] = path
-    return [*found.values(), sys.executable]
+        for path in [*map(str, roots.glob(f"3.{minor}.*/bin/python")), shutil.which(f"python3.{minor}")]:
+            # a version manager's shim is on the PATH even for a version that is not switched on
+            if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+                found[minor] = path
+                break
+    return [*found.values(), sys.executable, sys.executable]
 
 
 def test_one_hash_on_every_python_and_hash_seed(tmp_path: pathlib.Path) -> None:
