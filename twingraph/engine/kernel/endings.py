@@ -36,10 +36,10 @@ ENDING_PATIENCE = 8.0
 
 def settle(state: State, candidates: Iterable[Node]) -> None:
     """Begin every node whose sources are all over, and whatever that allows in turn."""
-    queue = deque(node for node in candidates if node.pending == 0)
+    queue = deque(candidates)
     while queue:
         node = queue.popleft()
-        if node.status is NodeStatus.PENDING and not node.active:
+        if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             queue.extend(_begin(state, node))
 
 
