@@ -65,6 +65,13 @@ class StartDetached:
 
 
 @dataclass(frozen=True, slots=True)
+class StartDriver:
+    """The scope of a sub-pipeline call is open: its body may begin, or begin again after an adoption."""
+
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class WakeDriver:
     """A node of a scope that a pipeline body drives is over."""
 
@@ -90,6 +97,7 @@ Command = (
     | ReleaseLimit
     | AskCache
     | StartDetached
+    | StartDriver
     | WakeDriver
     | Finish
 )

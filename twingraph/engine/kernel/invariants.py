@@ -75,7 +75,7 @@ def _endings(state: State) -> Iterator[str]:
         and not state.in_flight
         and not state.ready_count
         and not any(n.due is not None or n.asked or n.kind in graph.WAITS for n in state.nodes.values() if not n.over)
-        and not any(n.scope.driven and not n.scope.closed for n in state.nodes.values())
+        and not any(scope.driven and not scope.closed for scope in state.scopes.values())
         and not any(n.kind is NodeKind.SIDE_EFFECT and not n.over for n in state.nodes.values())
     )
     if stuck:
