@@ -60,8 +60,6 @@ def all_checks(app: App) -> list[Check]:
 
 def check_python() -> Check:
     place = f"{platform.python_version()} ({sys.executable})"
-    if sys.version_info < (3, 11):
-        return Check(name="python", state="broken", message=place, remedy="TwinGraph needs Python 3.11 or newer")
     return Check(name="python", state="ok", message=place)
 
 

@@ -43,7 +43,7 @@ def _of_template(
         wave = first_wave + waves[node.id]
         found.append(_planned(plan, node, prefix, part_of, depth, wave))
         # A workflow may hold itself; one turn shows what it is made of.
-        if node.template in plan.templates and node.template not in seen:
+        if node.template is not None and node.template in plan.templates and node.template not in seen:
             inner = f"{prefix}{node.id}[*]/" if node.kind is NodeKind.MAP else f"{prefix}{node.id}/"
             found += _of_template(
                 plan,
