@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from twingraph.core.events import (
     BranchTaken,
@@ -70,13 +70,13 @@ def earlier(records: Records, execution: str) -> Earlier:
 def _remember(outcomes: dict[str, list[Outcome]], event: Event, lines: Sequence[str] | None, execution: str) -> None:
     if isinstance(event, NodeEnded) and event.status == "completed":
         origin = event.cached_from or execution
-        outcomes[event.node] = [(replace(event, attempt=1, cached_from=origin), lines)]
+        outcomes[event.node] = [(event._replace(attempt=1, cached_from=origin), lines)]
     elif isinstance(event, BranchTaken):
-        outcomes[event.node] = [(replace(event, attempt=1), None)]
+        outcomes[event.node] = [(event._replace(attempt=1), None)]
     elif isinstance(event, MapExpanded):
         if event.start == 0:
             outcomes[event.node] = []
-        outcomes[event.node].append((replace(event, attempt=1), lines))
+        outcomes[event.node].append((event._replace(attempt=1), lines))
 
 
 def _is_whole(state: State, node_id: str) -> bool:
