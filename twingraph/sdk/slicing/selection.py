@@ -158,7 +158,7 @@ class Selection:
             line, note = facts.dynamic[0]
             raise CannotSliceError(note, kept.facts.source, line)
         for bound in sorted(facts.binds):
-            self.require(module, bound, None)
+            self.require(kept.facts.source.name, bound, None)
         self.use(kept, facts)
         if self.by_line:
             self._keep_line(kept, statement)

@@ -1,0 +1,5 @@
+from circular import odd
+
+
+def is_even(n):
+    return n == 0 or odd.is_odd(n - 1)

@@ -1,0 +1,6 @@
+# call: run(5)
+from circular import even
+
+
+def run(n):
+    return even.is_even(n)

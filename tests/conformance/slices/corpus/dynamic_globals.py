@@ -1,0 +1,7 @@
+# call: run("two")
+# mode: import
+two = 2
+
+
+def run(name):
+    return globals()[name]

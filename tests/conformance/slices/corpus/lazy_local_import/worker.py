@@ -1,0 +1,7 @@
+NAME = "w"
+
+
+def work():
+    from .deeper import depth
+
+    return depth

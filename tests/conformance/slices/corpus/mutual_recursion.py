@@ -1,0 +1,11 @@
+# call: run(7)
+def even(n):
+    return True if n == 0 else odd(n - 1)
+
+
+def odd(n):
+    return False if n == 0 else even(n - 1)
+
+
+def run(n):
+    return even(n), odd(n)

@@ -1,0 +1,5 @@
+VALUE = "left"
+
+
+def helper():
+    return VALUE

@@ -1,0 +1,5 @@
+VALUE = "right"
+
+
+def helper():
+    return VALUE * 2

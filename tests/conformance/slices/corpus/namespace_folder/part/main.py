@@ -1,0 +1,6 @@
+# call: run()
+from namespace_folder.part.other import value
+
+
+def run():
+    return value

@@ -1,0 +1,9 @@
+from .parts import WHEELS
+
+
+class Engine:
+    name = "e"
+
+
+def start(n):
+    return n * WHEELS

@@ -1,0 +1,3 @@
+# Only one name of two is used.
+WHEELS = 4
+SEATS = 5

@@ -1,0 +1,6 @@
+# call: run(9)
+from math import *
+
+
+def run(n):
+    return sqrt(n), floor(pi)

@@ -1,0 +1,4 @@
+from .impl import helper, value
+
+CONSTANT = 5
+DROPPED = 6

@@ -1,0 +1,6 @@
+def value():
+    return "v"
+
+
+def helper():
+    return "h"
