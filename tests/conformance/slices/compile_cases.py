@@ -30,8 +30,10 @@ def main(root: Path, requests: dict[str, dict[str, Any]]) -> dict[str, dict[str,
         answers[case] = {
             "expected": [shown(eval(call, {request["target"]: target})) for call in request["calls"]],
             "bundle": bundle({"entry": found}),
-            "slice": {**{f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "modules"},
-                      "texts": {name: part.text for name, part in found.modules.items()}},
+            "slice": {
+                **{f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "modules"},
+                "texts": {name: part.text for name, part in found.modules.items()},
+            },
         }
     return answers
 

@@ -1,4 +1,8 @@
-"""Every case of the corpus gives, sliced and alone on the oldest Python that it allows, what its plain import gives."""
+"""Every case of the corpus gives, sliced and alone on the oldest Python that it allows, what its plain import gives.
+
+Cases are kept as `.py.txt`, away from linters and type checkers: many are written badly on purpose, or in a newer syntax.
+Comments at the top of a case name the calls to make, the expected Python and mode, and text that must not be shipped.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,11 @@ LOADER = ROOT / "twingraph" / "executors" / "slice_loader.py"
 
 def _cases() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for file in sorted((HERE / "corpus").rglob("*.py")):
+    for file in sorted((HERE / "corpus").rglob("*.py.txt")):
         marks = re.findall(r"(?m)^# (call|python|mode|drops): (.*)$", file.read_text("utf-8"))
         calls = [value for key, value in marks if key == "call"]
         if calls:
-            parts = file.relative_to(HERE / "corpus").with_suffix("").parts
+            parts = file.with_suffix("").with_suffix("").relative_to(HERE / "corpus").parts
             module = ".".join(part for part in parts if part != "__init__")
             one = dict(marks)
             found[parts[0]] = {
@@ -45,8 +49,14 @@ CASES = _cases()
 
 def _process(program: str, arguments: list[str], payload: object, folder: Path) -> Any:
     done = subprocess.run(
-        [program, *arguments], input=json.dumps(payload), capture_output=True, text=True, cwd=folder, check=False,
-        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PATH": ""}, timeout=60,
+        [program, *arguments],
+        input=json.dumps(payload),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PATH": ""},
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -59,6 +69,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
     empty = tmp_path_factory.mktemp("empty")
     project = folder / "corpus"
     shutil.copytree(HERE / "corpus", project)
+    for file in project.rglob("*.py.txt"):
+        file.rename(file.with_suffix(""))
     compiled: dict[str, dict[str, Any]] = {}
     for newer in (False, True):
         batch = {case: CASES[case] for case in CASES if (CASES[case]["python"] >= (3, 12)) is newer}

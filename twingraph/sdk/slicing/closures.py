@@ -51,8 +51,9 @@ def lift(function: types.FunctionType, kept: Kept) -> Lifted:
     else:
         indent = source.lines[node.lineno - 1][: node.col_offset]
         if indent.strip() or not indent:
-            raise SliceError("a nested function must start its own line; move it to module level",
-                             file=source.file, line=node.lineno)
+            raise SliceError(
+                "a nested function must start its own line; move it to module level", file=source.file, line=node.lineno
+            )
         if not getattr(node, "decorator_list", ()):
             lines[0] = indent + lines[0]
         if first < 2:
@@ -76,8 +77,12 @@ def _find(function: types.FunctionType, kept: Kept) -> _Function:
         column = max(columns, default=0)
         found = [node for node in found if node.col_offset <= column < (node.end_col_offset or 0)][-1:]
     if len(found) != 1:
-        raise SliceError(f"the definition of {function.__qualname__} cannot be found in its file; "
-                         "was the file changed since it was imported?", file=source.file, line=code.co_firstlineno)
+        raise SliceError(
+            f"the definition of {function.__qualname__} cannot be found in its file; "
+            "was the file changed since it was imported?",
+            file=source.file,
+            line=code.co_firstlineno,
+        )
     return found[0]
 
 
@@ -85,21 +90,25 @@ def _free_variables(function: types.FunctionType, node: _Function, file: str) ->
     free: dict[str, Any] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if name == "__class__":
-            raise SliceError("a nested function cannot use super() of a class around it; move it to module level",
-                             file=file, line=node.lineno)
+            raise SliceError(
+                "a nested function cannot use super() of a class around it; move it to module level",
+                file=file,
+                line=node.lineno,
+            )
         try:
             free[name] = cell.cell_contents
         except ValueError:
-            raise SliceError(f"the free variable {name!r} has no value yet; {_REMEDY}",
-                             file=file, line=node.lineno) from None
+            raise SliceError(
+                f"the free variable {name!r} has no value yet; {_REMEDY}", file=file, line=node.lineno
+            ) from None
     # `def inner(x, k=k)`: the default is a local of the function around it, known only through the live function
     positional = [*node.args.posonlyargs, *node.args.args]
     names = {argument.arg for argument in all_arguments(node.args)}
     live: dict[str, Any] = dict(function.__kwdefaults__ or {})
     values = function.__defaults__ or ()
     if values:
-        live.update(zip([argument.arg for argument in positional[-len(values):]], values, strict=True))
-    pairs = list(zip(positional[len(positional) - len(node.args.defaults):], node.args.defaults, strict=True))
+        live.update(zip([argument.arg for argument in positional[-len(values) :]], values, strict=True))
+    pairs = list(zip(positional[len(positional) - len(node.args.defaults) :], node.args.defaults, strict=True))
     pairs += [(a, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d is not None]
     for argument, default in pairs:
         if isinstance(default, ast.Name) and default.id not in function.__globals__ and argument.arg in names:
@@ -125,7 +134,10 @@ def describe(
         pass
     raise SliceError(
         f"the free variable {name!r} of {owner.__qualname__} is a {type(value).__name__}, which cannot be written as "
-        f"code; {_REMEDY}", file=file, line=line)
+        f"code; {_REMEDY}",
+        file=file,
+        line=line,
+    )
 
 
 def canonical(closure: Mapping[str, Any]) -> str:

@@ -40,7 +40,8 @@ class Dump:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             return self._import(node)
         function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        parts = [type(node).__name__]
+        plain_assignment = isinstance(node, ast.AnnAssign) and node.value is not None and not in_class
+        parts = ["Assign" if plain_assignment else type(node).__name__]
         for name, value in self._fields(node, in_class=in_class):
             if value is None or value == [] or name in _SKIPPED or _is_empty_text(value):
                 continue
@@ -78,8 +79,9 @@ class Dump:
         if isinstance(node, ast.Import):
             return "".join(f"(import {self._label(a.name)} {a.asname or ''})" for a in node.names)
         module = absolute_module(node, self.source.package_name)
-        return "".join(f"(from {self._label(module)} {self._named(module, a.name)} {a.asname or ''})"
-                       for a in node.names)
+        return "".join(
+            f"(from {self._label(module)} {self._named(module, a.name)} {a.asname or ''})" for a in node.names
+        )
 
     def ref(self, ref: ImportRef) -> str:
         return f"(import {self._label(ref.module)} {self._named(ref.module, ref.name)} {ref.bound})"
@@ -133,13 +135,14 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
 
 
 def _flat(targets: list[ast.expr]) -> list[ast.expr]:
-    return [inner for target in targets
-            for inner in (_flat(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else [target])]
+    return [
+        inner
+        for target in targets
+        for inner in (_flat(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else [target])
+    ]
 
 
-def code_hash(
-    modules: Mapping[str, Kept], entry: tuple[str, str], *, factory: str = "", closure: str = ""
-) -> str:
+def code_hash(modules: Mapping[str, Kept], entry: tuple[str, str], *, factory: str = "", closure: str = "") -> str:
     """Hash of a finished selection."""
     labels = {name: f"m{number}" for number, name in enumerate(modules)}
     rows: list[Any] = []
@@ -165,7 +168,8 @@ def _sequences(kept: Kept, dump: Dump) -> Iterable[tuple[str, list[str]]]:
                 sequence.append(texts[statement.index])
         if sequence:
             yield name, sequence
-    yield "", sorted(texts.values())
+    stars = [dump.dump(s.node) for s in statements if any(ref.name == "*" for ref in s.refs)]
+    yield "", sorted([*texts.values(), *stars])
 
 
 def _touched(facts: ModuleFacts, statement: Statement) -> set[str]:

@@ -65,8 +65,10 @@ def module_text(kept: Kept) -> str:
             continue
         for offset, piece in enumerate(node_lines(statement.node, source, kept.facts.ours)):
             output[statement.first - 1 + offset].append(piece)
-    lines = [b"; ".join(piece for piece in pieces if piece.strip()) if len(pieces) > 1 else b"".join(pieces)
-             for pieces in output]
+    lines = [
+        b"; ".join(piece for piece in pieces if piece.strip()) if len(pieces) > 1 else b"".join(pieces)
+        for pieces in output
+    ]
     return b"\n".join(lines).rstrip().decode("utf-8", "surrogatepass") + "\n"
 
 
@@ -160,12 +162,24 @@ def _variable_edit(node: ast.AnnAssign) -> Edit:
     if node.value is None:
         return Edit(node.lineno, node.col_offset, _end_line(node), _end_column(node), b"pass", True)
     # A bracketed target (`(x): int = 1`) and a bracketed value both stay balanced: the cut is ours to write.
-    return Edit(
-        target.lineno, target.col_offset, node.value.lineno, node.value.col_offset,
-        ast.unparse(target).encode() + b" = ", True,
-    ) if not _value_in_brackets(node) else Edit(
-        target.lineno, target.col_offset, _end_line(node), _end_column(node),
-        (ast.unparse(target) + " = " + ast.unparse(node.value)).encode(), True,
+    return (
+        Edit(
+            target.lineno,
+            target.col_offset,
+            node.value.lineno,
+            node.value.col_offset,
+            ast.unparse(target).encode() + b" = ",
+            True,
+        )
+        if not _value_in_brackets(node)
+        else Edit(
+            target.lineno,
+            target.col_offset,
+            _end_line(node),
+            _end_column(node),
+            (ast.unparse(target) + " = " + ast.unparse(node.value)).encode(),
+            True,
+        )
     )
 
 

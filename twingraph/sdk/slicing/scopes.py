@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 Chain = tuple[str, ...]
 
 MUTATING_METHODS = frozenset(
-    "append extend insert remove pop popitem clear sort reverse add discard update setdefault register "
-    "appendleft extendleft popleft rotate move_to_end subtract intersection_update difference_update "
-    "symmetric_difference_update write writelines send throw close connect subscribe put".split()
+    ["append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "add", "discard", "update", "setdefault", "register", "appendleft", "extendleft", "popleft", "rotate", "move_to_end", "subtract", "intersection_update", "difference_update", "symmetric_difference_update", "write", "writelines", "send", "throw", "close", "connect", "subscribe", "put"]
 )
-MUTATING_FUNCTIONS = frozenset("setattr delattr next shuffle heapify heappush heappop insort insort_left insort_right "
-                               "update_wrapper".split())
+MUTATING_FUNCTIONS = frozenset(
+    ["setattr", "delattr", "next", "shuffle", "heapify", "heappush", "heappop", "insort", "insort_left", "insort_right", "update_wrapper"]
+)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -230,6 +229,9 @@ class ScopeWalk(ast.NodeVisitor):
                     self._change_root(argument)
         elif isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING_METHODS:
             self._change_root(node.func.value)
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in MUTATING_FUNCTIONS:
+            for argument in node.args:
+                self._change_root(argument)
         self.generic_visit(node)
 
     def _check_dynamic(self, node: ast.Call, found: tuple[str, Chain]) -> None:
@@ -487,8 +489,7 @@ class ScopeWalk(ast.NodeVisitor):
 
 
 _SILENT = frozenset(
-    "staticmethod classmethod property setter getter deleter abstractmethod cached_property lru_cache cache "
-    "contextmanager asynccontextmanager wraps overload override final total_ordering".split()
+    ["staticmethod", "classmethod", "property", "setter", "getter", "deleter", "abstractmethod", "cached_property", "lru_cache", "cache", "contextmanager", "asynccontextmanager", "wraps", "overload", "override", "final", "total_ordering"]
 )
 
 

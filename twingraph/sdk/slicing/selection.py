@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections import deque
 from dataclasses import dataclass, field
@@ -134,10 +135,21 @@ class Selection:
             self._touch(f"{module}.{name}")
         elif not binders and "__getattr__" in facts.binders and not name.startswith("__"):
             self.require(module, "__getattr__", ())
+        elif not binders:
+            self._keep_stars(kept, name)
         for statement in binders:
             self._keep(kept, statement, name)
         for owner, statement in self._mutators.get((module, name), ()):
             self._keep_mutator(owner, statement)
+
+    def _keep_stars(self, kept: Kept, name: str) -> None:
+        """A name that nothing binds may come from `from module import *`, also one that hides a builtin."""
+        if name.startswith("__"):
+            return
+        for statement in kept.facts.statements:
+            for ref in statement.refs:
+                if ref.name == "*" and (not hasattr(builtins, name) or hasattr(sys.modules.get(ref.module), name)):
+                    self._keep(kept, statement)
 
     def _keep(self, kept: Kept, statement: Statement, name: str | None = None) -> None:
         if statement.refs:

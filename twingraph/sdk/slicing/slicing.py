@@ -54,8 +54,8 @@ def _identify(target: Any) -> tuple[str, str]:
     if not module or not name:
         raise SliceError(f"{target!r} has no name in a module; define it with `def` at module level")
     live = sys.modules.get(module)
-    if live is not None and "<locals>" not in name and plain(_reach(live, name)) is not target:
-        for candidate, value in vars(live).items():
+    if live is not None and ("<locals>" in name or plain(_reach(live, name)) is not target):
+        for candidate, value in list(vars(live).items()):  # `run = make(3)`: the module's own name says more
             if plain(value) is target:
                 return module, candidate
     return module, name
@@ -81,8 +81,13 @@ def _without_source(target: Any, module: str, name: str) -> Slice:
     if module != "__main__" and "<locals>" not in name and importlib.util.find_spec(module) is not None:
         note = f"{module} is installed or has no source to cut from; it is imported where it runs"
         return Slice(
-            entry_module=module, entry_name=name, modules={}, mode="import", note=note,
-            code_hash=code_hash({}, (module, name)), external=(module.partition(".")[0],),
+            entry_module=module,
+            entry_name=name,
+            modules={},
+            mode="import",
+            note=note,
+            code_hash=code_hash({}, (module, name)),
+            external=(module.partition(".")[0],),
         )
     raise no_source(f"{module}.{name}")
 
@@ -95,7 +100,12 @@ def _importing(source: Source, module: str, name: str, note: str) -> Slice:
         raise SliceError(f"code without a file cannot be imported, and it cannot be sliced either: {note}")
     dump = Dump(source, set(), {}).dump(source.tree)
     return Slice(
-        entry_module=source.name, entry_name=name, modules={}, mode="import", file=source.file, main=source.main,
+        entry_module=source.name,
+        entry_name=name,
+        modules={},
+        mode="import",
+        file=source.file,
+        main=source.main,
         note=f"not sliced, imported instead: {note}{remedy}",
         code_hash=code_hash({}, (source.name, name), factory=dump),
     )
@@ -113,26 +123,45 @@ class _Slicing:
 
     def result(self) -> Slice:
         chosen = self._select(by_line=False)
-        digest = code_hash(chosen.modules, (self.source.name, self._entry()), factory=self.factory_dump,
-                           closure=closures.canonical(self.closure))
+        digest = code_hash(
+            chosen.modules,
+            (self.source.name, self._entry()),
+            factory=self.factory_dump,
+            closure=closures.canonical(self.closure),
+        )
         if any(self._shares_lines(kept) for kept in chosen.modules.values()):
             chosen = self._select(by_line=True)
         found = [*self.extra]
         for kept in chosen.modules.values():
-            found += [need for statement in kept.facts.statements if statement.index in kept.statements
-                      for need in needs(statement.node, kept.facts.source)]
+            found += [
+                need
+                for statement in kept.facts.statements
+                if statement.index in kept.statements
+                for need in needs(statement.node, kept.facts.source)
+            ]
             self._check_grammar(found, kept.facts.source)
         modules = {
             name: SliceModule(
-                file=kept.facts.source.file, text=module_text(kept), package=kept.facts.source.package,
-                main=kept.facts.source.main, search=chosen.search.get(name, ()),
+                file=kept.facts.source.file,
+                text=module_text(kept),
+                package=kept.facts.source.package,
+                main=kept.facts.source.main,
+                search=chosen.search.get(name, ()),
             )
             for name, kept in chosen.modules.items()
         }
         return Slice(
-            entry_module=self.source.name, entry_name=self._entry(), modules=modules, code_hash=digest,
-            closure=self.closure, factory=self.factory, external=tuple(sorted(chosen.external)),
-            python=lowest(found), file=self.source.file, main=self.source.main, reads_file=chosen.reads_file,
+            entry_module=self.source.name,
+            entry_name=self._entry(),
+            modules=modules,
+            code_hash=digest,
+            closure=self.closure,
+            factory=self.factory,
+            external=tuple(sorted(chosen.external)),
+            python=lowest(found),
+            file=self.source.file,
+            main=self.source.main,
+            reads_file=chosen.reads_file,
         )
 
     def _entry(self) -> str:
@@ -146,8 +175,11 @@ class _Slicing:
         else:
             top = self.name.partition(".")[0]
             if top not in kept.facts.binders:
-                raise SliceError(f"{self.name} is not defined at module level by a statement of its file; "
-                                 "was the file changed since it was imported?", file=self.source.file)
+                raise SliceError(
+                    f"{self.name} is not defined at module level by a statement of its file; "
+                    "was the file changed since it was imported?",
+                    file=self.source.file,
+                )
             selection.require(self.source.name, top, ())
         selection.run()
         return selection
@@ -157,11 +189,15 @@ class _Slicing:
     ) -> tuple[str, dict[str, dict[str, Any]]]:
         source = kept.facts.source
         if not isinstance(function, types.FunctionType):
-            raise SliceError(f"{function.__qualname__} is defined inside a function; move it to module level",
-                             file=source.file)
+            raise SliceError(
+                f"{function.__qualname__} is defined inside a function; move it to module level", file=source.file
+            )
         if function in around:
-            raise SliceError("nested functions that use each other cannot be shipped; move them to module level",
-                             file=source.file, line=function.__code__.co_firstlineno)
+            raise SliceError(
+                "nested functions that use each other cannot be shipped; move them to module level",
+                file=source.file,
+                line=function.__code__.co_firstlineno,
+            )
         lifted = closures.lift(function, kept)
         if lifted.facts.dynamic:
             line, note = lifted.facts.dynamic[0]
@@ -174,8 +210,9 @@ class _Slicing:
             return self._definition(plain(value), selection, (*around, function))
 
         closure = {
-            name: closures.describe(value, name=name, owner=function, file=source.file, line=lifted.node.lineno,
-                                    function=definition)
+            name: closures.describe(
+                value, name=name, owner=function, file=source.file, line=lifted.node.lineno, function=definition
+            )
             for name, value in lifted.free.items()
         }
         for described in closure.values():
@@ -204,6 +241,6 @@ class _Slicing:
                 raise SliceError(
                     f"{what} needs Python {version[0]}.{version[1]}, the target has "
                     f"{self.python[0]}.{self.python[1]}; write it in the older syntax or choose a newer image",
-                    file=source.file, line=line)
-
-
+                    file=source.file,
+                    line=line,
+                )

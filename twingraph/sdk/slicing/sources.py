@@ -100,7 +100,7 @@ def _main_source() -> Source | None:
         spec = getattr(module, "__spec__", None)
         name = main_name(file)
         if spec is not None and spec.parent:  # python -m package.module: relative imports need the package
-            name = spec.name.removesuffix(".__main__") + ("_main" if spec.name.endswith(".__main__") else "")
+            name = spec.name
         return _from_file(name, Place(name=name, file=os.path.abspath(file), package=False), main=True)
     for file, text in (_cells(), _command(), _stdin()):
         if text is not None:

@@ -180,7 +180,4 @@ def _runs_ours(statement: Statement, facts: ModuleFacts) -> bool:
     """`print(flow(3))`, `flow.submit()` or `main()`: what a script does, not what its functions are made of."""
     if statement.is_definition or isinstance(statement.node, (ast.Import, ast.ImportFrom)):
         return False
-    for name, _ in statement.facts.calls:
-        if name in facts.targets or facts.effects(name)[1]:
-            return True
-    return False
+    return any(name in facts.targets or facts.effects(name)[1] for name, _ in statement.facts.calls)
