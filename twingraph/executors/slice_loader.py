@@ -106,7 +106,8 @@ class Loaded:
 
     def __init__(self, bundle):
         if bundle.get("format") != FORMAT:
-            raise ImportError("this bundle has format %r, this loader reads %r" % (bundle.get("format"), FORMAT))
+            found = bundle.get("format")
+            raise ImportError(f"this bundle has format {found!r}, this loader reads {FORMAT!r}")
         self.modules = bundle["modules"]
         self.entries = bundle["entries"]
         self.main_modules = frozenset(name for name, record in self.modules.items() if record["main"])

@@ -1,6 +1,6 @@
 """Every case of the corpus gives, sliced and alone on the oldest Python that it allows, what its plain import gives.
 
-Cases are kept as `.py.txt`, away from linters and type checkers: many are written badly on purpose, or in a newer syntax.
+Cases are kept as `.py.txt`, away from linters and type checkers: many are written badly on purpose, or in newer syntax.
 Comments at the top of a case name the calls to make, the expected Python and mode, and text that must not be shipped.
 """
 
@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def _process(program: str, arguments: list[str], payload: object, folder: Path) 
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[dict[str, Any], Any]]]:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], Any]]:
     """Case to what the plain run gave and what the sliced run gave, with the project's modules gone in between."""
     folder = tmp_path_factory.mktemp("project")
     empty = tmp_path_factory.mktemp("empty")
@@ -85,7 +84,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
         file.unlink()
     for python, group in groups.items():
         outcomes.update(_process(interpreter(python), ["-I", str(HERE / "run_sliced.py"), str(LOADER)], group, empty))
-    yield {case: (compiled[case], outcomes.get(case)) for case in CASES}
+    return {case: (compiled[case], outcomes.get(case)) for case in CASES}
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if CASES[case]["mode"] == "slice"])

@@ -67,11 +67,11 @@ def _find(function: types.FunctionType, kept: Kept) -> _Function:
     found: list[_Function] = []
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
-            if node.lineno == code.co_firstlineno or node.lineno <= code.co_firstlineno <= (node.end_lineno or 0):
+            if node.lineno <= code.co_firstlineno <= (node.end_lineno or 0):
                 found.append(node)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == code.co_name:
-            if min([node.lineno, *(found.lineno for found in node.decorator_list)]) == code.co_firstlineno:
-                found.append(node)
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            found += [node] if first == code.co_firstlineno else []
     if len(found) > 1 and code.co_name == "<lambda>":
         columns = [position[2] for position in code.co_positions() if position[0] and position[2] is not None]
         column = max(columns, default=0)

@@ -38,9 +38,8 @@ def needs(node: ast.AST, source: Source) -> Iterator[Need]:
             parts = inner.slice.elts if isinstance(inner.slice, ast.Tuple) else [inner.slice]
             if any(isinstance(part, ast.Starred) for part in parts) and not _bracketed(inner.slice, source):
                 yield (3, 11), line, "unpacking in an index"
-        elif isinstance(inner, ast.JoinedStr) and sys.version_info >= (3, 12):
-            if _is_new_text(inner, source):
-                yield (3, 12), line, "an f-string that nests quotes, backslashes or comments"
+        elif isinstance(inner, ast.JoinedStr) and sys.version_info >= (3, 12) and _is_new_text(inner, source):
+            yield (3, 12), line, "an f-string that nests quotes, backslashes or comments"
         for decorator in getattr(inner, "decorator_list", ()):
             if not _is_dotted(decorator.func if isinstance(decorator, ast.Call) else decorator):
                 yield (3, 9), decorator.lineno, "a decorator that is not a dotted name or its call"
@@ -69,7 +68,7 @@ def _has_brackets(node: ast.With | ast.AsyncWith, source: Source) -> bool:
         return False
     if first.lineno == node.lineno and not line[start : first.col_offset].strip():
         return False  # the bracket belongs to a tuple or a call in the first manager
-    text = "pass\n" * 0 + "\n".join(part.decode("utf-8", "replace") for part in _text(node, source))
+    text = "\n".join(part.decode("utf-8", "replace") for part in _text(node, source))
     try:
         ast.parse(text, feature_version=(3, 8))
     except SyntaxError:

@@ -13,12 +13,20 @@ from dataclasses import dataclass, field
 
 Chain = tuple[str, ...]
 
-MUTATING_METHODS = frozenset(
-    ["append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "add", "discard", "update", "setdefault", "register", "appendleft", "extendleft", "popleft", "rotate", "move_to_end", "subtract", "intersection_update", "difference_update", "symmetric_difference_update", "write", "writelines", "send", "throw", "close", "connect", "subscribe", "put"]
-)
-MUTATING_FUNCTIONS = frozenset(
-    ["setattr", "delattr", "next", "shuffle", "heapify", "heappush", "heappop", "insort", "insort_left", "insort_right", "update_wrapper"]
-)
+# fmt: off
+MUTATING_METHODS = frozenset({
+    "append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "add", "discard",
+    "update", "setdefault", "register", "appendleft", "extendleft", "popleft", "rotate", "move_to_end",
+    "subtract", "intersection_update", "difference_update", "symmetric_difference_update", "write",
+    "writelines", "send", "throw", "close", "connect", "subscribe", "put",
+})
+# fmt: on
+# fmt: off
+MUTATING_FUNCTIONS = frozenset({
+    "setattr", "delattr", "next", "shuffle", "heapify", "heappush", "heappop", "insort", "insort_left",
+    "insort_right", "update_wrapper",
+})
+# fmt: on
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -488,9 +496,13 @@ class ScopeWalk(ast.NodeVisitor):
         return found is not None and found[0] in self.ours and self._find(found[0]) is None
 
 
-_SILENT = frozenset(
-    ["staticmethod", "classmethod", "property", "setter", "getter", "deleter", "abstractmethod", "cached_property", "lru_cache", "cache", "contextmanager", "asynccontextmanager", "wraps", "overload", "override", "final", "total_ordering"]
-)
+# fmt: off
+_SILENT = frozenset({
+    "staticmethod", "classmethod", "property", "setter", "getter", "deleter", "abstractmethod",
+    "cached_property", "lru_cache", "cache", "contextmanager", "asynccontextmanager", "wraps", "overload",
+    "override", "final", "total_ordering",
+})
+# fmt: on
 
 
 def keeps_annotations(decorators: Sequence[ast.expr]) -> bool:

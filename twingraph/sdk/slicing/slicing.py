@@ -38,6 +38,11 @@ def slice_of(target: Target, *, target_python: tuple[int, int] | None = None) ->
         return _importing(source, module, name, error.note)
 
 
+def _is_nested(name: str) -> bool:
+    """No name at module level reaches it."""
+    return "<locals>" in name or "<lambda>" in name
+
+
 def plain(target: Any) -> Any:
     """What stands under our own decorators; those of other libraries stay."""
     while not isinstance(target, (types.FunctionType, type)) and callable(getattr(target, "fn", None)):
@@ -54,7 +59,7 @@ def _identify(target: Any) -> tuple[str, str]:
     if not module or not name:
         raise SliceError(f"{target!r} has no name in a module; define it with `def` at module level")
     live = sys.modules.get(module)
-    if live is not None and ("<locals>" in name or plain(_reach(live, name)) is not target):
+    if live is not None and (_is_nested(name) or plain(_reach(live, name)) is not target):
         for candidate, value in list(vars(live).items()):  # `run = make(3)`: the module's own name says more
             if plain(value) is target:
                 return module, candidate
@@ -78,7 +83,7 @@ def _reach(module: types.ModuleType, name: str) -> Any:
 
 
 def _without_source(target: Any, module: str, name: str) -> Slice:
-    if module != "__main__" and "<locals>" not in name and importlib.util.find_spec(module) is not None:
+    if module != "__main__" and not _is_nested(name) and importlib.util.find_spec(module) is not None:
         note = f"{module} is installed or has no source to cut from; it is imported where it runs"
         return Slice(
             entry_module=module,
@@ -93,7 +98,7 @@ def _without_source(target: Any, module: str, name: str) -> Slice:
 
 
 def _importing(source: Source, module: str, name: str, note: str) -> Slice:
-    if "<locals>" in name:
+    if _is_nested(name):
         raise SliceError(f"{name} is nested and cannot be sliced ({note}); move it to module level", file=source.file)
     remedy = "; its own lines must stand under `if __name__ == '__main__':`" if source.main else ""
     if source.main and source.file.startswith("<"):
@@ -165,12 +170,12 @@ class _Slicing:
         )
 
     def _entry(self) -> str:
-        return self.name.rpartition(".")[2] if "<locals>" in self.name else self.name
+        return self.name.rpartition(".")[2] if _is_nested(self.name) else self.name
 
     def _select(self, *, by_line: bool) -> Selection:
         selection = Selection(by_line=by_line)
         kept = selection.add_source(self.source)
-        if "<locals>" in self.name:
+        if _is_nested(self.name):
             self.factory, self.closure = self._lift(self.target, kept, selection, ())
         else:
             top = self.name.partition(".")[0]
@@ -226,7 +231,7 @@ class _Slicing:
         if source is None:
             return {"kind": "name", "module": module, "name": name}
         kept = selection.add_source(source)
-        if "<locals>" in name:
+        if _is_nested(name):
             factory, closure = self._lift(value, kept, selection, around)
             return {"kind": "function", "module": source.name, "factory": factory, "closure": closure}
         selection.require(source.name, name.partition(".")[0], ())

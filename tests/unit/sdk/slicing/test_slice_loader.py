@@ -53,7 +53,8 @@ def _entry(name: str, **more: Any) -> dict[str, Any]:
 
 def test_the_stand_in_serves_code_that_mentions_twingraph(tmp_path: Path) -> None:
     text = (
-        "import twingraph\nfrom twingraph import BaseComponent, component\nfrom twingraph.errors import PermanentError\n"
+        "import twingraph\nfrom twingraph import BaseComponent, component\n"
+        "from twingraph.errors import PermanentError\n"
         "class A(BaseComponent):\n    @component(timeout=3)\n    def execute(self): return self.config['a']\n"
         "@component\ndef f(): raise PermanentError('no')\n"
     )
@@ -79,7 +80,8 @@ def test_a_module_loaded_before_gives_way(tmp_path: Path) -> None:
     (tmp_path / "sample.py").write_text("def f(): return 'disk'\n")
     made = {"format": 1, "modules": {"sample": _record("def f(): return 'bundle'\n")}, "entries": {"f": _entry("f")}}
     code = "print(loaded.get('f')(), loaded.get('f') is loaded.get('f'))"
-    before = f"sys.path.insert(0, {str(tmp_path)!r}); import sample\nloaded = loader.load(json.loads({json.dumps(made)!r}))\n"
+    before = f"sys.path.insert(0, {str(tmp_path)!r}); import sample\n"
+    before += f"loaded = loader.load(json.loads({json.dumps(made)!r}))\n"
     assert _remote(made, before + code, tmp_path) == "bundle True"
 
 
