@@ -37,7 +37,7 @@ def _lanes(state: State) -> Iterator[str]:
     if len(flying) != state.in_flight:
         yield f"in_flight is {state.in_flight}, really {len(flying)}"
     lanes = {node.lane.number for node in flying if node.lane and node.kind is not NodeKind.HANDLER}
-    counted = {n.lane.number for n in flying if n.lane and n.spec is not None and not state.specs[n.spec].endless}
+    counted = {node.lane.number for node in flying if node.lane and node.lane.counted}
     if len(counted) != state.lanes_open:
         yield f"lanes_open is {state.lanes_open}, really {len(counted)}"
     if len(lanes & counted) > state.settings.max_parallel:
