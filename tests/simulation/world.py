@@ -157,9 +157,7 @@ class World:
         """Do this after a while, if this conductor still lives then."""
         life = self.life
         self.planned += 1
-        heapq.heappush(
-            self.agenda, (self.time + delay, self.planned, lambda: act() if life == self.life else None)
-        )
+        heapq.heappush(self.agenda, (self.time + delay, self.planned, lambda: act() if life == self.life else None))
 
     def _sometime(self, act: Callable[[], None], within: float) -> None:
         self.planned += 1
