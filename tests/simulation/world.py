@@ -129,6 +129,8 @@ class World:
         self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {event.kind} {text[:150]}")
         todo = apply(self.state, event, at, len(self.journal) + 1)
         if not self.safe and self.chance.random() < 0.004:
+            if isinstance(event, (ev.NodeEnded, ev.BranchTaken)):
+                self.spent[event.node] -= 1  # its word is lost with the conductor
             self._rise_again("before the commit")
             return
         self.journal.append((event, at))
@@ -155,9 +157,7 @@ class World:
         """Do this after a while, if this conductor still lives then."""
         life = self.life
         self.planned += 1
-        heapq.heappush(
-            self.agenda, (self.time + delay, self.planned, lambda: act() if life == self.life else None)
-        )
+        heapq.heappush(self.agenda, (self.time + delay, self.planned, lambda: act() if life == self.life else None))
 
     def _sometime(self, act: Callable[[], None], within: float) -> None:
         self.planned += 1

@@ -72,7 +72,12 @@ def apply(state: State, event: Event, at: float, seq: int) -> list[Command]:
 
 def _tend_clock(state: State) -> None:
     """The time-out clock runs while the execution runs and a node of it is under way."""
-    running = state.active > 0 and state.status is ExecutionStatus.RUNNING and state.finishing is None
+    running = (
+        state.active > 0
+        and state.status is ExecutionStatus.RUNNING
+        and state.ending is None
+        and state.finishing is None
+    )
     state.clock_from = state.now if running else None
     if running and state.settings.timeout is not None and not state.timeout_armed:
         state.timeout_armed = True
