@@ -16,7 +16,7 @@ from random import Random
 from tests.simulation.body import Body, Call, Return, Wait, body
 from tests.simulation.plans import Drawn, Pencil
 from twingraph.core import events as ev
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import Node, State, apply, commands, invariants, snapshot

@@ -9,7 +9,12 @@ from twingraph.cli.console import Line, Surface, fit
 from twingraph.cli.display.final import BLANK, error_lines, quoted
 from twingraph.cli.display.tree import draw
 from twingraph.cli.words import columns, moment_text, printable, status_word, stopped, value_text
-from twingraph.core.execution import ExecutionRecord, ExecutionView, NodeView, TreeSnapshot
+from twingraph.core.execution import (
+    ExecutionRecord,
+    ExecutionView,
+    NodeView,
+    TreeSnapshot,
+)
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 _MOST_ROWS = 200

@@ -10,7 +10,12 @@ from twingraph.cli.display.final import BLANK, error_lines, given, quoted
 from twingraph.cli.display.logs import all_log_lines
 from twingraph.cli.shown_execution import values_section
 from twingraph.cli.words import between, clock, face, printable, seconds, size
-from twingraph.core.execution import AttemptView, ExecutionView, NodeView, record_to_wire
+from twingraph.core.execution import (
+    AttemptView,
+    ExecutionView,
+    NodeView,
+    record_to_wire,
+)
 from twingraph.core.wire import time_to_wire
 
 _LOG_TAIL = 20

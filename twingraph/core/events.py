@@ -13,7 +13,6 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -25,6 +24,7 @@ from twingraph.core.plan_json import (
     template_from_json,
     template_to_json,
 )
+from twingraph.core.records import ErrorRecord, Settings
 
 SCHEMA_VERSION = 1
 

@@ -37,8 +37,8 @@ from twingraph.core.events import (
     ResumeRequested,
     TimerFired,
 )
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.engine import handler_args
@@ -112,13 +112,13 @@ class Conductor:
 
     def submit(self, submission: Submission) -> Handle:
         """Carry this out. The handle tells when it is recorded, and how it ended."""
-        handle = Handle(submission.id)
+        handle = Handle(submission.id, self)
         self._call(lambda: self._begin(submission, handle), handle)
         return handle
 
     def adopt(self, execution_id: str, *, resume: bool = True) -> Handle:
         """Take over an execution that nobody alive holds, and go on with it."""
-        handle = Handle(execution_id)
+        handle = Handle(execution_id, self)
         self._call(lambda: self._adopt(execution_id, handle, resume), handle)
         return handle
 
@@ -132,6 +132,9 @@ class Conductor:
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
         self._call(lambda: self._interrupt(execution_id, kill), None)
+
+    def cancel(self, execution_id: str) -> None:
+        self.feed(execution_id, CancelRequested())
 
     def stop(self, timeout: float = 10.0) -> None:
         """Let go of everything and end. What was not over can be resumed."""

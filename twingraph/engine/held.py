@@ -9,8 +9,8 @@ from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
 from twingraph.core.events import KINDS, Event, body_of, error_to_json
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Plan
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.handle import Handle

@@ -15,8 +15,8 @@ from twingraph.core.events import (
     NodeEnded,
     event_from,
 )
-from twingraph.core.execution import Settings
 from twingraph.core.plan import Plan, Template
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.held import Kept
 from twingraph.engine.kernel import State, apply

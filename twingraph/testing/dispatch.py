@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from twingraph.core.codec import encode
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
 
 

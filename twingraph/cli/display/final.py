@@ -8,7 +8,8 @@ from twingraph.cli.console import Line, Surface
 from twingraph.cli.display.tree import error_line
 from twingraph.cli.userframes import strip
 from twingraph.cli.words import between, columns, face, plural, preview, printable, seconds, status_word
-from twingraph.core.execution import ErrorRecord, ExecutionRecord, ExecutionView, NodeView
+from twingraph.core.execution import ExecutionRecord, ExecutionView, NodeView
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 _MOST_FAILURES = 5

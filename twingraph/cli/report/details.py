@@ -8,7 +8,13 @@ from typing import Any
 
 from twingraph.cli.display.final import error_lines, given
 from twingraph.cli.words import between, face, moment_text, seconds, size, value_text
-from twingraph.core.execution import AttemptView, ErrorRecord, ExecutionView, LogRecord, NodeView
+from twingraph.core.execution import (
+    AttemptView,
+    ExecutionView,
+    LogRecord,
+    NodeView,
+)
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import NodeStatus
 
 _MOST_NODES = 1500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus
 
 
