@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import site
 import sys
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,12 +23,8 @@ class Place:
     compiled: bool = False
 
 
-@lru_cache(maxsize=1)
-def _foreign_roots() -> tuple[str, ...]:
-    paths = {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    if site.ENABLE_USER_SITE:
-        paths.add(site.getusersitepackages())
-    return tuple(os.path.realpath(path) + os.sep for path in paths if path)
+# Where `os` lies lies the standard library, in a virtual environment too; `sysconfig` would cost 10 ms to ask.
+_STANDARD = os.path.realpath(os.path.dirname(os.__file__)) + os.sep
 
 
 @lru_cache(maxsize=4096)
@@ -40,7 +34,7 @@ def is_local_file(file: str) -> bool:
     parts = real.split(os.sep)
     if any(part in _INSTALLED for part in parts):
         return False
-    return not real.startswith(_foreign_roots())
+    return not real.startswith(_STANDARD)
 
 
 def find_local(name: str) -> Place | None:

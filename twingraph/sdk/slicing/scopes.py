@@ -27,6 +27,15 @@ MUTATING_FUNCTIONS = frozenset({
     "insort_right", "update_wrapper",
 })
 # fmt: on
+# What a script does with a library, as against how it sets the library up: `sys.exit()`, `time.sleep(3)`.
+# fmt: off
+ACTIONS = frozenset({
+    "exit", "_exit", "abort", "sleep", "run", "main", "run_until_complete", "run_forever", "show", "system", "call",
+    "check_call", "check_output", "write", "flush", "kill", "wait", "print", "debug", "info", "warning", "error",
+    "exception", "critical", "log", "submit", "start", "join", "serve", "set_trace", "post_mortem", "savefig",
+    "makedirs", "mkdir", "unlink", "rmtree", "get", "post",
+})
+# fmt: on
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -55,7 +64,7 @@ class Facts:
     uses: dict[tuple[str, Chain], None] = field(default_factory=dict)
     eager: set[str] = field(default_factory=set)
     mutates: dict[tuple[str, Chain], None] = field(default_factory=dict)
-    decorates: set[tuple[str, Chain]] = field(default_factory=set)
+    own_only: set[tuple[str, Chain]] = field(default_factory=set)  # changes only if the name is the project's own
     lazy_mutates: dict[tuple[str, Chain], None] = field(default_factory=dict)
     calls: set[tuple[str, Chain]] = field(default_factory=set)
     lazy_calls: set[tuple[str, Chain]] = field(default_factory=set)
@@ -323,7 +332,7 @@ class ScopeWalk(ast.NodeVisitor):
             (self.facts.lazy_calls if self.depth else self.facts.calls).add(found)
             if found[1] and not self.depth:
                 self.facts.mutates.setdefault((found[0], found[1][:-1]))
-                self.facts.decorates.add((found[0], found[1][:-1]))
+                self.facts.own_only.add((found[0], found[1][:-1]))
 
     def _defaults(self, arguments: ast.arguments) -> None:
         for default in (*arguments.defaults, *arguments.kw_defaults):
@@ -440,6 +449,10 @@ class ScopeWalk(ast.NodeVisitor):
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(value, ast.Call):
             if isinstance(value.func, ast.Attribute):
+                changed = root_of(value.func.value)
+                action = value.func.attr in ACTIONS and not self.depth
+                if action and changed is not None and changed not in self.facts.mutates:
+                    self.facts.own_only.add(changed)
                 self._change_root(value.func.value)
             elif isinstance(value.func, ast.Name) and not self.depth:
                 for argument in (*value.args, *(keyword.value for keyword in value.keywords)):

@@ -296,7 +296,7 @@ class Selection:
     def _changed_by(self, facts: ModuleFacts, statement: Statement) -> set[Definition]:
         roots: set[tuple[str, Chain]] = set()
         for root in statement.facts.mutates:
-            if root not in statement.facts.decorates or self._is_own(facts, root[0]):
+            if root not in statement.facts.own_only or self._is_own(facts, root[0]):
                 roots.add(root)
         for called, chain in statement.facts.calls:
             if not chain:

@@ -180,4 +180,8 @@ def _runs_ours(statement: Statement, facts: ModuleFacts) -> bool:
     """`print(flow(3))`, `flow.submit()` or `main()`: what a script does, not what its functions are made of."""
     if statement.is_definition or isinstance(statement.node, (ast.Import, ast.ImportFrom)):
         return False
-    return any(name in facts.targets or facts.effects(name)[1] for name, _ in statement.facts.calls)
+    if any(name in facts.targets or facts.effects(name)[1] for name, _ in statement.facts.calls):
+        return True
+    handed = statement.facts.eager - facts.targets  # `anyio.run(main)`: a library will call it
+    library = any(name in facts.imports_of for name, _ in statement.facts.calls)
+    return library and any(facts.effects(name)[1] for name in handed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.unit.sdk.slicing.project import Project
@@ -93,3 +95,17 @@ def test_a_file_changed_on_disk_is_read_again(project: Project) -> None:
 def test_methods_of_a_class_are_entries(project: Project) -> None:
     found = project.slice("class A:\n    @staticmethod\n    def go(): return 1\n", "A.go")
     assert found.entry_name == "A.go"
+
+
+def test_what_a_script_does_with_a_library_is_left_out(project: Project) -> None:
+    text = (
+        "import logging, random, sys, time\nrandom.seed(3)\nlogging.getLogger('x').setLevel(10)\n"
+        "def run():\n    return random, sys, time, logging\n"
+    )
+    project.write("sample", text + "time.sleep(60)\nlogging.info('go')\nsys.exit(3)\n")
+    found = project.slice(text)
+    assert "seed" in found.modules["sample"].text
+    assert "setLevel" in found.modules["sample"].text
+    project.write("sample", text + "time.sleep(60)\nlogging.info('go')\nsys.exit(3)\n" + "#" * 50)
+    again = slice_of(sys.modules["sample"].run)
+    assert (again.code_hash, again.modules["sample"].text) == (found.code_hash, found.modules["sample"].text)
