@@ -384,6 +384,9 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
             begin_ending(state, ExecutionStatus.FAILED, error)
         else:
             settle(state, cancel_scope(state, scope))
+    for node in list(scope.nodes.values()) if scope.driven else ():
+        if node.kind is NodeKind.SIDE_EFFECT and not node.over:  # the body that would carry it out is gone
+            end_node(state, node, NodeStatus.CANCELLED)
     settle(state, scope_over(state, scope))
 
 
