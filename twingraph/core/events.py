@@ -54,13 +54,18 @@ class GraphExtended:
 
 @dataclass(frozen=True, slots=True)
 class GraphClosed:
-    """No more nodes will come in this scope. `error`: the body that drove it ended with a failure."""
+    """No more nodes will come in this scope.
+
+    Of a driven scope: `error` is the failure that left the body, `met` names the failed nodes that the body has met;
+    a failure that it has not met counts as unhandled.
+    """
 
     kind: ClassVar[str] = "graph_closed"
     scope: str = ""
     result: Argument = ()
     last_nodes: tuple[str, ...] = ()
     error: ErrorRecord | None = None
+    met: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

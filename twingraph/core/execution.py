@@ -23,6 +23,7 @@ class ErrorRecord:
     attempt: int | None = None
     types: tuple[str, ...] = ()  # the whole MRO, qualified: what retry policies match
     permanent: bool = False
+    exception: str | None = None  # the exception as a value's text, where it can be stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
