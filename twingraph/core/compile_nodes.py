@@ -143,7 +143,7 @@ class _Maker:
         port = Port(self.node, NodeKind.TASK, outputs=info.outputs, open=info.open, info=info)
         port.parameters = {parameter.name: parameter for parameter in info.parameters}
         port.spec = self._spec_of(info)
-        self._constants(port, own | {"component"})
+        self._constants(port, own)
         return port
 
     def _spec_of(self, info: ComponentInfo) -> int:
@@ -168,9 +168,11 @@ class _Maker:
         """Every key of the config is a parameter, a setting, or an error."""
         info = port.info
         for key, value in self.config.items():
+            if key in own:
+                continue
             if key in port.parameters:
                 self._constant(port, key, value)
-            elif key in own or key in NODE_SETTINGS:
+            elif key in NODE_SETTINGS:
                 continue
             elif key == "inputs":
                 self._inputs(port)

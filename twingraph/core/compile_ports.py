@@ -60,7 +60,7 @@ class Port:
     constants: dict[str, Argument] = field(default_factory=dict)
     bound: dict[str, list[Incoming]] = field(default_factory=dict)
     order: list[tuple[Edge, Guards]] = field(default_factory=list)
-    guards: Guards = NO_GUARDS
+    guards: Guards = field(default_factory=lambda: NO_GUARDS)
     item: str | None = None  # of a map: the parameter that takes the item
     key: str | None = None
     keep_item_errors: bool = False

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def _initialiser(kind: type) -> Any:
+    return next(vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one))
+
+
 class _WithConfig(type):
     """Gives `{}` to a constructor that takes `config` and was given none, also to those of subclasses."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        code = getattr(cls.__init__, "__code__", None)
+        code = getattr(_initialiser(cls), "__code__", None)
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
         if names and names[0] == "config" and args and args[0] is None:
             args = ({}, *args[1:])

@@ -129,7 +129,8 @@ def _not_a_method(name: str) -> str:
 
 def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Registry = DEFAULT) -> Component[P, R]:
     """Check everything, record it, register it."""
-    if isinstance(function, (type, Component)) or not callable(function) or not hasattr(function, "__qualname__"):
+    target: Any = function
+    if isinstance(target, (type, Component)) or not callable(target) or not hasattr(target, "__qualname__"):
         raise ValidationError(f"@component stands over a function, not over {function!r}")
     module, qualname = signature.address_of(function)
     name = settings.get("name") or function.__name__

@@ -179,9 +179,9 @@ def _shell(run: ast.FunctionDef | ast.AsyncFunctionDef) -> FunctionType:
         if one is not None and one.annotation is not None:
             one.annotation = ast.Constant(_safe_annotation(one.annotation))
     returns = None if run.returns is None else ast.Constant(_safe_annotation(run.returns))
-    shell = ast.FunctionDef(
-        name="run", args=arguments, body=[ast.Pass()], decorator_list=[], returns=returns, type_params=[]
-    )
+    shell = ast.FunctionDef(name="run", args=arguments, body=[ast.Pass()], decorator_list=[], returns=returns)
+    if "type_params" in shell._fields:  # 3.12 and newer
+        shell.type_params = []  # type: ignore[attr-defined,unused-ignore]
     module = ast.fix_missing_locations(ast.Module(body=[ast.copy_location(shell, run)], type_ignores=[]))
     namespace: dict[str, Any] = {}
     exec(compile(module, "<code node>", "exec"), namespace)

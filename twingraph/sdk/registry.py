@@ -78,7 +78,7 @@ def _plug_in(name: str) -> Any:
 DEFAULT = Registry()
 
 
-def register_component(name: str, target: Any, *, registry: Registry = DEFAULT) -> Any:
+def register_component(name: Any, target: Any, *, registry: Registry = DEFAULT) -> Any:
     """Make a BaseComponent class, a component or a plain function known under a name."""
     if not isinstance(name, str) or not name.strip():
         raise ValidationError(f"the name of a component must be a text that is not empty, not {name!r}")

@@ -162,7 +162,8 @@ def input_schema(function: Callable[..., Any], *, skip_self: bool = False) -> di
             fields[one.name] = (hints.get(one.name, Any), ... if one.default is one.empty else one.default)
     title = getattr(function, "__name__", "inputs")
     model = create_model(title, __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
-    return model.model_json_schema()
+    schema: dict[str, Any] = model.model_json_schema()
+    return schema
 
 
 def output_schema(function: Callable[..., Any]) -> dict[str, Any]:

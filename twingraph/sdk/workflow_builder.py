@@ -44,7 +44,7 @@ class Workflow:
 
     def __init__(
         self,
-        name: str,
+        name: Any,
         *,
         id: str | None = None,  # noqa: A002 - its public name
         description: str | None = None,
@@ -52,7 +52,7 @@ class Workflow:
         registry: Registry = DEFAULT,
         **settings: Any,
     ) -> None:
-        """Settings: `max_parallel` (10), `timeout` (3600), `error_handler` ('fail'), `error_config`, `notifications`."""
+        """Further settings: `max_parallel`, `timeout`, `error_handler`, `error_config`, `notifications`."""
         if not isinstance(name, str) or not name.strip():
             raise ValidationError(f"the name of a workflow must be a text that is not empty, not {name!r}")
         unknown = [
@@ -154,7 +154,7 @@ class Workflow:
             if source in known:
                 edges.append(edge_def(source, node.id, output or None, "over"))
                 config = {key: value for key, value in node.config.items() if key != "over"}
-                node = NodeDef({**node.raw, "config": config})  # noqa: PLW2901
+                node = NodeDef({**node.raw, "config": config})
             nodes.append(node)
         return Definition(name=self.name, nodes=tuple(nodes), edges=tuple(edges), outer=self._outer, inner=self._inner)
 
@@ -306,6 +306,8 @@ def _check_keys(given: Any, field: str, known: tuple[str, ...], problems: list[P
     if not isinstance(given, Mapping):
         problems.append(Problem(field=field, message=f"must be a mapping, not {given!r}"))
         return
-    for key in given:
-        if key not in known:
-            problems.append(Problem(field=f"{field}.{key}", message=f"is not known; {did_you_mean(str(key), known)}"))
+    problems.extend(
+        Problem(field=f"{field}.{key}", message=f"is not known; {did_you_mean(str(key), known)}")
+        for key in given
+        if key not in known
+    )
