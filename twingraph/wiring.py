@@ -23,6 +23,7 @@ from twingraph.core.execution import (
     ExecutionRecord,
 )
 from twingraph.core.ids import execution_id
+from twingraph.core.inputs import bind_inputs
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.engine import code as code_versions
@@ -102,7 +103,7 @@ class Runtime:
                 plan=compiled.plan,
                 inputs=texts,
                 settings=compiled.settings,
-                workflow_id=compiled.workflow_id,
+                workflow_id=compiled.workflow_id or target or compiled.plan.name,
                 origin=origin,
                 target=target,
                 code_version=version,
@@ -119,18 +120,17 @@ class Runtime:
         return handle
 
     def _encode_inputs(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> dict[str, str]:
-        given = compiled.bind_inputs(inputs)
-        return {
-            name: codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path=f"inputs.{name}").text
-            for name, value in given.items()
-        }
+        def encode(value: Any) -> str:
+            return codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
+
+        return bind_inputs(compiled.plan, inputs, encode)
 
     def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
-        if not compiled.entries:
+        if not compiled.objects and not compiled.sources:
             return None, None
         from twingraph.sdk.packing import pack
 
-        return code_versions.describe(self.blobs.put(pack(compiled.entries)), self.blobs)
+        return code_versions.describe(self.blobs.put(pack(compiled.objects, compiled.sources)), self.blobs)
 
     def resume(
         self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None

@@ -31,13 +31,6 @@ class CompiledWorkflow:
     workflow_id: str | None
     notifications: Mapping[str, Any]
 
-    def bind_inputs(self, given: Mapping[str, Any]) -> dict[str, str]:
-        """JSON texts by the plan's inputs; ValidationError for what is left over or missing."""
-        from twingraph.core.codec import encode
-        from twingraph.core.inputs import bind_inputs
-
-        return bind_inputs(self.plan, given, lambda value: encode(value).text)
-
 
 class Workflow:
     """Nodes and edges. Every `add_...` and `connect` gives the workflow back, so that calls can be chained."""
@@ -242,15 +235,15 @@ class Workflow:
 
     def run(self, **inputs: Any) -> Any:
         """Run to the end and give the plain result. Blocks, also inside a running event loop."""
-        from twingraph.sdk import inprocess  # type: ignore[attr-defined,unused-ignore]
+        from twingraph.sdk import inprocess
 
-        return inprocess.run(self.compile(), inputs)
+        return inprocess.run(self, self.compile(), inputs)
 
     def submit(self, **inputs: Any) -> Any:
         """Start, and give an execution handle at once."""
-        from twingraph.sdk import inprocess  # type: ignore[attr-defined,unused-ignore]
+        from twingraph.sdk import inprocess
 
-        return inprocess.submit(self.compile(), inputs)
+        return inprocess.submit(self, self.compile(), inputs)
 
 
 class _FromJson(dict[str, Any]):
