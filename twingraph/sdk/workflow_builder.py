@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from twingraph.core.errors import NotFoundError, Problem, ValidationError
-from twingraph.core.execution import Settings
 from twingraph.core.nearest import did_you_mean
-from twingraph.core.plan import Plan
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
 from twingraph.sdk.registry import DEFAULT, Registry
+
+if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
+    from twingraph.core.execution import Settings
+    from twingraph.core.plan import Plan
 
 ERROR_CONFIG_KEYS = ("handler", "continue_on_error")
 SETTING_KEYS = ("max_parallel", "timeout", "error_handler", "error_config", "notifications")
@@ -252,6 +254,8 @@ def _plain_retry(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list[Problem]]:
     """What bounds an execution, from a workflow's metadata, or every problem with it."""
+    from twingraph.core.execution import Settings
+
     problems: list[Problem] = []
 
     def wrong(field: str, message: str) -> None:

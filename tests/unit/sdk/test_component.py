@@ -41,7 +41,7 @@ def test_an_async_component_stays_a_coroutine_function() -> None:
     async def later(x: int) -> int:
         return x
 
-    assert asyncio.run(later(4)) == 4  # type: ignore[arg-type]
+    assert asyncio.run(later(4)) == 4
 
 
 def test_it_is_pickled_by_reference_and_variants_with_their_settings() -> None:
@@ -98,7 +98,7 @@ def test_a_method_is_refused() -> None:
 
 def test_outputs_come_from_the_annotation() -> None:
     def pair() -> Pair: ...  # type: ignore[empty-body]
-    def bare() -> NamedTuple: ...  # type: ignore[empty-body,valid-type]
+    def bare() -> NamedTuple: ...  # type: ignore[empty-body]
     def table() -> dict[str, int]: ...  # type: ignore[empty-body]
 
     assert component(pair).outputs == ("left", "right")
