@@ -57,7 +57,7 @@ def check_edges(definition: Definition, known: dict[str, NodeDef], problems: lis
     """Edges whose two ends exist."""
     good = []
     for edge in definition.edges:
-        missing = [end for end in (edge.source, edge.target) if end not in known]
+        missing = [end for end in dict.fromkeys((edge.source, edge.target)) if end not in known]
         for end in missing:
             message = (
                 f"the edge {edge.source!r} -> {edge.target!r} names no node {end!r}; {did_you_mean(str(end), known)}"

@@ -15,7 +15,7 @@ from twingraph.core.compile_ports import Library, Port
 from twingraph.core.errors import Problem
 from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
 from twingraph.core.signatures import ComponentInfo
-from twingraph.core.workflow import Definition, EdgeDef
+from twingraph.core.workflow import Definition, EdgeDef, with_lists_as_edges
 
 Inputs = dict[str, dict[str, Any]]
 
@@ -52,6 +52,7 @@ class Compiler:
 
     def definition(self, definition: Definition, library: Library, prefix: str = "") -> Compiled:
         """Compile one definition; problems are noted under `prefix` + node id."""
+        definition = with_lists_as_edges(definition)
         own: list[Problem] = []
         known = check_nodes(definition.nodes, own)
         edges = check_edges(definition, known, own)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
 
 NODE_TYPES = ("component", "code", "input", "branch", "map", "workflow")
 PLANNED_TYPES = ("approval", "stream")
+
+
+class JsonNode(dict[str, Any]):
+    """A node as it came from JSON: its constants are texts of values already, tags and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ def parse_definition(raw: Any) -> Definition:
         raise ValidationError(problems)
     return Definition(
         name=str(name),
-        nodes=tuple(NodeDef(node) for node in nodes),
+        nodes=tuple(NodeDef(JsonNode(node)) for node in nodes),
         edges=tuple(EdgeDef(edge) for edge in edges),
         outer=deepcopy({key: value for key, value in raw.items() if key not in ("name", "definition")}),
         inner=deepcopy({key: value for key, value in inner.items() if key not in ("nodes", "edges")}),
@@ -148,3 +152,22 @@ def _bad_handles(edges: Iterable[Mapping[str, Any]]) -> Iterable[Problem]:
         for key in ("sourceHandle", "targetHandle"):
             if edge.get(key) is not None and not isinstance(edge[key], str):
                 yield Problem(field=f"edges[{position}].{key}", message=f"must be a text, not {edge[key]!r}")
+
+
+def with_lists_as_edges(definition: Definition) -> Definition:
+    """The same workflow, where a map's `over` that names a node ('node' or 'node.output') is an edge."""
+    known = {node.id for node in definition.nodes if isinstance(node.id, str)}
+    nodes, edges = [], list(definition.edges)
+    for node in definition.nodes:
+        over = node.config.get("over") if node.type == "map" and isinstance(node.config, Mapping) else None
+        if not isinstance(over, str):
+            nodes.append(node)
+            continue
+        source, output = (over, "") if over in known else over.rpartition(".")[::2]
+        if source not in known:
+            nodes.append(node)
+            continue
+        edges.append(edge_def(source, node.id, output or None, "over"))
+        config = {key: value for key, value in node.config.items() if key != "over"}
+        nodes.append(NodeDef(type(node.raw)({**node.raw, "config": config})))  # type: ignore[call-arg]
+    return replace(definition, nodes=tuple(nodes), edges=tuple(edges))

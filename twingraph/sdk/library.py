@@ -11,7 +11,7 @@ from typing import Any
 from twingraph.core.codec import encode
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.signatures import ComponentInfo
-from twingraph.core.workflow import Definition, NodeDef, parse_definition
+from twingraph.core.workflow import Definition, JsonNode, NodeDef, parse_definition
 from twingraph.sdk import signature
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import Component
@@ -88,7 +88,7 @@ class LiveLibrary:
         return inner.definition, library
 
     def text(self, node: NodeDef, value: Any) -> str:
-        if node.raw.get("$json", False):
+        if isinstance(node.raw, JsonNode):
             return json.dumps(value, ensure_ascii=False)
         return encode(value).text
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from twingraph.core.errors import NotFoundError, Problem, ValidationError
-from twingraph.core.execution import Settings
 from twingraph.core.nearest import did_you_mean
-from twingraph.core.plan import Plan
 from twingraph.core.policies import ErrorHandler
-from twingraph.core.workflow import Definition, EdgeDef, NodeDef, edge_def, node_def, parse_definition
+from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
 from twingraph.sdk.registry import DEFAULT, Registry
+
+if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
+    from twingraph.core.execution import Settings
+    from twingraph.core.plan import Plan
 
 ERROR_CONFIG_KEYS = ("handler", "continue_on_error")
 SETTING_KEYS = ("max_parallel", "timeout", "error_handler", "error_config", "notifications")
@@ -136,30 +138,18 @@ class Workflow:
 
     @property
     def definition(self) -> Definition:
-        """What was drawn, with live values; lists named by `over=` are edges here."""
-        nodes, edges = [], list(self._edges)
-        known = {node.id for node in self._nodes}
-        for node in self._nodes:
-            over = node.config.get("over") if node.type == "map" and isinstance(node.config, Mapping) else None
-            source, _, output = over.partition(".") if isinstance(over, str) else ("", "", "")
-            if isinstance(over, str) and over in known:
-                source, output = over, ""
-            if source in known:
-                edges.append(edge_def(source, node.id, output or None, "over"))
-                config = {key: value for key, value in node.config.items() if key != "over"}
-                node = NodeDef({**node.raw, "config": config})
-            nodes.append(node)
-        return Definition(name=self.name, nodes=tuple(nodes), edges=tuple(edges), outer=self._outer, inner=self._inner)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The REST definition, plain JSON: other values are written with their tags."""
-        drawn = Definition(
+        """What was drawn, with live values."""
+        return Definition(
             name=self.name,
-            nodes=tuple(self._plain(node) for node in self._nodes),
+            nodes=tuple(self._nodes),
             edges=tuple(self._edges),
             outer=self._outer,
             inner=self._inner,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The REST definition, plain JSON: other values are written with their tags."""
+        drawn = replace(self.definition, nodes=tuple(self._plain(node) for node in self._nodes))
         return drawn.to_dict()
 
     def to_json(self) -> str:
@@ -170,7 +160,7 @@ class Workflow:
         """A workflow from its definition; components are looked up by name when it is compiled."""
         parsed = parse_definition(raw)
         made = cls(parsed.name, registry=registry)
-        made._nodes = [NodeDef(_FromJson(node.raw)) for node in parsed.nodes]
+        made._nodes = list(parsed.nodes)
         made._edges = list(parsed.edges)
         made._outer, made._inner = dict(parsed.outer), dict(parsed.inner)
         given = made._outer.get("id")
@@ -178,7 +168,7 @@ class Workflow:
         return made
 
     def _plain(self, node: NodeDef) -> NodeDef:
-        if isinstance(node.raw, _FromJson):
+        if isinstance(node.raw, JsonNode):
             return NodeDef(dict(node.raw))
         from twingraph.core.codec import encode
 
@@ -246,13 +236,6 @@ class Workflow:
         return inprocess.submit(self, self.compile(), inputs)
 
 
-class _FromJson(dict[str, Any]):
-    """A node as it came from JSON: its constants are texts of values already, tags and all."""
-
-    def get(self, key: str, default: Any = None, /) -> Any:
-        return True if key == "$json" else super().get(key, default)
-
-
 def _plain_retry(policy: Mapping[str, Any]) -> dict[str, Any]:
     """Exception classes by name."""
     raw = dict(policy)
@@ -264,6 +247,8 @@ def _plain_retry(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list[Problem]]:
     """What bounds an execution, from a workflow's metadata, or every problem with it."""
+    from twingraph.core.execution import Settings
+
     problems: list[Problem] = []
 
     def wrong(field: str, message: str) -> None:
