@@ -5,8 +5,6 @@ This one file is shipped into containers and run by any Python from 3.8 on: stan
 they carry the user's file names and lines, so tracebacks show the user's own source.
 """
 
-# The rules that ask for newer syntax do not hold here.
-# ruff: noqa: UP, FURB
 from __future__ import annotations
 
 import ast
