@@ -5,8 +5,6 @@ This one file is shipped into containers and run by any Python from 3.8 on: stan
 they carry the user's file names and lines, so tracebacks show the user's own source.
 """
 
-# The rules that ask for newer syntax do not hold here.
-# ruff: noqa: UP, FURB
 from __future__ import annotations
 
 import ast
@@ -97,6 +95,16 @@ class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         class PermanentError(TwinGraphError):
             """Trying again cannot help."""
 
+        def absent(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+
+            def refuse(*args: Any, **settings: Any) -> Any:
+                raise RuntimeError(f"twingraph.{name} is not there: TwinGraph is not installed where this code runs")
+
+            return refuse
+
+        module.__getattr__ = absent
         if module.__name__ != "twingraph":
             shared = importlib.import_module("twingraph")
             module.__dict__.update((k, v) for k, v in vars(shared).items() if not k.startswith("__"))

@@ -11,8 +11,9 @@ from typing import Any
 
 from twingraph.core.errors import SliceError
 from twingraph.sdk.slicing.rewriting import node_lines
-from twingraph.sdk.slicing.scopes import Facts, ScopeWalk, all_arguments
+from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
 from twingraph.sdk.slicing.selection import Kept
+from twingraph.sdk.slicing.syntax import all_arguments
 
 FACTORY = "__twingraph_factory__"
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

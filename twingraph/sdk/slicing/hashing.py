@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twingraph.sdk.slicing.rewriting import is_our_decorator
-from twingraph.sdk.slicing.scopes import ImportRef, absolute_module, keeps_annotations
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.sources import Source
 from twingraph.sdk.slicing.statements import ModuleFacts, Statement
+from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, keeps_annotations
 
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -10,15 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from twingraph.sdk.slicing.scopes import (
-    ImportRef,
-    absolute_module,
-    all_arguments,
-    chain_of,
-    keeps_annotations,
-)
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.sources import Source
+from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, all_arguments, chain_of, keeps_annotations
 
 _FROM = re.compile(rb"from\b(.*?)\bimport\b", re.DOTALL)
 

@@ -8,10 +8,24 @@ happens when a function in it is called is *lazy*.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-Chain = tuple[str, ...]
+from twingraph.sdk.slicing.syntax import (
+    Chain,
+    ImportRef,
+    absolute_module,
+    all_arguments,
+    annotations_of,
+    bound_targets,
+    chain_of,
+    import_refs,
+    is_main_guard,
+    is_type_checking,
+    keeps_annotations,
+    root_of,
+    type_params,
+)
 
 # fmt: off
 MUTATING_METHODS = frozenset({
@@ -40,22 +54,6 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-@dataclass(frozen=True)
-class ImportRef:
-    """One alias of one import statement; `module` is absolute."""
-
-    module: str
-    name: str | None  # None: `import module`
-    bound: str
-    dotted: bool  # `import a.b` without `as` binds `a`
-    line: int
-
-    @property
-    def root(self) -> str:
-        """The module that the bound name stands for, when it stands for one."""
-        return self.module.partition(".")[0] if self.dotted else self.module
-
-
 @dataclass
 class Facts:
     """What one piece of syntax does to the names of its module."""
@@ -82,67 +80,6 @@ class _Scope:
     names: set[str] = field(default_factory=set)
     imports: dict[str, ImportRef] = field(default_factory=dict)
     globals: set[str] = field(default_factory=set)
-
-
-def chain_of(node: ast.AST) -> tuple[str, Chain] | None:
-    """`a.b.c` as ('a', ('b', 'c')); None when the root is not a name."""
-    attributes: list[str] = []
-    while isinstance(node, ast.Attribute):
-        attributes.append(node.attr)
-        node = node.value
-    return (node.id, tuple(reversed(attributes))) if isinstance(node, ast.Name) else None
-
-
-def root_of(node: ast.AST) -> tuple[str, Chain] | None:
-    """The name behind `a.b[0].c`, with the attributes up to the first subscript."""
-    while True:
-        found = chain_of(node)
-        if found is not None:
-            return found
-        if isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
-            node = node.value
-        elif isinstance(node, ast.Call):
-            node = node.func
-        else:
-            return None
-
-
-def is_type_checking(test: ast.expr) -> bool:
-    found = chain_of(test)
-    return found is not None and ([found[0], *found[1]][-1] == "TYPE_CHECKING")
-
-
-def is_main_guard(test: ast.expr) -> bool:
-    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
-        return False
-    sides = (test.left, test.comparators[0])
-    return any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides) and any(
-        isinstance(side, ast.Constant) and side.value == "__main__" for side in sides
-    )
-
-
-def absolute_module(node: ast.ImportFrom, package: str) -> str:
-    """The module of a from-import with its dots resolved."""
-    if not node.level:
-        return node.module or ""
-    parts = package.split(".") if package else []
-    kept = parts[: len(parts) - (node.level - 1)] if node.level > 1 else parts
-    return ".".join([*kept, *([node.module] if node.module else [])])
-
-
-def import_refs(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[ImportRef]:
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            bound = alias.asname or alias.name.partition(".")[0]
-            yield ImportRef(alias.name, None, bound, alias.asname is None, node.lineno)
-        return
-    module = absolute_module(node, package)
-    for alias in node.names:
-        yield ImportRef(module, alias.name, alias.asname or alias.name, False, node.lineno)
-
-
-def type_params(node: ast.AST) -> Sequence[ast.AST]:
-    return getattr(node, "type_params", None) or ()
 
 
 class ScopeWalk(ast.NodeVisitor):
@@ -286,7 +223,7 @@ class ScopeWalk(ast.NodeVisitor):
     def _visit_comprehension(self, node: ast.expr) -> None:
         generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]
         self.visit(generators[0].iter)
-        self.scopes.append(_Scope("comprehension", set(_targets(generator.target for generator in generators))))
+        self.scopes.append(_Scope("comprehension", set(bound_targets(generator.target for generator in generators))))
         for position, generator in enumerate(generators):
             if position:
                 self.visit(generator.iter)
@@ -316,7 +253,7 @@ class ScopeWalk(ast.NodeVisitor):
         for param in type_params(node):
             self.visit_type_param(param)
         if keeps_annotations(kept):
-            for annotation in _annotations(node):
+            for annotation in annotations_of(node):
                 self._annotation(annotation)
         self._defaults(node.args)
         self._function(node.args, node.body)
@@ -442,7 +379,7 @@ class ScopeWalk(ast.NodeVisitor):
     def _alias(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
         found = root_of(value)
         if found is not None:
-            for name in _targets(targets):
+            for name in bound_targets(targets):
                 self.facts.aliases.add((name, found[0]))
 
     def visit_Expr(self, node: ast.Expr) -> None:
@@ -507,44 +444,6 @@ class ScopeWalk(ast.NodeVisitor):
         func = decorator.func if isinstance(decorator, ast.Call) else decorator
         found = chain_of(func)
         return found is not None and found[0] in self.ours and self._find(found[0]) is None
-
-
-# fmt: off
-_SILENT = frozenset({
-    "staticmethod", "classmethod", "property", "setter", "getter", "deleter", "abstractmethod",
-    "cached_property", "lru_cache", "cache", "contextmanager", "asynccontextmanager", "wraps", "overload",
-    "override", "final", "total_ordering",
-})
-# fmt: on
-
-
-def keeps_annotations(decorators: Sequence[ast.expr]) -> bool:
-    """A decorator of another library may read annotations (singledispatch, validators); the well-known ones do not."""
-    for decorator in decorators:
-        found = chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
-        if found is None or [found[0], *found[1]][-1] not in _SILENT:
-            return True
-    return False
-
-
-def all_arguments(arguments: ast.arguments) -> list[ast.arg]:
-    extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
-
-
-def _annotations(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
-    for argument in all_arguments(node.args):
-        if argument.annotation is not None:
-            yield argument.annotation
-    if node.returns is not None:
-        yield node.returns
-
-
-def _targets(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    for target in nodes:
-        for node in ast.walk(target):
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                yield node.id
 
 
 def collect_bound(body: Iterable[ast.AST], scope: _Scope, package: str) -> None:

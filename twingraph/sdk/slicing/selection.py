@@ -8,9 +8,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from twingraph.sdk.slicing.locality import Place, find_local
-from twingraph.sdk.slicing.scopes import Chain, Facts, ImportRef
+from twingraph.sdk.slicing.scopes import Facts
 from twingraph.sdk.slicing.sources import Source, source_of
 from twingraph.sdk.slicing.statements import ModuleFacts, Statement, read_module
+from twingraph.sdk.slicing.syntax import Chain, ImportRef
 
 Definition = tuple[str, str]  # module, name
 

@@ -6,17 +6,9 @@ import ast
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from twingraph.sdk.slicing.scopes import (
-    Facts,
-    ImportRef,
-    ScopeWalk,
-    chain_of,
-    import_refs,
-    is_main_guard,
-    is_type_checking,
-    root_of,
-)
+from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
 from twingraph.sdk.slicing.sources import Source
+from twingraph.sdk.slicing.syntax import ImportRef, chain_of, import_refs, is_main_guard, is_type_checking, root_of
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

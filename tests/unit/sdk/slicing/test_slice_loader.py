@@ -130,3 +130,10 @@ def test_code_that_cannot_be_sliced_is_imported(project: Project, tmp_path: Path
         "print(loaded.get('pruned')(), loaded.get('dynamic')(), hasattr(sys.modules['neighbour'], 'unused'))"
     )
     assert _remote(made, code, tmp_path) == "real ('real', 'word') False"
+
+
+def test_the_stand_in_refuses_what_it_lacks_only_when_called(tmp_path: Path) -> None:
+    text = "from twingraph import sleep\ndef f(): sleep(1)\n"
+    made = {"format": 1, "modules": {"sample": _record(text)}, "entries": {"f": _entry("f")}}
+    code = "f = loaded.get('f')\ntry: f()\nexcept RuntimeError as e: print(e)"
+    assert _remote(made, code, tmp_path).startswith("twingraph.sleep is not there")
