@@ -152,5 +152,3 @@ def test_a_map_expanded_while_everything_ends_opens_nothing() -> None:
     hand.expand("m", "x")
     assert hand.statuses() == {"m": "cancelled"}
     assert hand.outcome == "cancelled"
-
-
