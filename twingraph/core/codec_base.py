@@ -25,6 +25,8 @@ else:
 INLINE_LIMIT = 65536
 MAX_DEPTH = 100  # equal on every Python and far from its own limit, so that what one writes another can read
 MAX_DIGITS = 4300  # Python 3.11 and newer read no longer integer from text
+PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+FACTORIES = ("list", "dict", "set", "tuple", "int", "float", "str", "bool", "frozenset", "bytes")
 LEAVES = ("bytes", "bytearray", "npy", "arrow")
 NESTED = ("json", "list")  # rungs whose blob is itself made of JSON texts
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec_tables as tables
-from twingraph.core.codec_base import CodecError, fetch, make_loads
+from twingraph.core.codec_base import FACTORIES, PATHS, CodecError, fetch, make_loads
 from twingraph.core.codec_lists import list_lines
 from twingraph.core.hashing import signature
 
@@ -193,6 +193,8 @@ def _zoneinfo(dec: Decoder, tree: dict[str, Any]) -> Any:
 def _path(dec: Decoder, tree: dict[str, Any]) -> Any:
     import pathlib
 
+    if tree["kind"] not in PATHS:
+        raise ValueError(tree["kind"])
     kind = getattr(pathlib, tree["kind"])
     concrete = tree["kind"] in ("PosixPath", "WindowsPath")  # of the other system: the path of this one
     return (pathlib.Path if concrete else kind)(tree["v"])
@@ -203,7 +205,10 @@ def _from(module: str, name: str) -> Callable[[Decoder, dict[str, Any]], Any]:
 
 
 def _defaultdict(dec: Decoder, tree: dict[str, Any]) -> Any:
-    factory = getattr(builtins, tree["factory"]) if tree["factory"] else None
+    name = tree["factory"]
+    if name is not None and name not in FACTORIES:  # the text may be forged: never name just any builtin
+        raise ValueError(name)
+    factory = getattr(builtins, name) if name else None
     return defaultdict(factory, tree["v"])
 
 

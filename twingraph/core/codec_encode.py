@@ -8,11 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 from twingraph.core import codec_tables as tables
-from twingraph.core.codec_base import INLINE_LIMIT, MAX_DEPTH, MAX_DIGITS, CodecError, canonical, dumps_sorted, leaf_ref
+from twingraph.core.codec_base import (
+    FACTORIES,
+    INLINE_LIMIT,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    PATHS,
+    CodecError,
+    canonical,
+    dumps_sorted,
+    leaf_ref,
+)
 from twingraph.core.hashing import content_hash, signature
 
 _HUGE = 10**MAX_DIGITS
-_FACTORIES = ("list", "dict", "set", "tuple", "int", "float", "str", "bool", "frozenset", "bytes")
 _PICKLED_STATE = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
 
 
@@ -144,7 +153,7 @@ def _set(tag: str) -> Callable[[Encoder, Any], Any]:
 def _defaultdict(enc: Encoder, value: Any) -> Any:
     factory = value.default_factory
     name = None if factory is None else getattr(factory, "__name__", "")
-    if name is not None and (name not in _FACTORIES or getattr(factory, "__module__", "") != "builtins"):
+    if name is not None and (name not in FACTORIES or getattr(factory, "__module__", "") != "builtins"):
         return enc.pickled(value)
     return {"$": "defaultdict", "factory": name, "v": _dict(enc, value)}
 
@@ -280,5 +289,5 @@ _NAMED: dict[str, Callable[[Encoder, Any], Any]] = {
     "collections:deque": lambda enc, value: {"$": "deque", "maxlen": value.maxlen, "v": enc.items(value)},
 }
 for _module in ("pathlib", "pathlib._local"):
-    for _kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"):
+    for _kind in PATHS:
         _NAMED[f"{_module}:{_kind}"] = _path

@@ -45,9 +45,8 @@ def test_pieces_make_one_blob(blobs: BlobStore) -> None:
 
 
 def test_an_uncommitted_writer_leaves_nothing(blobs: BlobStore) -> None:
-    with pytest.raises(ZeroDivisionError), blobs.writer() as writer:
+    with blobs.writer() as writer:
         writer.write(b"abc")
-        raise ZeroDivisionError
     assert not blobs.exists(content_hash(b"abc"))
     assert list(blobs.list()) == []
 

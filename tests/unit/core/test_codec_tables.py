@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import pydantic
 import pytest
 
@@ -54,7 +54,10 @@ def test_writing_to_an_array_leaves_the_blob(blobs: BlobStore) -> None:
     assert decode(text, blobs=blobs)[0] == 0
 
 
-@pytest.mark.parametrize("value", [np.float64(1.5), np.int8(-3), np.bool_(True), np.datetime64("2020-01-01"), np.str_("")])
+SCALARS = [np.float64(1.5), np.int8(-3), np.bool_(True), np.datetime64("2020-01-01"), np.str_("")]
+
+
+@pytest.mark.parametrize("value", SCALARS)
 def test_numpy_scalars(value: object, blobs: BlobStore) -> None:
     assert back(value, blobs) == value
 
@@ -97,7 +100,7 @@ def test_chunks_do_not_change_the_hash() -> None:
 
 class Model(pydantic.BaseModel, extra="allow"):
     a: int
-    b: typing.Optional["Model"] = None  # noqa: UP045
+    b: typing.Optional[Model] = None  # noqa: UP045
     _seen: int = pydantic.PrivateAttr(0)
 
     @pydantic.field_validator("a")
