@@ -123,7 +123,7 @@ def is_workflow(thing: object) -> bool:
 
 
 def is_component(thing: object) -> bool:
-    return _is_a(thing, "Component") or (isinstance(thing, type) and _is_a(thing, "BaseComponent"))
+    return _is_a(thing, "Component") or _is_a(thing, "BaseComponent")
 
 
 def _is_a(thing: object, name: str) -> bool:

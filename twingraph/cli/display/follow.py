@@ -98,7 +98,9 @@ class Follower:
             return
         width, height = self._surface.size()
         most = min(height - 1, _LEFT_STANDING) if over else height - 1
-        self._screen.draw(above, draw(snapshot, now, self._surface, width=width, height=most))
+        lines = draw(snapshot, now, self._surface, width=width, height=most)
+        # The last words repeat the headline.
+        self._screen.draw(above, lines[1:] if over else lines)
 
     def _new_logs(self) -> list[LogRecord]:
         records = self._reader.logs(self._id, after=self._log_seq, limit=_PAGE)

@@ -19,11 +19,8 @@ class Screen:
         # A terminal that became narrower has wrapped what stood there.
         rows = sum(max(-(-used // width), 1) for used in self._drawn)
         text = [f"\x1b[{rows}F" if rows else ""]
-        # The rest of the screen is cleared first only when lines for good may be longer than what they replace.
-        if above:
-            text.append("\x1b[J")
-        text += [self._text(line) + "\n" for line in above]
-        text += [self._text(line) + "\x1b[K\n" for line in block]
+        # Line by line: clearing the whole screen at once would leave a copy in the history of some terminals.
+        text += [self._text(line) + "\x1b[K\n" for line in (*above, *block)]
         text.append("\x1b[J")
         self._surface.stream.write("".join(text))
         self._surface.stream.flush()

@@ -21,17 +21,21 @@ _URGENCY = {
     NodeStatus.SKIPPED: 6,
     NodeStatus.PENDING: 7,
 }
+# A map with no more items than this has a row for each of them.
+_FEW = 5
+_LOUD = frozenset({NodeStatus.FAILED, NodeStatus.RETRYING, NodeStatus.RUNNING})
 _BAR = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.RETRYING, NodeStatus.RUNNING)
 _BAR_WIDTH = 12
 
 
 def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int, height: int) -> list[Line]:
     """A headline, and as many rows as the height allows; what is left out is counted."""
-    rows = choose(snapshot.rows, max(height - 2, 1))
+    telling = without_quiet_items(snapshot.rows)
+    rows = choose(telling, max(height - 2, 1))
     name_width = _name_width(rows, width)
     lines: list[Line] = [headline(snapshot.record, now, surface, width)]
     lines += [fit(_row(row, now, surface, name_width), width) for row in rows]
-    hidden = _hidden(snapshot.rows, rows)
+    hidden = _hidden(telling, rows)
     if hidden:
         lines.append(fit([(f"  … {hidden}", "dim")], width))
     return lines
@@ -51,6 +55,19 @@ def headline(record: ExecutionRecord, now: datetime, surface: Surface, width: in
         spans.append((f", {progress.failed_nodes:,} failed", "red"))
     spans.append((f"  {seconds(spent)}", "dim"))
     return fit(spans, width)
+
+
+def without_quiet_items(rows: Sequence[TreeRow]) -> list[TreeRow]:
+    """Of a map with more than a few items, those that need eyes; its bar tells of the others."""
+    kept: list[TreeRow] = []
+    holders: list[TreeRow] = []
+    for row in rows:
+        del holders[row.depth :]
+        many = any(holder.kind == "map" and sum(holder.counts.values()) > _FEW for holder in holders)
+        holders.append(row)
+        if not many or row.status in _LOUD:
+            kept.append(row)
+    return kept
 
 
 def choose(rows: Sequence[TreeRow], most: int) -> list[TreeRow]:

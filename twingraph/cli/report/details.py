@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twingraph.cli.display.final import error_lines, given
+from twingraph.cli.display.tree import tally
 from twingraph.cli.words import between, face, moment_text, seconds, size, value_text
 from twingraph.core.execution import (
     AttemptView,
@@ -63,8 +65,42 @@ def chosen(nodes: Sequence[NodeView], most: int) -> list[NodeView]:
     return order[:most]
 
 
+def group_details(members: Mapping[str, Sequence[NodeView]]) -> dict[str, Any]:
+    """Of boxes that stand for many nodes."""
+    return {name: _group(nodes) for name, nodes in members.items()}
+
+
+def _group(nodes: Sequence[NodeView]) -> dict[str, Any]:
+    counts = Counter(node.status for node in nodes)
+    status = "failed" if counts[NodeStatus.FAILED] else str(counts.most_common(1)[0][0])
+    return {
+        "component": nodes[0].component,
+        "kind": "group",
+        "platform": nodes[0].platform,
+        "status": status,
+        "icon": face(status).icon,
+        "reason": tally(counts),
+        "started": "",
+        "time": "",
+        "after": [],
+        "partOf": None,
+        "kept": None,
+        "attempts": [],
+        "error": None,
+        **_items(nodes),
+        "logs": "",
+    }
+
+
+def _items(nodes: Sequence[NodeView]) -> dict[str, Any]:
+    order = sorted(nodes, key=lambda node: node.status is not NodeStatus.FAILED)
+    return {
+        "children": [[node.id, str(node.status), face(node.status).icon] for node in order[:_MOST_CHILDREN]],
+        "moreChildren": max(len(order) - _MOST_CHILDREN, 0),
+    }
+
+
 def _about(node: NodeView, children: Sequence[NodeView], said: Sequence[str]) -> dict[str, Any]:
-    order = sorted(children, key=lambda child: child.status is not NodeStatus.FAILED)
     return {
         "component": node.component,
         "kind": node.kind,
@@ -79,8 +115,7 @@ def _about(node: NodeView, children: Sequence[NodeView], said: Sequence[str]) ->
         "kept": node.reused_from or ("a cache" if node.cached else None),
         "attempts": [_attempt(attempt) for attempt in node.attempts],
         "error": error_block(node.error),
-        "children": [[child.id, str(child.status), face(child.status).icon] for child in order[:_MOST_CHILDREN]],
-        "moreChildren": max(len(order) - _MOST_CHILDREN, 0),
+        **_items(children),
         "logs": "\n".join(said[-_MOST_LOGS_PER_NODE:])[-_MOST_TEXT:],
     }
 

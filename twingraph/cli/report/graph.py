@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from twingraph.cli.display.tree import tally
 from twingraph.cli.report.layout import Layout, lay_out
@@ -50,6 +52,7 @@ class Drawing:
     width: int
     height: int
     note: str | None
+    members: Mapping[str, Sequence[NodeView]] = field(default_factory=dict)  # of boxes that stand for many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +70,11 @@ def draw_graph(nodes: Sequence[NodeView], children: dict[str, list[NodeView]]) -
     top = [node for node in nodes if node.container is None]
     edges = [(parent, node.id) for node in top for parent in node.parents]
     note = None
+    members: dict[str, list[NodeView]] = {}
     if len(top) <= _MOST_BOXES:
         groups = [_single(node, children.get(node.id, [])) for node in top]
     else:
-        groups, edges = _summary(top, edges)
+        groups, edges, members = _summary(top, edges)
         note = f"{len(top):,} nodes, drawn as {len(groups):,} groups of one component and depth"
     layout = lay_out([group.id for group in groups], edges)
     across = layout.layers * (WIDTH + _GAP_ALONG) <= _ROOM
@@ -81,6 +85,7 @@ def draw_graph(nodes: Sequence[NodeView], children: dict[str, list[NodeView]]) -
         width=_extent(layout, across)[0],
         height=_extent(layout, across)[1],
         note=note,
+        members=members,
     )
 
 
@@ -99,7 +104,9 @@ def _single(node: NodeView, children: Sequence[NodeView]) -> _Group:
     )
 
 
-def _summary(top: Sequence[NodeView], edges: Sequence[tuple[str, str]]) -> tuple[list[_Group], list[tuple[str, str]]]:
+def _summary(
+    top: Sequence[NodeView], edges: Sequence[tuple[str, str]]
+) -> tuple[list[_Group], list[tuple[str, str]], dict[str, list[NodeView]]]:
     """One box for all nodes of the same component in the same layer; past the bound, one per component."""
     layers = lay_out([node.id for node in top], edges).at
     by_depth = {(layers[node.id][0], node.component) for node in top}
@@ -118,7 +125,7 @@ def _summary(top: Sequence[NodeView], edges: Sequence[tuple[str, str]]) -> tuple
         )
         for name, nodes in list(members.items())[:_MOST_BOXES]
     ]
-    return groups, [(key[source], key[target]) for source, target in edges if source in key]
+    return groups, [(key[source], key[target]) for source, target in edges if source in key], members
 
 
 def _worst(statuses: Sequence[NodeStatus]) -> NodeStatus:
@@ -135,8 +142,8 @@ def _box(group: _Group, x: float, y: float) -> Box:
         id=group.id,
         x=round(x, 1),
         y=round(y, 1),
-        title=cut(group.title, 20),
-        subtitle=cut(group.subtitle, 26),
+        title=cut(group.title, 17),
+        subtitle=cut(group.subtitle, 25),
         status=str(group.status),
         icon=seen.icon,
         label=f"{group.title}: {group.status}, {group.subtitle}{counts}",
@@ -146,17 +153,18 @@ def _box(group: _Group, x: float, y: float) -> Box:
 
 
 def _bar(counts: Counter[NodeStatus]) -> tuple[tuple[str, float, float], ...]:
+    """Stacked parts; one failure among thousands is still seen, at the cost of the largest part."""
     total = sum(counts.values())
     room = WIDTH - 24
-    at = 0.0
-    parts = []
-    for status in _BAR_ORDER:
-        if counts[status]:
-            # One failure among thousands is still seen.
-            width = min(max(room * counts[status] / total, 3.0), room - at)
-            parts.append((str(status), round(at, 1), round(width, 1)))
-            at += width
-    return tuple(parts)
+    widths = {status: max(room * counts[status] / total, 3.0) for status in _BAR_ORDER if counts[status]}
+    over = sum(widths.values()) - room
+    if over > 0:
+        widths[max(widths, key=widths.__getitem__)] -= over
+    starts = accumulate(widths.values(), initial=0.0)
+    return tuple(
+        (str(status), round(at, 1), round(width, 1))
+        for (status, width), at in zip(widths.items(), starts, strict=False)
+    )
 
 
 def _middle(spot: tuple[int, float], across: bool) -> tuple[float, float]:
@@ -186,7 +194,7 @@ def _line(points: Sequence[tuple[float, float]], across: bool) -> str:
     dx, dy = (WIDTH / 2, 0.0) if across else (0.0, HEIGHT / 2)
     stops = [(first[0] + dx, first[1] + dy), *between_points, (last[0] - dx, last[1] - dy)]
     data = [f"M{stops[0][0]:.1f} {stops[0][1]:.1f}"]
-    for (x1, y1), (x2, y2) in zip(stops, stops[1:], strict=False):
+    for (x1, y1), (x2, y2) in itertools.pairwise(stops):
         if across:
             bend = (x1 + x2) / 2
             data.append(f"C{bend:.1f} {y1:.1f} {bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def _neighbours(chains: Mapping[tuple[str, str], Sequence[str]]) -> tuple[dict[s
     before: dict[str, list[str]] = {}
     after: dict[str, list[str]] = {}
     for chain in chains.values():
-        for source, target in zip(chain, chain[1:], strict=False):
+        for source, target in itertools.pairwise(chain):
             after.setdefault(source, []).append(target)
             before.setdefault(target, []).append(source)
     return before, after

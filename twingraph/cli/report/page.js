@@ -10,7 +10,7 @@
   };
   const add = (title, ...children) => panel.append(make("h3", title), ...children);
   const values = (title, pairs) => {
-    for (const [name, text] of pairs || []) add(`${title} ${name}`, make("pre", text));
+    for (const [name, text] of pairs || []) add(name === title ? title : `${title} ${name}`, make("pre", text));
   };
   const facts = (about) => {
     const list = make("dl");
@@ -77,4 +77,24 @@
   label();
   const first = panel.dataset.first;
   if (first) select(first);
+  const frame = document.querySelector(".graph");
+  if (!frame) return;
+  const svg = frame.querySelector("svg");
+  const natural = { width: svg.width.baseVal.value, height: svg.height.baseVal.value };
+  let scale = 1;
+  const zoom = (wanted) => {
+    scale = Math.min(Math.max(wanted, 0.05), 3);
+    svg.setAttribute("width", natural.width * scale);
+    svg.setAttribute("height", natural.height * scale);
+  };
+  const fitting = () => Math.min(frame.clientWidth / natural.width, 0.7 * innerHeight / natural.height, 1);
+  document.getElementById("smaller").addEventListener("click", () => zoom(scale / 1.3));
+  document.getElementById("larger").addEventListener("click", () => zoom(scale * 1.3));
+  document.getElementById("fit").addEventListener("click", () => zoom(fitting()));
+  // Readable before complete: a large graph begins at its failure, or at its first node.
+  zoom(Math.max(Math.min(frame.clientWidth / natural.width, 1), 0.7));
+  const start = frame.querySelector(".box.selected") || frame.querySelector(".box.failed") || frame.querySelector(".box");
+  const box = start.getBoundingClientRect(), around = frame.getBoundingClientRect();
+  frame.scrollLeft += box.left + box.width / 2 - around.left - around.width / 2;
+  if (box.bottom > around.bottom) frame.scrollTop += box.top + box.height / 2 - around.top - around.height / 2;
 })();

@@ -117,7 +117,17 @@ def _choose(ran: Sequence[NodeView]) -> list[NodeView]:
     if len(ran) > _MOST_ROWS:
         holders = {node.container for node in ran}
         ran = sorted(ran, key=lambda n: (n.status != "failed", n.id not in holders, -_length(n)))[:_MOST_ROWS]
-    return sorted(ran, key=lambda node: (_start(node), node.id))
+    # Items stand below what holds them.
+    begun = {node.id: _start(node) for node in ran}
+    return sorted(
+        ran,
+        key=lambda node: (
+            begun.get(node.container or node.id, _start(node)),
+            node.container or node.id,
+            node.container is not None,
+            _start(node),
+        ),
+    )
 
 
 def _length(node: NodeView) -> float:
