@@ -19,9 +19,6 @@ from typing import TYPE_CHECKING, Any
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError, NotFoundError, TwinGraphError
 from twingraph.core.events import PauseRequested
-from twingraph.core.execution import (
-    ExecutionRecord,
-)
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import bind_inputs
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus

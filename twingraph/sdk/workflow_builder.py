@@ -14,7 +14,7 @@ from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge
 from twingraph.sdk.registry import DEFAULT, Registry
 
 if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
-    from twingraph.core.execution import Settings
+    from twingraph.core.records import Settings
     from twingraph.core.plan import Plan
 
 ERROR_CONFIG_KEYS = ("handler", "continue_on_error")
@@ -247,7 +247,7 @@ def _plain_retry(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list[Problem]]:
     """What bounds an execution, from a workflow's metadata, or every problem with it."""
-    from twingraph.core.execution import Settings
+    from twingraph.core.records import Settings
 
     problems: list[Problem] = []
 

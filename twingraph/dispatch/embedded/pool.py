@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.dispatch.embedded import planning, protocol, spawner
 from twingraph.dispatch.embedded.options import PoolOptions

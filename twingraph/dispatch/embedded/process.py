@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twingraph.core.errors import CodecError
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.dispatch.embedded import protocol, spawner
 from twingraph.dispatch.embedded.capturing import CapturedFile

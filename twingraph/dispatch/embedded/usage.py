@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from time import monotonic
 
-import psutil
-
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -18,6 +16,8 @@ def cpu_seconds(pid: int) -> float:
             fields = file.read().rpartition(b")")[2].split()
         return sum(map(int, fields[11:15])) / _TICKS
     except FileNotFoundError:
+        import psutil  # its import costs a short run a tenth of its time, and short runs never look
+
         try:
             times = psutil.Process(pid).cpu_times()
         except psutil.Error:
@@ -29,6 +29,8 @@ def cpu_seconds(pid: int) -> float:
 
 def resident_bytes(pid: int) -> int:
     """Resident size of a process and all that it started."""
+    import psutil
+
     total = 0
     try:
         process = psutil.Process(pid)

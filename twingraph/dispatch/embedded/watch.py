@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.embedded.planning import byte_limit
 from twingraph.dispatch.embedded.process import Doom, Held
 from twingraph.dispatch.embedded.usage import resident_bytes
