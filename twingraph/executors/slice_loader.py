@@ -76,7 +76,7 @@ class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 return args[0]
             return lambda target: target
 
-        class BaseComponent(object):
+        class BaseComponent:
             """Base class of components, without the engine around it."""
 
             def __init__(self, config=None, **settings):
@@ -101,7 +101,7 @@ class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.PermanentError = PermanentError
 
 
-class Loaded(object):
+class Loaded:
     """The callables of one bundle, each made when it is first asked for."""
 
     def __init__(self, bundle):
