@@ -7,7 +7,7 @@ The codec is handed in, so that the file stands alone: `decode(text)` gives a va
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple  # noqa: UP035
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 MAX_OUTPUTS = 256
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
@@ -129,9 +129,7 @@ def describe(error: BaseException, code: str, permanent: bool = False) -> dict[s
     """An exception as the fields of an error record. Copes with exceptions that fail to describe themselves."""
     kinds = [kind for kind in type(error).__mro__ if kind is not object]
     names = [k.__qualname__ if k.__module__ == "builtins" else k.__module__ + "." + k.__qualname__ for k in kinds]
-    ours = any(
-        kind.__name__ == "PermanentError" and kind.__module__.partition(".")[0] == "twingraph" for kind in kinds
-    )
+    ours = any(kind.__name__ == "PermanentError" and kind.__module__.partition(".")[0] == "twingraph" for kind in kinds)
     return {
         "code": code,
         "error_type": type(error).__name__,

@@ -7,7 +7,8 @@ the next run's crash loses nothing. `["l", number, records]`, `["p", ...]` and `
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
+import contextlib
 import os
 import resource
 import sys
@@ -42,10 +43,8 @@ class Channel:
 
     def close_in_child(self) -> None:
         self.mute = True
-        try:
+        with contextlib.suppress(OSError):
             os.close(self._descriptor)
-        except OSError:
-            pass
 
 
 class Worker:
@@ -103,7 +102,7 @@ class Worker:
 
     def artifact(self, name: str, data: bytes) -> str:
         digest = str(self.blobs().put(data))
-        self.records.add("info", "artifact", "%s %s %d bytes" % (name, digest, len(data)))
+        self.records.add("info", "artifact", f"{name} {digest} {len(data)} bytes")
         self.written()
         return digest
 
@@ -156,12 +155,12 @@ class Worker:
                     return
                 number, node, attempt, names = loads(head[:-1].decode("utf-8"))
                 texts = [readline().decode("utf-8")[:-1] for _ in names]
-                self._carry_out(lane, number, node, attempt, list(zip(names, texts)))
+                self._carry_out(lane, number, node, attempt, list(zip(names, texts)))  # noqa: B905
 
     def _carry_out(self, lane: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
         if not self.marks.begin(number, started):
-            self.channel.send('["r",[%d]]\n' % number)
+            self.channel.send(f'["r",[{number}]]\n')
             return
         self.number = number
         cpu = self._cpu()
@@ -171,13 +170,11 @@ class Worker:
         sys.stdout, sys.stderr = self.out, self.err
         entry = lane["entry"]
         if entry[:8] == "builtin:":
-            from twingraph.executors import builtins
+            from twingraph.executors.builtins import run_builtin
 
-            answer = builtins.run_builtin(entry[8:], arguments, self.decode, self.encode, self.blobs)
+            answer = run_builtin(entry[8:], arguments, self.decode, self.encode, self.blobs)
         else:
-            answer = runner.run_node(
-                lambda: self.find(entry), arguments, self.decode, self.encode, lane["config"]
-            )
+            answer = runner.run_node(lambda: self.find(entry), arguments, self.decode, self.encode, lane["config"])
         if os.getpid() != self.pid:  # a forked child that came back: it has no voice here
             os._exit(0)
         running.reset(token)

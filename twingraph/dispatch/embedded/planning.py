@@ -39,9 +39,9 @@ def workers_to_start(pressure: Pressure, options: PoolOptions, cores: int) -> in
     return room
 
 
-def may_hand_ahead(pending: int, lanes: int, average: float | None) -> bool:
-    """Whether a busy worker takes one more lane: its nodes are quick and it has at most one lane."""
-    return lanes <= 1 and pending <= 64 and average is not None and average < QUICK_SECONDS
+def may_hand_ahead(lanes: int, average: float | None, running: float) -> bool:
+    """Whether a busy worker takes one more lane: its nodes are quick, this one too, and it has at most one lane."""
+    return lanes <= 1 and average is not None and max(average, running) < QUICK_SECONDS
 
 
 def ending_of(returncode: int) -> tuple[str, str, int | None]:

@@ -43,7 +43,7 @@ class EmbeddedPool:
         self._load = Load()
         self._cores = planning.cores()
         self._pumping = False
-        self._ticking = False
+        self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
@@ -81,9 +81,7 @@ class EmbeddedPool:
             for worker in list(group.workers):
                 self._take_back_begun(worker, execution, wanted, wish)
 
-    def _take_back_begun(
-        self, worker: WorkerProcess, execution: str, wanted: frozenset[str] | None, wish: str
-    ) -> None:
+    def _take_back_begun(self, worker: WorkerProcess, execution: str, wanted: frozenset[str] | None, wish: str) -> None:
         begun, behind = worker.marks.begun, False
         for number, held in worker.pending.items():
             if held.lane.execution != execution or (wanted is not None and held.run.node not in wanted):
@@ -125,11 +123,10 @@ class EmbeddedPool:
                 self._hand_out(group)
             if group.waiting:
                 self._grow(group)
-        if not self._ticking:
-            self._ticking = True
-            self._loop.call_later(self.options.tick_seconds, self._tick)
+        self._tick_in(self.options.tick_seconds)
 
     def _hand_out(self, group: Group) -> None:
+        now = time.time()
         for worker in group.workers:
             if not group.waiting:
                 return
@@ -138,8 +135,10 @@ class EmbeddedPool:
         for worker in group.workers:
             if not group.waiting:
                 return
-            if not worker.retired and worker.doom is None and planning.may_hand_ahead(
-                len(worker.pending), worker.lanes, worker.average
+            if (
+                not worker.retired
+                and worker.doom is None
+                and planning.may_hand_ahead(worker.lanes, worker.average, now - worker.marks.at)
             ):
                 self._give(group, worker)
 
@@ -157,13 +156,17 @@ class EmbeddedPool:
             workers=len(group.workers) + group.starting,
             all_workers=len(everyone) + starting,
             starting=starting + booting,
-            load=self._load.look([worker.pid for worker in everyone if worker.is_ready]),
+            load=self._measured(everyone),
         )
         if pressure.all_workers >= self.options.workers and not group.workers and not group.starting:
             self._make_room(everyone)
         for _ in range(planning.workers_to_start(pressure, self.options, self._cores)):
             group.starting += 1
             spawner.in_spawner_thread(partial(self._spawn, group))
+
+    def _measured(self, everyone: list[WorkerProcess]) -> float:
+        """Cores that are in use by running nodes and by this process, which feeds them."""
+        return self._load.look([os.getpid(), *(worker.pid for worker in everyone if worker.is_ready)])
 
     def _make_room(self, everyone: list[WorkerProcess]) -> None:
         """Another version's idle worker goes, the one that was idle longest."""
@@ -314,7 +317,7 @@ class EmbeddedPool:
     # -- time ------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._ticking = False
+        self._timer = None
         if self._stopped:
             return
         busy = False
@@ -329,10 +332,19 @@ class EmbeddedPool:
             if group.waiting:
                 busy = True
         if busy:
+            self._tick_in(self.options.tick_seconds)
             self._soon()
         elif any(group.workers for group in self._groups.values()):
-            self._ticking = True
-            self._loop.call_later(max(self.options.tick_seconds, min(1.0, self.options.idle_seconds / 4)), self._tick)
+            self._tick_in(max(self.options.tick_seconds, min(1.0, self.options.idle_seconds / 4)))
+
+    def _tick_in(self, seconds: float) -> None:
+        """The next look, at the latest in that many seconds."""
+        due = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._tick)
 
     def _watch(self, group: Group, worker: WorkerProcess, now: float) -> None:
         current = worker.current()
@@ -365,7 +377,7 @@ class EmbeddedPool:
         everyone = [worker for other in self._groups.values() for worker in other.workers]
         if len(everyone) >= self.options.workers:
             return False
-        load = self._load.look([worker.pid for worker in everyone if worker.is_ready])
+        load = self._measured(everyone)
         return len(group.workers) < 2 or load < self.options.grow_below_load * self._cores
 
     def _end_if_idle(self, worker: WorkerProcess, moment: float) -> None:

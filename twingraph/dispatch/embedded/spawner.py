@@ -104,9 +104,7 @@ def spawn(interpreter: str, folder: str) -> Started:
     os.set_blocking(incoming, False)
     os.set_blocking(outgoing, False)
     _kept.update((incoming, outgoing, life))
-    return Started(
-        process=process, incoming=incoming, outgoing=outgoing, life=life, shared=shared, captured=captured
-    )
+    return Started(process=process, incoming=incoming, outgoing=outgoing, life=life, shared=shared, captured=captured)
 
 
 def _pipe(opened: list[int]) -> tuple[int, int]:

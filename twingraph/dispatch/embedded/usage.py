@@ -54,10 +54,12 @@ class Load:
 
     def look(self, pids: Iterable[int]) -> float:
         now = monotonic()
-        if now - self._at < 0.02:
+        if now - self._at < 0.04:
             return self.cores
         seen = {pid: cpu_seconds(pid) for pid in pids}
-        used = sum(max(0.0, cpu - self._seen[pid]) for pid, cpu in seen.items() if pid in self._seen)
-        self.cores = used / (now - self._at)
+        took = now - self._at
+        # What was not seen before counts as busy, so that nothing grows on a first impression.
+        used = sum(max(0.0, cpu - self._seen[pid]) if pid in self._seen else took for pid, cpu in seen.items())
+        self.cores = used / took
         self._at, self._seen = now, seen
         return self.cores
