@@ -61,6 +61,9 @@ def describe_inputs(known: Mapping[str, Any]) -> list[str]:
         schema = about.get("schema") or {}
         kind = schema.get("type", "any value") if isinstance(schema, Mapping) else "any value"
         kind = " or ".join(kind) if isinstance(kind, list) else kind
-        need = "required" if about.get("required", True) else f"default {about.get('default')}"
+        default = about.get("default")
+        need = (
+            "required" if about.get("required", True) else f"default {default}" if default is not None else "optional"
+        )
         lines.append(f"{name}: {kind}, {need}")
     return lines

@@ -61,7 +61,8 @@ def _planned(plan: Plan, node: PlanNode, prefix: str, part_of: str | None, depth
     spec = plan.specs[node.spec] if node.spec is not None else None
     runs = spec is not None and node.kind in (NodeKind.TASK, NodeKind.HANDLER)
     return PlannedNode(
-        id=prefix + node.id,
+        # The item of a map has no name of its own.
+        id=prefix + node.id if node.id else prefix.rstrip("/"),
         component=spec.component if spec is not None else str(node.kind),
         kind=str(node.kind),
         platform=spec.platform if spec is not None and runs else "-",

@@ -61,6 +61,12 @@ def test_the_drawing_stays_within_the_terminal(width: int, height: int) -> None:
     assert any("node7" in line for line in lines), "the failed one is never left out"
 
 
+def test_a_narrow_terminal_keeps_the_counts_and_drops_the_bar() -> None:
+    lines = text_of(draw(tree_of(a_map(3, 9)), at(2), make_surface(), width=40, height=30))
+    assert "3/9" in lines[2]
+    assert "█" not in lines[2]
+
+
 def test_what_is_left_out_is_counted() -> None:
     view = make_view([make_node(f"n{n}") for n in range(30)])
     assert text_of(draw(tree_of(view), at(2), make_surface(), width=80, height=12))[-1] == "  … 20 more: 20 completed"

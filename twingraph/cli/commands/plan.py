@@ -79,7 +79,10 @@ def _row(node: PlannedNode) -> list[Span]:
     return [
         (str(node.wave + 1), "dim"),
         ("  " * node.depth + printable(node.id), ""),
-        (node.component if node.kind in ("task", "handler") else f"{node.component} ({node.kind})", "cyan"),
+        (
+            node.component if node.kind in ("task", "handler", node.component) else f"{node.component} ({node.kind})",
+            "cyan",
+        ),
         (node.platform, ""),
         (after + (f"  {', '.join(extras)}" if extras else ""), "dim"),
     ]

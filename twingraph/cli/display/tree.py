@@ -26,6 +26,7 @@ _FEW = 5
 _LOUD = frozenset({NodeStatus.FAILED, NodeStatus.RETRYING, NodeStatus.RUNNING})
 _BAR = (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.RETRYING, NodeStatus.RUNNING)
 _BAR_WIDTH = 12
+_ROOM_FOR_BAR = 64
 
 
 def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int, height: int) -> list[Line]:
@@ -34,7 +35,7 @@ def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int,
     rows = choose(telling, max(height - 2, 1))
     name_width = _name_width(rows, width)
     lines: list[Line] = [headline(snapshot.record, now, surface, width)]
-    lines += [fit(_row(row, now, surface, name_width), width) for row in rows]
+    lines += [fit(_row(row, now, surface, name_width, with_bar=width >= _ROOM_FOR_BAR), width) for row in rows]
     hidden = _hidden(telling, rows)
     if hidden:
         lines.append(fit([(f"  … {hidden}", "dim")], width))
@@ -122,10 +123,11 @@ def tally(counts: Mapping[NodeStatus, int]) -> str:
 
 def _name_width(rows: Sequence[TreeRow], width: int) -> int:
     longest = max((row.depth * 2 + columns(row.id) for row in rows), default=0)
-    return min(longest, max(width * 2 // 5, 10))
+    # The mark, the word and the time beside it take 24 columns.
+    return min(longest, max(min(width * 2 // 5, width - 24), 8))
 
 
-def _row(row: TreeRow, now: datetime, surface: Surface, name_width: int) -> list[Span]:
+def _row(row: TreeRow, now: datetime, surface: Surface, name_width: int, *, with_bar: bool) -> list[Span]:
     colour = face(row.status).colour
     indent = "  " * row.depth
     spans: list[Span] = [
@@ -136,8 +138,10 @@ def _row(row: TreeRow, now: datetime, surface: Surface, name_width: int) -> list
         (pad(seconds(between(row.started_at, row.completed_at or now)) if row.started_at else "", 6), "dim"),
     ]
     if row.counts:
-        spans += [("  ", ""), *bar(row.counts, surface), *_count_words(row.counts)]
-    return spans + _remarks(row)
+        spans += [("  ", ""), *bar(row.counts, surface)] if with_bar else []
+        spans += _count_words(row.counts)
+    spans += _remarks(row)
+    return [*spans[:-1], (spans[-1][0].rstrip(), spans[-1][1])]
 
 
 def bar(counts: Mapping[NodeStatus, int], surface: Surface, width: int = _BAR_WIDTH) -> list[Span]:

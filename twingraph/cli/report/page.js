@@ -43,11 +43,13 @@
     return box;
   };
   const select = (id) => {
+    const about = Object.prototype.hasOwnProperty.call(nodes, id) ? nodes[id] : null;
+    // An item has no box of its own; the box of what holds it stands for it.
     for (const element of document.querySelectorAll("[data-node]")) {
-      element.classList.toggle("selected", element.dataset.node === id);
+      const box = element.tagName.toLowerCase() === "g" && about ? about.partOf : null;
+      element.classList.toggle("selected", element.dataset.node === id || (box !== null && element.dataset.node === box));
     }
     panel.replaceChildren();
-    const about = Object.prototype.hasOwnProperty.call(nodes, id) ? nodes[id] : null;
     panel.append(make("h2", id));
     if (!about) {
       panel.append(make("p", "This page holds no details of it: the run is too large. `twingraph show` has them all.", "muted"));
@@ -76,7 +78,8 @@
   button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; label(); });
   label();
   const first = panel.dataset.first;
-  if (first) select(first);
+  // On a narrow screen the details would cover the graph before anybody asked for them.
+  if (first && innerWidth > 1000) select(first);
   const frame = document.querySelector(".graph");
   if (!frame) return;
   const svg = frame.querySelector("svg");
