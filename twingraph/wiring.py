@@ -256,15 +256,17 @@ class Runtime:
 
 
 def _class_of(module: str, name: str) -> Any:
-    """Classes of the script itself are recorded under its file's stem."""
+    """Classes of the script itself are recorded under its file's stem; importing that would run the script again."""
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    if main is not None and module not in sys.modules and (file is None or Path(file).stem == module):
-        found: Any = main
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        return found
-    return None
+    if main is None or module in sys.modules or not (file is None or Path(file).stem == module):
+        return None
+    found: Any = main
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise LookupError(f"{name} is not in the script")
+    return found
 
 
 def _new_id() -> str:

@@ -217,9 +217,8 @@ def _reach(value: Any, name: str) -> Any:
 
 
 def _show(file: str, text: str) -> None:
-    """Give tracebacks the source where the user's file is not at hand."""
-    if not os.path.isfile(file):
-        linecache.cache[file] = (len(text), None, [line + "\n" for line in text.split("\n")], file)
+    """Give tracebacks the source that really runs: the user's file may be absent here, or changed since."""
+    linecache.cache[file] = (len(text), None, [line + "\n" for line in text.split("\n")], file)
 
 
 def load(bundle: dict[str, Any]) -> Loaded:
