@@ -1,7 +1,7 @@
 """A worker process of the pool: takes lanes from one pipe, answers on another. Python 3.8 syntax.
 
-Messages are lines. In: a lane's head `{...}`, then per run
-`[number, node, attempt, [names]]` and one line per argument. Out: `["o", number, status, ...]` and one line per output, written before the next run begins, so that
+Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
+argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
 the next run's crash loses nothing. `["l", number, records]`, `["p", ...]` and `["r", [numbers]]` stand between.
 """
 
@@ -267,7 +267,7 @@ def die_with_parent(descriptor: int) -> None:
     import fcntl
 
     set_signal = getattr(fcntl, "F_SETSIG", 10)
-    if sys.platform == "linux":
+    if os.uname().sysname == "Linux":
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgid(0))
         fcntl.fcntl(descriptor, set_signal, int(_signal.SIGKILL))
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | fcntl.FASYNC)

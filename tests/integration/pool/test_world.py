@@ -73,8 +73,7 @@ async def test_a_run_can_ask_about_itself(bench: Bench) -> None:
 
 async def test_usage_is_measured(bench: Bench) -> None:
     outcome = await bench.run(
-        "import time\ndef f():\n    t = time.process_time()\n"
-        "    while time.process_time() < t + 0.2: pass\n"
+        "import time\ndef f():\n    t = time.process_time()\n    while time.process_time() < t + 0.2: pass\n"
     )
     assert outcome.cpu is not None
     assert 0.19 < outcome.cpu < 2
