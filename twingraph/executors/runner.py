@@ -57,7 +57,7 @@ def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:
         component = target(dict(config or {}))
         validate = getattr(component, "validate_inputs", None)
         if validate is not None and validate(**values) is False:
-            raise ValueError("validate_inputs refused the inputs of %s" % target.__name__)
+            raise ValueError(f"validate_inputs refused the inputs of {target.__name__}")
         result = component.execute(**values)
     else:
         result = target(**values)
@@ -142,11 +142,11 @@ def describe(error: BaseException, code: str, permanent: bool = False) -> dict[s
 
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return "the component called sys.exit(%r); return a value or raise an exception instead" % (error.code,)
+        return f"the component called sys.exit({error.code!r}); return a value or raise an exception instead"
     try:
         return str(error)[:20000].encode("utf-8", "replace").decode("utf-8")
     except BaseException as second:
-        return "<the message of this %s could not be made: %s>" % (type(error).__name__, type(second).__name__)
+        return f"<the message of this {type(error).__name__} could not be made: {type(second).__name__}>"
 
 
 def _frames(error: BaseException) -> bool:
