@@ -26,7 +26,7 @@ CAPACITY = {"database": 2, "licence": 1}
 OUTPUTS = (("output", "0" * 32, 2),)
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - a promise was
     """A promise did not hold."""
 
 
