@@ -8,8 +8,9 @@ therefore not written down. Values never stand in an event: they are the `data` 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from twingraph.core.execution import ErrorRecord, Settings
@@ -248,9 +249,22 @@ Event = (
 
 EVENTS: Mapping[str, type[Event]] = {event.kind: event for event in Event.__args__}
 
-_FIELDS = {kind: tuple((f.name, f.default) for f in fields(event)) for kind, event in EVENTS.items()}
+_NAMES = {kind: tuple(f.name for f in fields(event)) for kind, event in EVENTS.items()}
+_DEFAULTS = {kind: tuple(f.default for f in fields(event)) for kind, event in EVENTS.items()}
 _ERROR_FIELDS = tuple((f.name, f.default) for f in fields(ErrorRecord))
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_loads = json.JSONDecoder().decode
+# What is written holds no cycle: it was built a moment before.
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+
+
+def _reader(names: tuple[str, ...]) -> Callable[[Event], tuple[Any, ...]]:
+    """All fields of an event in one step."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda event: tuple(getattr(event, name) for name in names)
+
+
+_VALUES = {kind: _reader(names) for kind, names in _NAMES.items()}
 
 
 def error_to_json(error: ErrorRecord) -> dict[str, Any]:
@@ -266,11 +280,12 @@ def error_from_json(raw: Mapping[str, Any]) -> ErrorRecord:
 
 def body_of(event: Event) -> str:
     """The event as JSON text, defaults left out."""
-    raw: dict[str, Any] = {}
-    for name, default in _FIELDS[event.kind]:
-        value = getattr(event, name)
-        if value is not default and value != default:
-            raw[name] = value
+    kind = event.kind
+    raw: dict[str, Any] = {
+        name: value
+        for name, default, value in zip(_NAMES[kind], _DEFAULTS[kind], _VALUES[kind](event), strict=True)
+        if value is not default and value != default
+    }
     if isinstance(event, (GraphExtended, GraphClosed, Created)):
         _lower(event, raw)
     error = raw.get("error")
@@ -295,7 +310,7 @@ def event_from(kind: str, body: str | bytes) -> Event:
     record = EVENTS.get(kind)
     if record is None:
         raise ValueError(f"{kind!r} is not an event of schema {SCHEMA_VERSION}")
-    raw = json.loads(body)
+    raw = _loads(body if isinstance(body, str) else body.decode())
     for name, value in raw.items():
         if type(value) is list:
             raw[name] = tuple(tuple(entry) if type(entry) is list else entry for entry in value)
