@@ -7,8 +7,9 @@ into containers under their own names; a library is touched only when a value of
 from __future__ import annotations
 
 import re
-from json.encoder import encode_basestring as _quote  # type: ignore[attr-defined]
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from json.encoder import encode_basestring as _quote
+from typing import Any, NamedTuple
 
 from twingraph.core.codec_base import (
     INLINE_LIMIT,
@@ -29,11 +30,11 @@ from twingraph.core.codec_views import plain, preview
 from twingraph.core.hashing import blake2b
 
 __all__ = [
-    "INLINE_LIMIT", "CodecError", "Encoded", "decode", "element", "encode", "hash_text", "join_dict", "join_list",
-    "length", "plain", "preview", "refs",
+    "INLINE_LIMIT", "CodecError", "Encoded", "compact", "decode", "element", "encode", "hash_text", "join_dict",
+    "join_list", "length", "plain", "preview", "refs",
 ]  # fmt: skip
 
-_LONG_NUMBER = re.compile("[0-9]{%d}" % (MAX_DIGITS + 1))
+_LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _TEXT_OR_NONE = frozenset((str,))
 
@@ -80,9 +81,7 @@ _CONTAINERS = frozenset((list, dict))
 _PLAIN = _SCALARS | _CONTAINERS
 
 
-def encode(
-    value: Any, *, blobs: Any = None, pickle: bool = False, key: bytes | None = None, path: str = ""
-) -> Encoded:
+def encode(value: Any, *, blobs: Any = None, pickle: bool = False, key: bytes | None = None, path: str = "") -> Encoded:
     """The value as text; `path` is how errors call it. Large parts go to `blobs`, without it all stays in the text."""
     kind = type(value)
     sort = 1 if kind in _SCALARS else _is_plain(value) if kind is dict or kind is list else 0
@@ -110,7 +109,7 @@ def _encode_tagged(value: Any, blobs: Any, pickle: bool, key: bytes | None, path
         data = dumps(tree).encode("utf-8")
         digest = hash_tree(tree)
     except RecursionError as error:
-        raise CodecError("{}: nested too deeply".format(encoder.where()[:200])) from error
+        raise CodecError(f"{encoder.where()[:200]}: nested too deeply") from error
     if len(data) < INLINE_LIMIT or blobs is None:
         return Encoded(data.decode("utf-8"), digest, len(data) + encoder.stored)
     return _moved(tree, data, digest, blobs, encoder.stored)
@@ -129,6 +128,17 @@ def _moved(tree: Any, data: bytes, digest: str, blobs: Any, stored: int) -> Enco
     ref.update(hash=str(blobs.put(data)), size=len(data))
     text = dumps(ref)
     return Encoded(text, digest, len(text) + len(data) + stored)
+
+
+def compact(text: str, blobs: Any) -> str:
+    """The text as it may travel: itself, or a reference once it has grown too large by being composed."""
+    if len(text) < INLINE_LIMIT // 4:  # no character takes more than four bytes
+        return text
+    data = text.encode("utf-8")
+    if len(data) < INLINE_LIMIT:
+        return text
+    tree = loads(text)
+    return _moved(tree, data, hash_tree(tree), blobs, 0).text
 
 
 def decode(
@@ -173,5 +183,3 @@ def join_dict(pairs: Iterable[tuple[str, str]]) -> str:
     if "$" in last:
         return '{"$":"dict","v":[' + ",".join("[" + _quote(key) + "," + text + "]" for key, text in last.items()) + "]}"
     return "{" + ",".join(_quote(key) + ":" + text for key, text in last.items()) + "}"
-
-

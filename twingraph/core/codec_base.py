@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64
+from collections.abc import Callable, Iterator
 from json import encoder as _json_encoder
 from json import scanner as _json_scanner
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core.hashing import content_hash
 
@@ -22,8 +23,10 @@ else:
 
 
 INLINE_LIMIT = 65536
-MAX_DEPTH = 200  # equal on every Python, so that what one writes another can read
+MAX_DEPTH = 100  # equal on every Python and far from its own limit, so that what one writes another can read
 MAX_DIGITS = 4300  # Python 3.11 and newer read no longer integer from text
+PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+FACTORIES = ("list", "dict", "set", "tuple", "int", "float", "str", "bool", "frozenset", "bytes")
 LEAVES = ("bytes", "bytearray", "npy", "arrow")
 NESTED = ("json", "list")  # rungs whose blob is itself made of JSON texts
 
@@ -39,7 +42,7 @@ def _make_dumps(sort_keys: bool) -> Callable[[Any], str]:
         return json.JSONEncoder(
             separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=sort_keys, check_circular=False
         ).encode
-    quote = _json_encoder.encode_basestring  # type: ignore[attr-defined]
+    quote = _json_encoder.encode_basestring
     encode = make(None, _unknown, quote, None, ":", ",", sort_keys, False, False)
     join = "".join
 
@@ -55,17 +58,18 @@ dumps_sorted = _make_dumps(sort_keys=True)
 
 def make_loads(hook: Callable[[dict[str, Any]], Any] | None) -> Callable[[str], Any]:
     """A parser made once per hook; the hook sees inner objects before outer ones."""
-    scan = _json_scanner.make_scanner(json.JSONDecoder(object_hook=hook))  # type: ignore[attr-defined]
+    context: Any = json.JSONDecoder(object_hook=hook)
+    scan: Any = _json_scanner.make_scanner(context)
 
     def loads(text: str) -> Any:
         try:
             value, end = scan(text, 0)
-        except (StopIteration, ValueError) as error:
-            raise CodecError("not the text of a value: {!r}".format(text[:60])) from error
+        except (StopIteration, json.JSONDecodeError) as error:
+            raise CodecError(f"not the text of a value: {text[:60]!r}") from error
         except RecursionError as error:
             raise CodecError("the text is nested too deeply to be read here") from error
         if end != len(text):
-            raise CodecError("text goes on after the value: {!r}".format(text[end : end + 60]))
+            raise CodecError(f"text goes on after the value: {text[end : end + 60]!r}")
         return value
 
     return loads
@@ -75,7 +79,7 @@ loads = make_loads(None)
 
 
 def canonical(tree: Any) -> Any:
-    """The tree whose sorted text is hashed: pairs of tagged dicts sorted, large leaves and moved texts by their hash."""
+    """The tree whose sorted text is hashed: pairs of dicts sorted, large leaves and moved texts by their hash."""
     if type(tree) is list:
         return [canonical(item) for item in tree]
     if type(tree) is not dict:
@@ -128,5 +132,5 @@ def ref_hashes(tree: Any) -> Iterator[dict[str, Any]]:
 def fetch(blobs: Any, digest: str) -> bytes:
     """The bytes of a blob, or an error that says what is missing."""
     if blobs is None:
-        raise CodecError("the value refers to blob {} and no blob store was given".format(digest))
+        raise CodecError(f"the value refers to blob {digest} and no blob store was given")
     return bytes(blobs.read(digest))

@@ -8,14 +8,16 @@ import io
 import sys
 from binascii import a2b_base64
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec_tables as tables
-from twingraph.core.codec_base import CodecError, fetch, make_loads
+from twingraph.core.codec_base import FACTORIES, PATHS, CodecError, fetch, make_loads
 from twingraph.core.codec_lists import list_lines
 from twingraph.core.hashing import signature
 
-Classes = Callable[[str, str], Any]
+if TYPE_CHECKING:  # Python 3.8 cannot subscript it
+    Classes = Callable[[str, str], Any]
 
 
 class Decoder:
@@ -35,8 +37,11 @@ class Decoder:
             return tree
         build = _BUILD.get(tag)
         if build is None:
-            raise CodecError("unknown tag {!r}: the value was written by a newer version".format(tag))
-        return build(self, tree)
+            raise CodecError(f"unknown tag {tag!r}: the value was written by a newer version")
+        try:
+            return build(self, tree)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CodecError(f"a value tagged {tag!r} cannot be read back: {type(error).__name__}: {error}") from error
 
     def find(self, name: str, what: str) -> Any:
         """The class of that name, or None."""
@@ -46,7 +51,7 @@ class Decoder:
             try:
                 importlib.import_module(module)
             except Exception as error:  # importing user code may raise anything
-                raise CodecError("{} {} cannot be imported: {}".format(what, name, error)) from error
+                raise CodecError(f"{what} {name} cannot be imported: {error}") from error
         if found is None:
             found = sys.modules.get(module)
             for part in qualname.split("."):
@@ -57,9 +62,7 @@ class Decoder:
         found = self.find(name, what)
         if not isinstance(found, type) or not hasattr(found, mark):
             raise CodecError(
-                "{} {} cannot be found here; define it at the top level of a module that the reader can import".format(
-                    what, name
-                )
+                f"{what} {name} cannot be found here; define it at the top level of a module that the reader can import"
             )
         return found
 
@@ -87,22 +90,22 @@ class Decoder:
     def unpickle(self, tree: dict[str, Any]) -> Any:
         name = tree["type"]
         if not self.pickle:
-            raise CodecError("{} is pickled, and pickles are opened only where user code runs".format(name))
+            raise CodecError(f"{name} is pickled, and pickles are opened only where user code runs")
         if not self.key:
-            raise CodecError("{} is pickled, and no key to check its signature was given".format(name))
+            raise CodecError(f"{name} is pickled, and no key to check its signature was given")
         expected = signature(self.key, "pickle", tree["hash"], tree["py"], name)
         if not _equal(expected, str(tree["sig"])):
-            raise CodecError("{} is pickled and its signature is not of this home; it is not opened".format(name))
+            raise CodecError(f"{name} is pickled and its signature is not of this home; it is not opened")
         version = "{}.{}".format(*sys.version_info[:2])
         if tree["py"] != version:
             raise CodecError(
-                "{} was pickled by Python {} and this is Python {}; return plain data, a dataclass, an array or a table "
-                "between different Pythons".format(name, tree["py"], version)
+                "{} was pickled by Python {} and this is Python {}; return plain data, a dataclass, an array or a "
+                "table between different Pythons".format(name, tree["py"], version)
             )
         try:
             return _unpickler(fetch(self.blobs, tree["hash"]), self.classes).load()
         except Exception as error:  # user code runs here
-            raise CodecError("{} cannot be unpickled: {}: {}".format(name, type(error).__name__, error)) from error
+            raise CodecError(f"{name} cannot be unpickled: {type(error).__name__}: {error}") from error
 
 
 def _equal(one: str, other: str) -> bool:
@@ -148,7 +151,7 @@ def _namedtuple(dec: Decoder, tree: dict[str, Any]) -> Any:
             cls = dec.need(name, "NamedTuple with the fields {}".format(", ".join(fields)), "_no_such_field")
         key = (name, *fields)  # declared inside a function: nobody can import it, so one of its shape stands in
         if key not in _made:
-            _made[key] = namedtuple(name.rpartition(".")[2], list(fields), module=name.partition(":")[0])  # noqa: PYI024
+            _made[key] = namedtuple(name.rpartition(".")[2], list(fields), module=name.partition(":")[0])
         cls = _made[key]
     return tuple.__new__(cls, tuple(fields.values()))
 
@@ -190,6 +193,8 @@ def _zoneinfo(dec: Decoder, tree: dict[str, Any]) -> Any:
 def _path(dec: Decoder, tree: dict[str, Any]) -> Any:
     import pathlib
 
+    if tree["kind"] not in PATHS:
+        raise ValueError(tree["kind"])
     kind = getattr(pathlib, tree["kind"])
     concrete = tree["kind"] in ("PosixPath", "WindowsPath")  # of the other system: the path of this one
     return (pathlib.Path if concrete else kind)(tree["v"])
@@ -200,7 +205,10 @@ def _from(module: str, name: str) -> Callable[[Decoder, dict[str, Any]], Any]:
 
 
 def _defaultdict(dec: Decoder, tree: dict[str, Any]) -> Any:
-    factory = getattr(builtins, tree["factory"]) if tree["factory"] else None
+    name = tree["factory"]
+    if name is not None and name not in FACTORIES:  # the text may be forged: never name just any builtin
+        raise ValueError(name)
+    factory = getattr(builtins, name) if name else None
     return defaultdict(factory, tree["v"])
 
 
@@ -229,7 +237,7 @@ _BUILD: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "frozenset": lambda dec, tree: frozenset(tree["v"]),
     "int": lambda dec, tree: int(tree["v"], 16),
     "float": lambda dec, tree: float(tree["v"]),
-    "str": lambda dec, tree: a2b_base64(tree["v"]).decode("utf-16-le", "surrogatepass"),
+    "str": lambda dec, tree: a2b_base64(tree["v"]).decode("utf-8", "surrogatepass"),
     "bytes": lambda dec, tree: a2b_base64(tree["v"]),
     "bytearray": lambda dec, tree: bytearray(a2b_base64(tree["v"])),
     "complex": lambda dec, tree: complex(*tree["v"]),

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import sys
 from binascii import b2a_base64
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from twingraph.core import codec_tables as tables
-from twingraph.core.codec_base import INLINE_LIMIT, MAX_DEPTH, MAX_DIGITS, CodecError, canonical, dumps_sorted, leaf_ref
+from twingraph.core.codec_base import (
+    FACTORIES,
+    INLINE_LIMIT,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    PATHS,
+    CodecError,
+    canonical,
+    dumps_sorted,
+    leaf_ref,
+)
 from twingraph.core.hashing import content_hash, signature
 
 _HUGE = 10**MAX_DIGITS
-_FACTORIES = ("list", "dict", "set", "tuple", "int", "float", "str", "bool", "frozenset", "bytes")
 _PICKLED_STATE = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
 
 
 def class_name(cls: type) -> str:
-    return "{}:{}".format(cls.__module__, cls.__qualname__)
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 class Encoder:
@@ -40,7 +50,7 @@ class Encoder:
         return tree
 
     def items(self, values: Any) -> list[Any]:
-        return [self.child(item, "[{}]".format(index)) for index, item in enumerate(values)]
+        return [self.child(item, f"[{index}]") for index, item in enumerate(values)]
 
     def fields(self, pairs: Any) -> dict[str, Any]:
         return {name: self.child(item, step(name)) for name, item in pairs}
@@ -56,10 +66,10 @@ class Encoder:
         if kind is float:
             return value if value - value == 0.0 else {"$": "float", "v": repr(value)}
         if id(value) in self.open:
-            raise CodecError("{}: the value contains itself; a value must be a tree".format(self.where()))
+            raise CodecError(f"{self.where()}: the value contains itself; a value must be a tree")
         if len(self.open) >= MAX_DEPTH:
             raise CodecError(
-                "{}: nested deeper than {} levels; pass a flat list of rows instead".format(self.where()[:200], MAX_DEPTH)
+                f"{self.where()[:200]}: nested deeper than {MAX_DEPTH} levels; pass a flat list of rows instead"
             )
         self.open.add(id(value))
         found = (_EXACT.get(kind) or _NAMED.get(class_name(kind)) or _by_shape(kind))(self, value)
@@ -86,17 +96,17 @@ class Encoder:
     def pickled(self, value: Any) -> Any:
         """The last rung: always a reference, signed, readable by the same Python minor."""
         name = class_name(type(value))
-        remedy = "return plain data, a dataclass, an array or a table instead, or open the resource inside the component"
+        remedy = "return plain data, a dataclass, an array or a table, or open the resource inside the component"
         if not self.pickle:
-            raise CodecError("{}: {} can only be pickled, and pickle is forbidden here; {}".format(self.where(), name, remedy))
+            raise CodecError(f"{self.where()}: {name} can only be pickled, and pickle is forbidden here; {remedy}")
         if self.blobs is None or not self.key:
-            raise CodecError("{}: {} can only be pickled, which needs a blob store and a key".format(self.where(), name))
+            raise CodecError(f"{self.where()}: {name} can only be pickled, which needs a blob store and a key")
         import pickle
 
         try:
             data = pickle.dumps(value, protocol=5)
         except Exception as error:  # a user's __reduce__ may raise anything
-            raise CodecError("{}: {} cannot be pickled ({}); {}".format(self.where(), name, error, remedy)) from error
+            raise CodecError(f"{self.where()}: {name} cannot be pickled ({error}); {remedy}") from error
         digest = content_hash(data)
         version = "{}.{}".format(*sys.version_info[:2])
         signed = signature(self.key, "pickle", digest, version, name)
@@ -107,14 +117,14 @@ class Encoder:
 
 
 def step(key: Any) -> str:
-    return ".{}".format(key) if type(key) is str and key.isidentifier() else "[{!r:.60}]".format(key)
+    return f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r:.60}]"
 
 
 def _text(value: str) -> Any:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates exist in no UTF-8 and would pair up in JSON
-        return {"$": "str", "v": b2a_base64(value.encode("utf-16-le", "surrogatepass"), newline=False).decode("ascii")}
+        return {"$": "str", "v": b2a_base64(value.encode("utf-8", "surrogatepass"), newline=False).decode("ascii")}
     return value
 
 
@@ -129,12 +139,12 @@ def _dict(enc: Encoder, value: dict[Any, Any]) -> Any:
 
 
 def _pairs(enc: Encoder, value: Any) -> list[Any]:
-    return [[enc.child(key, "[key {!r:.60}]".format(key)), enc.child(item, step(key))] for key, item in value.items()]
+    return [[enc.child(key, f"[key {key!r:.60}]"), enc.child(item, step(key))] for key, item in value.items()]
 
 
 def _set(tag: str) -> Callable[[Encoder, Any], Any]:
     def encode(enc: Encoder, value: Any) -> Any:
-        members = [enc.child(item, "{{{!r:.60}}}".format(item)) for item in value]
+        members = [enc.child(item, f"{{{item!r:.60}}}") for item in value]
         return {"$": tag, "v": sorted(members, key=lambda member: dumps_sorted(canonical(member)))}
 
     return encode
@@ -143,7 +153,7 @@ def _set(tag: str) -> Callable[[Encoder, Any], Any]:
 def _defaultdict(enc: Encoder, value: Any) -> Any:
     factory = value.default_factory
     name = None if factory is None else getattr(factory, "__name__", "")
-    if name is not None and (name not in _FACTORIES or getattr(factory, "__module__", "") != "builtins"):
+    if name is not None and (name not in FACTORIES or getattr(factory, "__module__", "") != "builtins"):
         return enc.pickled(value)
     return {"$": "defaultdict", "factory": name, "v": _dict(enc, value)}
 
@@ -207,7 +217,7 @@ def _model(enc: Encoder, value: Any) -> Any:
     tree = {"$": "model", "class": class_name(type(value)), "v": _dict(enc, value.__dict__)}
     tree["set"] = sorted(value.__pydantic_fields_set__)
     for name in ("extra", "private"):
-        more = getattr(value, "__pydantic_{}__".format(name), None)
+        more = getattr(value, f"__pydantic_{name}__", None)
         if more:
             tree[name] = enc.child(more, ".model_" + name)
     return tree
@@ -279,5 +289,5 @@ _NAMED: dict[str, Callable[[Encoder, Any], Any]] = {
     "collections:deque": lambda enc, value: {"$": "deque", "maxlen": value.maxlen, "v": enc.items(value)},
 }
 for _module in ("pathlib", "pathlib._local"):
-    for _kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"):
-        _NAMED["{}:{}".format(_module, _kind)] = _path
+    for _kind in PATHS:
+        _NAMED[f"{_module}:{_kind}"] = _path

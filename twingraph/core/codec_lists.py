@@ -7,8 +7,9 @@ last byte being its newline), then n, then the mark.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator, Sequence
 from struct import pack, unpack_from
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 from twingraph.core.codec_base import CodecError, dumps, fetch, loads
 
@@ -21,7 +22,7 @@ def list_blob(texts: Sequence[str]) -> bytes:
     for line in lines:
         position += len(line)
         offsets.append(position)
-    lines.append(pack("<{}Q".format(len(offsets) + 1), *offsets, len(offsets) - 1))
+    lines.append(pack(f"<{len(offsets) + 1}Q", *offsets, len(offsets) - 1))
     lines.append(_MARK)
     return b"".join(lines)
 

@@ -6,11 +6,13 @@ import importlib
 import io
 import json
 from binascii import b2a_base64
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core.codec_base import INLINE_LIMIT, CodecError
 
-Handler = Callable[[Any, Any], Any]
+if TYPE_CHECKING:  # Python 3.8 cannot subscript it
+    Handler = Callable[[Any, Any], Any]
 
 
 def encoder_of(kind: type) -> Handler | None:
@@ -21,7 +23,7 @@ def encoder_of(kind: type) -> Handler | None:
             return _ndarray
         return _numpy_scalar if any(base.__name__ == "generic" for base in kind.__mro__) else None
     if library in ("pandas", "polars", "pyarrow"):
-        return _TABLES.get("{}.{}".format(library, kind.__name__))
+        return _TABLES.get(f"{library}.{kind.__name__}")
     return None
 
 
@@ -30,7 +32,7 @@ def need(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise CodecError("the value needs {0}: pip install {0}".format(name)) from error
+        raise CodecError(f"the value needs {name}: pip install {name}") from error
 
 
 def _npy_header(value: Any) -> bytes | None:
@@ -73,7 +75,8 @@ def _ndarray(enc: Any, value: Any) -> Any:
     header = _npy_header(value)
     if header is None:
         return enc.pickled(value)
-    about = {"dtype": str(value.dtype) if value.dtype.names is None else "record", "shape": [int(n) for n in value.shape]}
+    dtype = str(value.dtype) if value.dtype.names is None else "record"
+    about = {"dtype": dtype, "shape": [int(n) for n in value.shape]}
     if len(header) + value.nbytes >= INLINE_LIMIT and enc.blobs is not None:
         return enc.streamed("npy", lambda sink: _write_npy(value, header, sink), **about)
     sink = io.BytesIO()
@@ -151,7 +154,8 @@ def _pandas(enc: Any, value: Any, **series: Any) -> Any:
         table = _pandas_table(value)
     except Exception:  # no pyarrow, or a column that Arrow has no type for: each library raises its own
         table = None
-    if table is None or not value.flags.allows_duplicate_labels or (value.index.dtype == object and not _one_kind(value.index)):
+    odd = value.index.dtype == object and not _one_kind(value.index)
+    if table is None or odd or not value.flags.allows_duplicate_labels:
         return None
     if frequency and value.index.dtype.kind in "mM":
         series["freq"] = frequency
@@ -201,7 +205,8 @@ def read_npy(data: bytes | None, path: str | None) -> Any:
 
 def read_scalar(tree: dict[str, Any], data: bytes) -> Any:
     numpy = need("numpy")
-    return numpy.frombuffer(data or b"\0", dtype=tree["dtype"])[0] if data else numpy.dtype(tree["dtype"]).type()
+    dtype = numpy.dtype(tree["dtype"])
+    return numpy.frombuffer(data, dtype=dtype)[0] if dtype.itemsize else dtype.type()
 
 
 def read_arrow(tree: dict[str, Any], data: bytes | None, path: str | None) -> Any:
@@ -209,7 +214,7 @@ def read_arrow(tree: dict[str, Any], data: bytes | None, path: str | None) -> An
     kind = tree["as"]
     if kind.startswith("polars"):
         polars = need("polars")
-        frame = polars.read_ipc(path if path is not None else io.BytesIO(data or b""), memory_map=path is not None)
+        frame = polars.read_ipc(path if path is not None else io.BytesIO(data or b""))
         return frame.to_series() if kind == "polars_series" else frame
     pyarrow = need("pyarrow")
     source = pyarrow.memory_map(path) if path is not None else pyarrow.BufferReader(data)
@@ -235,5 +240,6 @@ def read_arrow(tree: dict[str, Any], data: bytes | None, path: str | None) -> An
 def _blocks(frame: Any) -> list[Any]:
     """The numpy arrays inside a frame, also those under pandas' own types."""
     numpy = need("numpy")
-    arrays = [getattr(block.values, "_codes", getattr(block.values, "_ndarray", block.values)) for block in frame._mgr.blocks]
+    values = [block.values for block in frame._mgr.blocks]
+    arrays = [getattr(item, "_codes", getattr(item, "_ndarray", item)) for item in values]
     return [array for array in arrays if isinstance(array, numpy.ndarray)]

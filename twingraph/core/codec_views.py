@@ -60,7 +60,7 @@ def _number(part: Any) -> float:
 def _surrogates(data: str) -> str:
     from binascii import a2b_base64
 
-    return a2b_base64(data).decode("utf-16-le", "replace")
+    return a2b_base64(data).decode("utf-8", "replace")
 
 
 def _object(pairs: Any, limit: int | None) -> dict[str, Any]:
@@ -97,15 +97,16 @@ def _preview(tree: Any, width: int) -> str:
     tag, inner = tree["$"], tree.get("v")
     rung = tree.get("rung", tag)
     if rung == "npy":
-        return "ndarray {} {}".format(tree["dtype"], "×".join(map(str, tree["shape"])))
+        return "ndarray {} {}".format(tree["dtype"], "×".join(map(str, tree["shape"])))  # noqa: RUF001
     if rung == "arrow":
-        return "{} {}".format(_SHOWN[tree["as"]], "×".join(map(str, tree["shape"])))
+        return "{} {}".format(_SHOWN[tree["as"]], "×".join(map(str, tree["shape"])))  # noqa: RUF001
     if tag == "ref":
-        what = "{} items".format(tree["n"]) if rung == "list" else tree.get("type", rung).rpartition(":")[2]
-        return "{} ({} bytes)".format("list of " + what if rung == "list" else what, tree["size"])
+        if rung == "list":
+            return "{} of {} items".format(tree.get("as", "list"), tree["n"])
+        return "{} ({} bytes)".format(tree.get("type", rung).rpartition(":")[2], tree["size"])
     if tag in ("bytes", "bytearray"):
         size = len(inner or "") * 3 // 4 - str(inner)[-2:].count("=")
-        return "{} ({} bytes)".format(tag, size)
+        return f"{tag} ({size} bytes)"
     if tag in ("dataclass", "namedtuple", "model"):
         name = tree["class"].rpartition(":")[2].rpartition(".")[2]
         pairs = list((inner or {}).items())
@@ -113,7 +114,7 @@ def _preview(tree: Any, width: int) -> str:
     if tag == "enum":
         return "{}.{}".format(tree["class"].rpartition(":")[2], tree["name"])
     if tag in ("tuple", "set", "frozenset", "deque"):
-        opening, closing = {"tuple": "()", "set": "{}"}.get(tag) or (tag + "(", ")")
+        opening, closing = {"tuple": ("(", ")"), "set": ("{", "}")}.get(tag, (tag + "(", ")"))
         return _row(opening, [(None, item) for item in (inner or [])[:width]], len(inner or []), closing, width)
     if tag in ("dict", "ordereddict"):
         pairs = [(_preview(key, width), item) for key, item in (inner or [])[:width]]
@@ -124,7 +125,7 @@ def _preview(tree: Any, width: int) -> str:
 
 def _row(opening: str, pairs: list[Any], count: int, closing: str, width: int, sign: str = ": ") -> str:
     shown: list[str] = []
-    used = len(opening) + len(closing) + len(" … {} items".format(count))
+    used = len(opening) + len(closing) + len(f" … {count} items")
     for name, item in pairs:
         part = ("" if name is None else str(name) + sign) + _preview(item, max(10, width // 2))
         used += len(part) + 2
@@ -132,5 +133,5 @@ def _row(opening: str, pairs: list[Any], count: int, closing: str, width: int, s
             break
         shown.append(part)
     if len(shown) < count:
-        shown.append("… {} items".format(count))
+        shown.append(f"… {count} items")
     return opening + ", ".join(shown) + closing

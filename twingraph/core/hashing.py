@@ -9,6 +9,8 @@ try:  # hashlib loads OpenSSL, which costs 2 ms of every start and which nothing
 except ImportError:  # another implementation of Python
     from hashlib import blake2b
 
+__all__ = ["blake2b", "content_hash", "hasher", "signature"]
+
 DIGEST_SIZE = 32
 
 

@@ -37,8 +37,8 @@ from twingraph.core.events import (
     ResumeRequested,
     TimerFired,
 )
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.engine import handler_args
@@ -50,6 +50,7 @@ from twingraph.engine.recovery import restore
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
 from twingraph.store.base import Claim, Journal, LogRow, Message, NewExecution
+from twingraph.store.blobs.base import BlobStore
 
 MAP_PAGE = 1_000
 # How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
@@ -77,13 +78,13 @@ class Conductor:
         *,
         make_journal: Callable[[], Journal],
         dispatch: Dispatch,
-        compact: Callable[[str], str],
+        blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
     ) -> None:
         self.name = name
         self._make_journal = make_journal
         self._dispatch = dispatch
-        self._compact = compact
+        self._blobs = blobs
         self._code_of = code_of
         self._journal: Journal
         self._held: dict[str, Held] = {}
@@ -104,15 +105,20 @@ class Conductor:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def usable(self) -> bool:
+        """Whether it still takes work: it has not been stopped and nothing broke it."""
+        return self._fault is None and self._thread.is_alive()
+
     def submit(self, submission: Submission) -> Handle:
         """Carry this out. The handle tells when it is recorded, and how it ended."""
-        handle = Handle(submission.id)
+        handle = Handle(submission.id, self)
         self._call(lambda: self._begin(submission, handle), handle)
         return handle
 
     def adopt(self, execution_id: str, *, resume: bool = True) -> Handle:
         """Take over an execution that nobody alive holds, and go on with it."""
-        handle = Handle(execution_id)
+        handle = Handle(execution_id, self)
         self._call(lambda: self._adopt(execution_id, handle, resume), handle)
         return handle
 
@@ -126,6 +132,9 @@ class Conductor:
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
         self._call(lambda: self._interrupt(execution_id, kill), None)
+
+    def cancel(self, execution_id: str) -> None:
+        self.feed(execution_id, CancelRequested())
 
     def stop(self, timeout: float = 10.0) -> None:
         """Let go of everything and end. What was not over can be resumed."""
@@ -217,10 +226,11 @@ class Conductor:
             origin=submission.origin,
             target=submission.target,
             code_version=submission.code_version,
+            code_body=submission.code_body,
             replay_of=submission.replay_of,
         )
         held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
-        held.values = Values(state, lambda seq: self._journal.data(held.number, seq), self._compact)
+        held.values = Values(state, lambda seq: self._journal.data(held.number, seq), self._blobs)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
@@ -246,7 +256,7 @@ class Conductor:
         version = self._journal.code_version(claim.number)
         code = self._code_of(version) if version else None
         held = Held(claim, state, code, handle)
-        held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._compact)
+        held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._blobs)
         held.snapshot_at = claim.seq
         self._hold(held)
         if state.status is ExecutionStatus.PENDING:  # its process died before the first event was written
@@ -303,7 +313,7 @@ class Conductor:
         outputs: Mapping[str, str] = {}
         if status is ExecutionStatus.COMPLETED:
             try:
-                result = self._compact(held.values.scope_result(held.state.root))
+                result = held.values.result()
                 outputs = held.values.scope_outputs(held.state.root)
             except TwinGraphError as fault:
                 status = ExecutionStatus.FAILED

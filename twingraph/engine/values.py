@@ -8,11 +8,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from twingraph.core import outputs
+from twingraph.core import codec, outputs
 from twingraph.core.errors import CodecError
 from twingraph.core.plan import Argument, NodeKind, Source, Template
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
+from twingraph.store.blobs.base import BlobStore
 
 # Texts are kept in memory up to this many characters per execution; beyond, the oldest are read from the journal again.
 CACHE_LIMIT = 16_000_000
@@ -27,10 +28,10 @@ class ValueMissingError(CodecError):
 class Values:
     """The values of one execution. `read` fetches the data of a journaled event."""
 
-    def __init__(self, state: State, read: Callable[[int], str | None], compact: Callable[[str], str]) -> None:
+    def __init__(self, state: State, read: Callable[[int], str | None], blobs: BlobStore) -> None:
         self._state = state
         self._read = read
-        self._compact = compact  # puts a text that has grown large into the blob store and gives its reference
+        self._blobs = blobs
         self._lines: dict[int, Sequence[str]] = {}
         self._composed: dict[str, str] = {}
         self._held = 0
@@ -62,10 +63,10 @@ class Values:
         if node.kind is NodeKind.MAP or node.kind is NodeKind.SCOPE:
             known = self._composed.get(node.id)
             if known is None:
-                known = self._composed[node.id] = self._compact(self._container(node))
+                known = self._composed[node.id] = codec.compact(self._container(node), self._blobs)
             return known
         if node.kind is NodeKind.INPUT:
-            return self.input(node.scope, node.id if not node.scope.path else node.plan.id)
+            return self._input(node.scope, node.plan.id) or NULL
         if node.seq is None:
             return NULL
         return outputs.whole(node.shape, [meta[0] for meta in node.outputs], self.lines(node.seq))
@@ -87,13 +88,17 @@ class Values:
         children = node.children or []
         if node.kind is NodeKind.SCOPE:
             return self.scope_result(children[0])
-        return outputs.join_list([self._child(child) for child in children])
+        return codec.join_list([self._child(child) for child in children])
 
     def _child(self, child: Node | Scope) -> str:
         status = child.status if isinstance(child, Node) else child.outcome
         if status is NodeStatus.COMPLETED:
             return self.whole(child) if isinstance(child, Node) else self.scope_result(child)
         return outputs.error_text(child.error) if status is NodeStatus.FAILED else NULL
+
+    def result(self) -> str:
+        """What the execution gives."""
+        return codec.compact(self.scope_result(self._state.root), self._blobs)
 
     def scope_result(self, scope: Scope | Node) -> str:
         """What a scope gives: its `result`, else its one last node's value, else its last nodes' values by id."""
@@ -106,7 +111,7 @@ class Values:
         if len(last) == 1:
             return self.whole(last[0]) if last[0].status is NodeStatus.COMPLETED else NULL
         done = [(node.plan.id, self.whole(node)) for node in last if node.status is NodeStatus.COMPLETED]
-        return outputs.join_dict(done)
+        return codec.join_dict(done)
 
     def scope_outputs(self, scope: Scope | Node) -> dict[str, str]:
         """The same by names: the last node's outputs flat, or the last nodes by id."""
@@ -168,7 +173,7 @@ class Values:
         if giver.status is not NodeStatus.COMPLETED:
             return None
         text = self.whole(giver) if source.output is None else self.output(giver, source.output)
-        return text if source.index is None else outputs.element(text, source.index)
+        return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
 
     def item(self, node: Node | None, scope: Scope) -> str:
         """The item of the nearest map around."""
@@ -191,11 +196,7 @@ class Values:
         """An input of the scope: of the execution for the root, else what the opening node was given."""
         if node is not None and node.item_of is not None:
             return self._scope_argument(node.item_of, node, name)
-        return self.input(scope, name)
-
-    def input(self, scope: Scope, name: str) -> str:
-        text = self._input(scope, name)
-        return NULL if text is None else text
+        return self._input(scope, name)
 
     def _input(self, scope: Scope, name: str) -> str | None:
         if scope.parent is None:

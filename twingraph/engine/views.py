@@ -21,6 +21,7 @@ from twingraph.core.statuses import NODE_OVER, NodeStatus
 from twingraph.engine.kernel import Node, Scope, State, apply
 from twingraph.engine.values import Values
 from twingraph.store.base import Records, Row
+from twingraph.store.blobs.base import BlobStore
 
 _BEGUN = frozenset({NodeStatus.QUEUED, NodeStatus.RUNNING})
 # In what order the children of a container are shown when not all fit.
@@ -110,7 +111,7 @@ class Attempts:
         return tuple(self._by_node.get(node, {}).values())
 
 
-def view(records: Records, execution_id: str) -> ExecutionView:
+def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView:
     """Everything about one execution."""
     record = records.record(execution_id)
     state, attempts = TracedState(execution_id), Attempts()
@@ -122,7 +123,7 @@ def view(records: Records, execution_id: str) -> ExecutionView:
         data[row.seq] = row.data
         if isinstance(event, ExecutionEnded):
             last = event, row.data
-    values = Values(state, data.get, lambda text: text)
+    values = Values(state, data.get, blobs)
     inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
     result, outputs = _result(last)
     return ExecutionView(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from twingraph.core.execution import ExecutionRecord, LogRecord
 from twingraph.core.statuses import ExecutionStatus
+
+if TYPE_CHECKING:  # the writing side, which every run pays for, has no use for what readers are given
+    from twingraph.core.execution import ExecutionRecord, LogRecord
 
 
 class Row(NamedTuple):
@@ -59,6 +61,7 @@ class NewExecution:
     origin: str
     target: str | None
     code_version: str | None
+    code_body: str | None = None  # recorded under the version, when that is new
     replay_of: str | None = None
 
 
@@ -105,10 +108,8 @@ class Journal(Protocol):
     def messages(self, owner: str) -> list[Message]:
         """What waits in the inbox for the executions of this owner, oldest first."""
 
-    def save_code(self, version: str, body: str) -> None:
-        """Keep the description of a code version. Idempotent."""
-
-    def code(self, version: str) -> str | None: ...
+    def code(self, version: str) -> str | None:
+        """What was recorded of a code version."""
 
     def code_version(self, number: int) -> str | None:
         """The code version of an execution."""
@@ -145,3 +146,5 @@ class Records(Protocol):
 
     def post(self, execution_id: str, kind: str, body: str) -> None:
         """Leave a message for the conductor that holds the execution."""
+
+    def close(self) -> None: ...

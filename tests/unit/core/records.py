@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from twingraph.core import events as ev
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
 from twingraph.core.policies import Backoff, RetryPolicy
+from twingraph.core.records import ErrorRecord, Settings
 
 names = st.text(max_size=6)
 maybe_names = st.none() | names
@@ -100,9 +100,7 @@ def events() -> st.SearchStrategy[ev.Event]:
 
 def _event(record: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
     fields: dict[str, st.SearchStrategy[Any]] = {}
-    for name, annotation in record.__annotations__.items():
-        if annotation.startswith("ClassVar"):
-            continue
-        plain = _OF_TYPES.get(annotation)
+    for name, annotation in record.__annotations__.items():  # of a named tuple: references by their text
+        plain = _OF_TYPES.get(annotation.__forward_arg__)
         fields[name] = _OF_FIELDS[name] if plain is None else plain
     return st.builds(record, **fields)

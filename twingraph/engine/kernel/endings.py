@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.events import OutputMeta
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.policies import ErrorHandler
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import graph, scheduling
 from twingraph.engine.kernel.commands import (

@@ -35,9 +35,9 @@ from twingraph.core.events import (
     SignalReceived,
     TimerFired,
 )
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind
 from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import endings, graph, scheduling
 from twingraph.engine.kernel.commands import (

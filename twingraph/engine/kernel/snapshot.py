@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import Any
 
 from twingraph.core.events import error_from_json, error_to_json
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -23,6 +22,7 @@ from twingraph.core.plan_json import (
     template_from_json,
     template_to_json,
 )
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.state import Lane, Node, Scope, State
 

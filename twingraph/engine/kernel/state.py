@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 
 from twingraph.core.events import OutputMeta
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Argument, NodeKind, NodeSpec, PlanNode, Template
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Command
 

@@ -45,7 +45,7 @@ class BlobWriter(ABC):
     def abort(self) -> None:
         """Forget what was written. Does nothing after `commit`."""
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # noqa: B027 - nothing to do, for any store
         """Part of what libraries expect of a file; a blob is flushed by its commit."""
 
     def __enter__(self) -> BlobWriter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from twingraph.core.errors import ConflictError, NotFoundError
@@ -50,6 +49,9 @@ class SqliteJournal:
             ).lastrowid  # fmt: skip
             assert number is not None
             first.number = number
+            if new.code_body is not None:
+                code = (new.code_version, new.code_body, new.created_at)
+                self._db.execute("insert or ignore into code values (?, ?, ?)", code)
             self._write(first)
             return Claim(number=number, epoch=1, seq=first.rows[-1].seq)
 
@@ -138,11 +140,6 @@ class SqliteJournal:
     def messages(self, owner: str) -> list[Message]:
         rows = persistently(lambda: self._db.execute(_INBOX, (owner,)).fetchall(), self._path)
         return [Message(*row) for row in rows]
-
-    def save_code(self, version: str, body: str) -> None:
-        self._transaction(
-            lambda: self._db.execute("insert or ignore into code values (?, ?, ?)", (version, body, time.time()))
-        )
 
     def code(self, version: str) -> str | None:
         found = persistently(

@@ -6,7 +6,6 @@ create table executions (
     workflow_id  text    not null,
     name         text    not null,
     status       text    not null,
-    reason       text,
     created_at   real    not null,
     started_at   real,
     completed_at real,
@@ -23,7 +22,8 @@ create table executions (
     origin       text    not null,
     code_version text,
     replay_of    text,
-    version      integer not null
+    version      integer not null,
+    reason       text
 );
 create index executions_created on executions (created_at);
 create index executions_status on executions (status, created_at);

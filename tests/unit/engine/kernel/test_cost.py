@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.engine.kernel.hand import ITEM, OUTPUT, mapped, task
 from twingraph.core import events as ev
-from twingraph.core.execution import Settings
 from twingraph.core.plan import NodeSpec, PlanNode, Template
+from twingraph.core.records import Settings
 from twingraph.engine.kernel import State, apply, commands
 
 SPECS = (NodeSpec(component="work"), NodeSpec(component="items"))

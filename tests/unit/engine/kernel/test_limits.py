@@ -2,8 +2,8 @@
 
 from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
-from twingraph.core.execution import Settings
 from twingraph.core.plan import NodeSpec
+from twingraph.core.records import Settings
 from twingraph.engine.kernel import commands
 
 LIMITED = [NodeSpec(component="limited", limits={"z": 1, "db": 2}, priority=3)]

@@ -1,0 +1,85 @@
+"""One suite for the promise of `store.blobs.base` on every maker."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from twingraph.core.errors import NotFoundError
+from twingraph.core.hashing import content_hash
+from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.local import LocalBlobs, LocalBlobsOptions
+from twingraph.store.blobs.memory import MemoryBlobs
+
+
+@pytest.fixture(params=["memory", "local", "local, synced"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    if request.param == "memory":
+        return MemoryBlobs()
+    return LocalBlobs(tmp_path, LocalBlobsOptions(sync="synced" in request.param))
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", bytearray(b"x" * 100_000), memoryview(b"view")])
+def test_what_is_put_is_read(blobs: BlobStore, data: bytes) -> None:
+    digest = blobs.put(data)
+    assert digest == content_hash(data)
+    assert blobs.read(digest) == data
+    assert blobs.exists(digest)
+    with blobs.open(digest) as file:
+        assert file.read() == data
+    path = blobs.path(digest)
+    assert path is None or path.read_bytes() == data
+
+
+def test_pieces_make_one_blob(blobs: BlobStore) -> None:
+    with blobs.writer() as writer:
+        writer.write(b"ab")
+        writer.write(b"c")
+        assert blobs.put(b"abc") == writer.commit()
+        assert writer.size == 3
+    assert [info.hash for info in blobs.list()] == [content_hash(b"abc")]
+
+
+def test_an_uncommitted_writer_leaves_nothing(blobs: BlobStore) -> None:
+    with blobs.writer() as writer:
+        writer.write(b"abc")
+    assert not blobs.exists(content_hash(b"abc"))
+    assert list(blobs.list()) == []
+
+
+def test_put_refreshes_the_time(blobs: BlobStore) -> None:
+    digest = blobs.put(b"abc")
+    path = blobs.path(digest)
+    if path is not None:
+        os.utime(path, (0, 0))
+    blobs.put(b"abc")
+    (info,) = blobs.list()
+    assert (info.hash, info.size) == (digest, 3)
+    assert abs(datetime.now(UTC) - info.time) < timedelta(minutes=1)
+
+
+def test_a_missing_blob_is_named(blobs: BlobStore) -> None:
+    for digest in ("0" * 64, "../../etc/passwd"):
+        with pytest.raises(NotFoundError, match=digest[:5]):
+            blobs.read(digest)
+
+
+def test_delete_is_idempotent(blobs: BlobStore) -> None:
+    digest = blobs.put(b"abc")
+    blobs.delete(digest)
+    blobs.delete(digest)
+    assert not blobs.exists(digest)
+
+
+def test_many_writers_of_one_blob(blobs: BlobStore) -> None:
+    threads = [threading.Thread(target=blobs.put, args=(b"z" * 200_000,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert blobs.read(content_hash(b"z" * 200_000)) == b"z" * 200_000
+    assert len(list(blobs.list())) == 1

@@ -1,0 +1,54 @@
+"""What only files can do wrong: rot, fill the disk, outlive their writer."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from twingraph.core.errors import StoreError
+from twingraph.store.blobs.local import LocalBlobs
+
+
+def rotten(home: Path) -> tuple[LocalBlobs, str]:
+    digest = LocalBlobs(home).put(b"abc")
+    (home / "blobs" / digest[:2] / digest[2:]).write_bytes(b"abX")
+    return LocalBlobs(home), digest
+
+
+def test_rotten_bytes_are_named(tmp_path: Path) -> None:
+    blobs, digest = rotten(tmp_path)
+    for read in (blobs.read, blobs.path, blobs.open):
+        with pytest.raises(StoreError, match=f"{digest} is damaged"):
+            read(digest)
+
+
+def test_a_put_mends_a_rotten_blob(tmp_path: Path) -> None:
+    blobs, digest = rotten(tmp_path)
+    blobs.put(b"abc")
+    assert blobs.read(digest) == b"abc"
+
+
+def test_only_old_temporary_files_are_removed(tmp_path: Path) -> None:
+    LocalBlobs(tmp_path)
+    old, new = tmp_path / "blobs" / "tmp" / "old", tmp_path / "blobs" / "tmp" / "new"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    LocalBlobs(tmp_path)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = LocalBlobs(tmp_path)
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        blobs.put(b"abc")
+    assert list((tmp_path / "blobs" / "tmp").iterdir()) == []

@@ -1,0 +1,62 @@
+"""Code versions: a bundle of slices together with the world in which it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
+from twingraph.core.hashing import content_hash
+from twingraph.dispatch.base import CodeRef
+from twingraph.store.blobs.base import BlobStore
+
+
+class CodeUnavailableError(PermanentError):
+    """What an execution was started with is not on this machine any more."""
+
+
+def describe(bundle: str, blobs: BlobStore) -> tuple[str, CodeRef]:
+    """The version of this bundle in this process's world."""
+    world = {
+        "bundle": bundle,
+        "interpreter": sys.executable,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "working_dir": os.getcwd(),
+        "sys_path": [entry for entry in sys.path if entry],
+    }
+    body = json.dumps(world, sort_keys=True)
+    version = content_hash(body.encode())
+    return version, reference(version, body, blobs)
+
+
+def body(code: CodeRef) -> str:
+    return code.description
+
+
+def reference(version: str, body: str, blobs: BlobStore) -> CodeRef:
+    """Where the code of a version is on this machine, or an error that says what is missing."""
+    world = json.loads(body)
+    interpreter, folder = world["interpreter"], world["working_dir"]
+    if not Path(interpreter).exists():
+        raise CodeUnavailableError(
+            f"it was started with Python {world['python']} at {interpreter}, which is gone; install it there again, "
+            "or go on with `--code current`"
+        )
+    if not Path(folder).is_dir():
+        raise CodeUnavailableError(
+            f"it was started in the folder {folder}, which is gone; make it again, or go on with `--code current`"
+        )
+    try:
+        bundle = blobs.path(world["bundle"])
+    except (NotFoundError, TwinGraphError) as error:
+        raise CodeUnavailableError(f"its recorded code cannot be read: {error}; go on with `--code current`") from error
+    return CodeRef(
+        version=version,
+        bundle_path=str(bundle),
+        interpreter=interpreter,
+        working_dir=folder,
+        sys_path=tuple(world["sys_path"]),
+        description=body,
+    )

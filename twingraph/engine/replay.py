@@ -1,0 +1,85 @@
+"""What a new execution can take over from an earlier one: its plan, its inputs, and the outcomes of finished nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from twingraph.core.events import (
+    BranchTaken,
+    Created,
+    Event,
+    GraphClosed,
+    GraphExtended,
+    MapExpanded,
+    NodeEnded,
+    event_from,
+)
+from twingraph.core.plan import Plan, Template
+from twingraph.core.records import Settings
+from twingraph.core.statuses import NodeStatus
+from twingraph.engine.held import Kept
+from twingraph.engine.kernel import State, apply
+from twingraph.store.base import Records
+
+Outcome = tuple[Event, Sequence[str] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    execution: str
+    plan: Plan
+    inputs: Mapping[str, str]
+    settings: Settings
+    kept: Mapping[str, Kept]
+
+
+def earlier(records: Records, execution: str) -> Earlier:
+    """Everything that a replay of this drawn execution starts from."""
+    state = State(execution)
+    outcomes: dict[str, list[Outcome]] = {}
+    created: Created | None = None
+    graph: GraphExtended | None = None
+    closed = GraphClosed()
+    inputs: Sequence[str] = ()
+    name = records.record(execution).name
+    for row in records.rows(execution):
+        event = event_from(row.kind, row.body)
+        apply(state, event, row.at, row.seq)
+        lines = row.data.split("\n") if row.data is not None else None
+        if isinstance(event, Created):
+            created, inputs = event, lines or ()
+        elif isinstance(event, GraphExtended) and graph is None:
+            graph = event
+        elif isinstance(event, GraphClosed):
+            closed = event
+        else:
+            _remember(outcomes, event, lines, execution)
+    assert created is not None
+    assert graph is not None
+    root = Template(nodes=graph.nodes, result=closed.result, last_nodes=closed.last_nodes)
+    return Earlier(
+        execution=execution,
+        plan=Plan(name=name, root=root, templates=graph.templates, specs=graph.specs),
+        inputs=dict(zip(created.inputs, inputs, strict=True)),
+        settings=created.settings,
+        kept={node: Kept(rows=rows) for node, rows in outcomes.items() if _is_whole(state, node)},
+    )
+
+
+def _remember(outcomes: dict[str, list[Outcome]], event: Event, lines: Sequence[str] | None, execution: str) -> None:
+    if isinstance(event, NodeEnded) and event.status == "completed":
+        origin = event.cached_from or execution
+        outcomes[event.node] = [(event._replace(attempt=1, cached_from=origin), lines)]
+    elif isinstance(event, BranchTaken):
+        outcomes[event.node] = [(event._replace(attempt=1), None)]
+    elif isinstance(event, MapExpanded):
+        if event.start == 0:
+            outcomes[event.node] = []
+        outcomes[event.node].append((event._replace(attempt=1), lines))
+
+
+def _is_whole(state: State, node_id: str) -> bool:
+    """Whether the outcome may be kept: a finished node, or a map whose items are all known."""
+    node = state.nodes.get(node_id)
+    return node is not None and (node.status is NodeStatus.COMPLETED or (node.children is not None and node.expanded))

@@ -1,0 +1,164 @@
+"""Running what an author wrote in this very process: the one module of the SDK that knows the wiring."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twingraph import wiring
+from twingraph.core.errors import ExecutionFailed
+from twingraph.core.statuses import ExecutionStatus
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import failure
+from twingraph.sdk.failures import enrich
+
+if TYPE_CHECKING:
+    from twingraph.sdk.workflow_builder import CompiledWorkflow, Workflow
+
+
+class Execution:
+    """An execution that this process started."""
+
+    def __init__(self, runtime: wiring.Runtime, handle: Handle) -> None:
+        self._runtime = runtime
+        self._handle = handle
+        self.id = handle.id
+
+    @property
+    def status(self) -> str:
+        return str(self._handle.status)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result; raises what made the execution fail, or TimeoutError after `timeout` seconds."""
+        if not self._handle.wait(timeout):
+            raise TimeoutError(f"{self.id} is not over after {timeout:g} s; it goes on")
+        return result_of(self._runtime, self._handle)
+
+    def cancel(self) -> None:
+        """Stop it; returns once nothing of it runs any more."""
+        self._runtime.cancel(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.id} {self.status}>"
+
+
+def submit(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Execution:
+    """Start it and return once it is recorded."""
+    _stop_if_loading(workflow)
+    runtime = wiring.runtime()
+    handle = runtime.submit(compiled, inputs, target=target_of(workflow))
+    handle.wait_recorded()
+    if handle.fault is not None:
+        raise handle.fault
+    return Execution(runtime, handle)
+
+
+def run(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Any:
+    """Carry it out and give its result. Ctrl-C leaves it paused and resumable; a second one kills what runs."""
+    _stop_if_loading(workflow)
+    runtime = wiring.runtime()
+    handle = runtime.submit(compiled, inputs, target=target_of(workflow))
+    with _shown(runtime, handle):
+        _wait(runtime, handle)
+    return result_of(runtime, handle)
+
+
+def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
+    presses = 0
+    while True:
+        try:
+            # In slices, because an untimed wait cannot be interrupted on every system.
+            while not handle.wait(3600):
+                pass
+        except KeyboardInterrupt:
+            presses += 1
+            runtime.interrupt(handle.id, kill=presses > 1)
+            word = "killing what runs" if presses > 1 else "no new node starts; what runs has 10 s (Ctrl-C: kill)"
+            print(f"\ntwingraph: {word}; go on with: twingraph resume {handle.id}", file=sys.stderr)
+            continue
+        if presses and handle.status is ExecutionStatus.PAUSED:
+            raise KeyboardInterrupt
+        return
+
+
+@contextmanager
+def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
+    """Draw the run on a terminal. The display belongs to the command line; nothing of it loads off a terminal."""
+    progress = runtime.settings.progress
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if progress == "off" or (progress == "auto" and not terminal):
+        yield
+        return
+    from twingraph.cli.display import attach
+
+    handle.wait_recorded()
+    reader = wiring.read(runtime.home)
+    stopped = runtime.stopped_before(handle.id)
+    watch = attach(reader, handle.id, progress=progress, stopped_before=stopped)
+    try:
+        yield
+    finally:
+        if watch is not None:
+            watch.finish()
+        reader.close()
+
+
+def result_of(runtime: wiring.Runtime, handle: Handle) -> Any:
+    """The result as a Python value, or the error that a caller should see."""
+    if handle.fault is not None:
+        raise handle.fault
+    error = failure(handle.id, handle.status, handle.error)
+    if error is not None:
+        raise _raised(runtime, handle, error)
+    return runtime.decode(handle.result) if handle.result is not None else None
+
+
+def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> ExecutionFailed:
+    record = handle.error
+    if record is None:
+        return error
+    original = runtime.decode_exception(record.exception) if record.exception else None
+    return enrich(error, record.types or (record.error_type,), original)
+
+
+# -- loading a file for its workflow -----------------------------------------------------------------
+
+
+class FoundWhileLoading(BaseException):
+    """A file that is loaded for its workflow has reached the line that would run it: no need to go on."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+
+
+_loading = threading.local()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While this is open, running a workflow on this thread raises FoundWhileLoading instead."""
+    _loading.open = True
+    try:
+        yield
+    finally:
+        _loading.open = False
+
+
+def _stop_if_loading(workflow: Workflow) -> None:
+    if getattr(_loading, "open", False):
+        raise FoundWhileLoading(workflow)
+
+
+def target_of(workflow: Workflow) -> str | None:
+    """What `twingraph run` would be given to run this again, when it stands in a file of its own."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if main is None or file is None:
+        return None
+    name = next((name for name, value in vars(main).items() if value is workflow), None)
+    path = Path(file).absolute()
+    return f"{path}:{name}" if name is not None else str(path)

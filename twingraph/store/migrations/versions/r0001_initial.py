@@ -1,0 +1,92 @@
+"""The first schema.
+
+Revision: 0001
+"""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+STATEMENTS = """
+create table executions (
+    number       integer primary key,
+    id           text    not null unique,
+    workflow_id  text    not null,
+    name         text    not null,
+    status       text    not null,
+    created_at   real    not null,
+    started_at   real,
+    completed_at real,
+    total        integer not null default 0,
+    completed    integer not null default 0,
+    running      integer not null default 0,
+    failed       integer not null default 0,
+    skipped      integer not null default 0,
+    error        text,
+    owner        text,
+    epoch        integer not null default 1,
+    seq          integer not null default 0,
+    target       text,
+    origin       text    not null,
+    code_version text,
+    replay_of    text,
+    version      integer not null
+);
+create index executions_created on executions (created_at);
+create index executions_status on executions (status, created_at);
+create index executions_workflow on executions (workflow_id, created_at);
+
+create table events (
+    execution integer not null,
+    seq       integer not null,
+    kind      text    not null,
+    at        real    not null,
+    body      text    not null,
+    data      text,
+    cause     integer,
+    actor     text,
+    version   integer not null,
+    primary key (execution, seq)
+) without rowid;
+
+create table snapshots (
+    execution integer primary key,
+    seq       integer not null,
+    state     text    not null,
+    version   integer not null
+);
+
+create table logs (
+    seq       integer primary key,
+    execution integer not null,
+    at        real    not null,
+    level     integer not null,
+    node      text,
+    component text,
+    attempt   integer,
+    stream    text    not null,
+    message   text    not null
+);
+create index logs_execution on logs (execution, seq);
+
+create table inbox (
+    id        integer primary key autoincrement,
+    execution integer not null,
+    kind      text    not null,
+    body      text    not null,
+    at        real    not null
+);
+
+create table code (
+    version    text primary key,
+    body       text not null,
+    created_at real not null
+);
+"""
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS.split(";"):
+        if statement.strip():
+            op.execute(statement)

@@ -1,0 +1,329 @@
+"""The one place where the real makers are chosen and joined: store, blobs, dispatch, conductor.
+
+`runtime()` gives this process a conductor; `open_reader()` reads executions of any process without one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core import codec
+from twingraph.core.errors import ConflictError, NotFoundError, TwinGraphError
+from twingraph.core.events import PauseRequested
+from twingraph.core.ids import execution_id
+from twingraph.core.inputs import bind_inputs
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.engine import code as code_versions
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Submission
+from twingraph.settings import Settings
+from twingraph.settings import load as load_settings
+from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.home import Home
+from twingraph.store.locks import FileLock
+from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.store.sqlite.schema import prepare
+
+if TYPE_CHECKING:
+    from twingraph.core.execution import ExecutionRecord
+    from twingraph.engine.reader import Followed, Reader
+    from twingraph.engine.replay import Earlier
+    from twingraph.sdk.workflow_builder import CompiledWorkflow
+
+# While executions run in the process of a script, its other threads give way this often.
+SWITCH_INTERVAL = 0.0005
+
+
+def read(home: Home) -> Reader:
+    """A reader of this home. Its modules load on first use: a run that nobody looks at never pays for them."""
+    from twingraph.engine.reader import Reader
+    from twingraph.store.sqlite.records import SqliteRecords
+
+    return Reader(SqliteRecords(home), LocalBlobs(home.path))
+
+
+class Runtime:
+    """A conductor with everything it needs, in a thread of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = _open_home(settings)
+        self.blobs = LocalBlobs(self.home.path)
+        self.secret = self.home.secret()
+        self.handles: dict[str, Handle] = {}
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._alive = FileLock(self.home.run / f"{self._name}.lock")
+        self._alive.take()
+        self._codes: dict[str, CodeRef] = {}
+        self.conductor = Conductor(
+            self._name,
+            make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
+            dispatch=_dispatch(settings, self.home, self.secret),
+            blobs=self.blobs,
+            code_of=self._code_of,
+        )
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self.conductor.start()
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        compiled: CompiledWorkflow,
+        inputs: Mapping[str, Any],
+        *,
+        origin: str = "script",
+        target: str | None = None,
+        old: Earlier | None = None,
+        refresh: bool = False,
+    ) -> Handle:
+        """Start an execution of a compiled workflow, with the inputs and finished nodes of `old` if there is one.
+
+        `refresh` runs everything, also what a cache could answer; no cache answers yet.
+        """
+        texts = old.inputs if old is not None else self._encode_inputs(compiled, inputs)
+        version, reference = self._pack(compiled)
+        return self._start(
+            Submission(
+                id=_new_id(),
+                plan=compiled.plan,
+                inputs=texts,
+                settings=compiled.settings,
+                workflow_id=compiled.workflow_id or target or compiled.plan.name,
+                origin=origin,
+                target=target,
+                code_version=version,
+                code=reference,
+                code_body=code_versions.body(reference) if reference else None,
+                replay_of=old.execution if old is not None else None,
+                kept=old.kept if old is not None else None,
+            )
+        )
+
+    def _start(self, submission: Submission) -> Handle:
+        handle = self.conductor.submit(submission)
+        self.handles[handle.id] = handle
+        return handle
+
+    def _encode_inputs(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> dict[str, str]:
+        def encode(value: Any) -> str:
+            return codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
+
+        return bind_inputs(compiled.plan, inputs, encode)
+
+    def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
+        if not compiled.objects and not compiled.sources:
+            return None, None
+        from twingraph.sdk.packing import pack
+
+        return code_versions.describe(self.blobs.put(pack(compiled.objects, compiled.sources)), self.blobs)
+
+    def resume(
+        self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None
+    ) -> Handle | Followed:
+        """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept.
+
+        With `code` 'current' the caller brings the workflow as it is now.
+        """
+        with closing(read(self.home)) as reader:
+            record = reader.record(execution)
+            if record.owner == "alive" and execution not in self.handles:
+                return self._follow(execution)
+            if record.status is ExecutionStatus.COMPLETED:
+                again = f"; run it again with: twingraph run {record.target}" if record.target else ""
+                raise ConflictError(f"{execution} is completed{again}")
+            if record.status not in EXECUTION_OVER and code == "recorded":
+                handle = self.handles[execution] = self.conductor.adopt(execution)
+                return handle
+            if record.status not in EXECUTION_OVER:
+                self.cancel(execution)  # an execution never mixes two code versions
+            return self._replay(reader.earlier(execution), record, compiled)
+
+    def _follow(self, execution: str) -> Followed:
+        from twingraph.engine.reader import Followed
+
+        return Followed(read(self.home), execution)
+
+    def _replay(self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | None) -> Handle:
+        if compiled is not None:
+            return self.submit(compiled, {}, origin=record.origin, target=record.target, old=old)
+        reference = self._code_of(record.code_version) if record.code_version else None
+        return self._start(
+            Submission(
+                id=_new_id(),
+                plan=old.plan,
+                inputs=old.inputs,
+                settings=old.settings,
+                workflow_id=record.workflow_id,
+                origin=record.origin,
+                target=record.target,
+                code_version=record.code_version,
+                code=reference,
+                replay_of=old.execution,
+                kept=old.kept,
+            )
+        )
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def cancel(self, execution: str, timeout: float = 10.0) -> None:
+        """Stop an execution wherever it runs; returns when it has ended."""
+        with closing(read(self.home)) as reader:
+            record = reader.record(execution)
+        if record.status in EXECUTION_OVER:
+            raise ConflictError(f"{execution} has already ended: {record.status}")
+        handle: Handle | Followed
+        if execution in self.handles:
+            handle = self.handles[execution]
+        elif record.owner == "alive":
+            handle = self._follow(execution)
+        else:
+            handle = self.handles[execution] = self.conductor.adopt(execution, resume=False)
+        handle.cancel()
+        if not handle.wait(timeout):
+            raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
+
+    def interrupt(self, execution: str, *, kill: bool) -> None:
+        self.conductor.interrupt(execution, kill=kill)
+
+    def pause(self, execution: str) -> None:
+        self.conductor.feed(execution, PauseRequested())
+
+    def unfinished(self) -> list[Handle]:
+        return [handle for handle in self.handles.values() if not handle.wait(0)]
+
+    def close(self) -> None:
+        self.conductor.stop()
+        self._alive.release()
+        (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
+        self.home.close()
+
+    def stopped_before(self, execution: str) -> list[ExecutionRecord]:
+        """Earlier executions of the same workflow that stand still and can be resumed."""
+        with closing(read(self.home)) as reader:
+            workflow = reader.record(execution).workflow_id
+            found, _ = reader.executions(workflow_id=workflow, limit=50)
+        return [
+            record
+            for record in found
+            if record.id != execution
+            and (
+                record.status is ExecutionStatus.PAUSED
+                or (record.owner == "gone" and record.status not in EXECUTION_OVER)
+            )
+        ]
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def decode(self, text: str) -> Any:
+        """A stored value as a Python value of this process."""
+        return codec.decode(text, blobs=self.blobs, classes=_class_of, key=self.secret, pickle=True)
+
+    def decode_exception(self, text: str) -> BaseException | None:
+        """The exception itself, when it can be built here."""
+        try:
+            value = self.decode(text)
+        except Exception:  # the class may be anything, and may be gone: the error's description has to do
+            return None
+        return value if isinstance(value, BaseException) else None
+
+    # -- code ------------------------------------------------------------------------------------
+
+    def _code_of(self, version: str) -> CodeRef:
+        """The recorded code, checked to be usable here. Called on the conductor's thread or the caller's."""
+        known = self._codes.get(version)
+        if known is None:
+            journal = SqliteJournal(self.home)
+            try:
+                body = journal.code(version)
+            finally:
+                journal.close()
+            if body is None:
+                raise NotFoundError(f"the code version {version[:12]} is not in {self.home.path}")
+            known = self._codes[version] = code_versions.reference(version, body, self.blobs)
+        return known
+
+
+def _class_of(module: str, name: str) -> Any:
+    """Classes of the script itself are recorded under its file's stem."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if main is not None and module not in sys.modules and (file is None or Path(file).stem == module):
+        found: Any = main
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return found
+    return None
+
+
+def _new_id() -> str:
+    return execution_id(time.time_ns() // 1_000_000, secrets.randbits(35))
+
+
+def _dispatch(settings: Settings, home: Home, secret: bytes) -> Dispatch:
+    if settings.inline:
+        from twingraph.dispatch.inline import InlineDispatch
+
+        return InlineDispatch(blobs_path=str(home.path), secret_key=secret)
+    from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+
+    options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)
+    return EmbeddedPool(options, blobs_path=str(home.path), secret_key=secret)
+
+
+def _open_home(settings: Settings) -> Home:
+    home = Home(Path(settings.home)).open()
+    prepare(home)
+    return home
+
+
+_runtimes: dict[Path, Runtime] = {}
+_lock = threading.Lock()
+
+
+def runtime(home: str | None = None, workers: int | None = None, settings: Settings | None = None) -> Runtime:
+    """This process's runtime for a home; started at the first call."""
+    if settings is None:
+        settings = load_settings({"home": home, "workers": workers})
+    key = Path(settings.home).absolute()
+    with _lock:
+        known = _runtimes.get(key)
+        if known is None or not known.conductor.usable:
+            known = _runtimes[key] = Runtime(settings)
+        return known
+
+
+def open_reader(home: str | None = None, settings: Settings | None = None) -> Reader:
+    return read(_open_home(settings or load_settings({"home": home})))
+
+
+def close_all(*, wait: bool = True) -> None:
+    """End every runtime of this process; with `wait` only after what was submitted is over."""
+    for known in list(_runtimes.values()):
+        left = known.unfinished() if wait else []
+        if left:
+            names = ", ".join(handle.id for handle in left)
+            print(f"twingraph: waiting for {len(left)} unfinished execution(s): {names}", file=sys.stderr)
+            try:
+                for handle in left:
+                    handle.wait()
+            except KeyboardInterrupt:
+                for handle in left:
+                    known.interrupt(handle.id, kill=True)
+                    handle.wait(10)
+        known.close()
+    _runtimes.clear()
+
+
+atexit.register(close_all)
