@@ -16,8 +16,8 @@ from random import Random
 from tests.simulation.body import Body, Call, Return, Wait, body
 from tests.simulation.plans import Drawn, Pencil
 from twingraph.core import events as ev
-from twingraph.core.records import ErrorRecord
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import Node, State, apply, commands, invariants, snapshot
 
@@ -26,7 +26,7 @@ CAPACITY = {"database": 2, "licence": 1}
 OUTPUTS = (("output", "0" * 32, 2),)
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - a promise was
     """A promise did not hold."""
 
 
@@ -124,9 +124,9 @@ class World:
         if self.state.status in EXECUTION_OVER:
             return
         text = ev.body_of(event)
-        event = ev.event_from(event.kind, text)
+        event = ev.event_from(ev.KINDS[type(event)], text)
         at = self.time + self.skew
-        self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {event.kind} {text[:150]}")
+        self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {ev.KINDS[type(event)]} {text[:150]}")
         todo = apply(self.state, event, at, len(self.journal) + 1)
         if not self.safe and self.chance.random() < 0.004:
             if isinstance(event, (ev.NodeEnded, ev.BranchTaken)):

@@ -268,6 +268,8 @@ def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
     if event.status == "completed":
         if node.children is None and (_takes_outcome(node) or waits):
             node.attempt = event.attempt
+            if node.kind is not NodeKind.DETACHED:  # there it names the other execution
+                node.reason = None
             _completed(state, node, event)
     elif node.status is NodeStatus.RUNNING and (waits or node.children is not None):
         error = event.error or _unexplained(node, event)
