@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,8 @@ from twingraph.store.sqlite.schema import prepare
 from twingraph.testing.dispatch import MemoryDispatch
 
 TASK = NodeSpec(component="task", entry="task")
+EXPAND = NodeSpec(component="map", entry="builtin:expand")
+BRANCH = NodeSpec(component="branch", entry="builtin:branch")
 QUICK_RETRY = RetryPolicy(max_attempts=3, backoff=Backoff.FIXED, initial_delay=0.001, jitter=0.0)
 SOON = 10.0  # seconds within which anything in memory is over, however slow the machine
 
@@ -50,14 +54,15 @@ def each(name: str, over: str, *, template: str = "each", **more: Any) -> PlanNo
     """A map over the value of `over`."""
     edges = (Edge(source=over, param="items"),)
     args = {"items": hole(over)}
-    return PlanNode(id=name, kind=NodeKind.MAP, spec=0, edges=edges, args=args, template=template, **more)
+    return PlanNode(id=name, kind=NodeKind.MAP, spec=1, edges=edges, args=args, template=template, **more)
 
 
 EACH = Template(nodes=(PlanNode(id="", spec=0, args={"item": hole(item=True)}),), last_nodes=("",))
 
 
 def plan(*nodes: PlanNode, last: tuple[str, ...] | None = None, result: Argument = (), **more: Any) -> Plan:
-    more.setdefault("specs", (TASK,))
+    more.setdefault("specs", (TASK, EXPAND, BRANCH))
+    more.setdefault("templates", {"each": EACH})
     root = Template(nodes=nodes, result=result, last_nodes=last if last is not None else (nodes[-1].id,))
     return Plan(name="flow", root=root, **more)
 
@@ -178,3 +183,28 @@ def value(handle: Handle) -> Any:
     assert handle.status == "completed", handle.error
     assert handle.result is not None
     return json.loads(handle.result)
+
+
+def inbox(rig: Rig) -> int:
+    """How many messages wait in the home."""
+    connection = sqlite3.connect(rig.home.database)
+    try:
+        return int(connection.execute("select count(*) from inbox").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def until(rig: Rig, execution: str, status: str) -> None:
+    """Wait until the list of executions shows this status."""
+    _until(lambda: rig.record(execution).status == status, f"{execution} is not {status}")
+
+
+def until_node(rig: Rig, execution: str, node: str, status: NodeStatus) -> None:
+    _until(lambda: rig.statuses(execution).get(node) is status, f"{node} is not {status}")
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + SOON
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.002)
