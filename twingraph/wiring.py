@@ -230,13 +230,12 @@ class Runtime:
         """A stored value as a Python value of this process."""
         return codec.decode(text, blobs=self.blobs, classes=_class_of, key=self.secret, pickle=True)
 
-    def decode_exception(self, text: str) -> BaseException | None:
-        """The exception itself, when it can be built here."""
+    def decode_arguments(self, text: str) -> tuple[Any, ...] | None:
+        """What an exception was raised with, when it can be built here."""
         try:
-            value = self.decode(text)
-        except Exception:  # the class may be anything, and may be gone: the error's description has to do
+            return tuple(self.decode(text))
+        except Exception:  # a class in it may be gone: the error's description has to do
             return None
-        return value if isinstance(value, BaseException) else None
 
     # -- code ------------------------------------------------------------------------------------
 
@@ -257,14 +256,11 @@ class Runtime:
 
 def _class_of(module: str, name: str) -> Any:
     """Classes of the script itself are recorded under its file's stem; importing that would run the script again."""
+    from twingraph.sdk.failures import class_named
+
+    found = class_named(module, name)
     main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if main is None or module in sys.modules or not (file is None or Path(file).stem == module):
-        return None
-    found: Any = main
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if found is None:
+    if found is None and module not in sys.modules and Path(getattr(main, "__file__", None) or "").stem == module:
         raise LookupError(f"{name} is not in the script")
     return found
 

@@ -10,17 +10,16 @@ Everything but the methods marked 'any thread' runs on the loop's thread.
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any, Protocol
 
-from twingraph.core.errors import ErrorCode, LeaseLost, TwinGraphError
+from twingraph.core.errors import ErrorCode, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
-    BranchTaken,
     CacheAnswered,
     CancelRequested,
     Created,
@@ -29,9 +28,7 @@ from twingraph.core.events import (
     GraphClosed,
     GraphExtended,
     LimitGranted,
-    MapExpanded,
     NodeBegun,
-    NodeEnded,
     NodesReturned,
     PauseRequested,
     ResumeRequested,
@@ -42,17 +39,18 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.engine import handler_args
+from twingraph.engine.batches import batches
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Held, Submission
+from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
 from twingraph.engine.kernel import Node, State, apply, commands
 from twingraph.engine.limits import LimitBook
-from twingraph.engine.recovery import restore
+from twingraph.engine.outcomes import events_of, impossible
+from twingraph.engine.recovery import ended_of, restore
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
 from twingraph.store.base import Claim, Journal, LogRow, Message, NewExecution
 from twingraph.store.blobs.base import BlobStore
 
-MAP_PAGE = 1_000
 # How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
 INBOX_SECONDS = 0.05
 # What a first Ctrl-C gives to what runs.
@@ -80,12 +78,14 @@ class Conductor:
         dispatch: Dispatch,
         blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
+        kept_of: Callable[[str], Mapping[str, Kept]] | None = None,
     ) -> None:
         self.name = name
         self._make_journal = make_journal
         self._dispatch = dispatch
         self._blobs = blobs
         self._code_of = code_of
+        self._kept_of = kept_of
         self._journal: Journal
         self._held: dict[str, Held] = {}
         self._by_number: dict[int, Held] = {}
@@ -96,7 +96,11 @@ class Conductor:
         self._drivers: dict[str, Driver] = {}
         self._loop: asyncio.AbstractEventLoop
         self._timers: Timers
+        self._refreshing = False
         self._started = threading.Event()
+        self._gate = threading.Lock()  # over the two that follow
+        self._asked: deque[tuple[Callable[[], None], Handle | None]] = deque()
+        self._closed = False
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
 
@@ -119,7 +123,13 @@ class Conductor:
     def adopt(self, execution_id: str, *, resume: bool = True) -> Handle:
         """Take over an execution that nobody alive holds, and go on with it."""
         handle = Handle(execution_id, self)
-        self._call(lambda: self._adopt(execution_id, handle, resume), handle)
+        self._call(lambda: self._adopt(execution_id, handle, ResumeRequested() if resume else None), handle)
+        return handle
+
+    def cancel(self, execution_id: str) -> Handle:
+        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
+        handle = Handle(execution_id, self)
+        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
         return handle
 
     def feed(self, execution_id: str, event: Event, data: Sequence[str] | None = None) -> None:
@@ -133,37 +143,27 @@ class Conductor:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
         self._call(lambda: self._interrupt(execution_id, kill), None)
 
-    def cancel(self, execution_id: str) -> None:
-        self.feed(execution_id, CancelRequested())
-
     def stop(self, timeout: float = 10.0) -> None:
         """Let go of everything and end. What was not over can be resumed."""
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._started.wait(timeout)
-            if self._fault is None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+            with self._gate:
+                if not self._closed:
+                    self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout)
 
     def _call(self, act: Callable[[], None], handle: Handle | None) -> None:
         self._started.wait()
-        if self._fault is not None or self._loop.is_closed():
-            if handle is not None:
-                handle.fail(self._fault or TwinGraphError("the engine of this process has been stopped"))
-            return
-        self._loop.call_soon_threadsafe(self._guarded, act, handle)
+        with self._gate:
+            if not self._closed:
+                self._asked.append((act, handle))
+                self._loop.call_soon_threadsafe(self._serve)
+                return
+        if handle is not None:
+            handle.fail(self._why_ended())
 
-    def _guarded(self, act: Callable[[], None], handle: Handle | None) -> None:
-        try:
-            act()
-        except TwinGraphError as error:
-            if handle is None:
-                self._break(error)
-            else:
-                handle.fail(error)
-        except Exception as error:
-            self._break(error)
-            if handle is not None:
-                handle.fail(error)
+    def _why_ended(self) -> BaseException:
+        return self._fault or TwinGraphError("the engine of this process has been stopped; `twingraph resume` goes on")
 
     # -- the thread ------------------------------------------------------------------------------
 
@@ -174,10 +174,13 @@ class Conductor:
             self._journal = self._make_journal()
             loop.run_until_complete(self._dispatch.start(self._report))
         except BaseException as error:  # whoever waits for this thread must learn why it died
-            self._fault = error
+            self._fault, self._closed = error, True
             self._started.set()
+            with suppress(AttributeError):
+                self._journal.close()
             loop.close()
             return
+        loop.set_exception_handler(self._unforeseen)
         self._started.set()
         loop.call_later(INBOX_SECONDS, self._look_into_inbox)
         try:
@@ -185,26 +188,73 @@ class Conductor:
         finally:
             self._close()
 
-    def _close(self) -> None:
+    def _serve(self) -> None:
+        """Do one thing that another thread asked for."""
+        act, handle = self._asked.popleft()
         try:
-            if self._fault is None and self._dirty:
-                self._flush()
-            numbers = [held.number for held in self._held.values()]
-            if numbers and self._fault is None:
-                self._journal.release(numbers, self.name)
-        except TwinGraphError as error:
-            self._fault = error
-        finally:
+            act()
+        except Exception as error:
+            if handle is None:
+                self._break(error)
+            else:
+                handle.fail(error)
+
+    def _close(self) -> None:
+        with self._gate:
+            self._closed = True
+        try:
+            self._let_go()
+            for held in list(self._held.values()):
+                held.fail(self._why_ended())
+            for _, handle in self._asked:
+                if handle is not None:
+                    handle.fail(self._why_ended())
             self._loop.run_until_complete(self._dispatch.stop())
+        finally:
             self._journal.close()
             self._loop.close()
 
+    def _let_go(self) -> None:
+        """Write what is still unwritten, and leave everything to whoever resumes it."""
+        if isinstance(self._fault, StoreError):
+            return  # the end of this process frees what it holds
+        try:
+            refused = self._write(list(self._dirty.values()))
+            for held in list(self._dirty.values()):
+                if held.number not in refused:
+                    self._tell(held)
+            self._journal.release([held.number for held in self._held.values()], self.name)
+        except TwinGraphError as error:
+            self._fault = self._fault or error
+
     def _break(self, error: BaseException) -> None:
         """The conductor cannot go on: tell every caller, and let the process that holds us decide."""
-        self._fault = error
+        self._fault = self._fault or error
         for held in list(self._held.values()):
-            held.handle.fail(error)
+            held.fail(error)
         self._loop.stop()
+
+    def _unforeseen(self, _: object, context: Mapping[str, Any]) -> None:
+        self._break(context.get("exception") or TwinGraphError(str(context.get("message"))))
+
+    def _about(self, held: Held, act: Callable[[], None]) -> None:
+        """Do something about one execution. A defect that shows there must not harm the others."""
+        try:
+            act()
+        except StoreError as error:
+            self._break(error)
+        except Exception as error:
+            self._give_up(held, error)
+
+    def _give_up(self, held: Held, error: BaseException) -> None:
+        """Let go of one execution as its journal has it; whoever resumes it starts from there."""
+        self._drop(held)
+        held.fail(error)
+        try:
+            self._dispatch.cancel(held.state.execution)
+            self._journal.release([held.number], self.name)
+        except TwinGraphError as fault:
+            self._break(fault)
 
     # -- beginning and taking over -----------------------------------------------------------------
 
@@ -238,43 +288,69 @@ class Conductor:
             self._note(held, event, data, now)
         held.number = self._journal.create(new, held.take(now)).number
         self._hold(held)
-        self._committed(held)
+        self._about(held, lambda: self._committed(held))
 
     def _hold(self, held: Held) -> None:
         self._held[held.state.execution] = held
         self._by_number[held.number] = held
 
-    def _adopt(self, execution_id: str, handle: Handle, resume: bool) -> None:
-        known = self._held.get(execution_id)
-        if known is not None:
-            known.handle = handle
-            self._apply(known, ResumeRequested())
-            return
+    def _adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
+        held = self._held.get(execution_id)
+        if held is not None:
+            held.handles.append(handle)
+            handle.recorded()
+        else:
+            held = self._taken_over(execution_id, handle, wish)
+        if held is not None and wish is not None:
+            held.interrupted = False
+            self._about(held, lambda: self._apply(held, wish))
+
+    def _taken_over(self, execution_id: str, handle: Handle, wish: Event | None) -> Held | None:
+        """The execution under our control; None when it turns out to be over."""
         claim = self._journal.claim(execution_id, self.name)
-        saved, rows = self._journal.load(claim.number)
+        try:
+            held = self._restored(execution_id, claim, handle, needs_code=not isinstance(wish, CancelRequested))
+            if held.state.status in EXECUTION_OVER:
+                self._journal.release([claim.number], self.name)
+                data = self._journal.data(claim.number, claim.seq)
+                handle.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
+                return None
+        except Exception:
+            self._journal.release([claim.number], self.name)
+            raise
+        self._hold(held)
+        self._about(held, lambda: self._apply(held, Adopted(self.name, claim.epoch)))
+        for message in self._journal.messages(self.name):
+            self._answer(message)
+        return held
+
+    def _restored(self, execution_id: str, claim: Claim, handle: Handle, *, needs_code: bool) -> Held:
+        saved, unread = self._journal.load(claim.number)
+        rows = list(unread)
         state = restore(execution_id, saved, rows)
-        version = self._journal.code_version(claim.number)
-        code = self._code_of(version) if version else None
+        if state.status is ExecutionStatus.PENDING:
+            raise TwinGraphError(f"{execution_id} has no events: its process ended before it began; run it again")
+        code: CodeRef | None = None
+        if claim.code_version is not None:
+            try:
+                code = self._code_of(claim.code_version)
+            except TwinGraphError:
+                if needs_code:
+                    raise
         held = Held(claim, state, code, handle)
         held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._blobs)
-        held.snapshot_at = claim.seq
-        self._hold(held)
-        if state.status is ExecutionStatus.PENDING:  # its process died before the first event was written
-            self._drop(held)
-            handle.fail(
-                TwinGraphError(f"{execution_id} has no events: its process ended before it began; run it again")
-            )
-            return
-        self._apply(held, Adopted(self.name, claim.epoch))
-        if resume:
-            self._apply(held, ResumeRequested())
+        held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
+        held.last = rows[-1] if rows else None
+        if claim.replay_of is not None and self._kept_of is not None:
+            held.kept = self._kept_of(claim.replay_of)
+        return held
 
     # -- events ----------------------------------------------------------------------------------
 
     def _feed_known(self, execution_id: str, event: Event, data: Sequence[str] | None) -> None:
         held = self._held.get(execution_id)
         if held is not None:
-            self._apply_lines(held, event, data)
+            self._about(held, lambda: self._apply_lines(held, event, data))
 
     def _apply_lines(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
         if lines is None:
@@ -326,28 +402,45 @@ class Conductor:
     def _flush(self) -> None:
         """Commit everything that was noted, then carry out what it commanded."""
         self._flushing = False
-        dirty, self._dirty = self._dirty, {}
+        dirty = list(self._dirty.values())
         if not dirty:
             return
-        now = time.time()
         try:
-            refused = self._journal.append([held.take(now) for held in dirty.values()])
-        except TwinGraphError as error:
+            refused = self._write(dirty)
+        except StoreError as error:
             self._break(error)
             return
-        for held in dirty.values():
+        for held in dirty:
             if held.number in refused:
                 self._lost_lease(held)
-                continue
-            self._committed(held)
+            elif held.number in self._by_number:
+                self._about(held, lambda held=held: self._committed(held))  # type: ignore[misc]
+        if not self._refreshing and any(held.stale for held in dirty):
+            self._refreshing = True
+            self._loop.call_later(PROGRESS_SECONDS, self._refresh)
+
+    def _write(self, dirty: Sequence[Held]) -> set[int]:
+        """Make it durable; the executions that another conductor holds by now."""
+        now = time.time()
+        self._dirty = {}
+        refused: set[int] = set()
+        for batch in batches([held.take(now) for held in dirty]):
+            refused |= self._journal.append(batch)
+        return refused
+
+    def _refresh(self) -> None:
+        """Bring the list of executions up to date where nothing else has done it meanwhile."""
+        self._refreshing = False
+        for held in self._held.values():
+            if held.stale:
+                self._soon(held)
 
     def _committed(self, held: Held) -> None:
         """What was noted is durable: do what it commands, and tell who waits."""
         todo, held.commands = held.commands, []
         for command in todo:
             self._carry_out(held, command)
-        if held.handle.status is ExecutionStatus.PENDING:
-            held.handle.recorded()
+        held.recorded()
         self._tell(held)
 
     def _tell(self, held: Held) -> None:
@@ -356,23 +449,24 @@ class Conductor:
         if state.status in EXECUTION_OVER:
             result, outputs = held.ended or (None, {})
             self._drop(held)
-            held.handle.end(state.status, state.ending_error, result, outputs)
-        elif held.interrupted and state.status is ExecutionStatus.PAUSED and not state.in_flight:
+            held.end(state.status, state.ending_error, result, outputs)
+        elif held.at_rest:
             self._drop(held)
             self._journal.release([held.number], self.name)
-            held.handle.end(state.status)
+            held.end(state.status)
 
     def _drop(self, held: Held) -> None:
         self._held.pop(held.state.execution, None)
         self._by_number.pop(held.number, None)
+        self._dirty.pop(held.number, None)
         self._drivers.pop(held.state.execution, None)
         self._timers.clear_all(held.number)
         self._granted(self._limits.release(self._limits.holders(held.number)))
 
     def _lost_lease(self, held: Held) -> None:
-        self._dispatch.cancel(held.state.execution)
         self._drop(held)
-        held.handle.fail(LeaseLost(f"another conductor took {held.state.execution} over"))
+        self._dispatch.cancel(held.state.execution)
+        held.fail(LeaseLost(f"another conductor took {held.state.execution} over"))
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -415,13 +509,13 @@ class Conductor:
         runs: list[NodeRun] = []
         for node_id, attempt in command.runs:
             node = state.nodes[node_id]
-            if node_id in held.kept and attempt == 1:
+            if node_id in held.kept:
                 self._keep(held, node_id, attempt)
                 continue
             try:
                 runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
             except TwinGraphError as error:
-                self._apply(held, _impossible(node_id, attempt, error))
+                self._apply(held, impossible(node_id, attempt, error))
         if not runs:
             return
         self._lane += 1
@@ -440,14 +534,16 @@ class Conductor:
 
     def _keep(self, held: Held, node: str, attempt: int) -> None:
         for event, lines in held.kept[node].rows:
-            self._apply_lines(held, event, lines)
+            self._apply_lines(held, event._replace(attempt=attempt), lines)
 
     # -- reports ---------------------------------------------------------------------------------
 
     def _report(self, report: Report) -> None:
         held = self._held.get(report.execution)
-        if held is None:
-            return
+        if held is not None:
+            self._about(held, lambda: self._take(held, report))
+
+    def _take(self, held: Held, report: Report) -> None:
         if type(report) is Outcome:
             self._ended(held, report)
         elif type(report) is Begun:
@@ -458,42 +554,9 @@ class Conductor:
             self._log(held, report)
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
-        node = held.state.nodes.get(outcome.node)
-        if outcome.status == "completed" and node is not None:
-            if node.kind is NodeKind.BRANCH:
-                handle = "true" if outcome.texts[0] == "true" else "false"
-                taken = BranchTaken(outcome.node, outcome.attempt, handle, outcome.started, outcome.ended)
-                self._apply(held, taken)
-                return
-            if node.kind is NodeKind.MAP:
-                self._expand(held, outcome)
-                return
-        error = outcome.error
-        event = NodeEnded(
-            outcome.node,
-            outcome.attempt,
-            outcome.status,
-            outcome.started,
-            outcome.ended,
-            outcome.cpu,
-            outcome.memory,
-            outcome.worker,
-            outcome.shape,
-            tuple(outcome.outputs),
-            _placed(error, outcome) if error is not None else None,
-            outcome.begun,
-            0.5 if error is None else random.random(),
-        )
-        self._apply_lines(held, event, outcome.texts if outcome.status == "completed" else None)
-
-    def _expand(self, held: Held, outcome: Outcome) -> None:
-        """A map's items are known. All pages go into one commit, so that a crash leaves all of them or none."""
-        keys = [name for name, _, _ in outcome.outputs]
-        starts = range(0, max(1, len(keys)), MAP_PAGE)
-        for start in starts:
-            page = tuple(keys[start : start + MAP_PAGE])
-            event = MapExpanded(outcome.node, outcome.attempt, start, page, last=start == starts[-1])
-            self._apply_lines(held, event, outcome.texts[start : start + MAP_PAGE])
+        """All pages of a map go into one commit, so that a crash leaves all of them or none."""
+        for event, lines in events_of(held.state.nodes.get(outcome.node), outcome):
+            self._apply_lines(held, event, lines)
 
     def _log(self, held: Held, report: LogLines) -> None:
         node = held.state.nodes.get(report.node)
@@ -514,14 +577,14 @@ class Conductor:
         if timer == "grace":
             self._dispatch.cancel(held.state.execution)
         else:
-            self._apply(held, TimerFired(timer))
+            self._about(held, lambda: self._apply(held, TimerFired(timer)))
 
     def _interrupt(self, execution_id: str, kill: bool) -> None:
         held = self._held.get(execution_id)
         if held is None:
             return
         held.interrupted = True
-        self._apply(held, PauseRequested("interrupted"))
+        self._about(held, lambda: self._apply(held, PauseRequested("interrupted")))
         if kill:
             self._dispatch.cancel(execution_id)
         else:
@@ -539,10 +602,13 @@ class Conductor:
     def _answer(self, message: Message) -> None:
         held = self._by_number.get(message.number)
         event = _WISHES.get(message.kind)
-        if held is None or event is None or message.id in held.taken:
+        if held is None or message.id in held.taken:
             return
         held.taken.append(message.id)
-        self._apply(held, event)
+        if event is None:  # from a newer version: nobody here can answer it, ever
+            self._soon(held)
+        else:
+            self._about(held, lambda: self._apply(held, event))
 
 
 _WISHES: Mapping[str, Any] = {
@@ -550,21 +616,3 @@ _WISHES: Mapping[str, Any] = {
     "pause": PauseRequested(),
     "resume": ResumeRequested(),
 }
-
-
-def _placed(error: ErrorRecord, outcome: Outcome) -> ErrorRecord:
-    """The error with the node and attempt that it belongs to."""
-    return replace(error, node_id=outcome.node, attempt=outcome.attempt)
-
-
-def _impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
-    """A node whose arguments could not be put together."""
-    record = ErrorRecord(
-        code=ErrorCode.INVALID_INPUT,
-        error_type=type(error).__name__,
-        message=str(error),
-        node_id=node,
-        attempt=attempt,
-        permanent=True,
-    )
-    return NodeEnded(node, attempt, "failed", error=record, begun=False)

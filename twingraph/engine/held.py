@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
-from twingraph.core.events import KINDS, Event, body_of, error_to_json
+from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import Plan
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
@@ -25,11 +25,15 @@ SNAPSHOT_EVENTS = 10_000
 PROGRESS_SECONDS = 0.1
 
 
+# What a completed attempt leaves in the journal.
+AttemptOver = NodeEnded | BranchTaken | MapExpanded
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """The outcome of a node in an earlier execution, to be taken over instead of running the node again."""
 
-    rows: Sequence[tuple[Event, Sequence[str] | None]]
+    rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ class Held:
         self.state = state
         self.values: Values
         self.code = code
-        self.handle = handle
+        self.handles = [handle]
         self.kept: Mapping[str, Kept] = {}
         self.rows: list[Row] = []
         self.logs: list[LogRow] = []
@@ -72,6 +76,8 @@ class Held:
         self.progress_at = 0.0
         self.shown = state.status
         self.interrupted = False
+        self.stale = False  # the list of executions shows less progress than there is
+        self.last: Row | None = None  # the newest row of those that it was restored from
         self.ended: tuple[str | None, Mapping[str, str]] | None = None
 
     def add(self, event: Event, at: float, data: str | None) -> int:
@@ -100,7 +106,8 @@ class Held:
         """Everything since the last commit, as the store wants it."""
         state = self.state
         changed = state.status is not self.shown
-        if changed or now - self.progress_at > PROGRESS_SECONDS:
+        self.stale = not changed and now - self.progress_at <= PROGRESS_SECONDS
+        if not self.stale:
             self.progress_at = now
             self.changes.update(progress_columns(state))
         if changed:
@@ -124,6 +131,33 @@ class Held:
         )
         self.rows, self.logs, self.changes, self.taken = [], [], {}, []
         return append
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of it is left to do or to write after an interrupt."""
+        paused = self.interrupted and self.state.status is ExecutionStatus.PAUSED
+        return paused and not (self.state.in_flight or self.rows or self.logs)
+
+    # -- those who wait for it ---------------------------------------------------------------------
+
+    def recorded(self) -> None:
+        for handle in self.handles:
+            if handle.status is ExecutionStatus.PENDING:
+                handle.recorded()
+
+    def end(
+        self,
+        status: ExecutionStatus,
+        error: ErrorRecord | None = None,
+        result: str | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> None:
+        for handle in self.handles:
+            handle.end(status, error, result, outputs)
+
+    def fail(self, fault: BaseException) -> None:
+        for handle in self.handles:
+            handle.fail(fault)
 
     def _snapshot(self) -> str | None:
         since = self.seq - self.snapshot_at

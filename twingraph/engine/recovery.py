@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from twingraph.core.errors import StoreError
-from twingraph.core.events import event_from
+from twingraph.core.events import ExecutionEnded, event_from
 from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
 from twingraph.store.base import Row
 
@@ -26,3 +26,12 @@ def fold(state: State, rows: Iterable[Row]) -> State:
 
 def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
     return fold(snapshot.load(json.loads(saved)) if saved is not None else State(execution), rows)
+
+
+def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[str, str]]:
+    """The result and the outputs of an execution that is over, from its last event."""
+    event = event_from(last.kind, last.body) if last is not None else None
+    if not isinstance(event, ExecutionEnded) or data is None:
+        return None, {}
+    result, *texts = data.split("\n")
+    return result, dict(zip(event.outputs, texts, strict=True))

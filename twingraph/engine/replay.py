@@ -15,14 +15,14 @@ from twingraph.core.events import (
     NodeEnded,
     event_from,
 )
-from twingraph.core.plan import Plan, Template
+from twingraph.core.plan import NodeKind, Plan, Template
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
-from twingraph.engine.held import Kept
+from twingraph.engine.held import AttemptOver, Kept
 from twingraph.engine.kernel import State, apply
 from twingraph.store.base import Records
 
-Outcome = tuple[Event, Sequence[str] | None]
+Outcome = tuple[AttemptOver, Sequence[str] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def earlier(records: Records, execution: str) -> Earlier:
         elif isinstance(event, GraphClosed):
             closed = event
         else:
-            _remember(outcomes, event, lines, execution)
+            _remember(outcomes, state, event, lines)
     assert created is not None
     assert graph is not None
     root = Template(nodes=graph.nodes, result=closed.result, last_nodes=closed.last_nodes)
@@ -67,19 +67,26 @@ def earlier(records: Records, execution: str) -> Earlier:
     )
 
 
-def _remember(outcomes: dict[str, list[Outcome]], event: Event, lines: Sequence[str] | None, execution: str) -> None:
-    if isinstance(event, NodeEnded) and event.status == "completed":
-        origin = event.cached_from or execution
-        outcomes[event.node] = [(event._replace(attempt=1, cached_from=origin), lines)]
-    elif isinstance(event, BranchTaken):
-        outcomes[event.node] = [(event._replace(attempt=1), None)]
-    elif isinstance(event, MapExpanded):
-        if event.start == 0:
-            outcomes[event.node] = []
-        outcomes[event.node].append((event._replace(attempt=1), lines))
+def _remember(outcomes: dict[str, list[Outcome]], state: State, event: Event, lines: Sequence[str] | None) -> None:
+    """Note an outcome that counted; that of a superseded attempt is recorded in the journal, but nobody's."""
+    node = state.nodes.get(event.node) if isinstance(event, AttemptOver) else None
+    if node is None:
+        return
+    if isinstance(event, NodeEnded) and node.seq == state.seq:
+        origin = event.cached_from or state.execution
+        outcomes[event.node] = [(event._replace(cached_from=origin), lines)]
+    elif isinstance(event, BranchTaken) and event.attempt == node.attempt:
+        outcomes[event.node] = [(event, None)]
+    elif isinstance(event, MapExpanded) and node.pages and node.pages[-1][1] == state.seq:
+        outcomes.setdefault(event.node, []).append((event, lines))
 
 
 def _is_whole(state: State, node_id: str) -> bool:
-    """Whether the outcome may be kept: a finished node, or a map whose items are all known."""
+    """Whether the outcome may be kept: a finished node, or a map whose items are all known.
+
+    An error handler is called anew for what fails anew.
+    """
     node = state.nodes.get(node_id)
-    return node is not None and (node.status is NodeStatus.COMPLETED or (node.children is not None and node.expanded))
+    if node is None or node.kind is NodeKind.HANDLER:
+        return False
+    return node.status is NodeStatus.COMPLETED or (node.children is not None and node.expanded)

@@ -10,6 +10,7 @@ import sys
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 MAX_OUTPUTS = 256
+MAX_ARGUMENTS = 16_384  # characters of an exception's arguments that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
@@ -44,11 +45,22 @@ def run_node(
     try:
         result = call(target, values, config)
     except BaseException as error:
-        return Answer("failed", error=describe(error, "user_error"))
+        described = describe(error, "user_error")
+        described["exception"] = _arguments(error, encode)
+        return Answer("failed", error=described)
     try:
         return _encoded(result, encode)
     except BaseException as error:
         return Answer("failed", error=describe(error, "invalid_output", permanent=True))
+
+
+def _arguments(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
+    """What the exception was raised with, so that a caller elsewhere can build it again."""
+    try:
+        text = encode(list(error.args), "args")[0]
+    except BaseException:  # arguments may be anything
+        return None
+    return text if len(text) <= MAX_ARGUMENTS else None
 
 
 def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:

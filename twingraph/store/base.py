@@ -79,6 +79,8 @@ class Claim:
     number: int
     epoch: int
     seq: int
+    code_version: str | None = None
+    replay_of: str | None = None
 
 
 class Journal(Protocol):
@@ -111,9 +113,6 @@ class Journal(Protocol):
     def code(self, version: str) -> str | None:
         """What was recorded of a code version."""
 
-    def code_version(self, number: int) -> str | None:
-        """The code version of an execution."""
-
     def close(self) -> None: ...
 
 
@@ -145,6 +144,9 @@ class Records(Protocol):
         """Lines after this sequence number, oldest first; `level` means that level and above."""
 
     def post(self, execution_id: str, kind: str, body: str) -> None:
-        """Leave a message for the conductor that holds the execution."""
+        """Leave a message for the conductor that holds the execution; for one that has ended nothing is left.
+
+        Raises NotFoundError for no such id.
+        """
 
     def close(self) -> None: ...

@@ -59,7 +59,9 @@ class Home:
             for folder in (self.blobs, self.run):
                 folder.mkdir(exist_ok=True)
         except FileExistsError as error:
-            raise HomeError(f"{self.path} is a file, not a folder; point TWINGRAPH_HOME at a folder") from error
+            raise HomeError(
+                f"{error.filename} is a file, not a folder; move it away or point TWINGRAPH_HOME at a folder"
+            ) from error
         except OSError as error:
             raise HomeError(
                 f"the home folder {self.path} cannot be created: {error.strerror}; "
@@ -106,7 +108,7 @@ class Home:
         return is_held(self.run / f"{conductor}.lock")
 
     def _refuse_network(self) -> None:
-        kind = _file_system(self.path)
+        kind = file_system(os.path.realpath(self.path), _mounts())
         if kind in _NETWORK:
             raise HomeError(
                 f"the home folder {self.path} lies on {kind}, a network file system, where its database would be "
@@ -114,18 +116,23 @@ class Home:
             )
 
 
-def _file_system(path: Path) -> str | None:
-    """The kind of file system that holds the path, where the system tells (Linux)."""
+def _mounts() -> str:
+    """What is mounted where, as far as the system tells (Linux)."""
     try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+        return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    real = os.path.realpath(path)
+        return ""
+
+
+def file_system(path: str, mounts: str) -> str | None:
+    """The kind of file system that holds this real path: the innermost mount counts, and of several the last."""
     best, kind = "", None
     for line in mounts.splitlines():
         fields = line.split(" ")
+        if len(fields) < 3:
+            continue
         mount = fields[1].replace("\\040", " ")
-        inside = real == mount or real.startswith(mount.rstrip("/") + "/")
+        inside = path == mount or path.startswith(mount.rstrip("/") + "/")
         if inside and len(mount) >= len(best):
             best, kind = mount, fields[2]
     return kind

@@ -53,10 +53,12 @@ class FileLock:
 
 def is_held(path: Path) -> bool:
     """Whether some living process holds the lock of this file."""
-    if not path.exists():
-        return False
-    probe = FileLock(path)
     try:
-        return not probe.take(wait=False)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who ask at once do not take each other for the holder.
+        return not _lock(descriptor, shared=True, wait=False)
     finally:
-        probe.release()
+        os.close(descriptor)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from twingraph.core.codec import encode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
 
+# The entry of what turns a list into the items of a map.
+EXPAND = "builtin:expand"
+
 
 class MemoryDispatch:
     """Answers each run with `act(lane, run)`: a value is the single output, an exception the failure.
 
-    With `hold` runs wait until `let_go` is called, so that a test can cancel or recall them.
+    What opens a map gets an output per item of the value, which is a list, or a dict of items by key. With `hold` runs
+    wait until `let_go`, so that a test can look at them, cancel or recall them.
     """
 
     def __init__(self, act: Callable[[Lane, NodeRun], object], *, hold: bool = False) -> None:
@@ -22,21 +27,41 @@ class MemoryDispatch:
         self.hold = hold
         self.waiting: list[tuple[Lane, NodeRun]] = []
         self.begun: list[tuple[str, int]] = []
+        self.stopped = False
         self._report: Callable[[Report], None]
         self._loop: asyncio.AbstractEventLoop
+        self._changed = threading.Condition()
 
     async def start(self, report: Callable[[Report], None]) -> None:
         self._report = report
         self._loop = asyncio.get_running_loop()
 
     def submit(self, lane: Lane) -> None:
-        for run in lane.runs:
-            self.waiting.append((lane, run))
+        with self._changed:
+            self.waiting.extend((lane, run) for run in lane.runs)
+            self._changed.notify_all()
         if not self.hold:
-            self._loop.call_soon(self.let_go)
+            self._loop.call_soon(self._let_go)
+
+    def wait_for(self, count: int, timeout: float = 10.0) -> list[str]:
+        """Any thread: the nodes that wait, once there are so many."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.waiting) >= count, timeout):
+                raise TimeoutError(f"{len(self.waiting)} runs wait, not {count}")
+            return [run.node for _, run in self.waiting]
 
     def let_go(self) -> None:
-        waiting, self.waiting = self.waiting, []
+        """Any thread: carry out what waits, and from now on whatever comes."""
+        self.hold = False
+        self._loop.call_soon_threadsafe(self._let_go)
+
+    def let_one_go(self, node: str) -> None:
+        """Any thread: carry out this node's run, and keep the others waiting."""
+        self._loop.call_soon_threadsafe(self._let_go, node)
+
+    def _let_go(self, node: str | None = None) -> None:
+        waiting = [entry for entry in self.waiting if node is None or entry[1].node == node]
+        self.waiting = [entry for entry in self.waiting if entry not in waiting] if node is not None else []
         for lane, run in waiting:
             self.begun.append((run.node, run.attempt))
             self._report(self._carry_out(lane, run))
@@ -53,9 +78,11 @@ class MemoryDispatch:
                 types=tuple(kind.__name__ for kind in type(error).__mro__),
             )
             return self._outcome(lane, run, "failed", started, error=record)
-        encoded = encode(value)
-        outputs = (("output", encoded.hash, encoded.size),)
-        return self._outcome(lane, run, "completed", started, outputs=outputs, texts=(encoded.text,))
+        named = _items(value) if lane.settings.entry == EXPAND else {"output": value}
+        encoded = {name: encode(part) for name, part in named.items()}
+        outputs = tuple((name, part.hash, part.size) for name, part in encoded.items())
+        texts = tuple(part.text for part in encoded.values())
+        return self._outcome(lane, run, "completed", started, outputs=outputs, texts=texts)
 
     def _outcome(
         self,
@@ -82,12 +109,13 @@ class MemoryDispatch:
         )
 
     def _pick(self, execution: str, nodes: Sequence[str] | None) -> list[tuple[Lane, NodeRun]]:
-        picked = [
-            (lane, run)
-            for lane, run in self.waiting
-            if lane.execution == execution and (nodes is None or run.node in nodes)
-        ]
-        self.waiting = [entry for entry in self.waiting if entry not in picked]
+        wanted = None if nodes is None else set(nodes)
+        picked: list[tuple[Lane, NodeRun]] = []
+        left: list[tuple[Lane, NodeRun]] = []
+        for lane, run in self.waiting:
+            ours = lane.execution == execution and (wanted is None or run.node in wanted)
+            (picked if ours else left).append((lane, run))
+        self.waiting = left
         return picked
 
     def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
@@ -101,3 +129,11 @@ class MemoryDispatch:
 
     async def stop(self) -> None:
         self.waiting.clear()
+        self.stopped = True
+
+
+def _items(value: object) -> Mapping[str, object]:
+    if isinstance(value, Mapping):
+        return value
+    assert isinstance(value, list)
+    return {str(index): item for index, item in enumerate(value)}

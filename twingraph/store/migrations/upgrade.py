@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 from sqlalchemy.engine import Connection
 
 
@@ -16,7 +16,7 @@ def upgrade(database: Path, to: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     scripts = ScriptDirectory.from_config(config)
-    engine = create_engine(f"sqlite:///{database}")
+    engine = create_engine(URL.create("sqlite", database=str(database)))
     # SQLite's own driver commits before DDL unless it is told to leave transactions alone.
     event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin exclusive"))
@@ -24,9 +24,12 @@ def upgrade(database: Path, to: str = "head") -> None:
     def steps(revision: str, _: object) -> object:
         return scripts._upgrade_revs(to, revision)
 
-    with EnvironmentContext(config, scripts, fn=steps, destination_rev=to) as environment, engine.begin() as connection:
-        _run(environment, connection)
-    engine.dispose()
+    context = EnvironmentContext(config, scripts, fn=steps, destination_rev=to)
+    try:
+        with context as environment, engine.begin() as connection:
+            _run(environment, connection)
+    finally:
+        engine.dispose()
 
 
 def _run(environment: EnvironmentContext, connection: Connection) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
-from twingraph.store.base import Append, Claim, Message, NewExecution, Row
+from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row
 from twingraph.store.home import Home
 from twingraph.store.sqlite.connection import Result, connect, persistently
 
@@ -39,6 +41,12 @@ class SqliteJournal:
         self._version = self._data_version()
 
     def create(self, new: NewExecution, first: Append) -> Claim:
+        try:
+            return self._create(new, first)
+        except UnicodeEncodeError:
+            return self._create(new, _writable(first))
+
+    def _create(self, new: NewExecution, first: Append) -> Claim:
         def write() -> Claim:
             number = self._db.execute(
                 _CREATE,
@@ -58,6 +66,12 @@ class SqliteJournal:
         return self._transaction(write)
 
     def append(self, batch: Sequence[Append]) -> set[int]:
+        try:
+            return self._append(batch)
+        except UnicodeEncodeError:
+            return self._append([_writable(part) for part in batch])
+
+    def _append(self, batch: Sequence[Append]) -> set[int]:
         return self._transaction(lambda: {part.number for part in batch if not self._write(part)})
 
     def _write(self, part: Append) -> bool:
@@ -73,6 +87,9 @@ class SqliteJournal:
             self._db.execute(_SNAPSHOT, (number, part.rows[-1].seq, part.snapshot))
         if part.taken:
             self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
+        if "completed_at" in part.changes:
+            self._db.execute("delete from inbox where execution = ?", (number,))
+            self._db.execute("delete from snapshots where execution = ?", (number,))
         return True
 
     def _update(self, part: Append) -> bool:
@@ -92,15 +109,16 @@ class SqliteJournal:
     def claim(self, execution_id: str, owner: str) -> Claim:
         def take() -> Claim:
             found = self._db.execute(
-                "select number, epoch, seq, owner from executions where id = ?", (execution_id,)
+                "select number, epoch, seq, owner, code_version, replay_of from executions where id = ?",
+                (execution_id,),
             ).fetchone()
             if found is None:
                 raise NotFoundError(f"no execution has the id {execution_id!r}")
-            number, epoch, seq, before = found
+            number, epoch, seq, before, code, replay_of = found
             if before is not None and before != owner and self._home.conductor_lives(before):
                 raise ConflictError(f"{execution_id} is held by another process that is alive")
             self._db.execute(_CLAIM, (owner, number, epoch))
-            return Claim(number=number, epoch=epoch + 1, seq=seq)
+            return Claim(number=number, epoch=epoch + 1, seq=seq, code_version=code, replay_of=replay_of)
 
         return self._transaction(take)
 
@@ -147,13 +165,6 @@ class SqliteJournal:
         )
         return found[0] if found else None
 
-    def code_version(self, number: int) -> str | None:
-        found = persistently(
-            lambda: self._db.execute("select code_version from executions where number = ?", (number,)).fetchone(),
-            self._path,
-        )
-        return found[0] if found else None
-
     def close(self) -> None:
         self._db.close()
 
@@ -173,3 +184,17 @@ class SqliteJournal:
             return result
 
         return persistently(whole, self._path)
+
+
+def _writable(part: Append) -> Append:
+    """Half a surrogate pair has no UTF-8; as an escape it is the same JSON, and still readable in a log."""
+    return replace(
+        part,
+        rows=[Row(*map(_escaped, row)) for row in part.rows],
+        logs=[LogRow(*map(_escaped, row)) for row in part.logs],
+        changes={name: _escaped(value) for name, value in part.changes.items()},
+    )
+
+
+def _escaped(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value

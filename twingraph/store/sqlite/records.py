@@ -105,13 +105,18 @@ class SqliteRecords:
         ]
 
     def post(self, execution_id: str, kind: str, body: str) -> None:
-        persistently(
-            lambda: self._db.execute(
-                "insert into inbox (execution, kind, body, at) select number, ?, ?, ? from executions where id = ?",
-                (kind, body, time.time(), execution_id),
+        written = persistently(
+            lambda: (
+                self._db.execute(
+                    "insert into inbox (execution, kind, body, at) "
+                    "select number, ?, ?, ? from executions where id = ? and completed_at is null",
+                    (kind, body, time.time(), execution_id),
+                ).rowcount
             ),
             self._path,
         )
+        if not written:
+            self.record(execution_id)  # tells an id that nobody knows; one that has ended needs no message
 
     def close(self) -> None:
         self._db.close()
@@ -150,6 +155,9 @@ class SqliteRecords:
         )
 
     def _owner(self, status: ExecutionStatus, owner: str | None) -> str:
-        if owner is None or status in EXECUTION_OVER:
+        """Whether a process looks after it. A pause may last without one; whatever else is not over has lost it."""
+        if status in EXECUTION_OVER:
             return "none"
+        if owner is None:
+            return "none" if status is ExecutionStatus.PAUSED else "gone"
         return "alive" if self._home.conductor_lives(owner) else "gone"

@@ -41,7 +41,10 @@ def current(path: Path) -> str | None:
 
 
 def prepare(home: Home) -> None:
-    """Create or migrate the database when that is needed. Whoever comes first does it; the others wait."""
+    """Create or migrate the database when that is needed. Whoever comes first does it; the others wait.
+
+    The home is open afterwards; when it is refused it is closed.
+    """
     if current(home.database) == HEAD:
         return
     lock = home.alone()
@@ -55,7 +58,7 @@ def prepare(home: Home) -> None:
             _migrate(home, at)
     finally:
         lock.release()
-        home.open()
+    home.open()
 
 
 def _wait_for_creator(home: Home, lock: FileLock) -> None:

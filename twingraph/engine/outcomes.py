@@ -1,0 +1,73 @@
+"""What dispatch reports, in the words of the journal."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from twingraph.core.errors import ErrorCode, TwinGraphError
+from twingraph.core.events import BranchTaken, Event, MapExpanded, NodeEnded
+from twingraph.core.execution import ErrorRecord
+from twingraph.core.plan import NodeKind
+from twingraph.dispatch.base import Outcome
+from twingraph.engine.kernel import Node
+
+MAP_PAGE = 1_000
+
+
+def events_of(node: Node | None, outcome: Outcome) -> Iterator[tuple[Event, Sequence[str] | None]]:
+    """The end of an attempt as events, each with the lines of its data."""
+    if outcome.status == "completed" and node is not None:
+        if node.kind is NodeKind.BRANCH:
+            handle = "true" if outcome.texts[0] == "true" else "false"
+            yield BranchTaken(outcome.node, outcome.attempt, handle, outcome.started, outcome.ended), None
+            return
+        if node.kind is NodeKind.MAP:
+            yield from _pages(outcome)
+            return
+    yield _ended(outcome), outcome.texts if outcome.status == "completed" else None
+
+
+def _pages(outcome: Outcome) -> Iterator[tuple[Event, Sequence[str] | None]]:
+    """A map's items are known, so many keys at a time."""
+    keys = [name for name, _, _ in outcome.outputs]
+    starts = range(0, max(1, len(keys)), MAP_PAGE)
+    for start in starts:
+        page = tuple(keys[start : start + MAP_PAGE])
+        event = MapExpanded(outcome.node, outcome.attempt, start, page, last=start == starts[-1])
+        yield event, outcome.texts[start : start + MAP_PAGE]
+
+
+def _ended(outcome: Outcome) -> NodeEnded:
+    error = outcome.error
+    if error is not None:
+        error = replace(error, node_id=outcome.node, attempt=outcome.attempt)
+    return NodeEnded(
+        outcome.node,
+        outcome.attempt,
+        outcome.status,
+        outcome.started,
+        outcome.ended,
+        outcome.cpu,
+        outcome.memory,
+        outcome.worker,
+        outcome.shape,
+        tuple(outcome.outputs),
+        error,
+        outcome.begun,
+        0.5 if error is None else random.random(),
+    )
+
+
+def impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
+    """A node whose arguments could not be put together."""
+    record = ErrorRecord(
+        code=ErrorCode.INVALID_INPUT,
+        error_type=type(error).__name__,
+        message=str(error),
+        node_id=node,
+        attempt=attempt,
+        permanent=True,
+    )
+    return NodeEnded(node, attempt, "failed", error=record, begun=False)
