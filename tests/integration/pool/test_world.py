@@ -66,7 +66,8 @@ async def test_results_become_named_outputs(bench: Bench, text: str, shape: str,
 async def test_a_run_can_ask_about_itself(bench: Bench) -> None:
     outcome = await bench.run(
         "from twingraph.executors.context import current\nimport os\n"
-        "def f():\n    c = current()\n    return [c.execution_id, c.node_id, c.attempt, os.environ['TWINGRAPH_NODE_ID']]\n"
+        "def f():\n    c = current()\n"
+        "    return [c.execution_id, c.node_id, c.attempt, os.environ['TWINGRAPH_NODE_ID']]\n"
     )
     assert json.loads(outcome.texts[0]) == ["e", "n", 1, "n"]
 
