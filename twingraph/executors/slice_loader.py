@@ -13,7 +13,6 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
-import os
 import sys
 import threading
 import types

@@ -8,6 +8,7 @@ from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
 
+
 class RemoteError(Exception):
     """What was raised in another process: its message, and below it the traceback of the user's code there."""
 
@@ -35,8 +36,7 @@ def _find(types: tuple[str, ...]) -> type[Exception] | None:
         module, _, attribute = name.rpartition(".")
         found: object = class_named(module or "builtins", attribute)
         if isinstance(found, type) and issubclass(found, BaseException):
-            usable = issubclass(found, Exception) and not issubclass(found, ExecutionFailed)
-            return found if usable else None
+            return found if issubclass(found, Exception) and not issubclass(found, ExecutionFailed) else None
     return None
 
 
@@ -67,20 +67,20 @@ def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None) -> Exce
 
 def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
     try:
-        joined = _join(type(original))
-        made = joined.__new__(joined)
+        made: Any = _join(type(original)).__new__(_join(type(original)))
     except TypeError:  # the layouts of the two classes do not fit together
         return error
     made.__dict__.update(error.__dict__)
     made.args = original.args
     made.said = str(error)
-    return made
+    joined: ExecutionFailed = made
+    return joined
 
 
-_joins: dict[type[Exception], type[Any]] = {}
+_joins: dict[type[Exception], Any] = {}
 
 
-def _join(cls: type[Exception]) -> type[Any]:
+def _join(cls: type[Exception]) -> Any:
     if cls not in _joins:
         body = {"__str__": lambda self: self.said, "__module__": __name__}
         _joins[cls] = type(f"ExecutionFailed[{cls.__name__}]", (ExecutionFailed, cls), body)
