@@ -21,7 +21,7 @@ class RemoteError(Exception):
 def enrich(error: ExecutionFailed, types: tuple[str, ...], arguments: tuple[object, ...] | None) -> ExecutionFailed:
     """The same error as an instance of the original class too; its cause is the original as far as it is known here."""
     cls = _find(types)
-    original = _rebuilt(cls, arguments) if cls is not None else None
+    original = _rebuilt(cls, arguments, str(error)) if cls is not None else None
     raised = _joined(error, original) if original is not None else error
     cause = original or RemoteError(str(error), None)
     if error.remote_traceback:
@@ -56,12 +56,12 @@ def class_named(module: str, name: str) -> object:
     return None
 
 
-def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None) -> Exception | None:
+def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None, message: str) -> Exception | None:
     try:
         made = cls.__new__(cls)
     except TypeError:
         return None
-    made.args = arguments or ()
+    made.args = (message,) if arguments is None else arguments
     return made
 
 
