@@ -3,7 +3,8 @@
 The public names load on first use, so that `import twingraph` costs next to nothing.
 """
 
-from typing import TYPE_CHECKING
+# As type checkers know it; importing `typing` for it would cost more than all the rest of this file.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from twingraph.core.errors import PermanentError

@@ -12,119 +12,45 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError, NotFoundError, TwinGraphError
-from twingraph.core.events import CancelRequested, PauseRequested
-from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.events import PauseRequested
 from twingraph.core.ids import execution_id
+from twingraph.core.inputs import bind_inputs
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.engine import code as code_versions
-from twingraph.engine import views
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Submission
-from twingraph.engine.replay import Earlier, earlier
 from twingraph.settings import Settings
 from twingraph.settings import load as load_settings
 from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.home import Home
 from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.store.sqlite.records import SqliteRecords
 from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
+    from twingraph.core.execution import ExecutionRecord
+    from twingraph.engine.reader import Followed, Reader
+    from twingraph.engine.replay import Earlier
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
 # While executions run in the process of a script, its other threads give way this often.
 SWITCH_INTERVAL = 0.0005
 
 
-class RunHandle(Protocol):
-    """One execution that this process waits for, whoever carries it out."""
+def read(home: Home) -> Reader:
+    """A reader of this home. Its modules load on first use: a run that nobody looks at never pays for them."""
+    from twingraph.engine.reader import Reader
+    from twingraph.store.sqlite.records import SqliteRecords
 
-    id: str
-    status: ExecutionStatus
-
-    def wait(self, timeout: float | None = None) -> bool: ...
-
-
-class Reader:
-    """Reads the executions of one home. Belongs to one thread at a time."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._records = SqliteRecords(home)
-        self.blobs = LocalBlobs(home.path)
-        self._watches: dict[str, views.Watch] = {}
-
-    def resolve(self, id_or_last: str) -> str:
-        return views.record_of(self._records, id_or_last).id
-
-    def record(self, execution: str) -> ExecutionRecord:
-        return self._records.record(execution)
-
-    def executions(
-        self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
-    ) -> tuple[list[ExecutionRecord], int]:
-        wanted = ExecutionStatus(status) if status is not None else None
-        return self._records.page(limit=limit, offset=offset, status=wanted, workflow_id=workflow_id)
-
-    def view(self, execution: str) -> ExecutionView:
-        return views.view(self._records, self.blobs, execution)
-
-    def tree(self, execution: str, *, children: int = 20) -> TreeSnapshot:
-        watch = self._watches.get(execution)
-        if watch is None:
-            watch = self._watches[execution] = views.Watch(self._records, execution)
-        return watch.tree(children)
-
-    def logs(
-        self,
-        execution: str,
-        *,
-        after: int = 0,
-        node: str | None = None,
-        level: str | None = None,
-        limit: int = 1000,
-    ) -> list[LogRecord]:
-        return self._records.logs(execution, after=after, node=node, level=level, limit=limit)
-
-    def value(self, text: str) -> object:
-        return codec.plain(text, limit=1000)
-
-    def earlier(self, execution: str) -> Earlier:
-        return earlier(self._records, execution)
-
-    def post(self, execution: str, kind: str) -> None:
-        self._records.post(execution, kind, "{}")
-
-    def close(self) -> None:
-        self._records.close()
-
-
-class Followed:
-    """An execution that another living process carries out."""
-
-    def __init__(self, home: Home, execution: str) -> None:
-        self.id = execution
-        self.status = ExecutionStatus.RUNNING
-        self._records = SqliteRecords(home)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            record = self._records.record(self.id)
-            self.status = record.status
-            if record.status in EXECUTION_OVER or record.status is ExecutionStatus.PAUSED or record.owner == "gone":
-                return True
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            time.sleep(0.05)
+    return Reader(SqliteRecords(home), LocalBlobs(home.path))
 
 
 class Runtime:
@@ -160,8 +86,12 @@ class Runtime:
         origin: str = "script",
         target: str | None = None,
         old: Earlier | None = None,
+        refresh: bool = False,
     ) -> Handle:
-        """Start an execution of a compiled workflow, of an earlier one's finished nodes if there is one."""
+        """Start an execution of a compiled workflow, with the inputs and finished nodes of `old` if there is one.
+
+        `refresh` runs everything, also what a cache could answer; no cache answers yet.
+        """
         texts = old.inputs if old is not None else self._encode_inputs(compiled, inputs)
         version, reference = self._pack(compiled)
         return self._start(
@@ -170,7 +100,7 @@ class Runtime:
                 plan=compiled.plan,
                 inputs=texts,
                 settings=compiled.settings,
-                workflow_id=compiled.workflow_id,
+                workflow_id=compiled.workflow_id or target or compiled.plan.name,
                 origin=origin,
                 target=target,
                 code_version=version,
@@ -187,39 +117,43 @@ class Runtime:
         return handle
 
     def _encode_inputs(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> dict[str, str]:
-        given = compiled.bind_inputs(inputs)
-        return {
-            name: codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path=f"inputs.{name}").text
-            for name, value in given.items()
-        }
+        def encode(value: Any) -> str:
+            return codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
+
+        return bind_inputs(compiled.plan, inputs, encode)
 
     def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
-        if not compiled.entries:
+        if not compiled.objects and not compiled.sources:
             return None, None
         from twingraph.sdk.packing import pack
 
-        return code_versions.describe(self.blobs.put(pack(compiled.entries)), self.blobs)
+        return code_versions.describe(self.blobs.put(pack(compiled.objects, compiled.sources)), self.blobs)
 
-    def resume(self, execution: str, *, code: str = "recorded", compiled: Any = None) -> RunHandle:
-        """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept."""
-        reader = Reader(self.home)
-        try:
+    def resume(
+        self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None
+    ) -> Handle | Followed:
+        """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept.
+
+        With `code` 'current' the caller brings the workflow as it is now.
+        """
+        with closing(read(self.home)) as reader:
             record = reader.record(execution)
             if record.owner == "alive" and execution not in self.handles:
-                return Followed(self.home, execution)
+                return self._follow(execution)
             if record.status is ExecutionStatus.COMPLETED:
-                raise ConflictError(
-                    f"{execution} is completed; run it again with `twingraph run {record.target or ''}`"
-                )
+                again = f"; run it again with: twingraph run {record.target}" if record.target else ""
+                raise ConflictError(f"{execution} is completed{again}")
             if record.status not in EXECUTION_OVER and code == "recorded":
-                handle = self.conductor.adopt(execution)
-                self.handles[execution] = handle
+                handle = self.handles[execution] = self.conductor.adopt(execution)
                 return handle
             if record.status not in EXECUTION_OVER:
                 self.cancel(execution)  # an execution never mixes two code versions
             return self._replay(reader.earlier(execution), record, compiled)
-        finally:
-            reader.close()
+
+    def _follow(self, execution: str) -> Followed:
+        from twingraph.engine.reader import Followed
+
+        return Followed(read(self.home), execution)
 
     def _replay(self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | None) -> Handle:
         if compiled is not None:
@@ -245,23 +179,20 @@ class Runtime:
 
     def cancel(self, execution: str, timeout: float = 10.0) -> None:
         """Stop an execution wherever it runs; returns when it has ended."""
-        reader = Reader(self.home)
-        try:
+        with closing(read(self.home)) as reader:
             record = reader.record(execution)
-            if record.status in EXECUTION_OVER:
-                raise ConflictError(f"{execution} has already ended: {record.status}")
-            handle: RunHandle
-            if record.owner == "alive" and execution not in self.handles:
-                reader.post(execution, "cancel")
-                handle = Followed(self.home, execution)
-            else:
-                known = self.handles.get(execution)
-                handle = known if known is not None else self.conductor.adopt(execution, resume=False)
-                self.conductor.feed(execution, CancelRequested())
-            if not handle.wait(timeout):
-                raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
-        finally:
-            reader.close()
+        if record.status in EXECUTION_OVER:
+            raise ConflictError(f"{execution} has already ended: {record.status}")
+        handle: Handle | Followed
+        if execution in self.handles:
+            handle = self.handles[execution]
+        elif record.owner == "alive":
+            handle = self._follow(execution)
+        else:
+            handle = self.handles[execution] = self.conductor.adopt(execution, resume=False)
+        handle.cancel()
+        if not handle.wait(timeout):
+            raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
 
     def interrupt(self, execution: str, *, kill: bool) -> None:
         self.conductor.interrupt(execution, kill=kill)
@@ -280,12 +211,9 @@ class Runtime:
 
     def stopped_before(self, execution: str) -> list[ExecutionRecord]:
         """Earlier executions of the same workflow that stand still and can be resumed."""
-        reader = Reader(self.home)
-        try:
+        with closing(read(self.home)) as reader:
             workflow = reader.record(execution).workflow_id
             found, _ = reader.executions(workflow_id=workflow, limit=50)
-        finally:
-            reader.close()
         return [
             record
             for record in found
@@ -377,7 +305,7 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
 
 
 def open_reader(home: str | None = None, settings: Settings | None = None) -> Reader:
-    return Reader(_open_home(settings or load_settings({"home": home})))
+    return read(_open_home(settings or load_settings({"home": home})))
 
 
 def close_all(*, wait: bool = True) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
-from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.execution import (
+    ExecutionRecord,
+    ExecutionView,
+    LogRecord,
+    TreeSnapshot,
+)
 from twingraph.settings import Settings
 
 

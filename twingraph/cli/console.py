@@ -41,7 +41,7 @@ class Surface:
 
     def paint(self, line: Line) -> str:
         if not self.colour:
-            return "".join(text for text, _ in line)
+            return "".join(text for text, _ in line).rstrip()
         return "".join(f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if colour and text else text for text, colour in line)
 
     def icon(self, status: str) -> str:

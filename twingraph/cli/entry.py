@@ -15,9 +15,7 @@ from twingraph.core.errors import NotFoundError, TwinGraphError, ValidationError
 from twingraph.settings import Settings, load
 
 
-def main(
-    argv: Sequence[str] | None = None, *, backend: Backend | None = None, console: Console | None = None
-) -> int:
+def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, console: Console | None = None) -> int:
     """Run one command. The entry point hands the number to `sys.exit`."""
     console = console or Console.of_process()
     words = list(sys.argv[1:] if argv is None else argv)

@@ -77,6 +77,8 @@ def between(start: datetime | None, end: datetime | None) -> float | None:
 
 def ago(moment: datetime, now: datetime) -> str:
     passed = (now - moment).total_seconds()
+    if passed >= 86400:
+        return f"{int(passed // 86400)}d ago"
     return "just now" if passed < 1 else f"{seconds(float(int(passed)) if passed < 60 else passed)} ago"
 
 

@@ -81,9 +81,7 @@ _CONTAINERS = frozenset((list, dict))
 _PLAIN = _SCALARS | _CONTAINERS
 
 
-def encode(
-    value: Any, *, blobs: Any = None, pickle: bool = False, key: bytes | None = None, path: str = ""
-) -> Encoded:
+def encode(value: Any, *, blobs: Any = None, pickle: bool = False, key: bytes | None = None, path: str = "") -> Encoded:
     """The value as text; `path` is how errors call it. Large parts go to `blobs`, without it all stays in the text."""
     kind = type(value)
     sort = 1 if kind in _SCALARS else _is_plain(value) if kind is dict or kind is list else 0
@@ -185,5 +183,3 @@ def join_dict(pairs: Iterable[tuple[str, str]]) -> str:
     if "$" in last:
         return '{"$":"dict","v":[' + ",".join("[" + _quote(key) + "," + text + "]" for key, text in last.items()) + "]}"
     return "{" + ",".join(_quote(key) + ":" + text for key, text in last.items()) + "}"
-
-

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -24,63 +24,61 @@ from twingraph.core.plan_json import (
     template_from_json,
     template_to_json,
 )
+from twingraph.core.records import ErrorRecord, Settings
 
 SCHEMA_VERSION = 1
 
 # (name, content hash, size) of each output of an attempt; its text is the line of the same place in the event's data.
 OutputMeta = tuple[str, str, int]
 
+_NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Created:
+
+class Created(NamedTuple):
     """The execution exists. Data: the inputs' texts, in the order of `inputs`."""
 
-    kind: ClassVar[str] = "created"
     settings: Settings
     inputs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GraphExtended:
+class GraphExtended(NamedTuple):
     """Nodes became known in a scope. `specs` are appended to those known; a node's `spec` counts over all of them."""
 
-    kind: ClassVar[str] = "graph_extended"
     nodes: tuple[PlanNode, ...]
     specs: tuple[NodeSpec, ...] = ()
-    templates: Mapping[str, Template] = field(default_factory=dict)
+    templates: Mapping[str, Template] = _NO_TEMPLATES
     scope: str = ""
     driven: bool = False  # a pipeline body extends this scope: it, not the kernel, decides what a failure means
 
 
-@dataclass(frozen=True, slots=True)
-class GraphClosed:
-    """No more nodes will come in this scope. `error`: the body that drove it ended with a failure."""
+class GraphClosed(NamedTuple):
+    """No more nodes will come in this scope.
 
-    kind: ClassVar[str] = "graph_closed"
+    Of a driven scope: `error` is the failure that left the body, `met` names the failed nodes that the body has met;
+    a failure that it has not met counts as unhandled.
+    """
+
     scope: str = ""
     result: Argument = ()
     last_nodes: tuple[str, ...] = ()
     error: ErrorRecord | None = None
+    met: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeBegun:
+class NodeBegun(NamedTuple):
     """User code of an attempt runs. Written only for attempts that take a while."""
 
-    kind: ClassVar[str] = "node_begun"
     node: str
     attempt: int
     worker: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEnded:
+class NodeEnded(NamedTuple):
     """One attempt is over: completed | failed | timeout | crashed | oom | lost | cancelled.
 
     Data: the outputs' texts. `chance` spreads the delay before the next attempt.
     """
 
-    kind: ClassVar[str] = "node_ended"
     node: str
     attempt: int
     status: str
@@ -97,19 +95,15 @@ class NodeEnded:
     cached_from: str | None = None  # the execution whose outcome this is: a cache hit, or kept by a replay
 
 
-@dataclass(frozen=True, slots=True)
-class NodesReturned:
+class NodesReturned(NamedTuple):
     """Runs that were handed over and given back before their user code began."""
 
-    kind: ClassVar[str] = "nodes_returned"
     runs: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapExpanded:
+class MapExpanded(NamedTuple):
     """One page of a map's keys. Data: the items' texts."""
 
-    kind: ClassVar[str] = "map_expanded"
     node: str
     attempt: int
     start: int
@@ -117,9 +111,7 @@ class MapExpanded:
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BranchTaken:
-    kind: ClassVar[str] = "branch_taken"
+class BranchTaken(NamedTuple):
     node: str
     attempt: int
     handle: str
@@ -127,92 +119,69 @@ class BranchTaken:
     ended: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
-    kind: ClassVar[str] = "timer_fired"
+class TimerFired(NamedTuple):
     timer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(NamedTuple):
     """A conductor took the execution over: what was in flight is lost with the one before, at nobody's charge."""
 
-    kind: ClassVar[str] = "adopted"
     owner: str
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
-    kind: ClassVar[str] = "cancel_requested"
+class CancelRequested(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRequested:
-    kind: ClassVar[str] = "pause_requested"
+class PauseRequested(NamedTuple):
     reason: str = "requested"
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeRequested:
-    kind: ClassVar[str] = "resume_requested"
+class ResumeRequested(NamedTuple):
+    """Go on with what is paused."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalReceived:
+class SignalReceived(NamedTuple):
     """Data: the signal's value."""
 
-    kind: ClassVar[str] = "signal_received"
     name: str
     output: OutputMeta
 
 
-@dataclass(frozen=True, slots=True)
-class LimitGranted:
-    kind: ClassVar[str] = "limit_granted"
+class LimitGranted(NamedTuple):
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class CacheAnswered:
+class CacheAnswered(NamedTuple):
     """`verdict`: miss (go on), wait (equal work is in flight elsewhere). A hit is a NodeEnded with `cached_from`."""
 
-    kind: ClassVar[str] = "cache_answered"
     node: str
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class CacheOwnerLost:
+class CacheOwnerLost(NamedTuple):
     """The execution that did the equal work died; the waiter takes over."""
 
-    kind: ClassVar[str] = "cache_owner_lost"
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class DetachedStarted:
-    kind: ClassVar[str] = "detached_started"
+class DetachedStarted(NamedTuple):
     node: str
     execution: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionMade:
+class DecisionMade(NamedTuple):
     """Something that a pipeline body asked and that must be answered alike when it is replayed."""
 
-    kind: ClassVar[str] = "decision_made"
     scope: str
     what: str
     answer: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionEnded:
+class ExecutionEnded(NamedTuple):
     """The last event. Data: the result's text, then the texts of `outputs`."""
 
-    kind: ClassVar[str] = "execution_ended"
     status: str
     error: ErrorRecord | None = None
     outputs: tuple[str, ...] = ()
@@ -241,9 +210,17 @@ Event = (
     | ExecutionEnded
 )
 
-EVENTS: Mapping[str, type[Event]] = {event.kind: event for event in Event.__args__}
 
-_FIELDS = {kind: tuple((f.name, f.default) for f in fields(event)) for kind, event in EVENTS.items()}
+def _word(event: type[Event]) -> str:
+    """The event's kind on the wire: its class name in lower case with underscores."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in event.__name__)[1:]
+
+
+KINDS: Mapping[type[Event], str] = {event: _word(event) for event in Event.__args__}
+EVENTS: Mapping[str, type[Event]] = {kind: event for event, kind in KINDS.items()}
+
+_ABSENT = object()
+_FIELDS = {event: tuple((name, event._field_defaults.get(name, _ABSENT)) for name in event._fields) for event in KINDS}
 _ERROR_FIELDS = tuple((f.name, f.default) for f in fields(ErrorRecord))
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -262,7 +239,7 @@ def error_from_json(raw: Mapping[str, Any]) -> ErrorRecord:
 def body_of(event: Event) -> str:
     """The event as JSON text, defaults left out."""
     raw: dict[str, Any] = {}
-    for name, default in _FIELDS[event.kind]:
+    for name, default in _FIELDS[type(event)]:
         value = getattr(event, name)
         if value is not default and value != default:
             raw[name] = value

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from twingraph.core.codec import join_dict
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 
 
 def whole(shape: str | None, names: Sequence[str], texts: Sequence[str]) -> str:

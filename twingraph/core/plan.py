@@ -19,6 +19,8 @@ from twingraph.core.policies import RetryPolicy
 
 
 class NodeKind(StrEnum):
+    __hash__ = str.__hash__  # an Enum's own is a Python function, and tables are asked at every step
+
     TASK = "task"  # runs user code
     INPUT = "input"  # stands for a value that the execution was started with
     BRANCH = "branch"  # runs a condition, then one of its two handles is alive

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 
 class ExecutionStatus(StrEnum):
+    __hash__ = str.__hash__  # an Enum's own is a Python function, and tables are asked at every step
+
     PENDING = "pending"
     RUNNING = "running"
     PAUSED = "paused"
@@ -19,6 +21,8 @@ class ExecutionStatus(StrEnum):
 
 
 class NodeStatus(StrEnum):
+    __hash__ = str.__hash__  # an Enum's own is a Python function, and tables are asked at every step
+
     PENDING = "pending"
     QUEUED = "queued"
     RUNNING = "running"

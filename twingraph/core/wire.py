@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from twingraph.core.execution import ExecutionRecord, LogRecord, Progress, record_to_wire
+from twingraph.core.execution import (
+    ExecutionRecord,
+    LogRecord,
+    Progress,
+    record_to_wire,
+)
 
 
 def time_to_wire(moment: datetime | None) -> str | None:

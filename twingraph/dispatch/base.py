@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Protocol
 
 from twingraph.core.errors import ErrorCode, LeaseLost, StoreError, TwinGraphError
@@ -35,8 +34,8 @@ from twingraph.core.events import (
     ResumeRequested,
     TimerFired,
 )
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.engine import handler_args
@@ -117,20 +116,14 @@ class Conductor:
 
     def submit(self, submission: Submission) -> Handle:
         """Carry this out. The handle tells when it is recorded, and how it ended."""
-        handle = Handle(submission.id)
+        handle = Handle(submission.id, self)
         self._call(lambda: self._begin(submission, handle), handle)
         return handle
 
     def adopt(self, execution_id: str, *, resume: bool = True) -> Handle:
         """Take over an execution that nobody alive holds, and go on with it."""
-        handle = Handle(execution_id)
+        handle = Handle(execution_id, self)
         self._call(lambda: self._adopt(execution_id, handle, ResumeRequested() if resume else None), handle)
-        return handle
-
-    def cancel(self, execution_id: str) -> Handle:
-        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
-        handle = Handle(execution_id)
-        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
         return handle
 
     def feed(self, execution_id: str, event: Event, data: Sequence[str] | None = None) -> None:
@@ -143,6 +136,12 @@ class Conductor:
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
         self._call(lambda: self._interrupt(execution_id, kill), None)
+
+    def cancel(self, execution_id: str) -> Handle:
+        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
+        handle = Handle(execution_id, self)
+        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
+        return handle
 
     def stop(self, timeout: float = 10.0) -> None:
         """Let go of everything and end. What was not over can be resumed."""
@@ -535,7 +534,7 @@ class Conductor:
 
     def _keep(self, held: Held, node: str, attempt: int) -> None:
         for event, lines in held.kept[node].rows:
-            self._apply_lines(held, replace(event, attempt=attempt), lines)
+            self._apply_lines(held, event._replace(attempt=attempt), lines)
 
     # -- reports ---------------------------------------------------------------------------------
 

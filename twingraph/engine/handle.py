@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Protocol
 
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus
+
+
+class Controls(Protocol):
+    """What a handle can ask of the conductor that filled it in. Any thread."""
+
+    def interrupt(self, execution_id: str, *, kill: bool) -> None: ...
+
+    def cancel(self, execution_id: str) -> object: ...
 
 
 class Handle:
     """Filled in by the conductor, once: first that the execution is recorded, later how it ended."""
 
-    __slots__ = ("_ended", "_recorded", "error", "fault", "id", "outputs", "result", "status")
+    __slots__ = ("_controls", "_ended", "_recorded", "error", "fault", "id", "outputs", "result", "status")
 
-    def __init__(self, execution: str) -> None:
+    def __init__(self, execution: str, controls: Controls) -> None:
+        self._controls = controls
         self.id = execution
         self.status = ExecutionStatus.PENDING
         self.error: ErrorRecord | None = None
@@ -30,6 +40,14 @@ class Handle:
     def wait(self, timeout: float | None = None) -> bool:
         """True once the execution is over, or paused and at rest."""
         return self._ended.wait(timeout)
+
+    def interrupt(self, *, kill: bool) -> None:
+        """Start nothing new and leave the execution paused; what runs has a moment, or none."""
+        self._controls.interrupt(self.id, kill=kill)
+
+    def cancel(self) -> None:
+        """Stop it; `wait` tells when it has ended."""
+        self._controls.cancel(self.id)
 
     # -- the conductor's side ----------------------------------------------------------------------
 

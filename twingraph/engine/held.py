@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
-from twingraph.core.events import BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
-from twingraph.core.execution import ErrorRecord, Settings
+from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import Plan
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.handle import Handle
@@ -83,7 +83,7 @@ class Held:
     def add(self, event: Event, at: float, data: str | None) -> int:
         """Note an event for the next commit; its number."""
         self.seq += 1
-        self.rows.append(Row(self.seq, event.kind, at, body_of(event), data))
+        self.rows.append(Row(self.seq, KINDS[type(event)], at, body_of(event), data))
         return self.seq
 
     def settings_of(self, spec: int) -> RunSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from twingraph.core.events import (
     BranchTaken,
@@ -15,8 +15,8 @@ from twingraph.core.events import (
     NodeEnded,
     event_from,
 )
-from twingraph.core.execution import Settings
 from twingraph.core.plan import NodeKind, Plan, Template
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.held import AttemptOver, Kept
 from twingraph.engine.kernel import State, apply
@@ -74,7 +74,7 @@ def _remember(outcomes: dict[str, list[Outcome]], state: State, event: Event, li
         return
     if isinstance(event, NodeEnded) and node.seq == state.seq:
         origin = event.cached_from or state.execution
-        outcomes[event.node] = [(replace(event, cached_from=origin), lines)]
+        outcomes[event.node] = [(event._replace(cached_from=origin), lines)]
     elif isinstance(event, BranchTaken) and event.attempt == node.attempt:
         outcomes[event.node] = [(event, None)]
     elif isinstance(event, MapExpanded) and node.pages and node.pages[-1][1] == state.seq:

@@ -66,7 +66,7 @@ class Values:
                 known = self._composed[node.id] = codec.compact(self._container(node), self._blobs)
             return known
         if node.kind is NodeKind.INPUT:
-            return self.input(node.scope, node.id if not node.scope.path else node.plan.id)
+            return self._input(node.scope, node.plan.id) or NULL
         if node.seq is None:
             return NULL
         return outputs.whole(node.shape, [meta[0] for meta in node.outputs], self.lines(node.seq))
@@ -196,11 +196,7 @@ class Values:
         """An input of the scope: of the execution for the root, else what the opening node was given."""
         if node is not None and node.item_of is not None:
             return self._scope_argument(node.item_of, node, name)
-        return self.input(scope, name)
-
-    def input(self, scope: Scope, name: str) -> str:
-        text = self._input(scope, name)
-        return NULL if text is None else text
+        return self._input(scope, name)
 
     def _input(self, scope: Scope, name: str) -> str | None:
         if scope.parent is None:

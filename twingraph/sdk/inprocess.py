@@ -96,7 +96,7 @@ def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
     from twingraph.cli.display import attach
 
     handle.wait_recorded()
-    reader = wiring.Reader(runtime.home)
+    reader = wiring.read(runtime.home)
     stopped = runtime.stopped_before(handle.id)
     watch = attach(reader, handle.id, progress=progress, stopped_before=stopped)
     try:

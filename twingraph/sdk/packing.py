@@ -1,4 +1,4 @@
-"""From a compiled workflow to the bundle of code that its workers load."""
+"""From the code of a compiled workflow to the bundle that its workers load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from typing import Any
 from twingraph.sdk.slicing import bundle, slice_of
 
 
-def pack(entries: Mapping[str, Any]) -> bytes:
-    """The bundle of the functions and classes under these keys, as canonical JSON: equal code gives equal bytes."""
-    slices = {key: slice_of(target) for key, target in entries.items()}
-    return json.dumps(bundle(slices), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+def pack(objects: Mapping[str, Any], sources: Mapping[str, str]) -> bytes:
+    """The functions, classes and code nodes under these keys, as canonical JSON: equal code gives equal bytes."""
+    packed = bundle({key: slice_of(target) for key, target in objects.items()})
+    for key, text in sources.items():
+        name = f"_code_{len(packed['modules'])}"
+        packed["modules"][name] = {"file": f"<{key}>", "text": text, "package": False, "main": False, "search": []}
+        packed["entries"][key] = {
+            "mode": "slice",
+            "module": name,
+            "name": "run",
+            "factory": None,
+            "closure": {},
+            "file": f"<{key}>",
+            "main": False,
+        }
+    return json.dumps(packed, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from twingraph.core.execution import ExecutionRecord, LogRecord
 from twingraph.core.statuses import ExecutionStatus
+
+if TYPE_CHECKING:  # the writing side, which every run pays for, has no use for what readers are given
+    from twingraph.core.execution import ExecutionRecord, LogRecord
 
 
 class Row(NamedTuple):
@@ -146,3 +148,5 @@ class Records(Protocol):
 
         Raises NotFoundError for no such id.
         """
+
+    def close(self) -> None: ...

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from twingraph.core.codec import encode
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
 
 # The entry of what turns a list into the items of a map.
@@ -110,7 +110,8 @@ class MemoryDispatch:
 
     def _pick(self, execution: str, nodes: Sequence[str] | None) -> list[tuple[Lane, NodeRun]]:
         wanted = None if nodes is None else set(nodes)
-        picked, left = [], []
+        picked: list[tuple[Lane, NodeRun]] = []
+        left: list[tuple[Lane, NodeRun]] = []
         for lane, run in self.waiting:
             ours = lane.execution == execution and (wanted is None or run.node in wanted)
             (picked if ours else left).append((lane, run))

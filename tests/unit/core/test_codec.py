@@ -280,7 +280,7 @@ def test_one_hash_on_every_python_and_hash_seed(tmp_path: pathlib.Path) -> None:
     outputs = set()
     for seed, python in enumerate(_pythons()):
         env = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONHASHSEED": str(seed)}
-        done = subprocess.run([python, "-c", PROBE], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run([python, "-c", PROBE], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         outputs.add(done.stdout)
     assert len(outputs) == 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(NamedTuple):
     """Hand a lane over: runs of one spec that one process carries out one after another."""
 
     lane: int
@@ -17,63 +16,59 @@ class Dispatch:
     runs: tuple[tuple[str, int], ...]  # (node, attempt)
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(NamedTuple):
     """Give back what has not begun. None: of the whole execution."""
 
     nodes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRuns:
+class CancelRuns(NamedTuple):
     """End what runs and what waits. None: of the whole execution."""
 
     nodes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(NamedTuple):
     timer: str
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClearTimer:
+class ClearTimer(NamedTuple):
     timer: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskLimit:
+class AskLimit(NamedTuple):
     node: str
     limits: tuple[tuple[str, int], ...]
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseLimit:
+class ReleaseLimit(NamedTuple):
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskCache:
+class AskCache(NamedTuple):
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartDetached:
+class StartDetached(NamedTuple):
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class WakeDriver:
+class StartDriver(NamedTuple):
+    """The scope of a sub-pipeline call is open: its body may begin, or begin again after an adoption."""
+
+    scope: str
+
+
+class WakeDriver(NamedTuple):
     """A node of a scope that a pipeline body drives is over."""
 
     scope: str
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """The execution is over: journal its end and tell whoever waits."""
 
     status: ExecutionStatus
@@ -90,6 +85,7 @@ Command = (
     | ReleaseLimit
     | AskCache
     | StartDetached
+    | StartDriver
     | WakeDriver
     | Finish
 )

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from twingraph.core.errors import ErrorCode
 from twingraph.core.events import OutputMeta
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.policies import ErrorHandler
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import graph, scheduling
 from twingraph.engine.kernel.commands import (
@@ -24,6 +25,7 @@ from twingraph.engine.kernel.commands import (
     ReleaseLimit,
     SetTimer,
     StartDetached,
+    StartDriver,
     WakeDriver,
 )
 from twingraph.engine.kernel.state import Node, Scope, State
@@ -34,10 +36,10 @@ ENDING_PATIENCE = 8.0
 
 def settle(state: State, candidates: Iterable[Node]) -> None:
     """Begin every node whose sources are all over, and whatever that allows in turn."""
-    queue = deque(node for node in candidates if node.pending == 0)
+    queue = deque(candidates)
     while queue:
         node = queue.popleft()
-        if node.status is NodeStatus.PENDING and not node.active:
+        if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             queue.extend(_begin(state, node))
 
 
@@ -58,7 +60,7 @@ def activate(state: State, node: Node, active: bool) -> None:
 
 def _begin(state: State, node: Node) -> list[Node]:
     """Begin a node whose sources are over; the nodes that may begin because of it."""
-    if state.ending is not None or node.scope.cancelled:
+    if state.ending is not None or doomed(node):
         return _end(state, node, NodeStatus.CANCELLED)
     reason = graph.why_skipped(node)
     if reason is not None:
@@ -67,10 +69,10 @@ def _begin(state: State, node: Node) -> list[Node]:
     if node.kind is NodeKind.INPUT:
         return _end(state, node, NodeStatus.COMPLETED)
     if node.kind is NodeKind.SCOPE:
-        state.move(node, NodeStatus.RUNNING)
-        scope, created = graph.open_scope(state, node.id, node, None)
-        node.children, node.expanded, node.open = [scope], True, 1
-        return created or _scope_over(state, scope)
+        return _begin_scope(state, node)
+    if state.status is ExecutionStatus.PAUSED and _asks_first(state, node):
+        node.asked = "resume"
+        return []
     if node.kind in graph.WAITS:
         return _begin_wait(state, node)
     activate(state, node, True)
@@ -87,11 +89,28 @@ def _begin(state: State, node: Node) -> list[Node]:
     return []
 
 
+def _begin_scope(state: State, node: Node) -> list[Node]:
+    state.move(node, NodeStatus.RUNNING)
+    scope, created = graph.open_scope(state, node.id, node, None)
+    node.children, node.expanded, node.open = [scope], True, 1
+    if scope.driven:
+        state.commands.append(StartDriver(scope.path))
+    return created or scope_over(state, scope)
+
+
+def _asks_first(state: State, node: Node) -> bool:
+    """Whether its first step would start, or hold up, something outside, which a pause forbids."""
+    return node.kind is NodeKind.DETACHED or (node.spec is not None and bool(state.specs[node.spec].cache))
+
+
 def queue_up(state: State, node: Node, *, front: bool = False) -> None:
     """Ask for the named limits that the node's spec wants, then let it wait for a lane."""
     assert node.spec is not None
     spec = state.specs[node.spec]
     if spec.limits and not node.granted:
+        if state.status is ExecutionStatus.PAUSED:  # what is paused must not hold a limit that others want
+            node.asked = "resume"
+            return
         node.asked = "limit"
         state.commands.append(AskLimit(node.id, tuple(sorted(spec.limits.items())), spec.priority))
         return
@@ -127,9 +146,10 @@ def complete_signal(state: State, node: Node, seq: int, output: OutputMeta) -> l
 def retire(state: State, node: Node) -> None:
     """Give back what the node held outside while it was under way."""
     scheduling.leave_lane(state, node)
-    if node.granted:
+    if node.granted or node.asked == "limit":
         node.granted = False
         state.commands.append(ReleaseLimit(node.id))
+    node.asked = None
     if node.due is not None:
         node.due = None
         state.commands.append(ClearTimer(f"node:{node.id}"))
@@ -141,35 +161,39 @@ def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     retire(state, node)
     state.move(node, status)
     if node.kind is NodeKind.HANDLER:
-        return _finish_if_over(state)
-    freed: list[Node] = []
-    if status is NodeStatus.FAILED:
-        freed += _failed(state, node)
+        _finish_if_over(state)
+        return []
+    freed = _failed(state, node) if status is NodeStatus.FAILED else []
     for dependent in node.dependents or ():
         dependent.pending -= 1
         if dependent.pending == 0:
             freed.append(dependent)
     node.dependents = None
-    if node.item_of is not None:
-        return freed + _child_over(state, node.item_of)
     scope = node.scope
-    if scope.driven:
-        state.commands.append(WakeDriver(scope.path, node.id))
-    scope.open -= 1
-    if scope.open == 0:
-        freed += _scope_over(state, scope)
+    if node.item_of is not None:
+        freed += _child_over(state, node.item_of)
+    else:
+        if scope.driven:
+            state.commands.append(WakeDriver(scope.path, node.id))
+        scope.open -= 1
+        if scope.open == 0:
+            freed += scope_over(state, scope)
+    if state.ending is not None:
+        _finish_if_over(state)
     return freed
 
 
 def _child_over(state: State, container: Node) -> list[Node]:
     container.open -= 1
     if container.open or not container.expanded or container.over:
-        return _finish_if_over(state) if state.ending is not None else []
+        return []
     return finish_container(state, container)
 
 
 def finish_container(state: State, container: Node) -> list[Node]:
     """All children are over: the container ends as they did."""
+    if container.error is not None:  # it failed while they still ran
+        return _end(state, container, NodeStatus.FAILED)
     failed: Node | Scope | None = None
     cancelled = False
     for child in container.children or ():
@@ -196,58 +220,94 @@ def _goes_on(state: State) -> bool:
     return handler == ErrorHandler.CONTINUE or (handler == ErrorHandler.CUSTOM and state.settings.continue_on_error)
 
 
+def doomed(node: Node) -> bool:
+    """Whether something around the node was given up, so that it must not run."""
+    while not node.scope.cancelled:
+        if node.item_of is None:
+            return False
+        if node.item_of.error is not None:
+            return True
+        node = node.item_of
+    return True
+
+
 def _failed(state: State, node: Node) -> list[Node]:
     """A node failed for good: call the custom handler, and decide how far the failure reaches."""
-    if node.kind not in graph.CONTAINERS or not node.children:
+    if not node.children:
         _call_handler(state, node)
-    if node.scope.error is None and node.item_of is None:
+    if node.scope.error is None and node.item_of is None and not node.scope.driven:
         node.scope.error = node.error
     if state.ending is not None or _goes_on(state):
         return []
     inner: Node = node
-    while True:
+    while not inner.scope.cancelled:
         if inner.item_of is not None:
             if inner.item_of.plan.keep_item_errors:
-                return []
+                return _give_up(state, inner, node)
             inner = inner.item_of
             continue
         scope = inner.scope
-        if scope.driven:
-            return []  # the body that drives the scope meets the failure, or is asked at its end
+        if scope.driven and not scope.closed:
+            return _give_up(state, inner, node)  # the body meets the failure, or is asked at its end
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, node.error)
             return []
-        if scope.parent.plan.keep_item_errors:
+        if scope.driven or scope.parent.plan.keep_item_errors:
+            scope.error = scope.error or node.error
             return cancel_scope(state, scope)
         inner = scope.parent
+    return []
+
+
+def _give_up(state: State, container: Node, failed: Node) -> list[Node]:
+    return [] if container is failed else fail_container(state, container, failed.error)
+
+
+def fail_container(state: State, container: Node, error: ErrorRecord | None) -> list[Node]:
+    """The container has failed: end what is left of its children, and nothing else."""
+    if container.error is not None or container.over:
+        return []
+    container.error = error or _unexplained(container)
+    container.expanded = True
+    freed = _cancel(state, container.children or ())
+    if not container.open and not container.over:
+        freed += _end(state, container, NodeStatus.FAILED)
+    return freed
+
+
+def _unexplained(node: Node) -> ErrorRecord:
+    message = "it failed without saying why"
+    return ErrorRecord(code=ErrorCode.INTERNAL, error_type="Unexplained", message=message, node_id=node.id)
 
 
 def cancel_scope(state: State, scope: Scope) -> list[Node]:
     """End what is left of one scope, and nothing else."""
+    return [] if scope.cancelled else _cancel(state, (scope,))
+
+
+def _cancel(state: State, children: Iterable[Node | Scope]) -> list[Node]:
+    """End all of these and what is inside them; what runs ends with the word of its run."""
     running: list[str] = []
-    freed = _cancel_nodes(state, scope, running)
+    freed: list[Node] = []
+    queue: deque[Node | Scope] = deque(children)
+    while queue:
+        child = queue.popleft()
+        if isinstance(child, Scope):
+            child.cancelled = True
+            queue.extend(child.nodes.values())
+        elif child.over:
+            continue
+        elif child.lane is not None:
+            running.append(child.id)
+        elif child.children is None:
+            freed += _end(state, child, NodeStatus.CANCELLED)
+        elif child.expanded or child.open:
+            child.expanded = True
+            queue.extend(child.children)
+        else:
+            freed += _end(state, child, NodeStatus.CANCELLED)
     if running:
         state.commands.append(CancelRuns(tuple(running)))
-    return freed
-
-
-def _cancel_nodes(state: State, scope: Scope, running: list[str]) -> list[Node]:
-    scope.cancelled = True
-    freed: list[Node] = []
-    for node in list(scope.nodes.values()):
-        if node.over:
-            continue
-        if node.lane is not None:
-            running.append(node.id)
-        elif node.children is None:
-            freed += _end(state, node, NodeStatus.CANCELLED)
-        for child in node.children or ():
-            if isinstance(child, Scope):
-                freed += _cancel_nodes(state, child, running)
-            elif child.lane is not None:
-                running.append(child.id)
-            elif not child.over:
-                freed += _end(state, child, NodeStatus.CANCELLED)
     return freed
 
 
@@ -267,11 +327,14 @@ def _call_handler(state: State, failed: Node) -> None:
 
 def _scope_outcome(state: State, scope: Scope) -> NodeStatus:
     if scope.driven:
-        return NodeStatus.FAILED if scope.error is not None else NodeStatus.COMPLETED
+        scope.error = scope.error or _broken_result(scope)
+        if scope.error is not None:
+            return NodeStatus.FAILED
+        return NodeStatus.CANCELLED if scope.cancelled else NodeStatus.COMPLETED
     statuses = [node.status for node in scope.nodes.values()]
     if not _goes_on(state) and NodeStatus.FAILED in statuses:
         return NodeStatus.FAILED
-    if not scope.cancelled and NodeStatus.CANCELLED in statuses:
+    if NodeStatus.CANCELLED in statuses:
         return NodeStatus.CANCELLED
     last = [scope.nodes[name] for name in scope.last_nodes]
     if any(node.status is NodeStatus.FAILED or node.reason == "upstream" for node in last):
@@ -279,59 +342,122 @@ def _scope_outcome(state: State, scope: Scope) -> NodeStatus:
     return NodeStatus.COMPLETED
 
 
-def _scope_over(state: State, scope: Scope) -> list[Node]:
+def _broken_result(scope: Scope) -> ErrorRecord | None:
+    """Why the value that a body returned does not exist; None when it does."""
+    for part in scope.result:
+        if isinstance(part, str):
+            continue
+        nodes = [scope.nodes[source.node] for source in part.sources if source.node is not None]
+        if nodes and not any(node.status is NodeStatus.COMPLETED for node in nodes):
+            return next((node.error for node in nodes if node.error is not None), None) or ErrorRecord(
+                code=ErrorCode.UPSTREAM,
+                error_type="UpstreamFailed",
+                message=f"the result needs {nodes[0].id}, which is {nodes[0].status}",
+                node_id=nodes[0].id,
+            )
+    return None
+
+
+def scope_over(state: State, scope: Scope) -> list[Node]:
     """All nodes of the scope are over; it is too once no more can come."""
-    if scope.open or not scope.closed:
+    if scope.open or not scope.closed or scope.outcome is not None:
         return []
     if scope.parent is None:
-        return _finish_if_over(state)
+        _finish_if_over(state)
+        return []
     scope.outcome = _scope_outcome(state, scope)
     return _child_over(state, scope.parent)
 
 
-def close_scope(state: State, scope: Scope) -> None:
+def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iterable[str]) -> None:
+    """No more nodes will come. A failure that left the body, or that it never met, is unhandled."""
     scope.closed = True
-    settle(state, _scope_over(state, scope))
+    scope.driven = scope.driven or error is not None
+    if scope.driven and error is None and not _goes_on(state):
+        handled = frozenset(met)
+        error = next(
+            (n.error for name, n in scope.nodes.items() if n.status is NodeStatus.FAILED and name not in handled), None
+        )
+    scope.error = scope.error or error
+    if error is not None and not _goes_on(state):
+        if scope.parent is None:
+            begin_ending(state, ExecutionStatus.FAILED, error)
+        else:
+            settle(state, cancel_scope(state, scope))
+    for node in list(scope.nodes.values()) if scope.driven else ():
+        if node.kind is NodeKind.SIDE_EFFECT and not node.over:  # the body that would carry it out is gone
+            end_node(state, node, NodeStatus.CANCELLED)
+    settle(state, scope_over(state, scope))
 
 
 def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | None = None) -> None:
     """The execution will end so. What has not begun is cancelled now; what runs is waited for, but not for long."""
+    if state.finishing is not None or state.ending is ExecutionStatus.CANCELLED:
+        return
     if state.ending is not None:
+        if status is ExecutionStatus.CANCELLED:  # whoever stops it need not wait for its error handlers
+            state.ending, state.ending_error = status, None
+            state.commands.append(SetTimer("ending", ENDING_PATIENCE))
         return
     state.ending, state.ending_error = status, error
-    for node in state.nodes.values():
-        if node.over or node.lane is not None:
-            continue
-        activate(state, node, False)
-        retire(state, node)
-        state.move(node, NodeStatus.CANCELLED)
-        node.dependents = None
     state.ready.clear()
     state.ready_count = 0
+    running: list[str] = []
+    for node in state.nodes.values():
+        if node.kind is NodeKind.HANDLER:
+            # What the workflow itself runs is cancelled; its error handlers are left to finish.
+            if node.status is NodeStatus.PENDING:
+                scheduling.dispatch_now(state, node)
+        elif node.lane is not None:
+            running.append(node.id)
+        elif not node.over:
+            _drop(state, node)
+    if running:
+        state.commands.append(CancelRuns(tuple(running)))
     if state.in_flight:
-        # Handlers of custom error handling are left to finish: only what the workflow itself runs is cancelled.
-        running = tuple(n.id for n in state.nodes.values() if n.lane is not None and n.kind is not NodeKind.HANDLER)
-        if running:
-            state.commands.append(CancelRuns(running))
         state.commands.append(SetTimer("ending", ENDING_PATIENCE))
     _finish_if_over(state)
 
 
-def _finish_if_over(state: State) -> list[Node]:
-    if state.finishing is not None:
-        return []
+def _drop(state: State, node: Node) -> None:
+    """Cancel the node as part of the ending of everything: nothing follows from it but the counting."""
+    activate(state, node, False)
+    retire(state, node)
+    state.move(node, NodeStatus.CANCELLED)
+    node.dependents = None
+    if node.item_of is not None:
+        node.item_of.open -= 1
+    elif node.kind is not NodeKind.HANDLER:
+        node.scope.open -= 1
+        if node.scope.driven:
+            state.commands.append(WakeDriver(node.scope.path, node.id))
+
+
+def lose_patience(state: State) -> None:
+    """What was cancelled did not report its end in time. Error handlers may go on, unless somebody stopped it all."""
+    if state.ending is None or state.finishing is not None:
+        return
+    if state.ending is ExecutionStatus.CANCELLED:
+        finish(state, state.ending, state.ending_error)
+        return
+    for node in list(state.nodes.values()):
+        if node.lane is not None and node.kind is not NodeKind.HANDLER:
+            end_node(state, node, NodeStatus.CANCELLED)
+
+
+def _finish_if_over(state: State) -> None:
+    if state.finishing is not None or state.in_flight:
+        return
     if state.ending is not None:
-        if not state.in_flight:
-            finish(state, state.ending, state.ending_error)
-        return []
+        finish(state, state.ending, state.ending_error)
+        return
     root = state.root
-    if root.closed and not root.open and not state.in_flight:
+    if root.closed and not root.open:
         root.outcome = _scope_outcome(state, root)
-        if root.outcome is NodeStatus.FAILED:
-            finish(state, ExecutionStatus.FAILED, root.error or _first_error(root))
-        else:
+        if root.outcome is NodeStatus.COMPLETED:
             finish(state, ExecutionStatus.COMPLETED, None)
-    return []
+        else:
+            finish(state, ExecutionStatus.FAILED, root.error or _first_error(root))
 
 
 def _first_error(scope: Scope) -> ErrorRecord | None:
@@ -339,11 +465,12 @@ def _first_error(scope: Scope) -> ErrorRecord | None:
 
 
 def finish(state: State, status: ExecutionStatus, error: ErrorRecord | None) -> None:
+    running = tuple(node.id for node in state.nodes.values() if node.lane is not None) if state.in_flight else ()
+    if running:
+        state.commands.append(CancelRuns(running))
     for node in state.nodes.values():
         if not node.over:
-            activate(state, node, False)
-            retire(state, node)
-            state.move(node, NodeStatus.CANCELLED)
+            _drop(state, node)
     state.finishing = status
     state.ending_error = error
     state.commands.append(Finish(status, error))

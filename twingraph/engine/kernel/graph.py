@@ -13,6 +13,8 @@ def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Nod
     """Create the nodes in their scope and wire their edges. The new nodes, in order."""
     created = []
     for plan in plans:
+        if plan.id in scope.nodes:  # a driver that was not sure whether its call had arrived
+            continue
         node = Node(scope.absolute(plan.id), plan, scope)
         scope.nodes[plan.id] = node
         state.add(node)
@@ -31,10 +33,16 @@ def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Nod
 
 
 def open_scope(state: State, path: str, parent: Node, index: int | None) -> tuple[Scope, list[Node]]:
-    """Open the parent's template under this path. The scope is closed at once: a template knows all its nodes."""
-    assert parent.plan.template is not None
-    template = state.templates[parent.plan.template]
+    """Open the parent's template under this path; it is closed at once, since a template knows all its nodes.
+
+    Without a template the scope belongs to a body, which extends and closes it.
+    """
     scope = Scope(path, parent, index)
+    if parent.plan.template is None:
+        scope.driven = True
+        state.scopes[path] = scope
+        return scope, []
+    template = state.templates[parent.plan.template]
     scope.closed = True
     scope.last_nodes = template.last_nodes
     state.scopes[path] = scope
@@ -61,6 +69,17 @@ def add_item(state: State, parent: Node, key: str, index: int) -> list[Node]:
     parent.children.append(node)
     state.add(node)
     return [node]
+
+
+def taken_twice(state: State, parent: Node, keys: Iterable[str]) -> str | None:
+    """A key that stands for two items of the map; None when each has its own."""
+    seen = set()
+    for key in keys:
+        path = f"{parent.id}[{key}]"
+        if key in seen or path in state.nodes or path in state.scopes:
+            return key
+        seen.add(key)
+    return None
 
 
 ALIVE, DEAD, BROKEN = "alive", "dead", "broken"

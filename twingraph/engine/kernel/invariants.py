@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import graph
-from twingraph.engine.kernel.state import State
+from twingraph.engine.kernel.state import Node, Scope, State
 
 
 def broken(state: State) -> list[str]:
     """Every invariant that does not hold, in words."""
-    return [*_counters(state), *_lanes(state), *_dependencies(state), *_endings(state)]
+    return [*_counters(state), *_lanes(state), *_dependencies(state), *_holdings(state), *_endings(state)]
 
 
 def _counters(state: State) -> Iterator[str]:
@@ -28,8 +28,13 @@ def _counters(state: State) -> Iterator[str]:
         yield f"ready_count is {state.ready_count}, really {ready}"
     for scope in state.scopes.values():
         still_open = sum(not node.over for node in scope.nodes.values())
-        if state.ending is None and state.finishing is None and still_open != scope.open:
+        if still_open != scope.open:
             yield f"scope {scope.path!r} counts {scope.open} open nodes, really {still_open}"
+    for node in state.nodes.values():
+        if node.children is not None:
+            unfinished = sum(c.outcome is None if isinstance(c, Scope) else not c.over for c in node.children)
+            if unfinished != node.open:
+                yield f"{node.id} counts {node.open} open children, really {unfinished}"
 
 
 def _lanes(state: State) -> Iterator[str]:
@@ -37,7 +42,7 @@ def _lanes(state: State) -> Iterator[str]:
     if len(flying) != state.in_flight:
         yield f"in_flight is {state.in_flight}, really {len(flying)}"
     lanes = {node.lane.number for node in flying if node.lane and node.kind is not NodeKind.HANDLER}
-    counted = {n.lane.number for n in flying if n.lane and n.spec is not None and not state.specs[n.spec].endless}
+    counted = {node.lane.number for node in flying if node.lane and node.lane.counted}
     if len(counted) != state.lanes_open:
         yield f"lanes_open is {state.lanes_open}, really {len(counted)}"
     if len(lanes & counted) > state.settings.max_parallel:
@@ -63,7 +68,31 @@ def _dependencies(state: State) -> Iterator[str]:
             yield f"{node.id} has no open child and is not over"
 
 
+def _holdings(state: State) -> Iterator[str]:
+    queued = [node for queues in state.ready.values() for queue in queues.values() for node in queue]
+    ready = {node.id for node in queued if node.status is NodeStatus.PENDING and node.asked is None}
+    for node in state.nodes.values():
+        if node.over and (node.active or node.granted or node.asked or node.lane or node.due is not None):
+            yield f"{node.id} is {node.status} and still holds something"
+        if node.asked == "resume" and state.status is not ExecutionStatus.PAUSED:
+            yield f"{node.id} waits for the end of a pause, but the execution is {state.status}"
+        if node.status is NodeStatus.RETRYING and node.due is None:
+            yield f"{node.id} is in back-off and no timer is set"
+        if node.status is NodeStatus.PENDING and node.active and node.asked is None and node.id not in ready:
+            yield f"{node.id} may run and stands in no queue"
+        if node.lane is not None and node.granted is False and _wants_limit(state, node):
+            yield f"{node.id} is in flight without its limits"
+
+
+def _wants_limit(state: State, node: Node) -> bool:
+    return node.kind is not NodeKind.HANDLER and node.spec is not None and bool(state.specs[node.spec].limits)
+
+
 def _endings(state: State) -> Iterator[str]:
+    if state.finishing is not None and any(not node.over for node in state.nodes.values()):
+        yield "the end is commanded but nodes are not over"
+    if state.ending is not None and state.finishing is None and not state.in_flight:
+        yield "the execution is ending, waits for nothing, and its end is not commanded"
     if state.status in EXECUTION_OVER:
         left = [node.id for node in state.nodes.values() if not node.over]
         if left:
@@ -75,7 +104,8 @@ def _endings(state: State) -> Iterator[str]:
         and not state.in_flight
         and not state.ready_count
         and not any(n.due is not None or n.asked or n.kind in graph.WAITS for n in state.nodes.values() if not n.over)
-        and not any(n.scope.driven and not n.scope.closed for n in state.nodes.values())
+        and not any(n.pages is not None and not n.expanded and not n.over for n in state.nodes.values())  # more pages
+        and not any(scope.driven and not scope.closed for scope in state.scopes.values())
         and not any(n.kind is NodeKind.SIDE_EFFECT and not n.over for n in state.nodes.values())
     )
     if stuck:

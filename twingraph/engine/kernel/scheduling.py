@@ -8,6 +8,7 @@ known about a spec, a few small lanes find out.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Dispatch
@@ -17,6 +18,8 @@ LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
 PROBE_LANES = 16
 PROBE_SIZE = 4
+# Nodes that never end hold no slot: their queues are served first, whatever is free.
+ENDLESS = 1 << 30
 # The weight of the newest attempt in the mean duration of its spec.
 NEWEST = 0.2
 
@@ -25,7 +28,11 @@ def enqueue(state: State, node: Node, *, front: bool = False) -> None:
     """The node may run as soon as a lane is free."""
     spec = node.spec
     assert spec is not None
-    queues = state.ready.setdefault(state.specs[spec].priority, {})
+    settings = state.specs[spec]
+    priority = ENDLESS if settings.endless else settings.priority
+    queues = state.ready.get(priority)
+    if queues is None:
+        queues = state.ready[priority] = {}
     queue = queues.get(spec)
     if queue is None:
         queue = queues[spec] = deque()
@@ -57,78 +64,101 @@ def dispatch(state: State) -> None:
     if not state.ready_count or state.status is not ExecutionStatus.RUNNING or state.ending is not None:
         return
     free = state.settings.max_parallel - state.lanes_open
-    for priority in sorted(state.ready, reverse=True) if len(state.ready) > 1 else list(state.ready):
-        queues = state.ready[priority]
-        while queues and free > 0:
-            started = _serve_round(state, queues, free)
-            if not started:
-                break
-            free -= started
-        if not queues:
-            del state.ready[priority]
-        if free <= 0:
+    ready = state.ready
+    for priority in sorted(ready, reverse=True) if len(ready) > 1 else tuple(ready):
+        queues = ready[priority]
+        if priority == ENDLESS:
+            _serve_endless(state, queues)
+        elif free > 0:
+            free = _serve(state, queues, free)
+        else:
             return
+        if not queues:
+            del ready[priority]
 
 
-def _serve_round(state: State, queues: dict[int, deque[Node]], free: int) -> int:
-    """One lane for each spec that may have one; the number of lanes started."""
-    started = 0
-    for spec in list(queues):
-        if started >= free:
-            break
-        queue = queues[spec]
-        unknown = spec not in state.means
-        if unknown and state.probing.get(spec, 0) >= PROBE_LANES:
+def _serve_endless(state: State, queues: dict[int, deque[Node]]) -> None:
+    for spec, queue in queues.items():
+        while queue:
+            _open_lane(state, spec, queue, 1, counted=False, probe=False)
+    queues.clear()
+
+
+def _serve(state: State, queues: dict[int, deque[Node]], free: int) -> int:
+    """One lane for each spec in turn, as long as any is free; how many are left."""
+    held_back = 0
+    while free > 0 and held_back < len(queues):
+        spec = next(iter(queues))
+        queue = queues.pop(spec)
+        probe = spec not in state.means
+        if probe and state.probing.get(spec, 0) >= PROBE_LANES:
+            queues[spec] = queue
+            held_back += 1
             continue
-        endless = state.specs[spec].endless
-        lane = _open_lane(state, spec, queue, 1 if endless else _lane_size(state, spec, len(queue), free - started))
-        if lane is not None and not endless:
-            started += 1
-            if unknown:
-                state.probing[spec] = state.probing.get(spec, 0) + 1
-        if not queue:
-            del queues[spec]
-    return started
+        size = _lane_size(state, spec, len(queue), free)
+        if _open_lane(state, spec, queue, size, counted=True, probe=probe):
+            free -= 1
+            held_back = 0
+        if queue:
+            queues[spec] = queue  # behind the others: specs take turns from event to event
+    return free
 
 
-def _open_lane(state: State, spec: int, queue: deque[Node], size: int) -> Lane | None:
+def _open_lane(state: State, spec: int, queue: deque[Node], size: int, *, counted: bool, probe: bool) -> bool:
+    """Hand over the first nodes of the queue; False when none of them still waits."""
     runs: list[tuple[str, int]] = []
-    lane = Lane(state.lane_counter + 1, 0)
+    lane = Lane(state.lane_counter + 1, 0, counted=counted, probe=probe)
     while queue and len(runs) < size:
         # A node that was lost before runs alone, so that its loss can be laid at its door.
-        if queue[0].losses and runs:
+        if queue[0].alone and runs:
             break
         node = queue.popleft()
         state.ready_count -= 1
-        if node.status is not NodeStatus.PENDING:
-            continue  # it ended while it waited: history of another scheduler, or a cancel
+        if node.status is not NodeStatus.PENDING or node.asked is not None:
+            continue  # it ended while it waited: a late outcome, history, or a cancel
         node.attempt += 1
         node.lane = lane
         state.move(node, NodeStatus.QUEUED)
         runs.append((node.id, node.attempt))
-        if node.losses:
+        if node.alone:
             break
     if not runs:
-        return None
-    lane.open = len(runs)
-    state.lane_counter += 1
-    state.in_flight += len(runs)
-    if not state.specs[spec].endless:
-        state.lanes_open += 1
+        return False
+    _count_lane(state, lane, spec, len(runs))
     state.commands.append(Dispatch(lane.number, spec, tuple(runs)))
-    return lane
+    return True
+
+
+def _count_lane(state: State, lane: Lane, spec: int, runs: int) -> None:
+    lane.open = runs
+    state.lane_counter += 1
+    state.in_flight += runs
+    if lane.counted:
+        state.lanes_open += 1
+    if lane.probe:
+        state.probing[spec] = state.probing.get(spec, 0) + 1
+
+
+def withdraw(state: State, wanted: Callable[[Node], bool]) -> list[Node]:
+    """Take these out of the queues, in order."""
+    taken: list[Node] = []
+    for queues in state.ready.values():
+        for queue in queues.values():
+            for _ in range(len(queue)):
+                node = queue.popleft()
+                (taken if wanted(node) else queue).append(node)
+    state.ready_count -= len(taken)
+    return taken
 
 
 def dispatch_now(state: State, node: Node) -> None:
     """Hand one node over beside all lanes: the error handler, which must run even while everything else ends."""
     assert node.spec is not None
-    state.lane_counter += 1
-    state.in_flight += 1
-    state.lanes_open += 1
+    lane = node.lane = Lane(state.lane_counter + 1, 0)
+    _count_lane(state, lane, node.spec, 1)
     node.attempt += 1
-    node.lane = Lane(state.lane_counter, 1)
     state.move(node, NodeStatus.QUEUED)
-    state.commands.append(Dispatch(state.lane_counter, node.spec, ((node.id, node.attempt),)))
+    state.commands.append(Dispatch(lane.number, node.spec, ((node.id, node.attempt),)))
 
 
 def slow(state: State, spec: int, seconds: float) -> None:
@@ -145,7 +175,9 @@ def leave_lane(state: State, node: Node) -> None:
     node.lane = None
     state.in_flight -= 1
     lane.open -= 1
-    if lane.open == 0 and node.spec is not None and not state.specs[node.spec].endless:
+    if lane.open:
+        return
+    if lane.counted:
         state.lanes_open -= 1
-        if node.spec in state.probing:
-            state.probing[node.spec] -= 1
+    if lane.probe and node.spec in state.probing:
+        state.probing[node.spec] -= 1

@@ -11,8 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from twingraph.core.events import error_from_json, error_to_json
-from twingraph.core.execution import ErrorRecord, Settings
-from twingraph.core.plan import PlanNode
+from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.plan_json import (
     argument_from_json,
     argument_to_json,
@@ -23,6 +22,7 @@ from twingraph.core.plan_json import (
     template_from_json,
     template_to_json,
 )
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.state import Lane, Node, Scope, State
 
@@ -30,8 +30,8 @@ VERSION = 1
 
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
-    "active", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "losses", "open",
-    "pending", "reason", "seq", "shape", "spent",
+    "active", "alone", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "losses",
+    "open", "pending", "reason", "seq", "shape", "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
     "active", "clock_from", "in_flight", "lane_counter", "lanes_open", "now", "ready_count", "reason", "seq",
@@ -94,7 +94,7 @@ def dump(state: State) -> dict[str, Any]:
         for index, plan in enumerate(template.nodes):
             shared[id(plan)] = [name, index]
     defaults = Node("", PlanNode(id=""), state.root)
-    lanes = {node.lane.number: node.lane.open for node in state.nodes.values() if node.lane is not None}
+    lanes = {node.lane.number: node.lane for node in state.nodes.values() if node.lane is not None}
     return {
         "version": VERSION,
         "execution": state.execution,
@@ -106,7 +106,10 @@ def dump(state: State) -> dict[str, Any]:
         "plain": {name: getattr(state, name) for name in _PLAIN_STATE},
         "nodes": [_dump_node(node, shared, defaults) for node in state.nodes.values()],
         "scopes": [_dump_scope(scope) for scope in state.scopes.values()],
-        "lanes": list(lanes.items()),
+        "lanes": [
+            [lane.number, lane.open, lane.counted, lane.probe, lane.lost.id if lane.lost else None]
+            for lane in lanes.values()
+        ],
         "ready": [
             [priority, [[spec, [node.id for node in queue]] for spec, queue in queues.items()]]
             for priority, queues in state.ready.items()
@@ -160,17 +163,19 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
         scope.result = argument_from_json(given["result"])
         scope.error = _error_back(given["error"])
         scope.outcome = NodeStatus(given["outcome"]) if given["outcome"] else None
-    lanes = {number: Lane(number, count) for number, count in raw["lanes"]}
+    lanes = {n: Lane(n, count, counted=counted, probe=probe) for n, count, counted, probe, _ in raw["lanes"]}
     loose = Scope("", None, None)  # the error handlers' own
     for given in raw["nodes"]:
         plan = given["plan"]
         plan = state.templates[plan[0]].nodes[plan[1]] if isinstance(plan, list) else node_from_json(plan)
-        scope = loose if given["id"].endswith("!handler") else state.scopes[given["scope"]]
+        scope = loose if plan.kind is NodeKind.HANDLER else state.scopes[given["scope"]]
         node = Node(given["id"], plan, scope)
         state.add(node)
         _load_node(node, given, lanes)
         state.counts[NodeStatus.PENDING] -= 1
         state.counts[node.status] += 1
+    for number, *_, lost in raw["lanes"]:
+        lanes[number].lost = state.nodes[lost] if lost is not None else None
     _join(state, raw)
 
 

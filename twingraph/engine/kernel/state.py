@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 
 from twingraph.core.events import OutputMeta
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Argument, NodeKind, NodeSpec, PlanNode, Template
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Command
 
@@ -22,11 +22,14 @@ class IllegalMove(Exception):  # noqa: N818 - says what happened
 class Lane:
     """Runs that one process carries out one after another; it counts as one towards `max_parallel`."""
 
-    __slots__ = ("number", "open")
+    __slots__ = ("counted", "lost", "number", "open", "probe")
 
-    def __init__(self, number: int, open_runs: int) -> None:
+    def __init__(self, number: int, open_runs: int, *, counted: bool = True, probe: bool = False) -> None:
         self.number = number
         self.open = open_runs
+        self.counted = counted  # towards `max_parallel`; lanes of endless nodes are not
+        self.probe = probe  # was opened to find out how long nodes of its spec take
+        self.lost: Node | None = None  # the first of its runs that had begun when the process was lost
 
 
 class Scope:
@@ -72,6 +75,7 @@ class Node:
 
     __slots__ = (
         "active",
+        "alone",
         "asked",
         "attempt",
         "branch",
@@ -117,6 +121,7 @@ class Node:
         self.attempt = 0  # the number of the newest attempt that was handed over
         self.spent = 0  # attempts that count against the retry policy
         self.losses = 0  # losses in a row
+        self.alone = False  # it was lost while it ran: until it ends otherwise, it shares no lane
         self.pending = len(plan.edges)
         self.dependents: list[Node] | None = None
         self.lane: Lane | None = None
@@ -128,7 +133,7 @@ class Node:
         self.cached_from: str | None = None
         self.due: float | None = None  # when its retry, sleep or time limit is due
         self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
-        self.asked: str | None = None  # 'limit' | 'cache': waits for an answer from outside
+        self.asked: str | None = None  # 'limit' | 'cache': an answer from outside; 'resume': the end of a pause
         self.granted = False  # holds its named limits
         # Of a container:
         self.children: list[Node | Scope] | None = None  # items of a map, or the one scope
@@ -178,7 +183,7 @@ class State:
         self.now = 0.0
         self.active = 0  # nodes that keep the clock going
         self.commands: list[Command] = []
-        self.story: deque[str] = deque(maxlen=STORY_LENGTH)
+        self.story: deque[tuple[int, str, str, str]] = deque(maxlen=STORY_LENGTH)
 
     # -- the only ways in which a status changes --------------------------------------------------
 
@@ -189,7 +194,7 @@ class State:
         node.status = status
         self.counts[before] -= 1
         self.counts[status] += 1
-        self.story.append(f"{self.seq} {node.id} {before} -> {status}")
+        self.story.append((self.seq, node.id, before, status))
 
     def move_execution(self, status: ExecutionStatus) -> None:
         before = self.status
@@ -198,10 +203,11 @@ class State:
         if (before, status) not in EXECUTION_MOVES:
             raise IllegalMove(self._tale(self.execution, before, status))
         self.status = status
-        self.story.append(f"{self.seq} {self.execution} {before} -> {status}")
+        self.story.append((self.seq, self.execution, before, status))
 
     def _tale(self, who: str, before: str, after: str) -> str:
-        told = [line for line in self.story if f" {who} " in line][-10:]
+        moves = [move for move in self.story if move[1] == who][-10:]
+        told = [f"at {seq} from {old} to {new}" for seq, _, old, new in moves]
         return (
             f"{who} cannot go from {before} to {after} at event {self.seq}; before that: {'; '.join(told) or 'nothing'}"
         )

@@ -1,0 +1,62 @@
+"""`plan`: the order of nodes, what stands inside containers, what only the data will decide."""
+
+from __future__ import annotations
+
+from twingraph.cli.commands.plan import _document, _lines
+from twingraph.cli.planning import planned, unknowns, waves_of
+from twingraph.core.plan import Edge, NodeKind, NodeSpec, Plan, PlanNode, Template
+from twingraph.core.policies import RetryPolicy
+
+PLAN = Plan(
+    name="hello",
+    root=Template(
+        nodes=(
+            PlanNode(id="add", spec=0, edges=(Edge(source="squares"),)),
+            PlanNode(id="numbers", spec=0),
+            PlanNode(id="squares", kind=NodeKind.MAP, template="item", edges=(Edge(source="numbers"),)),
+        )
+    ),
+    templates={"item": Template(nodes=(PlanNode(id="square", spec=1),))},
+    specs=(
+        NodeSpec(component="numbers"),
+        NodeSpec(component="square", platform="docker", retry=RetryPolicy(max_attempts=3)),
+    ),
+    inputs={"upto": {"required": True, "schema": {"type": "integer"}}},
+)
+
+
+def test_nodes_stand_in_waves_with_what_a_container_opens_below_it() -> None:
+    nodes = planned(PLAN)
+    assert [(node.id, node.wave) for node in nodes] == [
+        ("numbers", 0),
+        ("squares", 1),
+        ("squares[*]/square", 1),
+        ("add", 2),
+    ]
+    assert nodes[2].part_of == "squares"
+    assert (nodes[2].platform, nodes[2].max_attempts) == ("docker", 3)
+
+
+def test_what_is_known_only_later_is_said() -> None:
+    assert unknowns(planned(PLAN)) == ["squares opens one child per item"]
+
+
+def test_a_workflow_that_holds_itself_is_shown_for_one_turn() -> None:
+    again = PlanNode(id="again", kind=NodeKind.SCOPE, template="loop")
+    plan = Plan(name="p", root=Template(nodes=(again,)), templates={"loop": Template(nodes=(again,))})
+    assert [node.id for node in planned(plan)] == ["again", "again/again"]
+
+
+def test_waves_pass_over_edges_from_outside() -> None:
+    assert waves_of((PlanNode(id="a", edges=(Edge(source="elsewhere"),)),)) == {"a": 0}
+
+
+def test_the_plan_as_lines_and_as_a_document() -> None:
+    nodes = planned(PLAN)
+    text = "\n".join("".join(part for part, _ in line) for line in _lines(PLAN, nodes, 100))
+    assert "4 nodes in 3 waves" in text
+    assert "upto: integer, required" in text
+    assert "up to 3 attempts" in text
+    document = _document(PLAN, nodes)
+    assert document["nodes"][2]["part_of"] == "squares"
+    assert document["unknown"] == ["squares opens one child per item"]

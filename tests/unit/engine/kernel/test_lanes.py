@@ -1,0 +1,75 @@
+"""Lanes: how many run at once, how many nodes share one, and who goes first."""
+
+from tests.unit.engine.kernel.hand import Hand, task
+from twingraph.core import events as ev
+from twingraph.core.plan import NodeSpec
+from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE
+
+
+def many(count: int, spec: int = 0, name: str = "n") -> list[ev.PlanNode]:
+    return [task(f"{name}{number}", spec=spec) for number in range(count)]
+
+
+def test_no_more_lanes_than_max_parallel_are_open() -> None:
+    hand = Hand(*many(20), max_parallel=2)
+    assert [len(lane) for lane in hand.lanes] == [PROBE_SIZE, PROBE_SIZE]
+
+
+def test_unknown_nodes_are_probed_in_few_small_lanes() -> None:
+    hand = Hand(*many(500), max_parallel=100)
+    assert len(hand.lanes) == PROBE_LANES
+    assert max(len(lane) for lane in hand.lanes) <= PROBE_SIZE
+
+
+def test_quick_nodes_travel_many_at_a_time() -> None:
+    hand = Hand(*many(200), max_parallel=1)
+    for number in range(PROBE_SIZE):
+        hand.end(f"n{number}", started=1.0, ended=1.0001)
+    assert len(hand.lanes[1]) == LANE_LIMIT
+
+
+def test_slow_nodes_travel_alone() -> None:
+    hand = Hand(*many(20), max_parallel=1)
+    for number in range(PROBE_SIZE):
+        hand.end(f"n{number}", started=1.0, ended=2.0)
+    assert len(hand.lanes[1]) == 1
+
+
+def test_a_run_that_takes_a_while_ends_the_probing() -> None:
+    hand = Hand(*many(200), max_parallel=100)
+    hand.begun("n0")
+    assert {len(lane) for lane in hand.lanes[PROBE_LANES:]} == {1}
+
+
+def test_a_higher_priority_goes_first() -> None:
+    specs = [NodeSpec(component="low"), NodeSpec(component="high", priority=5)]
+    hand = Hand(task("first"), *many(4, 0, "low"), *many(1, 1, "high"), specs=specs, max_parallel=1)
+    assert hand.running == ["high0"]
+
+
+def test_specs_of_one_priority_take_turns() -> None:
+    specs = [NodeSpec(component="a"), NodeSpec(component="b")]
+    hand = Hand(*many(9, 0, "a"), *many(9, 1, "b"), specs=specs, max_parallel=1)
+    while len(hand.lanes) < 4:
+        hand.end(hand.running[0], started=1.0, ended=2.0)
+    assert [lane[0][0][0] for lane in hand.lanes] == ["a", "b", "a", "b"]
+
+
+def test_endless_nodes_hold_no_slot_and_wait_for_none() -> None:
+    specs = [NodeSpec(component="task"), NodeSpec(component="stream", endless=True)]
+    hand = Hand(*many(1), *many(3, 1, "s"), *many(1, 0, "z"), specs=specs, max_parallel=1)
+    assert set(hand.running) == {"n0", "z0", "s0", "s1", "s2"}
+    assert hand.state.lanes_open == 1
+
+
+def test_returned_runs_keep_their_place_and_their_attempt() -> None:
+    hand = Hand(*many(4), max_parallel=1)
+    hand.feed(ev.NodesReturned((("n1", 1), ("n2", 1), ("n3", 1))))
+    hand.end("n0", started=1.0, ended=2.0)
+    assert hand.lanes[1] == (("n1", 1),)
+
+
+def test_what_was_returned_was_slow_and_is_sent_alone() -> None:
+    hand = Hand(*many(4), max_parallel=2)
+    hand.feed(ev.NodesReturned((("n1", 1),)))
+    assert hand.state.means[0] > 0

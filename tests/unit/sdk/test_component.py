@@ -1,0 +1,158 @@
+"""What declaring a component checks, records and leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pickle
+from typing import Any, NamedTuple
+
+import pytest
+
+from twingraph.core.errors import NotFoundError, ValidationError
+from twingraph.sdk.base_component import BaseComponent
+from twingraph.sdk.component import component
+from twingraph.sdk.registry import Registry, register_component
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+class Reserved(NamedTuple):
+    hash: str
+
+
+@component
+def add(x: int, y: int = 2) -> int:
+    """Adds."""
+    return x + y
+
+
+def test_a_component_stays_the_plain_function() -> None:
+    assert add(1) == 3
+    assert add.__doc__ == "Adds."
+    assert list(inspect.signature(add).parameters) == ["x", "y"]
+
+
+def test_an_async_component_stays_a_coroutine_function() -> None:
+    @component
+    async def later(x: int) -> int:
+        return x
+
+    assert asyncio.run(later(4)) == 4
+
+
+def test_it_is_pickled_by_reference_and_variants_with_their_settings() -> None:
+    assert pickle.loads(pickle.dumps(add)) is add
+    variant = pickle.loads(pickle.dumps(add.options(id="n", timeout=5)))
+    assert (variant.definition.id, variant.definition.settings["timeout"]) == ("n", 5.0)
+
+
+def test_everything_wrong_is_told_at_once_with_the_nearest_right_word() -> None:
+    with pytest.raises(ValidationError) as caught:
+        component(timeoout=3, platform="dokcer", retry_policy={"max_attemps": 2}, timeout=-1)(lambda x: x)
+    text = str(caught.value)
+    assert len(caught.value.problems) == 4
+    assert all(word in text for word in ("'timeout'", "'docker'", "'max_attempts'", "above 0"))
+
+
+def test_an_argument_wins_over_config_and_config_over_resources() -> None:
+    @component(platform="docker", config={"cpu": "2", "timeout": 7}, resources={"cpu": 1, "memory": "1G"}, timeout=3)
+    def work() -> None: ...
+
+    settings = work.definition.settings
+    assert settings["timeout"] == 3.0
+    assert settings["resources"] == {"cpu": "2", "memory": "1G"}
+
+
+def test_an_unknown_key_of_a_platform_is_an_error() -> None:
+    with pytest.raises(ValidationError, match=r"config.memroy: .*'memory'"):
+        component(platform="docker", config={"memroy": "1G"})(lambda: None)
+
+
+@pytest.mark.parametrize("result", ["outputs", "hash"])
+def test_reserved_outputs_are_refused(result: str) -> None:
+    kind = NamedTuple("kind", [(result, int)])  # type: ignore[misc]
+
+    def work() -> Any: ...
+
+    work.__annotations__["return"] = kind
+    with pytest.raises(ValidationError, match="handles keep it"):
+        component(work)
+
+
+def test_star_arguments_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"\*xs has no name"):
+        component(lambda *xs: xs)
+
+
+def test_a_method_is_refused() -> None:
+    with pytest.raises(ValidationError, match="not a method"):
+
+        class Thing:
+            @component
+            def work(self) -> None: ...
+
+
+def test_outputs_come_from_the_annotation() -> None:
+    def pair() -> Pair: ...  # type: ignore[empty-body]
+    def bare() -> NamedTuple: ...  # type: ignore[empty-body]
+    def table() -> dict[str, int]: ...  # type: ignore[empty-body]
+
+    assert component(pair).outputs == ("left", "right")
+    assert component(bare).outputs is None
+    assert component(table).outputs is None
+    assert add.outputs == ("output",)
+
+
+def test_schemas() -> None:
+    schema = add.input_schema()
+    assert schema["required"] == ["x"]
+    assert schema["properties"]["y"]["default"] == 2
+    assert add.output_schema() == {"type": "integer"}
+
+
+def test_a_base_component_always_has_a_dict() -> None:
+    class Above(BaseComponent):
+        def __init__(self, config: Any = None) -> None:
+            super().__init__(config)
+            self.threshold = config.get("threshold", 0.5)
+
+        def validate_inputs(self, **kwargs: Any) -> None:
+            if "data" not in kwargs:
+                raise ValueError("Missing required input: data")
+
+        def execute(self, data: list[float], **kwargs: Any) -> Any:
+            return [x for x in data if x > self.threshold]
+
+    assert Above()(data=[0, 1]) == Above(None)(data=[0, 1]) == [1]
+    assert Above({"threshold": 2})(data=[1]) == []
+    with pytest.raises(ValueError, match="Missing required"):
+        Above()()
+
+
+def test_two_components_of_one_name_coexist_until_the_name_is_asked_for() -> None:
+    registry = Registry()
+
+    def one() -> None: ...
+    def two() -> None: ...
+
+    register_component("same", one, registry=registry)
+    assert registry.find("same") is one
+    register_component("same", two, registry=registry)
+    with pytest.raises(ValidationError, match=r"one and .*two"):
+        registry.find("same")
+
+
+def test_an_unknown_name_has_near_ones() -> None:
+    registry = Registry()
+    register_component("load_data", lambda: None, registry=registry)
+    with pytest.raises(NotFoundError) as caught:
+        registry.find("lod_data")
+    assert caught.value.near == ("load_data",)
+
+
+def test_a_component_by_its_path() -> None:
+    assert Registry().find("math:floor").__name__ == "floor"

@@ -1,0 +1,49 @@
+"""Settings: the order of their sources, and errors that name the place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from twingraph.settings import SettingsError, load
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
+    (tmp_path / "twingraph.toml").write_text('workers = 1\nprogress = "off"\nlog_level = "info"\n')
+    environ = {"TWINGRAPH_WORKERS": "2", "TWINGRAPH_PROGRESS": "plain", "HOME": "/somebody"}
+    settings = load({"workers": "3"}, environ=environ, folder=tmp_path)
+    assert (settings.workers, settings.progress, settings.log_level) == (3, "plain", "info")
+    assert settings.durability == "normal"
+    assert settings.home == Path("/somebody/.twingraph")
+
+
+def test_the_file_is_found_above_and_its_home_is_relative_to_it(tmp_path: Path) -> None:
+    (tmp_path / "twingraph.toml").write_text('home = "runs"\n')
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    settings = load(environ={}, folder=inner)
+    assert settings.home == tmp_path / "runs"
+    assert settings.file == tmp_path / "twingraph.toml"
+
+
+def test_all_problems_are_told_with_file_key_and_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "twingraph.toml"
+    file.write_text('worker = 2\nprogress = "liv"\n')
+    with pytest.raises(SettingsError) as caught:
+        load(environ={"TWINGRAPH_INLINE": "perhaps"}, folder=tmp_path)
+    text = str(caught.value)
+    assert f"{file}: worker: is not a setting; did you mean 'workers'" in text
+    assert f"{file}: progress: 'liv' is not one of auto, live, plain, off; did you mean 'live'" in text
+    assert "TWINGRAPH_INLINE: must be 1 or 0, not 'perhaps'" in text
+
+
+@pytest.mark.parametrize("text", ["not toml", "[a\n"])
+def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "twingraph.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"twingraph\.toml: cannot be read"):
+        load(environ={}, folder=tmp_path)
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    assert load(environ={"TWINGRAPH_WORKERS": "", "HOME": "/h"}, folder=tmp_path).workers is None

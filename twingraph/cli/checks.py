@@ -1,0 +1,163 @@
+"""The looks that `doctor` takes. 'broken' only for what is configured: an extra that nobody asked for is absent."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from twingraph.cli.app import App
+from twingraph.cli.parser import version
+from twingraph.cli.words import size, stopped
+from twingraph.core.errors import TwinGraphError
+from twingraph.settings import Settings
+
+# Extra -> a module that it brings.
+EXTRAS = {
+    "server": "fastapi",
+    "celery": "celery",
+    "docker": "docker",
+    "kubernetes": "kubernetes",
+    "aws": "boto3",
+    "gremlin": "gremlin_python",
+    "postgres": "psycopg",
+    "streaming": "confluent_kafka",
+    "spark": "pyspark",
+    "flink": "pyflink",
+    "components": "duckdb",
+}
+_LITTLE_SPACE = 500_000_000
+_MOST_STOPPED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    name: str
+    state: Literal["ok", "absent", "hint", "broken"]
+    message: str
+    remedy: str | None = None
+
+
+def all_checks(app: App) -> list[Check]:
+    return [
+        check_python(),
+        Check(name="twingraph", state="ok", message=version()),
+        check_settings(app.settings),
+        check_home(app.settings.home),
+        *check_executions(app),
+        check_docker(),
+        *check_extras(),
+    ]
+
+
+def check_python() -> Check:
+    place = f"{platform.python_version()} ({sys.executable})"
+    return Check(name="python", state="ok", message=place)
+
+
+def check_settings(settings: Settings) -> Check:
+    return Check(
+        name="settings", state="ok", message=str(settings.file) if settings.file else "no twingraph.toml; defaults"
+    )
+
+
+def check_home(home: Path) -> Check:
+    """Whether a file can be written there; a home that is not there yet is made by the first run."""
+    existing = next((place for place in (home, *home.parents) if place.exists()), Path("/"))
+    if not existing.is_dir():
+        return Check(
+            name="home",
+            state="broken",
+            message=f"{existing} is not a folder",
+            remedy="choose another with TWINGRAPH_HOME",
+        )
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            free = shutil.disk_usage(existing).free
+    except OSError as error:
+        remedy = f"make {existing} writable, or choose another with TWINGRAPH_HOME"
+        return Check(name="home", state="broken", message=f"{home}: {error.strerror}", remedy=remedy)
+    if free < _LITTLE_SPACE:
+        return Check(
+            name="home", state="hint", message=f"{home}: only {size(free)} free", remedy="make room on this disk"
+        )
+    used = f"{size(_size_of(home))} used, {size(free)} free" if home.exists() else "made by the first run"
+    return Check(name="home", state="ok", message=f"{home} ({used})")
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for place, _, files in os.walk(folder):
+        for file in files:
+            try:
+                total += os.lstat(os.path.join(place, file)).st_size
+            except FileNotFoundError:
+                continue  # a worker has just removed it
+    return total
+
+
+def check_executions(app: App) -> Iterator[Check]:
+    """Opening the store says whether it can be read; what stands still is named with its remedy."""
+    if not app.settings.home.exists():
+        yield Check(name="executions", state="ok", message="none yet")
+        return
+    try:
+        records, total = app.reader.executions(limit=500)
+    except TwinGraphError as error:
+        yield Check(name="executions", state="broken", message=str(error))
+        return
+    still = [record for record in records if stopped(record)]
+    if not still:
+        yield Check(name="executions", state="ok", message=f"{total:,} recorded, none stopped")
+        return
+    names = ", ".join(f"{record.name} ({record.id})" for record in still[:_MOST_STOPPED])
+    more = " and more" if len(still) > _MOST_STOPPED else ""
+    remedy = "go on with them: twingraph resume --all"
+    yield Check(name="executions", state="hint", message=f"{len(still):,} stopped: {names}{more}", remedy=remedy)
+
+
+def check_docker() -> Check:
+    """Asks the daemon's socket for a sign of life; no client library is needed for that."""
+    host = os.environ.get("DOCKER_HOST", "")
+    if host and not host.startswith("unix://"):
+        return Check(name="docker", state="ok", message=f"DOCKER_HOST is {host}; not tried")
+    path = host.removeprefix("unix://") or "/var/run/docker.sock"
+    if _answers(path):
+        return Check(name="docker", state="ok", message=f"reachable at {path}")
+    if host:
+        remedy = "start the daemon, or unset DOCKER_HOST"
+        return Check(
+            name="docker", state="broken", message=f"DOCKER_HOST names {path}, which does not answer", remedy=remedy
+        )
+    return Check(name="docker", state="absent", message="no daemon here; needed only for platform='docker'")
+
+
+def _answers(path: str) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(2)
+            link.connect(path)
+            link.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return link.recv(16).startswith(b"HTTP/")
+    except OSError:
+        return False
+
+
+def check_extras() -> Iterator[Check]:
+    missing = []
+    for extra, module in EXTRAS.items():
+        if find_spec(module) is not None:
+            yield Check(name=extra, state="ok", message="installed")
+        else:
+            missing.append(extra)
+    if missing:
+        remedy = f"when needed: pip install 'twingraph[{missing[0]}]', and so on"
+        yield Check(name="extras", state="absent", message=f"not installed: {', '.join(missing)}", remedy=remedy)

@@ -1,0 +1,60 @@
+"""`twingraph cancel ID`: stop an execution for good."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from twingraph.cli.app import App
+from twingraph.cli.attend import execution_document
+from twingraph.cli.errors import COMPLETED, FAILED
+from twingraph.cli.words import printable
+from twingraph.core.errors import ConflictError
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+
+EXAMPLE = """twingraph cancel last
+twingraph cancel exec-0jz3m9q2t7k4w1vh"""
+
+# What the contract allows for everything of it to be gone.
+_PATIENCE_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="an execution, or 'last'")
+
+
+def run(args: argparse.Namespace, app: App) -> int:
+    execution_id = app.reader.resolve(args.id)
+    record = app.reader.tree(execution_id, children=0).record
+    if record.status in EXECUTION_OVER and record.status is not ExecutionStatus.CANCELLED:
+        raise ConflictError(f"{execution_id} is over: it {_ended(record.status)}; there is nothing to cancel")
+    if record.status is not ExecutionStatus.CANCELLED:
+        runtime = app.runtime()
+        try:
+            runtime.cancel(execution_id)
+            cancelled = _wait(execution_id, app)
+        finally:
+            runtime.close()
+        if not cancelled:
+            app.console.note(f"asked; {execution_id} is still stopping: twingraph show {execution_id}")
+            return FAILED
+    view = app.reader.view(execution_id)
+    if args.json:
+        app.print_json(execution_document(view, app))
+    else:
+        app.console.say([(f"{view.record.status} ", "magenta"), (f"{execution_id} {printable(view.record.name)}", "")])
+    return COMPLETED
+
+
+def _ended(status: ExecutionStatus) -> str:
+    return "was completed" if status is ExecutionStatus.COMPLETED else str(status)
+
+
+def _wait(execution_id: str, app: App) -> bool:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while app.reader.tree(execution_id, children=0).record.status not in EXECUTION_OVER:
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True

@@ -1,0 +1,88 @@
+"""`twingraph plan TARGET`: what would run, and where, without running it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from twingraph.cli.app import App
+from twingraph.cli.commands.run import plan_of
+from twingraph.cli.console import Line, Span, table
+from twingraph.cli.display.final import BLANK
+from twingraph.cli.errors import COMPLETED
+from twingraph.cli.inputs import describe_inputs
+from twingraph.cli.planning import PlannedNode, planned, unknowns
+from twingraph.cli.target import load_workflow
+from twingraph.cli.words import plural, printable, seconds
+from twingraph.core.plan import Plan
+
+EXAMPLE = """twingraph plan hello.py
+twingraph plan flow.py:wf --json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="path.py, path.py:name or module:name")
+
+
+def run(args: argparse.Namespace, app: App) -> int:
+    plan: Plan = plan_of(load_workflow(args.target).compile())
+    nodes = planned(plan)
+    if args.json:
+        app.print_json(_document(plan, nodes))
+    else:
+        app.console.say(*_lines(plan, nodes, app.console.out.size()[0]))
+    return COMPLETED
+
+
+def _document(plan: Plan, nodes: list[PlannedNode]) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "inputs": {name: dict(about) for name, about in plan.inputs.items()},
+        "nodes": [
+            {
+                "id": node.id,
+                "component": node.component,
+                "kind": node.kind,
+                "platform": node.platform,
+                "wave": node.wave,
+                "after": list(node.after),
+                "part_of": node.part_of,
+                "timeout": node.timeout,
+                "max_attempts": node.max_attempts,
+            }
+            for node in nodes
+        ],
+        "unknown": unknowns(nodes),
+    }
+
+
+def _lines(plan: Plan, nodes: list[PlannedNode], width: int) -> list[Line]:
+    waves = 1 + max((node.wave for node in nodes), default=-1)
+    lines: list[Line] = [
+        [(printable(plan.name), "bold"), (f"  {plural(len(nodes), 'node')} in {plural(waves, 'wave')}", "dim")]
+    ]
+    if plan.inputs:
+        lines += [BLANK, [("inputs", "bold")], *([(f"  {line}", "")] for line in describe_inputs(plan.inputs))]
+    if nodes:
+        heads: list[Span] = [(word, "dim") for word in ("wave", "node", "component", "where", "after")]
+        lines += [BLANK, *table([heads, *(_row(node) for node in nodes)], width, grow=4)]
+    for unknown in unknowns(nodes):
+        lines += [BLANK, [("known when it runs: ", "yellow"), (printable(unknown), "")]]
+    return lines
+
+
+def _row(node: PlannedNode) -> list[Span]:
+    extras = [f"up to {node.max_attempts} attempts"] if node.max_attempts > 1 else []
+    if node.timeout is not None and node.timeout != 300.0:
+        extras.append(f"timeout {seconds(node.timeout)}")
+    after = ", ".join(node.after) or "-"
+    return [
+        (str(node.wave + 1), "dim"),
+        ("  " * node.depth + printable(node.id), ""),
+        (
+            node.component if node.kind in ("task", "handler", node.component) else f"{node.component} ({node.kind})",
+            "cyan",
+        ),
+        (node.platform, ""),
+        (after + (f"  {', '.join(extras)}" if extras else ""), "dim"),
+    ]

@@ -1,0 +1,69 @@
+"""Inputs as people type them: `-i key=value`, and a file of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twingraph.cli.errors import UsageError
+
+
+def read_inputs(pairs: Sequence[str], file: str | None) -> dict[str, Any]:
+    """The file's inputs, then those of the command line, which win."""
+    problems: list[str] = []
+    inputs = dict(_read_file(file)) if file is not None else {}
+    given: set[str] = set()
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            problems.append(f"-i {pair}: give key=value")
+        elif key in given:
+            problems.append(f"-i {pair}: {key!r} is given twice")
+        else:
+            given.add(key)
+            inputs[key] = read_value(text)
+    if problems:
+        raise UsageError(problems[0] if len(problems) == 1 else "inputs:\n  " + "\n  ".join(problems))
+    return inputs
+
+
+def read_value(text: str) -> Any:
+    """JSON when it parses, else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _read_file(file: str) -> Mapping[str, Any]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).expanduser().read_text(encoding="utf-8")
+        read = json.loads(text)
+    except FileNotFoundError:
+        raise UsageError(f"-f {file}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"-f {file}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"-f {file}: is not JSON: {error}") from None
+    if not isinstance(read, dict):
+        raise UsageError(f'-f {file}: must hold one JSON object, as in {{"key": "value"}}')
+    return read
+
+
+def describe_inputs(known: Mapping[str, Any]) -> list[str]:
+    """The inputs of a plan, one line each: name, type, and whether it must be given."""
+    lines = []
+    for name, about in known.items():
+        schema = about.get("schema") or {}
+        kind = schema.get("type", "any value") if isinstance(schema, Mapping) else "any value"
+        kind = " or ".join(kind) if isinstance(kind, list) else kind
+        default = about.get("default")
+        need = (
+            "required" if about.get("required", True) else f"default {default}" if default is not None else "optional"
+        )
+        lines.append(f"{name}: {kind}, {need}")
+    return lines

@@ -1,0 +1,110 @@
+"""One node as lines, and as a document: attempts, values, logs, error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twingraph.cli.app import App
+from twingraph.cli.console import Line, Span, fit, table
+from twingraph.cli.display.final import BLANK, error_lines, given, quoted
+from twingraph.cli.display.logs import all_log_lines
+from twingraph.cli.shown_execution import values_section
+from twingraph.cli.words import between, clock, face, printable, seconds, size
+from twingraph.core.execution import (
+    AttemptView,
+    ExecutionView,
+    NodeView,
+    record_to_wire,
+)
+from twingraph.core.wire import time_to_wire
+
+_LOG_TAIL = 20
+
+
+def node_lines(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
+    surface = app.console.out
+    width, _ = surface.size()
+    status = f"{surface.icon(node.status)} {node.status}" + (f" ({node.reason})" if node.reason else "")
+    lines: list[Line] = [fit([(printable(node.id), "bold"), ("  ", ""), (status, face(node.status).colour)], width)]
+    lines += [fit([(f"  {name.ljust(10)}", "dim"), (printable(text), "")], width) for name, text in _facts(node)]
+    if node.attempts:
+        rows = [_attempt_row(attempt) for attempt in node.attempts]
+        lines += [BLANK, [("attempts", "bold")], *table(rows, width, grow=6)]
+    lines += values_section("given", dict(given(view, node)), app, surface)
+    lines += values_section("outputs", {output.name: output.text for output in node.outputs}, app, surface)
+    if node.error is not None:
+        lines += [BLANK, [("error", "bold")], *error_lines(node.error)]
+    return [*lines, *_logs(view, node, app)]
+
+
+def _facts(node: NodeView) -> list[tuple[str, str]]:
+    facts = [("component", node.component), ("platform", node.platform)]
+    if node.parents:
+        facts.append(("after", ", ".join(node.parents[:8]) + (" …" if len(node.parents) > 8 else "")))
+    if node.container:
+        facts.append(("part of", node.container))
+    if node.started_at:
+        spent = seconds(between(node.started_at, node.completed_at)) if node.completed_at else "still running"
+        facts.append(("time", f"{clock(node.started_at)}, {spent}"))
+    if node.reused_from:
+        facts.append(("kept from", node.reused_from))
+    elif node.cached:
+        facts.append(("cached", "yes"))
+    return facts
+
+
+def _attempt_row(attempt: AttemptView) -> list[Span]:
+    error = f"{attempt.error.error_type}: {attempt.error.message}" if attempt.error else ""
+    return [
+        (f"  {attempt.number}", ""),
+        (attempt.status, face(attempt.status).colour),
+        (clock(attempt.started_at) if attempt.started_at else "-", "dim"),
+        (seconds(between(attempt.started_at, attempt.ended_at)), ""),
+        (f"cpu {seconds(attempt.cpu)}" if attempt.cpu is not None else "", "dim"),
+        (size(attempt.memory) if attempt.memory is not None else "", "dim"),
+        (printable(error.split("\n")[0]), "red"),
+    ]
+
+
+def _logs(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
+    records = app.reader.logs(view.record.id, node=node.id)
+    if not records:
+        return []
+    lines: list[Line] = [BLANK, [("logs", "bold")], *all_log_lines(records[-_LOG_TAIL:], times=True)]
+    if len(records) > _LOG_TAIL:
+        lines.append([(f"  all of them: twingraph logs {view.record.id} --node {quoted(node.id)}", "dim")])
+    return lines
+
+
+def node_document(node: NodeView, app: App) -> dict[str, Any]:
+    return {
+        "node_id": node.id,
+        "component": node.component,
+        "kind": node.kind,
+        "status": str(node.status),
+        "reason": node.reason,
+        "platform": node.platform,
+        "parents": list(node.parents),
+        "container": node.container,
+        "cached": node.cached,
+        "reused_from": node.reused_from,
+        "started_at": time_to_wire(node.started_at),
+        "completed_at": time_to_wire(node.completed_at),
+        "duration": between(node.started_at, node.completed_at),
+        "attempts": [_attempt_document(attempt) for attempt in node.attempts],
+        "outputs": {o.name: app.reader.value(o.text) if o.text is not None else None for o in node.outputs},
+        "error": record_to_wire(node.error),
+    }
+
+
+def _attempt_document(attempt: AttemptView) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "status": attempt.status,
+        "started_at": time_to_wire(attempt.started_at),
+        "ended_at": time_to_wire(attempt.ended_at),
+        "cpu": attempt.cpu,
+        "memory_bytes": attempt.memory,
+        "worker": attempt.worker,
+        "error": record_to_wire(attempt.error),
+    }

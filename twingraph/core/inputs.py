@@ -1,0 +1,57 @@
+"""What an execution is started with, bound to the inputs of its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twingraph.core.compile_nodes import schema_problem
+from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.nearest import did_you_mean
+from twingraph.core.plan import Plan
+
+
+def bind_inputs(plan: Plan, given: Mapping[str, Any], encode: Callable[[Any], str]) -> dict[str, str]:
+    """JSON texts by the keys of `plan.inputs`. `node.param` goes to one place, a bare name to all of that name.
+
+    An optional input that nobody gave is left out, so that the parameter's own default stands.
+    """
+    places: dict[str, list[str]] = {}
+    for key, entry in plan.inputs.items():
+        for name in dict.fromkeys((entry["name"], key)):
+            places.setdefault(name, []).append(key)
+    chosen: dict[str, Any] = {}
+    problems: list[Problem] = []
+    exact = {target: key for key, entry in plan.inputs.items() for target in entry["targets"]}
+    for name, value in given.items():
+        if name in places:
+            for key in places[name]:
+                if key == name or exact_of(plan, key) not in given:
+                    chosen[key] = value
+        elif name in exact:
+            chosen[exact[name]] = value
+        else:
+            message = f"is not an input of {plan.name!r}; {did_you_mean(name, [*places, *exact])}"
+            problems.append(Problem(field=name, message=message))
+    texts: dict[str, str] = {}
+    for key, entry in plan.inputs.items():
+        node, _, parameter = entry["targets"][0].partition(".")
+        if key in chosen:
+            trouble = schema_problem(entry.get("schema"), chosen[key])
+            if trouble is not None:
+                problems.append(Problem(node=node, field=entry["name"], message=trouble))
+            texts[key] = encode(chosen[key])
+        elif "default" in entry:
+            texts[key] = entry["default"]
+        elif entry["required"]:
+            what = parameter or entry["name"]
+            problems.append(Problem(node=node, field=what, message=f"is missing; give the input {entry['name']!r}"))
+    if problems:
+        raise ValidationError(problems)
+    return texts
+
+
+def exact_of(plan: Plan, key: str) -> str:
+    """The one place that only this input reaches, as `node.param`."""
+    target: str = plan.inputs[key]["targets"][0]
+    return target

@@ -1,0 +1,33 @@
+"""The two records that the engine's hot path needs of an execution: what bounds it, and how something in it failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """A failure in the words of the wire."""
+
+    code: str
+    error_type: str
+    message: str
+    node_id: str | None = None
+    traceback: str | None = None
+    exit_code: int | None = None
+    attempt: int | None = None
+    types: tuple[str, ...] = ()  # the whole MRO, qualified: what retry policies match
+    permanent: bool = False
+    exception: str | None = None  # the exception as a value's text, where it can be stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What bounds one execution."""
+
+    max_parallel: int = 10
+    timeout: float | None = 3600.0
+    error_handler: str = "fail"
+    handler_component: int | None = None  # spec of the custom handler
+    handler_args: tuple[str, ...] | None = None  # the parts of the error record that it declares; None: all
+    continue_on_error: bool = False

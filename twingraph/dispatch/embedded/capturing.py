@@ -1,0 +1,51 @@
+"""What a worker's C code and child processes wrote to descriptors 1 and 2: files without a name, read here alone."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from twingraph.executors.capture import MAX_LINE, MAX_TOTAL, pieces
+
+_CUT_AT = 16 * 1024 * 1024
+
+Line = tuple[float, str, str, str]
+
+
+class CapturedFile:
+    """Reads on from where it was. `end` bounds a reading to what a run had written when it ended."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+
+    def read(self, level: str, stream: str, end: int | None = None, whole: bool = True) -> list[Line]:
+        """The new lines. With `whole` False a line without its end is left for later."""
+        size = os.fstat(self._descriptor).st_size if end is None else end
+        start = self._position
+        length = min(size - start, MAX_TOTAL)
+        if length <= 0:
+            return []
+        data = os.pread(self._descriptor, length, start)
+        if not whole and len(data) < MAX_LINE:
+            data = data[: data.rfind(b"\n") + 1]
+        self._position = size if size - start > MAX_TOTAL else start + len(data)
+        now = time.time()
+        text = data.decode("utf-8", "replace")
+        return [(now, level, stream, piece) for line in text.splitlines() for piece in pieces(line)]
+
+    def tail(self, size: int = 4000) -> str:
+        """The end of all that was ever written, for the message of a crash."""
+        whole = os.fstat(self._descriptor).st_size
+        return os.pread(self._descriptor, size, max(0, whole - size)).decode("utf-8", "replace")
+
+    def shrink(self) -> bool:
+        """Give the disk back. Only while nothing runs."""
+        if self._position < _CUT_AT:
+            return False
+        os.ftruncate(self._descriptor, 0)
+        self._position = 0
+        return True
+
+    def close(self) -> None:
+        os.close(self._descriptor)

@@ -1,0 +1,36 @@
+"""What bounds the pool."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+
+def _default_workers() -> int:
+    return max(16, 4 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """Each field may be set alone."""
+
+    # At most this many processes, over all code versions.
+    workers: int = field(default_factory=_default_workers)
+    # A worker without work ends after this many seconds.
+    idle_seconds: float = 60.0
+    # Further workers are started when work has waited this long ...
+    grow_after_seconds: float = 0.05
+    # ... and the running nodes use less than this share of all cores.
+    grow_below_load: float = 0.8
+    # What waits behind a node that has run this long is recalled when another worker could take it.
+    recall_after_seconds: float = 0.02
+    # How often running nodes are looked at: time limits, memory, long output, `Begun`.
+    tick_seconds: float = 0.02
+    # A run is reported as begun, and its memory sampled, when it takes longer than this.
+    long_run_seconds: float = 0.05
+    # A process is replaced after this many runs; None: never.
+    runs_per_worker: int | None = 20_000
+    # A process is replaced when it holds more than this many bytes after a run; None: never.
+    bytes_per_worker: int | None = 2_000_000_000
+    # After this many processes in a row that ended before their first word, waiting work fails.
+    failed_starts: int = 3

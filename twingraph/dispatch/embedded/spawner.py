@@ -1,0 +1,126 @@
+"""Starts processes from one thread that lives as long as this process, so that no loop waits for a start."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twingraph.executors.marks import SIZE
+
+_ROOT = str(Path(__file__).parents[3])
+# Whatever lies in the user's folder, the worker's own imports come from where twingraph and its Python are.
+_BEGIN = (
+    "import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.append({root!r}); "
+    "from twingraph.executors.worker import main; main({fds})"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A process, and this side's ends of what joins us."""
+
+    process: subprocess.Popen[bytes]
+    incoming: int  # we write
+    outgoing: int  # we read
+    life: int  # its end here keeps the process alive
+    shared: int
+    captured: tuple[int, int]  # what it and its children write to their descriptors 1 and 2
+
+
+class _Spawner:
+    def __init__(self) -> None:
+        self.jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="twingraph-spawner", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self.jobs.get()()
+
+
+_current: dict[int, _Spawner] = {}
+_kept: set[int] = set()
+
+
+def _close_in_child() -> None:
+    """A forked child of the user's program must not keep our workers alive."""
+    for descriptor in _kept:
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue
+    _kept.clear()
+    _current.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def in_spawner_thread(job: Callable[[], None]) -> None:
+    spawner = _current.get(os.getpid())
+    if spawner is None:
+        spawner = _current[os.getpid()] = _Spawner()
+    spawner.jobs.put(job)
+
+
+def close(descriptor: int) -> None:
+    _kept.discard(descriptor)
+    os.close(descriptor)
+
+
+def spawn(interpreter: str, folder: str) -> Started:
+    """OSError when the interpreter cannot be started or the folder is not there."""
+    opened: list[int] = []
+    theirs: list[int] = []
+    try:
+        their_in, incoming = _pipe(opened)
+        outgoing, their_out = _pipe(opened)
+        their_life, life = _pipe(opened)
+        shared = _file(opened)
+        os.ftruncate(shared, SIZE)
+        captured = (_file(opened, append=True), _file(opened, append=True))
+        theirs = [their_in, their_out, their_life]
+        fds = f"{their_in}, {their_out}, {their_life}, {shared}"
+        settings: dict[str, Any] = {"start_new_session": True, "cwd": folder or None, "stdin": subprocess.DEVNULL}
+        process = subprocess.Popen(
+            [interpreter, "-c", _BEGIN.format(root=_ROOT, fds=fds)],
+            pass_fds=(*theirs, shared),
+            stdout=captured[0],
+            stderr=captured[1],
+            **settings,
+        )
+    except BaseException:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise
+    for descriptor in theirs:
+        os.close(descriptor)
+    os.set_blocking(incoming, False)
+    os.set_blocking(outgoing, False)
+    _kept.update((incoming, outgoing, life))
+    return Started(process=process, incoming=incoming, outgoing=outgoing, life=life, shared=shared, captured=captured)
+
+
+def _pipe(opened: list[int]) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    opened += (reading, writing)
+    return reading, writing
+
+
+def _file(opened: list[int], append: bool = False) -> int:
+    """A file without a name."""
+    descriptor, path = tempfile.mkstemp(prefix="twingraph-")
+    try:
+        if append:
+            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    finally:
+        os.unlink(path)
+    opened.append(descriptor)
+    return descriptor

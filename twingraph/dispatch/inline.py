@@ -1,0 +1,159 @@
+"""Runs every node in this process, one after another in a thread of their own, so that a debugger works.
+
+Chosen by TWINGRAPH_INLINE=1. `breakpoint()` reaches the terminal, since this process owns it. A node can be neither
+killed nor measured here: time limits are not enforced, and a crash of the node is a crash of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twingraph.core.codec import decode, encode
+from twingraph.core.codec_base import loads
+from twingraph.core.execution import ErrorRecord
+from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Report, Returned
+from twingraph.executors import runner
+from twingraph.executors.builtins import run_builtin
+from twingraph.executors.context import Current, running
+from twingraph.executors.slice_loader import load
+from twingraph.store.blobs.local import LocalBlobs
+
+
+class InlineDispatch:
+    """See `dispatch.base.Dispatch`."""
+
+    def __init__(self, blobs_path: str, secret_key: bytes | None) -> None:
+        self._blobs = LocalBlobs(Path(blobs_path))
+        self._secret = secret_key
+        self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._waiting: list[tuple[Lane, NodeRun]] = []
+        self._lock = threading.Lock()
+        self._bundles: dict[str, Any] = {}
+        self._loop: asyncio.AbstractEventLoop
+        self._report: Callable[[Report], None]
+
+    async def start(self, report: Callable[[Report], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._report = report
+        threading.Thread(target=self._work, name="twingraph-inline", daemon=True).start()
+
+    def submit(self, lane: Lane) -> None:
+        with self._lock:
+            self._waiting += [(lane, run) for run in lane.runs]
+        for _ in lane.runs:
+            self._queue.put(True)
+
+    def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        runs = [(run.node, run.attempt) for _, run in self._take(execution, nodes)]
+        if runs:
+            self._loop.call_soon(self._report, Returned(execution, runs))
+
+    def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        """Only what waits; what runs here cannot be ended from outside."""
+        for lane, run in self._take(execution, nodes):
+            error = ErrorRecord(
+                code="cancelled", error_type="Cancelled", message=f"{run.node} was cancelled before it began"
+            )
+            outcome = Outcome(
+                lane.execution, run.node, run.attempt, "cancelled", None, time.time(), error=error, begun=False
+            )
+            self._loop.call_soon(self._report, outcome)
+
+    def _take(self, execution: str, nodes: Sequence[str] | None) -> list[tuple[Lane, NodeRun]]:
+        with self._lock:
+            taken = [
+                (lane, run)
+                for lane, run in self._waiting
+                if lane.execution == execution and (nodes is None or run.node in nodes)
+            ]
+            self._waiting = [entry for entry in self._waiting if entry not in taken]
+        return taken
+
+    async def stop(self) -> None:
+        with self._lock:
+            self._waiting.clear()
+        self._queue.put(False)
+
+    def _work(self) -> None:
+        while self._queue.get():
+            with self._lock:
+                if not self._waiting:
+                    continue  # recalled or cancelled
+                lane, run = self._waiting.pop(0)
+            outcome = self._carry_out(lane, run)
+            try:
+                self._loop.call_soon_threadsafe(self._report, outcome)
+            except RuntimeError:  # the loop is closed
+                return
+
+    def _find(self, lane: Lane) -> Any:
+        loaded = self._bundles.get(lane.code.version)
+        if loaded is None:
+            text = Path(lane.code.bundle_path).read_text(encoding="utf-8")
+            loaded = self._bundles[lane.code.version] = load(loads(text.strip()))  # type: ignore[no-untyped-call]
+        return loaded.get(lane.settings.entry)
+
+    def _carry_out(self, lane: Lane, run: NodeRun) -> Outcome:
+        started, cpu = time.time(), time.process_time()
+        before = dict(os.environ)
+        os.environ.update(lane.settings.environment)
+        token = running.set(Current(lane.execution, run.node, run.attempt, _Channel(self, lane, run)))
+        try:
+            answer = self._answer(lane, run)
+        finally:
+            running.reset(token)
+            os.environ.clear()
+            os.environ.update(before)
+        error = None
+        if answer.error is not None:
+            error = ErrorRecord(
+                node_id=run.node, attempt=run.attempt, **{**answer.error, "types": tuple(answer.error["types"])}
+            )
+        return Outcome(
+            lane.execution, run.node, run.attempt, answer.status, started, time.time(), time.process_time() - cpu,
+            None, "inline", answer.shape, answer.outputs, answer.texts, error,
+        )  # fmt: skip
+
+    def _answer(self, lane: Lane, run: NodeRun) -> runner.Answer:
+        entry = lane.settings.entry
+        if entry.startswith("builtin:"):
+            return run_builtin(entry[8:], run.args, self._decode, self._encode, lambda: self._blobs)
+        config = loads(lane.settings.options) if lane.settings.options else {}
+        return runner.run_node(lambda: self._find(lane), run.args, self._decode, self._encode, config)
+
+    def _decode(self, text: str) -> Any:
+        return decode(text, blobs=self._blobs, key=self._secret, pickle=self._secret is not None)
+
+    def _encode(self, value: Any, path: str) -> tuple[str, str, int]:
+        return encode(value, blobs=self._blobs, key=self._secret, pickle=self._secret is not None, path=path)
+
+    def say(self, lane: Lane, run: NodeRun, message: str) -> None:
+        lines = LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", "artifact", message)])
+        self._loop.call_soon_threadsafe(self._report, lines)
+
+    def keep(self, data: bytes) -> str:
+        return str(self._blobs.put(data))
+
+
+class _Channel:
+    """What `twingraph.current()` reaches."""
+
+    def __init__(self, dispatch: InlineDispatch, lane: Lane, run: NodeRun) -> None:
+        self._dispatch = dispatch
+        self._lane = lane
+        self._run = run
+
+    def progress(self, done: float, total: float | None) -> None:
+        """Nobody draws it here: the terminal belongs to the debugger."""
+
+    def artifact(self, name: str, data: bytes) -> str:
+        digest = self._dispatch.keep(data)
+        self._dispatch.say(self._lane, self._run, f"{name} {digest} {len(data)} bytes")
+        return digest

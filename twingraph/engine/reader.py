@@ -1,0 +1,95 @@
+"""Reading executions from any process: no conductor is needed, none is disturbed."""
+
+from __future__ import annotations
+
+import time
+
+from twingraph.core import codec
+from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.engine import views
+from twingraph.engine.replay import Earlier, earlier
+from twingraph.store.base import Records
+from twingraph.store.blobs.base import BlobStore
+
+
+class Reader:
+    """Reads the executions of one store. Belongs to one thread at a time."""
+
+    def __init__(self, records: Records, blobs: BlobStore) -> None:
+        self._records = records
+        self.blobs = blobs
+        self._watches: dict[str, views.Watch] = {}
+
+    def resolve(self, id_or_last: str) -> str:
+        return views.record_of(self._records, id_or_last).id
+
+    def record(self, execution: str) -> ExecutionRecord:
+        return self._records.record(execution)
+
+    def executions(
+        self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
+    ) -> tuple[list[ExecutionRecord], int]:
+        wanted = ExecutionStatus(status) if status is not None else None
+        return self._records.page(limit=limit, offset=offset, status=wanted, workflow_id=workflow_id)
+
+    def view(self, execution: str) -> ExecutionView:
+        return views.view(self._records, self.blobs, execution)
+
+    def tree(self, execution: str, *, children: int = 20) -> TreeSnapshot:
+        watch = self._watches.get(execution)
+        if watch is None:
+            watch = self._watches[execution] = views.Watch(self._records, execution)
+        return watch.tree(children)
+
+    def logs(
+        self,
+        execution: str,
+        *,
+        after: int = 0,
+        node: str | None = None,
+        level: str | None = None,
+        limit: int = 1000,
+    ) -> list[LogRecord]:
+        return self._records.logs(execution, after=after, node=node, level=level, limit=limit)
+
+    def value(self, text: str) -> object:
+        return codec.plain(text, limit=1000)
+
+    def earlier(self, execution: str) -> Earlier:
+        return earlier(self._records, execution)
+
+    def post(self, execution: str, kind: str) -> None:
+        self._records.post(execution, kind, "{}")
+
+    def close(self) -> None:
+        self._records.close()
+
+
+class Followed:
+    """An execution that another living process carries out."""
+
+    def __init__(self, reader: Reader, execution: str) -> None:
+        self.id = execution
+        self.status = ExecutionStatus.RUNNING
+        self._reader = reader
+        self._left = False
+
+    def interrupt(self, *, kill: bool) -> None:
+        """Look no longer; the other process goes on."""
+        self._left = True
+
+    def cancel(self) -> None:
+        self._reader.post(self.id, "cancel")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._left:
+            record = self._reader.record(self.id)
+            self.status = record.status
+            if record.status in EXECUTION_OVER or record.status is ExecutionStatus.PAUSED or record.owner == "gone":
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        return True

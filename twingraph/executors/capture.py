@@ -1,0 +1,154 @@
+"""What user code prints and logs, as records (time, level, stream, message). Python 3.8, standard library only."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from typing import Any, Callable, List, Tuple  # noqa: UP035
+
+Record = Tuple[float, str, str, str]  # noqa: UP006
+
+MAX_LINE = 65536
+MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt
+_MARK = " ...(goes on)"
+_BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB)"
+
+
+def pieces(line: str) -> List[str]:  # noqa: UP006
+    """A line in parts of bearable size, each but the last with a mark that it goes on."""
+    if len(line) <= MAX_LINE:
+        return [line]
+    parts = [line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE)]
+    return [part + _MARK for part in parts[:-1]] + parts[-1:]
+
+
+class Records:
+    """The records of one run until they are sent. Bounded: after MAX_TOTAL only a note is kept."""
+
+    def __init__(self) -> None:
+        self.waiting: List[Record] = []  # noqa: UP006
+        self.total = 0
+
+    def reset(self) -> None:
+        self.waiting = []
+        self.total = 0
+
+    def add(self, level: str, stream: str, message: str) -> None:
+        if self.total > MAX_TOTAL:
+            return
+        now = time.time()
+        for piece in pieces(message):
+            self.total += len(piece) + 16
+            if self.total > MAX_TOTAL:
+                self.waiting.append((now, "warning", stream, _BROKEN_OFF))
+                return
+            self.waiting.append((now, level, stream, piece))
+
+    def take(self) -> List[Record]:  # noqa: UP006
+        taken, self.waiting = self.waiting, []
+        return taken
+
+
+class Stream(io.TextIOBase):
+    """Stands in for sys.stdout or sys.stderr. In a forked child it writes to the real descriptor."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, name: str, level: str, descriptor: int, records: Records, written: Callable[[], None]) -> None:
+        self.name = name
+        self._level = level
+        self._descriptor = descriptor
+        self._records = records
+        self._written = written
+        self._rest = ""
+        self.direct = False
+
+    @property
+    def buffer(self) -> Any:
+        return io.FileIO(self._descriptor, "wb", closefd=False)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Closing it would silence every later run."""
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError("write() argument must be str, not %s" % type(text).__name__)
+        if self.direct:
+            os.write(self._descriptor, text.encode("utf-8", "replace"))
+            return len(text)
+        whole = self._rest + text
+        if "\n" in text or len(whole) > MAX_LINE:
+            lines = whole.split("\n")
+            self._rest = lines.pop()
+            if len(self._rest) > MAX_LINE:
+                lines.append(self._rest[:MAX_LINE] + _MARK)
+                self._rest = self._rest[MAX_LINE:]
+            for line in lines:
+                self._records.add(self._level, self.name, line)
+            self._written()
+        else:
+            self._rest = whole
+        return len(text)
+
+    def finish(self) -> None:
+        """A last line without its end."""
+        if self._rest:
+            rest, self._rest = self._rest, ""
+            self._records.add(self._level, self.name, rest)
+
+
+def on_import_of_logging(install: Callable[[Any], None]) -> None:
+    """Call `install(logging)` as soon as somebody imports `logging`, which costs too much to do ahead."""
+    if "logging" in sys.modules:
+        install(sys.modules["logging"])
+        return
+    sys.meta_path.insert(0, _Watch(install))
+
+
+class _Watch:
+    def __init__(self, install: Callable[[Any], None]) -> None:
+        self._install = install
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        from importlib.util import find_spec
+
+        spec: Any = find_spec(name)
+        execute = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            self._install(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def install_handler(logging: Any, records: Records, written: Callable[[], None]) -> None:
+    """Everything from INFO on that reaches the root logger; level and logger are kept."""
+
+    class Handler(logging.Handler):  # type: ignore[misc]
+        def emit(self, record: Any) -> None:
+            try:
+                message = self.format(record)
+            except Exception as error:
+                message = "%r (not formatted: %s)" % (record.msg, error)
+            name = "" if record.name == "root" else record.name + ": "
+            records.add(record.levelname.lower(), "logging", name + message)
+            written()
+
+    root = logging.getLogger()
+    root.addHandler(Handler())
+    if root.level == logging.WARNING:
+        root.setLevel(logging.INFO)

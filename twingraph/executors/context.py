@@ -1,0 +1,56 @@
+"""What a component can ask about its own run: `twingraph.current()`. Python 3.8, standard library only."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+try:
+    from twingraph.core.errors import TwinGraphError
+except Exception:  # shipped alone, or on a Python that twingraph itself does not support
+
+    class TwinGraphError(Exception):  # type: ignore[no-redef]
+        """What TwinGraph raises on purpose."""
+
+
+class Current:
+    """The run around the caller. `channel` has `progress(done, total)` and `artifact(name, data)`."""
+
+    __slots__ = ("_channel", "attempt", "execution_id", "idempotency_key", "node_id")
+
+    def __init__(self, execution_id: str, node_id: str, attempt: int, channel: Any) -> None:
+        self.execution_id = execution_id
+        self.node_id = node_id
+        self.attempt = attempt
+        self.idempotency_key = f"{execution_id}:{node_id}"
+        self._channel = channel
+
+    @property
+    def logger(self) -> Any:
+        """A logger of `logging` named for the node; what it says is kept with the attempt."""
+        import logging
+
+        return logging.getLogger(self.node_id)
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Tell how far the run is. Cheap; many calls in a short time are joined."""
+        self._channel.progress(done, total)
+
+    def artifact(self, name: str, data: bytes | str) -> str:
+        """Keep a file beside the node's outputs; gives the content hash under which it is stored."""
+        kept: str = self._channel.artifact(name, data.encode("utf-8") if isinstance(data, str) else data)
+        return kept
+
+
+running: ContextVar[Current] = ContextVar("twingraph_current")
+
+
+def current() -> Current:
+    """The run that the caller is part of."""
+    try:
+        return running.get()
+    except LookupError:
+        raise TwinGraphError(
+            "twingraph.current() has an answer only inside a running component; "
+            "it was called outside of one, or in a thread that did not inherit its context"
+        ) from None

@@ -1,0 +1,52 @@
+"""What a worker and its parent both see at any moment: a few numbers in shared memory. Python 3.8.
+
+Each number is one aligned 8-byte word, so that a write is whole or not there. The worker writes BEGUN and then reads
+the recall range; the parent writes the range and, a moment later, reads BEGUN. Whichever comes first, both agree
+about every run outside of that moment. A worker that can no longer speak is still readable here.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+SIZE = 64
+BEGUN, LOW, HIGH, CALLED = range(4)
+AT = 4  # as a float, in its own view
+
+
+class Marks:
+    """Runs are numbered per worker, from 1."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._map = mmap.mmap(descriptor, SIZE)
+        view = memoryview(self._map)
+        self._numbers = view[:32].cast("q")
+        self._times = view[32:].cast("d")
+
+    def begin(self, number: int, at: float) -> bool:
+        """The worker's side. False: the run was recalled and must not be carried out."""
+        self._times[0] = at
+        self._numbers[BEGUN] = number
+        return not self._numbers[LOW] <= number < self._numbers[HIGH]
+
+    def recall(self, low: int, high: int) -> None:
+        """The parent's side. A later range may only lie higher; in between every mixture of both is right."""
+        self._numbers[LOW] = low
+        self._numbers[HIGH] = high
+
+    @property
+    def begun(self) -> int:
+        return self._numbers[BEGUN]
+
+    @property
+    def at(self) -> float:
+        """When the last run began, in seconds since the epoch."""
+        return self._times[0]
+
+    def close(self) -> None:
+        self._numbers.release()
+        self._times.release()
+        try:
+            self._map.close()
+        except BufferError:  # a view is still being looked at; it goes with its last reader
+            pass

@@ -1,0 +1,199 @@
+"""The one implementation of 'run one node'. Every platform runs this file: Python 3.8, standard library only.
+
+The codec is handed in, so that the file stands alone: `decode(text)` gives a value, `encode(value, path)` gives
+(text, hash, size) and raises for a value that cannot be stored.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+MAX_OUTPUTS = 256
+_OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
+_PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
+
+
+class Answer(NamedTuple):
+    """How a run ended: outputs and their texts, or an error as a dict of ErrorRecord's fields."""
+
+    status: str
+    shape: Optional[str] = None  # noqa: UP045 - evaluated by Python 3.8
+    outputs: Sequence[Tuple[str, str, int]] = ()  # noqa: UP006
+    texts: Sequence[str] = ()
+    error: Optional[dict] = None  # type: ignore[type-arg]  # noqa: UP045
+
+
+def run_node(
+    find: Callable[[], Any],
+    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
+    decode: Callable[[str], Any],
+    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
+    config: Any = None,
+) -> Answer:
+    """Never raises: whatever happens in user code, its module or its values becomes an Answer."""
+    try:
+        target = find()
+    except BaseException as error:
+        code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
+        return Answer("failed", error=describe(error, code))
+    try:
+        values = {name: decode(text) for name, text in arguments}
+    except BaseException as error:
+        return Answer("failed", error=describe(error, "invalid_input", permanent=True))
+    try:
+        result = call(target, values, config)
+    except BaseException as error:
+        return Answer("failed", error=describe(error, "user_error"))
+    try:
+        return _encoded(result, encode)
+    except BaseException as error:
+        return Answer("failed", error=describe(error, "invalid_output", permanent=True))
+
+
+def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:
+    """Call a function, an async function, a generator function or the class of a component."""
+    if isinstance(target, type) and hasattr(target, "execute"):
+        component = target(dict(config or {}))
+        validate = getattr(component, "validate_inputs", None)
+        if validate is not None and validate(**values) is False:
+            raise ValueError("validate_inputs refused the inputs of %s" % target.__name__)
+        result = component.execute(**values)
+    else:
+        result = target(**values)
+    if type(result) in _PLAIN:
+        return result
+    return _settled(result)
+
+
+def _settled(result: Any) -> Any:
+    """What a coroutine or a generator finally gives."""
+    if hasattr(result, "__await__") and hasattr(result, "send"):
+        import asyncio
+
+        return _settled(asyncio.run(result))
+    if hasattr(result, "__aiter__") and hasattr(result, "asend"):
+        import asyncio
+
+        return asyncio.run(_gathered(result))
+    if hasattr(result, "__next__") and hasattr(result, "throw"):
+        return list(result)
+    return result
+
+
+async def _gathered(items: Any) -> List[Any]:  # noqa: UP006
+    return [item async for item in items]
+
+
+def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006
+    """The shape of a result, and its outputs by name."""
+    kind = type(result)
+    if kind in _PLAIN:
+        return "plain", [("output", result)]
+    if kind is dict:
+        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result):
+            return "dict", list(result.items())
+    elif isinstance(result, tuple) and isinstance(getattr(kind, "_fields", None), tuple) and kind._fields:
+        return "namedtuple:" + _name(kind), list(zip(kind._fields, result))
+    elif "__dataclass_fields__" in kind.__dict__:
+        fields = [name for name, field in kind.__dataclass_fields__.items() if _is_field(field)]
+        if fields:
+            return "dataclass:" + _name(kind), [(name, getattr(result, name)) for name in fields]
+    elif isinstance(getattr(kind, "__pydantic_fields__", None), dict) and kind.__pydantic_fields__:
+        return "model:" + _name(kind), [(name, getattr(result, name)) for name in kind.__pydantic_fields__]
+    return "plain", [("output", result)]
+
+
+def _is_field(field: Any) -> bool:
+    return getattr(getattr(field, "_field_type", None), "name", "") == "_FIELD"
+
+
+def _name(kind: type) -> str:
+    return kind.__module__ + ":" + kind.__qualname__
+
+
+def _encoded(result: Any, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Answer:  # noqa: UP006
+    shape, parts = take_apart(result)
+    outputs, texts = [], []
+    for name, value in parts:
+        text, digest, size = encode(value, name)
+        outputs.append((name, digest, size))
+        texts.append(text)
+    return Answer("completed", shape, outputs, texts)
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+
+def describe(error: BaseException, code: str, permanent: bool = False) -> dict[str, Any]:
+    """An exception as the fields of an error record. Copes with exceptions that fail to describe themselves."""
+    kinds = [kind for kind in type(error).__mro__ if kind is not object]
+    names = [k.__qualname__ if k.__module__ == "builtins" else k.__module__ + "." + k.__qualname__ for k in kinds]
+    ours = any(kind.__name__ == "PermanentError" and kind.__module__.partition(".")[0] == "twingraph" for kind in kinds)
+    return {
+        "code": code,
+        "error_type": type(error).__name__,
+        "message": _message(error),
+        "traceback": _traceback(error),
+        "types": names,
+        "permanent": permanent or ours,
+    }
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "the component called sys.exit(%r); return a value or raise an exception instead" % (error.code,)
+    try:
+        return str(error)[:20000].encode("utf-8", "replace").decode("utf-8")
+    except BaseException as second:
+        return "<the message of this %s could not be made: %s>" % (type(error).__name__, type(second).__name__)
+
+
+def _frames(error: BaseException) -> bool:
+    """Whether any user code is on the way to the error."""
+    step = error.__traceback__
+    while step is not None:
+        if not _is_own(step.tb_frame.f_code.co_filename):
+            return True
+        step = step.tb_next
+    return False
+
+
+def _is_own(filename: str) -> bool:
+    name = filename.replace("\\", "/")
+    return name == __file__ or any(part in name for part in _OWN_FILES)
+
+
+def _traceback(error: BaseException) -> str | None:
+    """The user's frames only. None when it cannot be made."""
+    try:
+        import traceback
+
+        whole = traceback.TracebackException(type(error), error, error.__traceback__, limit=None)
+        _cut(whole, set())
+        return "".join(whole.format())[-100000:].encode("utf-8", "replace").decode("utf-8")
+    except BaseException:  # no memory, no stack, or an exception that cannot be shown
+        return None
+
+
+def _cut(part: Any, seen: set[int]) -> None:
+    if part is None or id(part) in seen:
+        return
+    seen.add(id(part))
+    part.stack[:] = [frame for frame in part.stack if not _is_own(frame.filename)]
+    _cut(part.__cause__, seen)
+    _cut(part.__context__, seen)
+    for inner in getattr(part, "exceptions", None) or ():
+        _cut(inner, seen)
+
+
+def refuse_breakpoint(*_args: Any, **_keywords: Any) -> None:
+    """`breakpoint()` in a process that nobody can talk to."""
+    raise RuntimeError(
+        "breakpoint(): this node runs in a worker process without a terminal; "
+        "set TWINGRAPH_INLINE=1 to run everything in one process, where a debugger works"
+    )
+
+
+def disarm() -> None:
+    sys.breakpointhook = refuse_breakpoint

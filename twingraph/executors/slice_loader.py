@@ -1,0 +1,229 @@
+"""Loads a bundle of slices in memory and hands out its callables.
+
+This one file is shipped into containers and run by any Python from 3.8 on: standard library only, nothing newer than
+3.8, no import of twingraph. Modules of the bundle come from a finder that stands first on `sys.meta_path`;
+they carry the user's file names and lines, so tracebacks show the user's own source.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import linecache
+import os
+import sys
+import threading
+import types
+from typing import Any
+
+FORMAT = 1
+FACTORY = "__twingraph_factory__"
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Exactly the modules of one bundle, and empty packages above them."""
+
+    def __init__(self, modules: dict[str, Any]) -> None:
+        self.modules = modules
+        self.parents: set[str] = set()
+        for name in modules:
+            parts = name.split(".")
+            self.parents.update(".".join(parts[:count]) for count in range(1, len(parts)))
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        record = self.modules.get(fullname)
+        if record is None and fullname not in self.parents:
+            return None
+        package = fullname in self.parents or (record is not None and bool(record["package"]))
+        origin: str | None = record["file"] if record is not None else None
+        spec = importlib.machinery.ModuleSpec(fullname, self, origin=origin, is_package=package)
+        if package:
+            spec.submodule_search_locations = list(record.get("search") or ()) if record is not None else []
+        spec.has_location = origin is not None
+        return spec
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        record = self.modules.get(module.__name__)
+        if record is not None:
+            code = compile(record["text"], record["file"], "exec", dont_inherit=True)
+            exec(code, module.__dict__)
+
+    def get_source(self, fullname: str) -> str | None:
+        record = self.modules.get(fullname)
+        text: str | None = record["text"] if record is not None else None
+        return text
+
+    def is_package(self, fullname: str) -> bool:
+        return fullname in self.parents or bool(self.modules[fullname]["package"])
+
+
+class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """A tiny `twingraph` for machines without it, so that code which mentions it loads. Asked last."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if fullname.partition(".")[0] != "twingraph":
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        def unchanged(*args: Any, **settings: Any) -> Any:
+            if len(args) == 1 and callable(args[0]) and not settings:
+                return args[0]
+            return lambda target: target
+
+        class BaseComponent:
+            """Base class of components, without the engine around it."""
+
+            def __init__(self, config: Any = None, **settings: Any) -> None:
+                self.config = dict(config or {}, **settings)
+
+            def validate_inputs(self, inputs: Any) -> bool:
+                return True
+
+        class TwinGraphError(Exception):
+            """Root of the errors that TwinGraph raises."""
+
+        class PermanentError(TwinGraphError):
+            """Trying again cannot help."""
+
+        def absent(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+
+            def refuse(*args: Any, **settings: Any) -> Any:
+                raise RuntimeError(f"twingraph.{name} is not there: TwinGraph is not installed where this code runs")
+
+            return refuse
+
+        module.__getattr__ = absent
+        if module.__name__ != "twingraph":
+            shared = importlib.import_module("twingraph")
+            module.__dict__.update((k, v) for k, v in vars(shared).items() if not k.startswith("__"))
+            return
+        module.component = module.pipeline = module.register_component = unchanged
+        module.BaseComponent = BaseComponent
+        module.TwinGraphError = TwinGraphError
+        module.PermanentError = PermanentError
+
+
+class Loaded:
+    """The callables of one bundle, each made when it is first asked for."""
+
+    def __init__(self, bundle: dict[str, Any]) -> None:
+        if bundle.get("format") != FORMAT:
+            found = bundle.get("format")
+            raise ImportError(f"this bundle has format {found!r}, this loader reads {FORMAT!r}")
+        self.modules: dict[str, Any] = bundle["modules"]
+        self.entries: dict[str, Any] = bundle["entries"]
+        self.main_modules = frozenset(name for name, record in self.modules.items() if record["main"])
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._finder = _Finder(self.modules)
+
+    def install(self) -> None:
+        """Put the finder in place; modules of the same names that were loaded before give way."""
+        names = set(self.modules)
+        for name in names:
+            sys.modules.pop(name, None)
+        for name in self._finder.parents - names:
+            if name in sys.modules and not isinstance(getattr(sys.modules[name], "__loader__", None), _Finder):
+                del sys.modules[name]
+        sys.meta_path.insert(0, self._finder)
+        importlib.invalidate_caches()
+        if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
+            sys.meta_path.append(_StandIn())
+        for record in self.modules.values():
+            _show(record["file"], record["text"])
+        for entry in self.entries.values():
+            if entry["factory"] and entry["file"] not in linecache.cache:
+                _show(entry["file"], entry["factory"])
+
+    def get(self, key: str) -> Any:
+        """The callable or class of an entry; KeyError when the bundle has none of that key."""
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(self.entries[key])
+            return self._made[key]
+
+    def _make(self, entry: dict[str, Any]) -> Any:
+        if entry["mode"] == "import":
+            return _reach(self._import_whole(entry), entry["name"])
+        if entry["factory"]:
+            return self._build(entry["module"], entry["factory"], entry["closure"])
+        return _reach(importlib.import_module(entry["module"]), entry["name"])
+
+    def _build(self, name: str, factory: str, closure: dict[str, Any]) -> Any:
+        module = importlib.import_module(name)
+        values: dict[str, Any] = {}
+        own: list[str] = []
+        for free, value in closure.items():
+            if value["kind"] == "self":
+                values[free] = None
+                own.append(free)
+            else:
+                values[free] = self._value(value)
+        filename = self.modules[name]["file"]
+        space: dict[str, Any] = {}
+        exec(compile(factory, filename, "exec", dont_inherit=True), module.__dict__, space)
+        made = types.FunctionType(space[FACTORY].__code__, module.__dict__)(**values)
+        for free in own:
+            code = made.__code__
+            if free in code.co_freevars:
+                made.__closure__[code.co_freevars.index(free)].cell_contents = made
+        return made
+
+    def _value(self, value: dict[str, Any]) -> Any:
+        kind = value["kind"]
+        if kind == "literal":
+            return ast.literal_eval(value["repr"])
+        if kind == "module":
+            return importlib.import_module(value["name"])
+        if kind == "name":
+            return _reach(importlib.import_module(value["module"]), value["name"])
+        return self._build(value["module"], value["factory"], value["closure"])
+
+    def _import_whole(self, entry: dict[str, Any]) -> Any:
+        """Code that cannot be sliced: its real module, with real neighbours, apart from the pruned ones."""
+        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name in self.modules}
+        sys.meta_path.remove(self._finder)
+        try:
+            if not entry["main"]:
+                return importlib.import_module(entry["module"])
+            spec = importlib.util.spec_from_file_location(entry["module"], entry["file"])
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[entry["module"]] = module
+            spec.loader.exec_module(module)
+            return module
+        finally:
+            sys.meta_path.insert(0, self._finder)
+            sys.modules.update(hidden)
+
+
+def _reach(value: Any, name: str) -> Any:
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _show(file: str, text: str) -> None:
+    """Give tracebacks the source where the user's file is not at hand."""
+    if not os.path.isfile(file):
+        linecache.cache[file] = (len(text), None, [line + "\n" for line in text.split("\n")], file)
+
+
+def load(bundle: dict[str, Any]) -> Loaded:
+    """Install a bundle in this process. One bundle per process: a second one takes the names of the first."""
+    loaded = Loaded(bundle)
+    loaded.install()
+    return loaded

@@ -1,0 +1,198 @@
+"""Answers the compiler's questions: from live objects first, then by name from a registry."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+from twingraph.core.codec import encode
+from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.signatures import ComponentInfo
+from twingraph.core.workflow import Definition, JsonNode, NodeDef, parse_definition
+from twingraph.sdk import signature
+from twingraph.sdk.base_component import BaseComponent
+from twingraph.sdk.component import Component
+from twingraph.sdk.registry import Registry
+
+
+class CodeTable:
+    """The code behind one plan: entry key -> function or class, or the source text of a code node."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {}
+        self.sources: dict[str, str] = {}
+        self._infos: dict[int, ComponentInfo] = {}
+
+    def info(self, target: Any, name: str | None = None) -> ComponentInfo:
+        known = self._infos.get(id(target))
+        if known is None or name is not None:
+            known = _info_of(target, name)
+            self.objects[known.entry] = _code_of(target)
+            self._infos[id(target)] = known
+        return known
+
+    def code(self, node: str, text: Any) -> ComponentInfo:
+        function = compile_code(node, text)
+        parameters, further = signature.parameters_of(function)
+        entry = f"code_{len(self.sources)}:run"
+        for key, known in self.sources.items():
+            if known == text:
+                entry = key
+        self.sources[entry] = text
+        return ComponentInfo(
+            name="code", entry=entry, parameters=parameters, open=further, outputs=signature.outputs_of(function)
+        )
+
+
+class LiveLibrary:
+    """A `Library` for one definition. `live` holds what Python code gave, by node id; `opened` the workflows around."""
+
+    def __init__(
+        self, registry: Registry, table: CodeTable, live: Mapping[str, Any], opened: tuple[int, ...] = ()
+    ) -> None:
+        self._registry = registry
+        self._table = table
+        self._live = live
+        self._opened = opened
+
+    def component(self, node: NodeDef) -> ComponentInfo:
+        target = self._live.get(node.id)
+        if target is not None:
+            return self._table.info(target)
+        name = node.component
+        if name is None and isinstance(node.config, Mapping):
+            name = node.config.get("component")
+        if not isinstance(name, str) or not name:
+            raise ValidationError(f"needs the name of a component, not {name!r}")
+        return self._table.info(self._registry.find(name), None)
+
+    def handler(self, name: str) -> ComponentInfo:
+        return self._table.info(self._registry.find(name), None)
+
+    def code(self, node: NodeDef) -> ComponentInfo:
+        return self._table.code(node.id, node.config.get("code") if isinstance(node.config, Mapping) else None)
+
+    def workflow(self, node: NodeDef) -> tuple[Definition, LiveLibrary]:
+        inner = self._live.get(node.id)
+        if inner is None:
+            raw = node.config.get("workflow")
+            if not isinstance(raw, Mapping):
+                raise ValidationError(f"needs a workflow's definition, not {raw!r}")
+            return parse_definition(raw), LiveLibrary(self._registry, self._table, {}, self._opened)
+        if id(inner) in self._opened:
+            raise ValidationError(f"the workflow {inner.name!r} opens itself")
+        library = LiveLibrary(self._registry, self._table, inner.live, (*self._opened, id(inner)))
+        return inner.definition, library
+
+    def text(self, node: NodeDef, value: Any) -> str:
+        if isinstance(node.raw, JsonNode):
+            return json.dumps(value, ensure_ascii=False)
+        return encode(value).text
+
+
+def _info_of(target: Any, name: str | None) -> ComponentInfo:
+    if isinstance(target, Component):
+        made = target.definition
+        entry = f"{made.module}:{made.qualname}"
+        return ComponentInfo(
+            name=made.name,
+            entry=entry,
+            parameters=made.parameters,
+            open=made.open,
+            outputs=target.outputs,
+            settings=made.settings,
+        )
+    if isinstance(target, BaseComponent):
+        found = _class_info(type(target), name)
+        return ComponentInfo(
+            name=found.name,
+            entry=found.entry,
+            parameters=found.parameters,
+            open=found.open,
+            outputs=found.outputs,
+            has_options=True,
+            options=encode(target.config).text,
+        )
+    if isinstance(target, type) and issubclass(target, BaseComponent):
+        return _class_info(target, name)
+    if isinstance(target, FunctionType):
+        module, qualname = signature.address_of(target)
+        parameters, further = signature.parameters_of(target)
+        return ComponentInfo(
+            name=name or target.__name__,
+            entry=f"{module}:{qualname}",
+            parameters=parameters,
+            open=further,
+            outputs=signature.outputs_of(target),
+        )
+    raise ValidationError(f"a component is a function or a BaseComponent, not {target!r}")
+
+
+def _class_info(kind: type[BaseComponent], name: str | None) -> ComponentInfo:
+    execute: Callable[..., Any] = kind.execute
+    if execute is BaseComponent.execute:
+        raise ValidationError(f"{kind.__name__} needs a method execute(self, ...)")
+    parameters, further = signature.parameters_of(execute, skip_self=True)
+    return ComponentInfo(
+        name=name or kind.__name__,
+        entry=f"{kind.__module__}:{kind.__qualname__}",
+        parameters=parameters,
+        open=further,
+        outputs=signature.outputs_of(execute),
+        has_options=True,
+        options="{}",
+    )
+
+
+def _code_of(target: Any) -> Any:
+    if isinstance(target, Component):
+        return target.fn
+    return type(target) if isinstance(target, BaseComponent) else target
+
+
+def compile_code(node: str, text: Any) -> FunctionType:
+    """A function with the signature of a code node's `run`. The text itself is read, never run."""
+    if not isinstance(text, str) or not text.strip():
+        raise ValidationError([Problem(node=node, field="code", message="must be Python that defines run(...)")])
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        raise ValidationError(
+            [Problem(node=node, field="code", message=f"line {error.lineno}: {error.msg}")]
+        ) from error
+    runs = [one for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name == "run"]
+    if not runs:
+        raise ValidationError([Problem(node=node, field="code", message="defines no function `run`")])
+    return _shell(runs[-1])
+
+
+def _shell(run: ast.FunctionDef | ast.AsyncFunctionDef) -> FunctionType:
+    """The same signature over nothing: defaults become None and annotations texts, so that no user code runs."""
+    arguments = run.args
+    arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
+    arguments.kw_defaults = [None if one is None else ast.Constant(None) for one in arguments.kw_defaults]
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    for one in every:
+        if one is not None and one.annotation is not None:
+            one.annotation = ast.Constant(_safe_annotation(one.annotation))
+    returns = None if run.returns is None else ast.Constant(_safe_annotation(run.returns))
+    shell = ast.FunctionDef(name="run", args=arguments, body=[ast.Pass()], decorator_list=[], returns=returns)
+    if "type_params" in shell._fields:  # 3.12 and newer
+        shell.type_params = []  # type: ignore[attr-defined,unused-ignore]
+    module = ast.fix_missing_locations(ast.Module(body=[ast.copy_location(shell, run)], type_ignores=[]))
+    namespace: dict[str, Any] = {}
+    exec(compile(module, "<code node>", "exec"), namespace)
+    found: FunctionType = namespace["run"]
+    return found
+
+
+_SAFE = (ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant)
+
+
+def _safe_annotation(hint: ast.expr) -> str:
+    """Plain annotations only: what calls or looks up attributes is not evaluated."""
+    safe = all(isinstance(part, _SAFE) for part in ast.walk(hint))
+    return ast.unparse(hint) if safe else "unknown_annotation"

@@ -1,0 +1,188 @@
+"""What a function's signature says: typed inputs, named outputs. Plain annotations are checked without pydantic."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.signatures import RESERVED_OUTPUTS, Parameter
+
+_PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "an int"),
+    float: ((float, int), "a float"),
+    str: ((str,), "a str"),
+    bool: ((bool,), "a bool"),
+    bytes: ((bytes,), "bytes"),
+    list: ((list,), "a list"),
+    tuple: ((tuple, list), "a tuple"),
+    dict: ((dict,), "a dict"),
+    set: ((set, frozenset), "a set"),
+    None: ((type(None),), "None"),
+    type(None): ((type(None),), "None"),
+}
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations as objects; what cannot be resolved is left out, and is then not checked."""
+    plain = getattr(function, "__annotations__", {})
+    if not any(isinstance(hint, str) for hint in plain.values()):
+        return dict(plain)
+    found = {}
+    namespace = {**vars(typing), **getattr(inspect.unwrap(function), "__globals__", {})}
+    for name, hint in plain.items():
+        if not isinstance(hint, str):
+            found[name] = hint
+            continue
+        try:
+            found[name] = eval(hint, namespace)
+        except Exception:  # a name of a `TYPE_CHECKING` block, or one that is defined later: anything may be raised
+            continue
+    return found
+
+
+def parameters_of(function: Callable[..., Any], *, skip_self: bool = False) -> tuple[tuple[Parameter, ...], bool]:
+    """The input ports, and whether further names are taken. ValidationError for what has no port."""
+    hints = hints_of(function)
+    declared = list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]
+    name = getattr(function, "__name__", "component")
+    ports: list[Parameter] = []
+    further = False
+    problems: list[Problem] = []
+    for one in declared:
+        if one.kind is one.VAR_POSITIONAL:
+            message = f"*{one.name} has no name that an input could have; take a list instead"
+            problems.append(Problem(node=name, field=one.name, message=message))
+        elif one.kind is one.POSITIONAL_ONLY:
+            message = "is positional-only, and inputs are given by name; remove the '/'"
+            problems.append(Problem(node=name, field=one.name, message=message))
+        elif one.kind is one.VAR_KEYWORD:
+            further = True
+        else:
+            required = one.default is one.empty
+            ports.append(Parameter(name=one.name, required=required, accepts=checker(hints.get(one.name))))
+    if problems:
+        raise ValidationError(problems)
+    return tuple(ports), further
+
+
+def outputs_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
+    """Declared output names; None when they are known only at run time. ValidationError for reserved ones."""
+    hint = hints_of(function).get("return", inspect.Signature.empty)
+    names = _output_names(hint)
+    reserved = sorted(RESERVED_OUTPUTS.intersection(names or ()))
+    if reserved:
+        raise ValidationError(
+            [
+                Problem(
+                    node=getattr(function, "__name__", "component"),
+                    field=name,
+                    message="cannot be the name of an output: handles keep it for themselves; choose another",
+                )
+                for name in reserved
+            ]
+        )
+    return names
+
+
+def _output_names(hint: Any) -> tuple[str, ...] | None:
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _output_names(typing.get_args(hint)[0])
+    if hint in (inspect.Signature.empty, Any, typing.NamedTuple, dict, tuple, object) or origin in (dict, Mapping):
+        return None
+    if origin in (typing.Union, types.UnionType):
+        # The members may disagree about names, so only the value that comes can tell.
+        return None if any(_output_names(part) != ("output",) for part in typing.get_args(hint)) else ("output",)
+    if isinstance(hint, type):
+        if issubclass(hint, tuple) and hasattr(hint, "_fields"):
+            return tuple(hint._fields)
+        if typing.is_typeddict(hint):
+            return tuple(hint.__annotations__)
+        for attribute in ("__dataclass_fields__", "model_fields"):
+            fields = getattr(hint, attribute, None)
+            if isinstance(fields, dict):
+                return tuple(fields)
+        if issubclass(hint, dict):
+            return None
+    return ("output",)
+
+
+def checker(hint: Any) -> Callable[[Any], str | None] | None:
+    """What says whether a value fits this annotation; None when anything may fit."""
+    try:
+        return _checker(hint)
+    except TypeError:  # an annotation that cannot be hashed is none that we know
+        return None
+
+
+@cache
+def _checker(hint: Any) -> Callable[[Any], str | None] | None:
+    found = _kinds(hint)
+    if found is None:
+        return None
+    kinds, words = found
+
+    def accepts(value: Any) -> str | None:
+        if isinstance(value, bool) and bool not in kinds:
+            return words
+        return None if isinstance(value, kinds) else words
+
+    return accepts
+
+
+def _kinds(hint: Any) -> tuple[tuple[type, ...], str] | None:
+    if hint in _PLAIN and hint is not inspect.Signature.empty:
+        return _PLAIN[hint] if hint is not None else None
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_kinds(part) for part in typing.get_args(hint)]
+        if all(part is not None for part in parts):
+            known = [part for part in parts if part is not None]
+            return tuple(kind for kinds, _ in known for kind in kinds), " or ".join(words for _, words in known)
+        return None
+    if origin in _PLAIN and origin is not None:
+        return _PLAIN[origin]
+    return None
+
+
+def input_schema(function: Callable[..., Any], *, skip_self: bool = False) -> dict[str, Any]:
+    """The JSON Schema of the inputs, made by pydantic."""
+    from pydantic import ConfigDict, create_model
+
+    hints = hints_of(function)
+    fields: dict[str, Any] = {}
+    for one in list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]:
+        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            fields[one.name] = (hints.get(one.name, Any), ... if one.default is one.empty else one.default)
+    title = getattr(function, "__name__", "inputs")
+    model = create_model(title, __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+    schema: dict[str, Any] = model.model_json_schema()
+    return schema
+
+
+def output_schema(function: Callable[..., Any]) -> dict[str, Any]:
+    """The JSON Schema of what is returned; `{}` where nothing is known."""
+    hint = hints_of(function).get("return", Any)
+    if hint is typing.NamedTuple:
+        return {}
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticSchemaGenerationError
+
+    try:
+        return TypeAdapter(hint).json_schema()
+    except PydanticSchemaGenerationError:
+        return {}
+
+
+def address_of(target: Any) -> tuple[str, str]:
+    """Module and qualified name; what a script calls `__main__` keeps that name here."""
+    module = getattr(target, "__module__", None) or "__main__"
+    if module not in sys.modules and not module:
+        module = "__main__"
+    return module, getattr(target, "__qualname__", type(target).__qualname__)

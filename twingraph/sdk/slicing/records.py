@@ -1,0 +1,43 @@
+"""What a slice is: plain data, ready to be stored by content and shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+LOWEST_PYTHON = (3, 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceModule:
+    """One pruned module; line numbers are those of the user's file."""
+
+    file: str
+    text: str
+    package: bool
+    main: bool
+    search: tuple[str, ...] = ()
+    """Folders in which compiled siblings of a package are still found; empty almost always."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A function or class with everything of the project that it uses."""
+
+    entry_module: str
+    entry_name: str
+    modules: Mapping[str, SliceModule]
+    code_hash: str
+    closure: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Free variable to the way it is made again, for a function that was defined inside another."""
+    factory: str | None = None
+    """Source that makes such a function from its free variables, at its own lines."""
+    external: tuple[str, ...] = ()
+    python: tuple[int, int] = LOWEST_PYTHON
+    mode: Literal["slice", "import"] = "slice"
+    note: str | None = None
+    file: str = ""
+    main: bool = False
+    reads_file: bool = False
+    """Kept code mentions `__file__`, which means nothing in a container."""

@@ -1,0 +1,157 @@
+"""The source text of live modules, read and parsed once per process."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import re
+import stat
+import sys
+import tokenize
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+
+from twingraph.core.errors import SliceError
+from twingraph.sdk.slicing.locality import Place, find_local
+
+_CELL = re.compile(r"^<(python|ipython)-input-(\d+)|[/\\]ipykernel_\d+[/\\]")
+_NO_SOURCE = (
+    "the source of this code cannot be found (typed at a prompt that keeps none?); "
+    "put it in a file and run or import that file"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One module's text. `name` is the name under which it is shipped."""
+
+    name: str
+    file: str
+    text: str
+    package: bool
+    main: bool
+    search: tuple[str, ...] = ()
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(self.text, self.file)
+        except SyntaxError as error:
+            raise SliceError(f"the file does not parse: {error.msg}", file=self.file, line=error.lineno) from error
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """Lines as bytes, because the columns of a syntax tree count bytes."""
+        return [line.encode("utf-8", "surrogatepass") for line in re.split(r"\r\n|\r|\n", self.text)]
+
+    @cached_property
+    def package_name(self) -> str:
+        """What a leading dot of a relative import stands for."""
+        return self.name if self.package else self.name.rpartition(".")[0]
+
+
+_cache: dict[str, tuple[tuple[int, int] | int, Source]] = {}
+
+
+def main_name(file: str) -> str:
+    """The name under which `__main__` is shipped: the stem of its file, kept off standard modules."""
+    stem = os.path.splitext(os.path.basename(file))[0].strip("<>") or "script"
+    if stem == "__main__":
+        stem = os.path.basename(os.path.dirname(os.path.abspath(file))) or "script"
+    stem = stem.replace(".", "_")
+    return f"{stem}_main" if stem in sys.stdlib_module_names or stem == "twingraph" else stem
+
+
+def source_of(name: str) -> Source | None:
+    """The source of a project-local module by its live name, None when it has none that can be read."""
+    if name == "__main__":
+        return _main_source()
+    place = find_local(name)
+    if place is None or place.file is None:
+        return None
+    return _from_file(name, place)
+
+
+def _from_file(name: str, place: Place, *, main: bool = False) -> Source | None:
+    assert place.file is not None
+    try:
+        status = os.stat(place.file)
+        key = (status.st_mtime_ns, status.st_size)
+        known = _cache.get(name)
+        if known is not None and known[0] == key and known[1].file == place.file and known[1].main == main:
+            return known[1]
+        with tokenize.open(place.file) as handle:
+            text = handle.read()
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None
+    source = Source(name=name, file=place.file, text=text, package=place.package, main=main, search=place.search)
+    _cache[name] = (key, source)
+    return source
+
+
+def _main_source() -> Source | None:
+    module = sys.modules["__main__"]
+    file = getattr(module, "__file__", None)
+    if file is not None and os.path.isfile(file):
+        spec = getattr(module, "__spec__", None)
+        name = main_name(file)
+        if spec is not None and spec.parent:  # python -m package.module: relative imports need the package
+            name = spec.name
+        return _from_file(name, Place(name=name, file=os.path.abspath(file), package=False), main=True)
+    for file, text in (_cells(), _command(), _stdin()):
+        if text is not None:
+            known = _cache.get(file)
+            if known is not None and known[0] == hash(text):
+                return known[1]
+            source = Source(name=main_name(file), file=file, text=text, package=False, main=True)
+            _cache[file] = (hash(text), source)
+            return source
+    return None
+
+
+def _cells() -> tuple[str, str | None]:
+    """Everything that was typed at a prompt or in a notebook, in order, as one text."""
+    texts = []
+    for file, entry in list(linecache.cache.items()):
+        if _CELL.search(file) and len(entry) == 4:
+            cell = "".join(entry[2])
+            try:
+                ast.parse(cell)
+            except SyntaxError:
+                continue
+            texts.append(cell if cell.endswith("\n") else cell + "\n")
+    return "<notebook>", "".join(texts) if texts else None
+
+
+def _command() -> tuple[str, str | None]:
+    arguments = sys.orig_argv
+    for position, argument in enumerate(arguments[1:], start=1):
+        if argument == "-c" or (re.fullmatch(r"-[bBdEhiIOqsSuvVxP]*c", argument) and argument != "-"):
+            return "<string>", arguments[position + 1] if position + 1 < len(arguments) else None
+        if argument.startswith("-c"):
+            return "<string>", argument[2:]
+        if not argument.startswith("-"):
+            previous = arguments[position - 1]
+            if previous not in ("-W", "-X"):
+                break
+    return "<string>", None
+
+
+def _stdin() -> tuple[str, str | None]:
+    """`python - < file`: the interpreter has read it, but a regular file can be read again from its start."""
+    try:
+        status = os.fstat(0)
+        if not stat.S_ISREG(status.st_mode) or not hasattr(os, "pread"):
+            return "<stdin>", None
+        data = os.pread(0, status.st_size, 0)
+        return "<stdin>", data.decode("utf-8").removeprefix("\ufeff")
+    except (OSError, UnicodeDecodeError):
+        return "<stdin>", None
+
+
+def no_source(target: str) -> SliceError:
+    return SliceError(f"{target}: {_NO_SOURCE}")
