@@ -60,6 +60,9 @@ GRACE_SECONDS = 10.0
 class Driver(Protocol):
     """What stands behind a driven scope: a pipeline's body. Called on the conductor's loop, must not block."""
 
+    def started(self, scope: str) -> None:
+        """A scope was opened that a body has to fill; said again after a take-over."""
+
     def woken(self, scope: str, node: str) -> None:
         """A node of the scope is over; its outcome is in the journal."""
 
@@ -126,12 +129,6 @@ class Conductor:
         self._call(lambda: self._adopt(execution_id, handle, ResumeRequested() if resume else None), handle)
         return handle
 
-    def cancel(self, execution_id: str) -> Handle:
-        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
-        handle = Handle(execution_id, self)
-        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
-        return handle
-
     def feed(self, execution_id: str, event: Event, data: Sequence[str] | None = None) -> None:
         """Bring an event about an execution: what drivers and callers do."""
         self._call(lambda: self._feed_known(execution_id, event, data), None)
@@ -142,6 +139,12 @@ class Conductor:
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
         self._call(lambda: self._interrupt(execution_id, kill), None)
+
+    def cancel(self, execution_id: str) -> Handle:
+        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
+        handle = Handle(execution_id, self)
+        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
+        return handle
 
     def stop(self, timeout: float = 10.0) -> None:
         """Let go of everything and end. What was not over can be resumed."""
@@ -495,6 +498,9 @@ class Conductor:
             case commands.StartDetached(node):
                 if (driver := self._drivers.get(execution)) is not None:
                     driver.detached(node)
+            case commands.StartDriver(scope):
+                if (driver := self._drivers.get(execution)) is not None:
+                    driver.started(scope)
             case commands.Finish():
                 pass  # done before the commit
 

@@ -22,8 +22,8 @@ from tests.support.conducting import (
     task,
     value,
 )
-from twingraph.core.execution import Settings
 from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, PlanNode, Source, Template
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
 

@@ -1,8 +1,8 @@
-"""Cancel, pause, interrupt, take-over: an execution always ends, or can be gone on with, and its callers always know."""
+"""Cancel, pause, interrupt, take-over: an execution ends, or can be gone on with, and its callers always know."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ from twingraph.core.policies import RetryPolicy
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.engine.replay import earlier
-from twingraph.store.base import Append, Journal
+from twingraph.store.base import Append
+from twingraph.store.sqlite.journal import SqliteJournal
 
 
 @pytest.fixture
@@ -188,34 +189,30 @@ def test_a_stopped_conductor_leaves_nobody_waiting(rig: Rig) -> None:
     assert value(over(rig.conductor.adopt(handle.id))) == "n0"
 
 
-class FullDisk:
+class FullDisk(SqliteJournal):
     """A journal that fails when told so."""
 
-    def __init__(self, inner: Journal) -> None:
-        self.inner = inner
-        self.full = False
+    full = False
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
-
-    def append(self, batch: list[Append]) -> set[int]:
+    def append(self, batch: Sequence[Append]) -> set[int]:
         if self.full:
             raise StoreError("the disk is full; free some space and resume")
-        return self.inner.append(batch)
+        return super().append(batch)
 
 
 def test_a_full_disk_is_told_to_all_and_nothing_is_lost(rig: Rig) -> None:
-    made: list[FullDisk] = []
-    rig.wrap = lambda journal: made.append(FullDisk(journal)) or made[-1]  # type: ignore[func-returns-value,return-value]
+    made = FullDisk(rig.home)
+    rig.make_journal = lambda: made
     rig.restart(hold=True)
     handles = [rig.submit(chain(2)), rig.submit(chain(2))]
     rig.dispatch.wait_for(2)
-    made[0].full = True
+    made.full = True
     rig.dispatch.let_go()
     assert [type(over(handle).fault) for handle in handles] == [StoreError, StoreError]
     rig.conductor.stop()
     assert rig.dispatch.stopped
     assert not rig.conductor.usable
+    rig.make_journal = lambda: SqliteJournal(rig.home)
     rig.restart()
     assert [value(over(rig.conductor.adopt(handle.id))) for handle in handles] == ["n0", "n0"]
 
