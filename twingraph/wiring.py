@@ -135,7 +135,7 @@ class Runtime:
         if known is not None and known[0].is_fresh():
             return known[1]
         packed = packing.pack(compiled.objects, compiled.sources)
-        described = code_versions.describe(self.blobs.put(packed.data), self.blobs)
+        described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages)
         self._packed[key] = packed, described
         return described
 
@@ -260,7 +260,9 @@ class Runtime:
                 journal.close()
             if body is None:
                 raise NotFoundError(f"the code version {version[:12]} is not in {self.home.path}")
-            known = self._codes[version] = code_versions.reference(version, body, self.blobs)
+            known = code_versions.reference(version, body, self.blobs)
+            code_versions.check_packages(known)
+            self._codes[version] = known
         return known
 
 
