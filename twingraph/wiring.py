@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from twingraph.core.execution import ExecutionRecord
     from twingraph.engine.reader import Followed, Reader
     from twingraph.engine.replay import Earlier
+    from twingraph.sdk.packing import Packed
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
 # While executions run in the process of a script, its other threads give way this often.
@@ -66,6 +67,8 @@ class Runtime:
         self._alive = FileLock(self.home.run / f"{self._name}.lock")
         self._alive.take()
         self._codes: dict[str, CodeRef] = {}
+        # Running the same workflow again in one process slices nothing anew while its files stand as they were.
+        self._packed: dict[tuple[Any, ...], tuple[Packed, tuple[str, CodeRef]]] = {}
         self.conductor = Conductor(
             self._name,
             make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
@@ -125,9 +128,16 @@ class Runtime:
     def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
         if not compiled.objects and not compiled.sources:
             return None, None
-        from twingraph.sdk.packing import pack
+        from twingraph.sdk import packing
 
-        return code_versions.describe(self.blobs.put(pack(compiled.objects, compiled.sources)), self.blobs)
+        key = (*packing.key_of(compiled.objects, compiled.sources), os.getcwd(), tuple(sys.path))
+        known = self._packed.get(key)
+        if known is not None and known[0].is_fresh():
+            return known[1]
+        packed = packing.pack(compiled.objects, compiled.sources)
+        described = code_versions.describe(self.blobs.put(packed.data), self.blobs)
+        self._packed[key] = packed, described
+        return described
 
     def resume(
         self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None
@@ -230,13 +240,12 @@ class Runtime:
         """A stored value as a Python value of this process."""
         return codec.decode(text, blobs=self.blobs, classes=_class_of, key=self.secret, pickle=True)
 
-    def decode_exception(self, text: str) -> BaseException | None:
-        """The exception itself, when it can be built here."""
+    def decode_arguments(self, text: str) -> tuple[Any, ...] | None:
+        """What an exception was raised with, when it can be built here."""
         try:
-            value = self.decode(text)
-        except Exception:  # the class may be anything, and may be gone: the error's description has to do
+            return tuple(self.decode(text))
+        except Exception:  # a class in it may be gone: the error's description has to do
             return None
-        return value if isinstance(value, BaseException) else None
 
     # -- code ------------------------------------------------------------------------------------
 
@@ -256,15 +265,14 @@ class Runtime:
 
 
 def _class_of(module: str, name: str) -> Any:
-    """Classes of the script itself are recorded under its file's stem."""
+    """Classes of the script itself are recorded under its file's stem; importing that would run the script again."""
+    from twingraph.sdk.failures import class_named
+
+    found = class_named(module, name)
     main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if main is not None and module not in sys.modules and (file is None or Path(file).stem == module):
-        found: Any = main
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        return found
-    return None
+    if found is None and module not in sys.modules and Path(getattr(main, "__file__", None) or "").stem == module:
+        raise LookupError(f"{name} is not in the script")
+    return found
 
 
 def _new_id() -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.simulation.plans import Pencil
-from twingraph.core.records import ErrorRecord
 from twingraph.core.plan import Argument, Edge, Hole, NodeKind, PlanNode, Source
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import NodeStatus
 
 KINDS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from twingraph.core.records import Settings
 from twingraph.core.plan import Edge, NodeKind, NodeSpec, PlanNode, Template
 from twingraph.core.policies import Backoff, RetryPolicy
+from twingraph.core.records import Settings
 
 DEEPEST = 3
 KINDS = (

@@ -16,8 +16,8 @@ from random import Random
 from tests.simulation.body import Body, Call, Return, Wait, body
 from tests.simulation.plans import Drawn, Pencil
 from twingraph.core import events as ev
-from twingraph.core.records import ErrorRecord
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import Node, State, apply, commands, invariants, snapshot
 
@@ -26,7 +26,7 @@ CAPACITY = {"database": 2, "licence": 1}
 OUTPUTS = (("output", "0" * 32, 2),)
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - a promise was
     """A promise did not hold."""
 
 
@@ -124,9 +124,9 @@ class World:
         if self.state.status in EXECUTION_OVER:
             return
         text = ev.body_of(event)
-        event = ev.event_from(event.kind, text)
+        event = ev.event_from(ev.KINDS[type(event)], text)
         at = self.time + self.skew
-        self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {event.kind} {text[:150]}")
+        self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {ev.KINDS[type(event)]} {text[:150]}")
         todo = apply(self.state, event, at, len(self.journal) + 1)
         if not self.safe and self.chance.random() < 0.004:
             if isinstance(event, (ev.NodeEnded, ev.BranchTaken)):
@@ -301,6 +301,8 @@ class World:
     def _lose_lane(self, run: Run) -> None:
         """The process is killed: what had begun in it is charged, what waited in it is not."""
         for other in [r for r in self.runs.values() if r.lane == run.lane]:
+            if self.runs.get(other.node) is not other:  # the conductor died meanwhile
+                continue
             del self.runs[other.node]
             self.spent[other.node] -= 1
             self._tell(self._ended(other.node, other.attempt, "lost", begun=other.begun))
@@ -346,7 +348,8 @@ class World:
                 continue
             del self.runs[run.node]
             self.spent[run.node] -= 1
-            if self.state.ending is None or self.chance.random() < 0.8:  # else: never heard of again
+            handler = self.state.nodes[run.node].kind is NodeKind.HANDLER
+            if handler or self.state.ending is None or self.chance.random() < 0.8:  # else: never heard of again
                 self._tell(self._ended(run.node, run.attempt, self.chance.choice(("cancelled", "cancelled", "failed"))))
 
     # -- bodies ----------------------------------------------------------------------------------

@@ -64,9 +64,11 @@ class RunHandle(Protocol):
 class Runtime(Protocol):
     """A conductor in a thread of this process."""
 
-    def submit(self, compiled: Any, inputs: dict[str, Any], *, refresh: bool = False) -> RunHandle: ...
+    def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
+        """Start it; returns once it is recorded. `target` is what `run` would be given to run it again."""
 
-    def resume(self, execution_id: str, *, code: str = "recorded") -> RunHandle: ...
+    def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
+        """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
     def cancel(self, execution_id: str) -> None: ...
 
@@ -81,13 +83,60 @@ class Backend(Protocol):
     def runtime(self, settings: Settings) -> Runtime: ...
 
 
+class WiredHandle:
+    """A handle of the engine that has been recorded; a fault of the engine is raised where it is waited for."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.id: str = handle.id
+        if hasattr(handle, "wait_recorded"):
+            handle.wait_recorded()
+        self._raise_fault()
+
+    def wait(self, timeout: float | None) -> bool:
+        over = bool(self._handle.wait(timeout))
+        if over:
+            self._raise_fault()
+        return over
+
+    def interrupt(self, *, kill: bool) -> None:
+        self._handle.interrupt(kill=kill)
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def _raise_fault(self) -> None:
+        fault = getattr(self._handle, "fault", None)
+        if fault is not None:
+            raise fault
+
+
+class WiredRuntime:
+    """The runtime of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._wiring = importlib.import_module("twingraph.wiring")
+        self._runtime = self._wiring.runtime(settings=settings)
+
+    def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
+        return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
+
+    def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
+        return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
+
+    def cancel(self, execution_id: str) -> None:
+        self._runtime.cancel(execution_id)
+
+    def close(self) -> None:
+        self._wiring.close_all(wait=False)
+
+
 class WiredBackend:
     """The real one. Wiring is imported by the command that needs it, so that the others stay quick."""
 
     def open_reader(self, settings: Settings) -> Reader:
         wiring = importlib.import_module("twingraph.wiring")
-        return cast(Reader, wiring.open_reader(home=str(settings.home)))
+        return cast(Reader, wiring.open_reader(settings=settings))
 
     def runtime(self, settings: Settings) -> Runtime:
-        wiring = importlib.import_module("twingraph.wiring")
-        return cast(Runtime, wiring.runtime(home=str(settings.home), workers=settings.workers))
+        return WiredRuntime(settings)

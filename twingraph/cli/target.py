@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -68,6 +70,14 @@ def load_workflow(typed: str) -> Any:
     return _only(target, module)
 
 
+def recorded_target(typed: str) -> str:
+    """The target as it is found again from any folder."""
+    target = parse_target(typed)
+    if target.path is None:
+        return typed
+    return f"{target.path}:{target.name}" if target.name else str(target.path)
+
+
 def _load_file(path: Path) -> ModuleType:
     """Run the file as the module that its stem names, as an import from its own folder would."""
     sys.path.insert(0, str(path.parent))
@@ -78,7 +88,8 @@ def _load_file(path: Path) -> ModuleType:
     # A file called like a module that is already in use must not take its place.
     sys.modules.setdefault(path.stem, module)
     try:
-        spec.loader.exec_module(module)
+        with _no_runs():
+            spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # user code may raise anything, SystemExit too
@@ -90,7 +101,9 @@ def _load_module(target: Target) -> ModuleType:
     assert target.module is not None
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return importlib.import_module(target.module)
+        with _no_runs():
+            importlib.import_module(target.module)
+        return sys.modules[target.module]
     except KeyboardInterrupt:
         raise
     except ModuleNotFoundError as error:
@@ -105,6 +118,17 @@ def _load_module(target: Target) -> ModuleType:
         raise _broken(target.module, error) from error
     except BaseException as error:
         raise _broken(target.module, error) from error
+
+
+@contextlib.contextmanager
+def _no_runs() -> Iterator[None]:
+    """A file that runs its workflow as it is loaded, without a guard, has said enough when it comes to that line."""
+    inprocess = importlib.import_module("twingraph.sdk.inprocess")
+    try:
+        with inprocess.loading():
+            yield
+    except inprocess.FoundWhileLoading:
+        return
 
 
 def _broken(place: str, error: BaseException) -> TargetError:

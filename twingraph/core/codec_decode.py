@@ -44,9 +44,12 @@ class Decoder:
             raise CodecError(f"a value tagged {tag!r} cannot be read back: {type(error).__name__}: {error}") from error
 
     def find(self, name: str, what: str) -> Any:
-        """The class of that name, or None."""
+        """The class of that name, or None. `classes` raises LookupError for one that must not be sought further."""
         module, _, qualname = name.partition(":")
-        found = self.classes(module, qualname) if self.classes is not None else None
+        try:
+            found = self.classes(module, qualname) if self.classes is not None else None
+        except LookupError:
+            return None
         if found is None and self.pickle and module not in sys.modules:
             try:
                 importlib.import_module(module)
@@ -145,13 +148,15 @@ _made: dict[tuple[str, ...], Any] = {}
 
 def _namedtuple(dec: Decoder, tree: dict[str, Any]) -> Any:
     name, fields = tree["class"], tree["v"]
-    cls = dec.find(name, "NamedTuple")
+    try:
+        cls = dec.find(name, "NamedTuple")
+    except CodecError:
+        cls = None
     if not isinstance(cls, type) or getattr(cls, "_fields", None) != tuple(fields):
-        if "<locals>" not in name:
-            cls = dec.need(name, "NamedTuple with the fields {}".format(", ".join(fields)), "_no_such_field")
-        key = (name, *fields)  # declared inside a function: nobody can import it, so one of its shape stands in
+        key = (name, *fields)  # mostly made inside a function: nobody can import it, so one of its shape stands in
         if key not in _made:
-            _made[key] = namedtuple(name.rpartition(".")[2], list(fields), module=name.partition(":")[0])
+            module, _, qualname = name.partition(":")
+            _made[key] = namedtuple(qualname.rpartition(".")[2], list(fields), module=module)
         cls = _made[key]
     return tuple.__new__(cls, tuple(fields.values()))
 

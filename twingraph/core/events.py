@@ -222,7 +222,9 @@ EVENTS: Mapping[str, type[Event]] = {kind: event for event, kind in KINDS.items(
 _ABSENT = object()
 _FIELDS = {event: tuple((name, event._field_defaults.get(name, _ABSENT)) for name in event._fields) for event in KINDS}
 _ERROR_FIELDS = tuple((f.name, f.default) for f in fields(ErrorRecord))
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_loads = json.JSONDecoder().decode
+# What is written holds no cycle: it was built a moment before.
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
 def error_to_json(error: ErrorRecord) -> dict[str, Any]:
@@ -238,11 +240,11 @@ def error_from_json(raw: Mapping[str, Any]) -> ErrorRecord:
 
 def body_of(event: Event) -> str:
     """The event as JSON text, defaults left out."""
-    raw: dict[str, Any] = {}
-    for name, default in _FIELDS[type(event)]:
-        value = getattr(event, name)
-        if value is not default and value != default:
-            raw[name] = value
+    raw: dict[str, Any] = {
+        name: value
+        for (name, default), value in zip(_FIELDS[type(event)], event, strict=True)
+        if value is not default and value != default
+    }
     if isinstance(event, (GraphExtended, GraphClosed, Created)):
         _lower(event, raw)
     error = raw.get("error")
@@ -267,7 +269,7 @@ def event_from(kind: str, body: str | bytes) -> Event:
     record = EVENTS.get(kind)
     if record is None:
         raise ValueError(f"{kind!r} is not an event of schema {SCHEMA_VERSION}")
-    raw = json.loads(body)
+    raw = _loads(body if isinstance(body, str) else body.decode())
     for name, value in raw.items():
         if type(value) is list:
             raw[name] = tuple(tuple(entry) if type(entry) is list else entry for entry in value)

@@ -21,7 +21,8 @@ def whole(shape: str | None, names: Sequence[str], texts: Sequence[str]) -> str:
     kind, _, name = shape.partition(":")
     if kind == "dict":
         return fields
-    return f'{{"$":{json.dumps(kind)},"class":{json.dumps(name)},"v":{fields}}}'
+    given = f',"set":{json.dumps(list(names))}' if kind == "model" else ""
+    return f'{{"$":{json.dumps(kind)},"class":{json.dumps(name)},"v":{fields}{given}}}'
 
 
 def error_text(error: ErrorRecord | None) -> str:

@@ -97,7 +97,7 @@ class InlineDispatch:
         loaded = self._bundles.get(lane.code.version)
         if loaded is None:
             text = Path(lane.code.bundle_path).read_text(encoding="utf-8")
-            loaded = self._bundles[lane.code.version] = load(loads(text.strip()))  # type: ignore[no-untyped-call]
+            loaded = self._bundles[lane.code.version] = load(loads(text.strip()))
         return loaded.get(lane.settings.entry)
 
     def _carry_out(self, lane: Lane, run: NodeRun) -> Outcome:

@@ -60,6 +60,9 @@ GRACE_SECONDS = 10.0
 class Driver(Protocol):
     """What stands behind a driven scope: a pipeline's body. Called on the conductor's loop, must not block."""
 
+    def started(self, scope: str) -> None:
+        """A scope was opened that a body has to fill; said again after a take-over."""
+
     def woken(self, scope: str, node: str) -> None:
         """A node of the scope is over; its outcome is in the journal."""
 
@@ -495,6 +498,9 @@ class Conductor:
             case commands.StartDetached(node):
                 if (driver := self._drivers.get(execution)) is not None:
                     driver.detached(node)
+            case commands.StartDriver(scope):
+                if (driver := self._drivers.get(execution)) is not None:
+                    driver.started(scope)
             case commands.Finish():
                 pass  # done before the commit
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from twingraph.executors.runner import Answer, describe
 
 _FUNCTIONS: dict[str, Any] = {
-    "len": len, "min": min, "max": max, "abs": abs, "round": round, "str": str, "int": int, "float": float, "bool": bool,
+    "len": len, "min": min, "max": max, "abs": abs, "round": round,
+    "str": str, "int": int, "float": float, "bool": bool,
 }  # fmt: skip
 
 Arguments = Iterable[tuple[str, str]]
@@ -107,12 +109,16 @@ def _items(text: str, decode: Decode, encode: Encode, blobs: Callable[[], Any]) 
         from twingraph.core.codec_lists import list_lines
 
         for index, line in enumerate(list_lines(fetch(blobs(), loads(text)["hash"]))):
-            yield str(index), (line, hash_text(line), len(line.encode())), lambda line=line: decode(line)
+            yield str(index), (line, hash_text(line), len(line.encode())), partial(decode, line)
         return
     value = decode(text)
     pairs = ((str(k), v) for k, v in value.items()) if isinstance(value, dict) else _numbered(value)
     for own, item in pairs:
-        yield own, encode(item, f"items[{own}]"), lambda item=item: item
+        yield own, encode(item, f"items[{own}]"), partial(_same, item)
+
+
+def _same(item: Any) -> Any:
+    return item
 
 
 def _numbered(value: Any) -> Iterator[tuple[str, Any]]:

@@ -81,7 +81,7 @@ class Stream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
-            raise TypeError("write() argument must be str, not %s" % type(text).__name__)
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if self.direct:
             os.write(self._descriptor, text.encode("utf-8", "replace"))
             return len(text)
@@ -143,7 +143,7 @@ def install_handler(logging: Any, records: Records, written: Callable[[], None])
             try:
                 message = self.format(record)
             except Exception as error:
-                message = "%r (not formatted: %s)" % (record.msg, error)
+                message = f"{record.msg!r} (not formatted: {error})"
             name = "" if record.name == "root" else record.name + ": "
             records.add(record.levelname.lower(), "logging", name + message)
             written()

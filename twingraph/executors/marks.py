@@ -7,6 +7,7 @@ about every run outside of that moment. A worker that can no longer speak is sti
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 
 SIZE = 64
@@ -46,7 +47,5 @@ class Marks:
     def close(self) -> None:
         self._numbers.release()
         self._times.release()
-        try:
+        with contextlib.suppress(BufferError):  # a view is still looked at; it goes with its last reader
             self._map.close()
-        except BufferError:  # a view is still being looked at; it goes with its last reader
-            pass

@@ -10,6 +10,7 @@ import sys
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 MAX_OUTPUTS = 256
+MAX_ARGUMENTS = 16_384  # characters of an exception's arguments that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
@@ -44,11 +45,22 @@ def run_node(
     try:
         result = call(target, values, config)
     except BaseException as error:
-        return Answer("failed", error=describe(error, "user_error"))
+        described = describe(error, "user_error")
+        described["exception"] = _arguments(error, encode)
+        return Answer("failed", error=described)
     try:
         return _encoded(result, encode)
     except BaseException as error:
         return Answer("failed", error=describe(error, "invalid_output", permanent=True))
+
+
+def _arguments(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
+    """What the exception was raised with, so that a caller elsewhere can build it again."""
+    try:
+        text = encode(list(error.args), "args")[0]
+    except BaseException:  # arguments may be anything
+        return None
+    return text if len(text) <= MAX_ARGUMENTS else None
 
 
 def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:
@@ -57,7 +69,7 @@ def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:
         component = target(dict(config or {}))
         validate = getattr(component, "validate_inputs", None)
         if validate is not None and validate(**values) is False:
-            raise ValueError("validate_inputs refused the inputs of %s" % target.__name__)
+            raise ValueError(f"validate_inputs refused the inputs of {target.__name__}")
         result = component.execute(**values)
     else:
         result = target(**values)
@@ -142,11 +154,11 @@ def describe(error: BaseException, code: str, permanent: bool = False) -> dict[s
 
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return "the component called sys.exit(%r); return a value or raise an exception instead" % (error.code,)
+        return f"the component called sys.exit({error.code!r}); return a value or raise an exception instead"
     try:
         return str(error)[:20000].encode("utf-8", "replace").decode("utf-8")
     except BaseException as second:
-        return "<the message of this %s could not be made: %s>" % (type(error).__name__, type(second).__name__)
+        return f"<the message of this {type(error).__name__} could not be made: {type(second).__name__}>"
 
 
 def _frames(error: BaseException) -> bool:

@@ -13,7 +13,6 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
-import os
 import sys
 import threading
 import types
@@ -142,7 +141,7 @@ class Loaded:
         if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
             sys.meta_path.append(_StandIn())
         for record in self.modules.values():
-            _show(record["file"], record["text"])
+            _show(record["file"], record["text"], record.get("shown"))
         for entry in self.entries.values():
             if entry["factory"] and entry["file"] not in linecache.cache:
                 _show(entry["file"], entry["factory"])
@@ -216,10 +215,12 @@ def _reach(value: Any, name: str) -> Any:
     return value
 
 
-def _show(file: str, text: str) -> None:
-    """Give tracebacks the source where the user's file is not at hand."""
-    if not os.path.isfile(file):
-        linecache.cache[file] = (len(text), None, [line + "\n" for line in text.split("\n")], file)
+def _show(file: str, text: str, shown: dict[str, str] | None = None) -> None:
+    """Give tracebacks the source that really runs: the user's file may be absent here, or changed since."""
+    lines = [line + "\n" for line in text.split("\n")]
+    for number, line in (shown or {}).items():
+        lines[int(number) - 1] = line + "\n"
+    linecache.cache[file] = (len(text), None, lines, file)
 
 
 def load(bundle: dict[str, Any]) -> Loaded:

@@ -1,7 +1,7 @@
 """A worker process of the pool: takes lanes from one pipe, answers on another. Python 3.8 syntax.
 
-Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line per argument.
-Out: `["o", number, status, ...]` and one line per output, written before the next run begins, so that
+Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
+argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
 the next run's crash loses nothing. `["l", number, records]`, `["p", ...]` and `["r", [numbers]]` stand between.
 """
 
@@ -22,6 +22,7 @@ from twingraph.executors.context import Current, running
 from twingraph.executors.marks import Marks
 
 FLUSH_SECONDS = 0.1
+LOST_PIPES = 74
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -266,7 +267,7 @@ def die_with_parent(descriptor: int) -> None:
     import fcntl
 
     set_signal = getattr(fcntl, "F_SETSIG", 10)
-    if sys.platform == "linux":
+    if os.uname().sysname == "Linux":
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgid(0))
         fcntl.fcntl(descriptor, set_signal, int(_signal.SIGKILL))
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | fcntl.FASYNC)
@@ -312,5 +313,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     channel.send('["h"]\n')
     try:
         worker.serve()
+    except OSError:  # user code closed what is not its own; nothing more can be said or heard
+        os._exit(LOST_PIPES)
     finally:
         os._exit(0)  # leaked threads of user code shall not keep it alive

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
-
-# Classes whose instances end a program rather than report an error.
-_NEVER = (SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
 class RemoteError(Exception):
@@ -20,41 +18,70 @@ class RemoteError(Exception):
             self.add_note(traceback.rstrip())
 
 
-def enrich(error: ExecutionFailed, types: tuple[str, ...], original: BaseException | None) -> ExecutionFailed:
-    """The same error as an instance of the original class too, with the original or its description as cause."""
-    raised = error
-    cls = type(original) if original is not None else _find(types)
-    if cls is not None and issubclass(cls, Exception) and not issubclass(cls, (ExecutionFailed, *_NEVER)):
-        raised = _joined(error, cls, original) or error
-    raised.__cause__ = original or RemoteError(str(error), error.remote_traceback)
+def enrich(error: ExecutionFailed, types: tuple[str, ...], arguments: tuple[object, ...] | None) -> ExecutionFailed:
+    """The same error as an instance of the original class too; its cause is the original as far as it is known here."""
+    cls = _find(types)
+    original = _rebuilt(cls, arguments, str(error)) if cls is not None else None
+    raised = _joined(error, original) if original is not None else error
+    cause = original or RemoteError(str(error), None)
+    if error.remote_traceback:
+        cause.add_note(error.remote_traceback.rstrip())
+    raised.__cause__ = cause
     return raised
 
 
-def _find(types: tuple[str, ...]) -> type[BaseException] | None:
-    """The class that the names mean, if this process already has it: nothing is imported for an error's sake."""
+def _find(types: tuple[str, ...]) -> type[Exception] | None:
+    """The first class of the names that this process already has: nothing is imported for an error's sake."""
     for name in types:
         module, _, attribute = name.rpartition(".")
-        found = getattr(sys.modules.get(module or "builtins"), attribute, None)
+        found: object = class_named(module or "builtins", attribute)
         if isinstance(found, type) and issubclass(found, BaseException):
+            return found if issubclass(found, Exception) and not issubclass(found, ExecutionFailed) else None
+    return None
+
+
+def class_named(module: str, name: str) -> object:
+    """What a module that is loaded calls by this name; a script's own module is `__main__` here."""
+    places = [sys.modules.get(module)]
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if file is None or Path(file).stem == module:
+        places.append(main)
+    for place in places:
+        found: object = place
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is not None:
             return found
     return None
 
 
-def _joined(error: ExecutionFailed, cls: type[Exception], original: BaseException | None) -> ExecutionFailed | None:
+def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None, message: str) -> Exception | None:
     try:
-        joined = _join(cls)
-        made = joined.__new__(joined)
-    except TypeError:  # the layouts of the two classes do not fit together
+        made = cls.__new__(cls)
+    except TypeError:
         return None
-    made.__dict__.update(original.__dict__ if original is not None else {})
-    made.__dict__.update(error.__dict__)
-    made.args = original.args if original is not None else error.args
+    made.args = (message,) if arguments is None else arguments
     return made
 
 
-@lru_cache(maxsize=256)
-def _join(cls: type[Exception]) -> type[ExecutionFailed]:
-    def say(self: ExecutionFailed) -> str:
-        return str(self.__dict__.get("_said") or ", ".join(map(str, self.args)))
+def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
+    try:
+        made: Any = _join(type(original)).__new__(_join(type(original)))
+    except TypeError:  # the layouts of the two classes do not fit together
+        return error
+    made.__dict__.update(error.__dict__)
+    made.args = original.args
+    made.said = str(error)
+    joined: ExecutionFailed = made
+    return joined
 
-    return type(f"ExecutionFailed[{cls.__name__}]", (ExecutionFailed, cls), {"__str__": say, "__module__": __name__})
+
+_joins: dict[type[Exception], Any] = {}
+
+
+def _join(cls: type[Exception]) -> Any:
+    if cls not in _joins:
+        body = {"__str__": lambda self: self.said, "__module__": __name__}
+        _joins[cls] = type(f"ExecutionFailed[{cls.__name__}]", (ExecutionFailed, cls), body)
+    return _joins[cls]

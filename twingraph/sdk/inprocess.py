@@ -121,8 +121,8 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
     record = handle.error
     if record is None:
         return error
-    original = runtime.decode_exception(record.exception) if record.exception else None
-    return enrich(error, record.types or (record.error_type,), original)
+    arguments = runtime.decode_arguments(record.exception) if record.exception else None
+    return enrich(error, record.types or (record.error_type,), arguments)
 
 
 # -- loading a file for its workflow -----------------------------------------------------------------

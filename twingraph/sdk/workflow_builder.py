@@ -14,8 +14,8 @@ from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge
 from twingraph.sdk.registry import DEFAULT, Registry
 
 if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
-    from twingraph.core.records import Settings
     from twingraph.core.plan import Plan
+    from twingraph.core.records import Settings
 
 ERROR_CONFIG_KEYS = ("handler", "continue_on_error")
 SETTING_KEYS = ("max_parallel", "timeout", "error_handler", "error_config", "notifications")

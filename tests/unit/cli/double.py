@@ -300,14 +300,14 @@ class MemoryRuntime:
     handle: MemoryHandle | None = None
     closed: bool = False
 
-    def submit(self, compiled: Any, inputs: dict[str, Any], *, refresh: bool = False) -> RunHandle:
+    def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         if self.refuses is not None:
             raise self.refuses
         self.submitted.append((compiled, inputs, refresh))
         assert self.next_view is not None
         return self._start(self.next_view)
 
-    def resume(self, execution_id: str, *, code: str = "recorded") -> RunHandle:
+    def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         self.resumed.append((execution_id, code))
         return self._start(self.next_view or self.reader.view(execution_id))
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.double import MemoryBackend, failed_tour, make_console, make_log, make_node, make_view, written
+from twingraph.cli.commands import resume as resume_command
 from twingraph.cli.commands import run as run_command
 from twingraph.cli.console import Console
 from twingraph.cli.entry import main
@@ -33,6 +34,8 @@ class FakeWorkflow:
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> MemoryBackend:
     monkeypatch.setattr(run_command, "load_workflow", lambda target: FakeWorkflow())
+    monkeypatch.setattr(run_command, "recorded_target", lambda target: target)
+    monkeypatch.setattr(resume_command, "load_workflow", lambda target: FakeWorkflow())
     monkeypatch.setenv("TWINGRAPH_PROGRESS", "plain")
     return MemoryBackend()
 

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, app: App) -> int:
     execution_id = app.reader.resolve(args.id)
     record = app.reader.tree(execution_id, children=0).record
     if record.status in EXECUTION_OVER and record.status is not ExecutionStatus.CANCELLED:
-        raise ConflictError(f"{execution_id} is over: it {_ended(record.status)}; there is nothing to cancel")
+        raise ConflictError(f"{execution_id} has already ended: {record.status}")
     if record.status is not ExecutionStatus.CANCELLED:
         runtime = app.runtime()
         try:
@@ -45,10 +45,6 @@ def run(args: argparse.Namespace, app: App) -> int:
     else:
         app.console.say([(f"{view.record.status} ", "magenta"), (f"{execution_id} {printable(view.record.name)}", "")])
     return COMPLETED
-
-
-def _ended(status: ExecutionStatus) -> str:
-    return "was completed" if status is ExecutionStatus.COMPLETED else str(status)
 
 
 def _wait(execution_id: str, app: App) -> bool:

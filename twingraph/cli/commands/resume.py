@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend, execution_document
 from twingraph.cli.errors import COMPLETED, INTERRUPTED, UsageError
+from twingraph.cli.target import load_workflow
 from twingraph.cli.words import printable, stopped
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.execution import ExecutionRecord
@@ -36,11 +38,22 @@ def run(args: argparse.Namespace, app: App) -> int:
     if args.all:
         return _resume_all(args, app)
     execution_id = app.reader.resolve(args.id)
+    compiled = _current(app.reader.tree(execution_id, children=0).record, args.code)
     runtime = app.runtime()
     try:
-        return attend(runtime.resume(execution_id, code=args.code), app, json=args.json)
+        handle = runtime.resume(execution_id, code=args.code, compiled=compiled)
+        return attend(handle, app, json=args.json)
     finally:
         runtime.close()
+
+
+def _current(record: ExecutionRecord, code: str) -> Any:
+    """The workflow as its file is now, when that is asked for."""
+    if code != "current":
+        return None
+    if record.target is None:
+        raise UsageError(f"{record.id} was not started from a file, so there is no current code; leave out --code")
+    return load_workflow(record.target).compile()
 
 
 def _resume_all(args: argparse.Namespace, app: App) -> int:
@@ -53,7 +66,7 @@ def _resume_all(args: argparse.Namespace, app: App) -> int:
             app.console.note([("resume ", "dim"), (f"{record.id} ", ""), (printable(record.name), "bold")])
             assert runtime is not None
             try:
-                handle = runtime.resume(record.id, code=args.code)
+                handle = runtime.resume(record.id, code=args.code, compiled=_current(record, args.code))
             except TwinGraphError as error:
                 # One that cannot go on must not keep the others.
                 app.console.note([("error: ", "red"), (str(error), "")])

@@ -10,7 +10,7 @@ from twingraph.cli.app import App
 from twingraph.cli.attend import attend
 from twingraph.cli.background import start_in_background
 from twingraph.cli.inputs import describe_inputs, read_inputs
-from twingraph.cli.target import load_workflow
+from twingraph.cli.target import load_workflow, recorded_target
 from twingraph.core.errors import ValidationError
 
 EXAMPLE = """twingraph run hello.py
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, app: App) -> int:
     runtime = app.runtime()
     try:
         try:
-            handle = runtime.submit(compiled, inputs, refresh=args.refresh)
+            handle = runtime.submit(compiled, inputs, target=recorded_target(args.target), refresh=args.refresh)
         except ValidationError as error:
             raise _with_inputs(error, compiled, args.target) from error
         if args.announce is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from twingraph.cli.console import Line, Span
-from twingraph.cli.display.tree import error_line, tally
+from twingraph.cli.display.tree import done, error_line, tally
 from twingraph.cli.words import between, clock, face, seconds
 from twingraph.core.execution import TreeRow, TreeSnapshot
 from twingraph.core.statuses import NODE_OVER, NodeStatus
@@ -63,8 +63,7 @@ class PlainLog:
         return [[(f"{clock(now)} ", "dim"), (f"{row.id} running {words}", "")]]
 
     def _line(self, row: TreeRow, snapshot: TreeSnapshot, now: datetime) -> Line:
-        progress = snapshot.record.progress
-        over = progress.completed_nodes + progress.failed_nodes + progress.skipped_nodes
+        over, total = done(snapshot)
         spans: list[Span] = [
             (f"{clock(row.completed_at or now)} ", "dim"),
             (f"{row.id} ", ""),
@@ -72,7 +71,7 @@ class PlainLog:
         ]
         if row.started_at is not None:
             spans.append((f" {seconds(between(row.started_at, row.completed_at or now))}", ""))
-        spans.append((f" ({over:,}/{progress.total_nodes:,})", "dim"))
+        spans.append((f" ({over:,}/{total:,})", "dim"))
         if row.reused:
             spans.append((" kept from an earlier run", "dim"))
         if row.attempt > 1:

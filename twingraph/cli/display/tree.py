@@ -7,7 +7,7 @@ from datetime import datetime
 
 from twingraph.cli.console import Line, Span, Surface, fit
 from twingraph.cli.words import between, columns, cut, face, pad, plural, seconds
-from twingraph.core.execution import ExecutionRecord, TreeRow, TreeSnapshot
+from twingraph.core.execution import TreeRow, TreeSnapshot
 from twingraph.core.statuses import NODE_OVER, NodeStatus
 
 # What a full screen keeps, in this order.
@@ -34,7 +34,7 @@ def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int,
     telling = without_quiet_items(snapshot.rows)
     rows = choose(telling, max(height - 2, 1))
     name_width = _name_width(rows, width)
-    lines: list[Line] = [headline(snapshot.record, now, surface, width)]
+    lines: list[Line] = [headline(snapshot, now, surface, width)]
     lines += [fit(_row(row, now, surface, name_width, with_bar=width >= _ROOM_FOR_BAR), width) for row in rows]
     hidden = _hidden(telling, rows)
     if hidden:
@@ -42,20 +42,34 @@ def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int,
     return lines
 
 
-def headline(record: ExecutionRecord, now: datetime, surface: Surface, width: int) -> Line:
+def headline(snapshot: TreeSnapshot, now: datetime, surface: Surface, width: int) -> Line:
+    record = snapshot.record
     progress = record.progress
-    over = progress.completed_nodes + progress.failed_nodes + progress.skipped_nodes
+    over, total = done(snapshot)
     spent = between(record.started_at, record.completed_at or now)
     spans: list[Span] = [
         (surface.icon(record.status) + " ", face(record.status).colour),
         (record.name, "bold"),
         (f"  {record.status}  ", face(record.status).colour),
-        (f"{over:,} of {plural(progress.total_nodes, 'node')}", ""),
+        (f"{over:,} of {plural(total, 'node')}", ""),
     ]
     if progress.failed_nodes:
         spans.append((f", {progress.failed_nodes:,} failed", "red"))
     spans.append((f"  {seconds(spent)}", "dim"))
     return fit(spans, width)
+
+
+def done(snapshot: TreeSnapshot) -> tuple[int, int]:
+    """How many nodes are over, of how many. The record's own counts may be older than the rows."""
+    progress = snapshot.record.progress
+    tops = [row for row in snapshot.rows if row.depth == 0]
+    over = sum(row.status in NODE_OVER for row in tops)
+    total = len(tops)
+    for row in snapshot.rows:
+        over += sum(count for status, count in row.counts.items() if status in NODE_OVER)
+        total += sum(row.counts.values())
+    counted = progress.completed_nodes + progress.failed_nodes + progress.skipped_nodes
+    return max(over, counted), max(total, progress.total_nodes)
 
 
 def without_quiet_items(rows: Sequence[TreeRow]) -> list[TreeRow]:

@@ -246,6 +246,8 @@ class EmbeddedPool:
             self._report(_ending(held, doom.status, worker.marks.at, doom.error, worker))
             return
         status, what, code = planning.ending_of(returncode)
+        if worker.fault is not None:
+            status, what, code = "crashed", worker.fault, None
         where = tail[tail.rfind("Fatal Python error") :] if "Fatal Python error" in tail else None
         kind = "WorkerCrashed" if status == "crashed" else "WorkerLost"
         error = _error(

@@ -20,6 +20,8 @@ from twingraph.executors.marks import Marks
 _READ = 1 << 20
 # A recalled run that began in this moment stays; afterwards both sides agree.
 RECALL_SECONDS = 0.002
+# A closed pipe without an exit after this long: user code closed it.
+HANG_UP_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class WorkerProcess:
         self.lanes = 0
         self.is_ready = False
         self.doom: Doom | None = None
+        self.fault: str | None = None  # why we killed it though nobody wished it
         self.retired = False
         self.runs = 0
         self.memory = 0
@@ -132,11 +135,12 @@ class WorkerProcess:
             if not data:
                 self._loop.remove_reader(self._started.outgoing)
                 if not self._gone:
-                    self._loop.call_soon(self._ended)
+                    self._loop.call_later(HANG_UP_SECONDS, self._hung_up)
                 return False
             try:
                 self._parser.feed(data)
             except (CodecError, ValueError, IndexError, KeyError, TypeError):  # user code wrote to our descriptor
+                self.fault = "the component wrote to the pool's own pipe"
                 self.kill()
                 return True
             if len(data) < _READ:
@@ -205,13 +209,19 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
+    def _hung_up(self) -> None:
+        """Its pipe is closed. An exit is told by then; a process that goes on can be heard no more."""
+        if not self._gone and self._process.poll() is None:
+            self.fault = "the component closed file descriptors that are not its own"
+            self.kill()
+        self._ended()
+
     def _ended(self) -> None:
-        """The process is gone, or its pipe is closed; nothing of its group shall survive."""
+        """The process is gone; nothing of its group shall survive."""
         if self._gone:
             return
         returncode = self._process.poll()
         if returncode is None:
-            self.kill(self.doom)
             self._loop.call_later(0.002, self._ended)
             return
         self._gone = True

@@ -89,4 +89,5 @@ def error_record(error: dict[str, Any], run: NodeRun) -> ErrorRecord:
         attempt=run.attempt,
         types=tuple(error["types"]),
         permanent=error["permanent"],
+        exception=error.get("exception"),
     )

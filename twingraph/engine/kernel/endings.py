@@ -45,7 +45,9 @@ def settle(state: State, candidates: Iterable[Node]) -> None:
 
 def end_node(state: State, node: Node, status: NodeStatus) -> None:
     """The node is over; whatever follows from that happens too."""
-    settle(state, _end(state, node, status))
+    freed = _end(state, node, status)
+    if freed:
+        settle(state, freed)
 
 
 def activate(state: State, node: Node, active: bool) -> None:
@@ -66,17 +68,18 @@ def _begin(state: State, node: Node) -> list[Node]:
     if reason is not None:
         node.reason = reason
         return _end(state, node, NodeStatus.SKIPPED)
-    if node.kind is NodeKind.INPUT:
+    kind = node.kind
+    if kind is NodeKind.INPUT:
         return _end(state, node, NodeStatus.COMPLETED)
-    if node.kind is NodeKind.SCOPE:
+    if kind is NodeKind.SCOPE:
         return _begin_scope(state, node)
     if state.status is ExecutionStatus.PAUSED and _asks_first(state, node):
         node.asked = "resume"
         return []
-    if node.kind in graph.WAITS:
+    if kind in graph.WAITS:
         return _begin_wait(state, node)
     activate(state, node, True)
-    if node.kind is NodeKind.SIDE_EFFECT:  # the body that asked for it carries it out
+    if kind is NodeKind.SIDE_EFFECT:  # the body that asked for it carries it out
         state.move(node, NodeStatus.RUNNING)
         node.attempt = 1
         return []

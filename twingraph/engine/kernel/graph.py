@@ -100,6 +100,8 @@ def why_skipped(node: Node) -> str | None:
     if not edges:
         return None
     nodes = node.scope.nodes
+    if all(_edge_state(nodes[edge.source], edge.handle) is ALIVE for edge in edges):
+        return None
     states = [_edge_state(nodes[edge.source], edge.handle) for edge in edges]
     alive = {edge.param for edge, how in zip(edges, states, strict=True) if how is ALIVE}
     for edge, how in zip(edges, states, strict=True):

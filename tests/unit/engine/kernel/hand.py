@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twingraph.core import events as ev
-from twingraph.core.execution import ErrorRecord, Settings
 from twingraph.core.plan import Edge, NodeKind, NodeSpec, PlanNode, Template
+from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import State, apply, commands, invariants
 

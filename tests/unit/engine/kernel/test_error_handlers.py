@@ -2,13 +2,13 @@
 
 from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec
+from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.engine.kernel import commands
 
 SPECS = [NodeSpec(component="work"), NodeSpec(component="tell")]
 
 
-def custom(*plans: ev.PlanNode, goes_on: bool = False) -> Hand:
+def custom(*plans: PlanNode, goes_on: bool = False) -> Hand:
     return Hand(*plans, specs=SPECS, error_handler="custom", handler_component=1, continue_on_error=goes_on)
 
 

@@ -2,11 +2,11 @@
 
 from tests.unit.engine.kernel.hand import Hand, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec
+from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE
 
 
-def many(count: int, spec: int = 0, name: str = "n") -> list[ev.PlanNode]:
+def many(count: int, spec: int = 0, name: str = "n") -> list[PlanNode]:
     return [task(f"{name}{number}", spec=spec) for number in range(count)]
 
 

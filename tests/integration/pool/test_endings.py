@@ -1,0 +1,75 @@
+"""Whatever user code does to its process, its run has one ending and the pool goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.pool.conftest import Bench
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "words"),
+    [
+        ("raise ValueError('no')", "failed", "user_error", "no"),
+        ("import sys; sys.exit(3)", "failed", "user_error", "sys.exit(3)"),
+        ("raise KeyboardInterrupt", "failed", "user_error", ""),
+        ("return f()", "failed", "user_error", "recursion"),
+        ("breakpoint()", "failed", "user_error", "TWINGRAPH_INLINE=1"),
+        ("return {'a': [lambda: 1]}", "failed", "invalid_output", "a[0]"),
+        ("import os; os._exit(0)", "crashed", "crashed", "exit code 0"),
+        ("import os; os._exit(7)", "crashed", "crashed", "exit code 7"),
+        ("import ctypes; ctypes.string_at(0)", "crashed", "crashed", "SIGSEGV"),
+        ("import os; os.abort()", "crashed", "crashed", "SIGABRT"),
+        ("import os; os.kill(os.getpid(), 9)", "lost", "worker_lost", "SIGKILL"),
+        ("import os; os.closerange(0, 100); return 1", "crashed", "crashed", "exit code 74"),
+    ],
+)
+async def test_an_ending_is_told(bench: Bench, body: str, status: str, code: str, words: str) -> None:
+    outcome = await bench.run(f"def f():\n    {body}\n")
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.code) == (status, code)
+    assert words in outcome.error.message
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "import time; time.sleep(60)", "sum(range(10**11))"])
+async def test_a_hanging_run_ends_at_its_limit(bench: Bench, body: str) -> None:
+    outcome = await bench.run(f"def f():\n    {body}\n", timeout=0.3)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.error_type) == ("timeout", "TimeoutError")
+    assert "0.3 s" in outcome.error.message
+
+
+async def test_of_a_fork_that_returns_twice_one_result_counts(bench: Bench) -> None:
+    outcome = await bench.run("import os\ndef f():\n    return 'child' if os.fork() == 0 else 'parent'\n")
+    assert outcome.texts == ['"parent"']
+    bench.submit(bench.write("#entry f\ndef f():\n    return 1\n"), "f", ["later"])
+    await bench.until(lambda: "later" in bench.outcomes())
+    assert sum(type(report).__name__ == "Outcome" for report in bench.reports) == 2
+
+
+async def test_a_crash_charges_only_the_run_that_began(bench: Bench) -> None:
+    code = bench.write("#entry f\nimport os\ndef f():\n    os._exit(1)\n")
+    bench.submit(code, "f", ["a", "b", "c"])
+    await bench.until(lambda: bench.returned() == {"b", "c"})
+    assert set(bench.outcomes()) == {"a"}
+
+
+async def test_the_traceback_has_the_users_frames_only(bench: Bench) -> None:
+    outcome = await bench.run("def g():\n    1 / 0\n\ndef f():\n    g()\n")
+    assert outcome.error is not None
+    traceback = outcome.error.traceback or ""
+    assert "line 3, in g" in traceback
+    assert "runner.py" not in traceback
+    assert outcome.error.types[0] == "ZeroDivisionError"
+
+
+async def test_more_than_a_pipe_holds_comes_back(bench: Bench) -> None:
+    outcome = await bench.run("def f(x):\n    return [x] * 4\n", args={"x": "y" * 15_000})
+    assert len(outcome.texts[0]) > 60_000
+
+
+async def test_memory_over_the_limit_is_told(bench: Bench) -> None:
+    body = "import time\ndef f():\n    data = bytearray(200_000_000)\n    time.sleep(30)\n"
+    outcome = await bench.run(body, resources={"memory": "100MB"})
+    assert outcome.status == "oom"
+    assert (outcome.memory or 0) > 100_000_000

@@ -1,0 +1,103 @@
+"""Lanes are spread, recalled and cancelled; every run ends exactly once; nothing outlives its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from tests.integration.pool.conftest import Bench
+from twingraph.dispatch.base import Outcome
+
+SLEEP = "#entry f\nimport time\ndef f(s=1):\n    time.sleep(s)\n"
+
+
+async def test_thousands_of_quick_runs_end_once_each(bench: Bench) -> None:
+    code = bench.write("#entry f\ndef f():\n    return 1\n")
+    for start in range(0, 3200, 64):
+        bench.submit(code, "f", [f"n{i}" for i in range(start, start + 64)])
+    await bench.until(lambda: len(bench.outcomes()) + len(bench.returned()) >= 3200)
+    endings = Counter(report.node for report in bench.reports if isinstance(report, Outcome))
+    assert set(endings.values()) == {1}
+    assert not set(endings) & bench.returned()
+
+
+async def test_sleepers_overlap(bench: Bench) -> None:
+    code = bench.write(SLEEP)
+    began = time.monotonic()
+    for number in range(10):
+        bench.submit(code, "f", [f"n{number}"])
+    await bench.until(lambda: len(bench.outcomes()) == 10)
+    assert time.monotonic() - began < 4  # one after another they take ten
+
+
+async def test_what_waits_behind_a_busy_run_comes_back(bench: Bench) -> None:
+    bench.submit(bench.write(SLEEP), "f", ["slow", "behind"], {"s": 2})
+    await bench.until(lambda: bench.returned() == {"behind"})
+    assert bench.outcomes() == {}
+
+
+async def test_cancel_ends_what_runs_and_what_waits(bench: Bench) -> None:
+    bench.submit(bench.write(SLEEP), "f", ["a", "b"], {"s": 60})
+    await bench.until(lambda: any(type(report).__name__ == "Begun" for report in bench.reports))
+    bench.pool.cancel("e")
+    await bench.until(lambda: "a" in bench.outcomes() and ("b" in bench.outcomes() or "b" in bench.returned()))
+    assert {outcome.status for outcome in bench.outcomes().values()} == {"cancelled"}
+
+
+async def test_a_missing_interpreter_is_told(bench: Bench) -> None:
+    code = bench.write(SLEEP)
+    object.__setattr__(code, "interpreter", "/nowhere/python")
+    bench.submit(code, "f", ["n"])
+    await bench.until(lambda: "n" in bench.outcomes())
+    error = bench.outcomes()["n"].error
+    assert error is not None
+    assert error.code == "code_unavailable"
+    assert "/nowhere/python" in error.message
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.pool.conftest import Bench
+from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+
+async def main():
+    folder = Path(sys.argv[1])
+    pool = EmbeddedPool(PoolOptions(), str(folder), None)
+    bench = Bench(folder, pool)
+    await pool.start(bench.take)
+    code = bench.write('''#entry f
+import os, subprocess
+from pathlib import Path
+def f():
+    child = subprocess.Popen(["sleep", "60"])
+    Path("pids.part").write_text(f"{os.getpid()} {child.pid}")
+    os.rename("pids.part", "pids")
+    while True: pass
+''')
+    bench.submit(code, "f", ["n"])
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_workers_and_their_children_die_with_the_parent(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[3])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], env={**os.environ, "PYTHONPATH": root})
+    async with asyncio.timeout(20):
+        while not (tmp_path / "pids").exists():
+            await asyncio.sleep(0.01)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
+            await asyncio.sleep(0.01)

@@ -1,0 +1,87 @@
+"""What a run sees around it, what of it is recorded, and that nothing of it stays for the next."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.pool.conftest import Bench
+
+
+async def test_environment_and_folder_are_restored(bench: Bench) -> None:
+    code = bench.write(
+        "#entry dirty\n#entry look\nimport os\n"
+        "def dirty():\n    os.environ['LEFT'] = 'x'\n    del os.environ['PATH']\n    os.chdir('/')\n"
+        "    return os.environ['GIVEN']\n"
+        "def look():\n    return [os.environ.get('LEFT'), 'PATH' in os.environ, os.getcwd(), os.environ.get('GIVEN')]\n"
+    )
+    bench.submit(code, "dirty", ["a"], environment={"GIVEN": "yes"})
+    bench.submit(code, "look", ["b"])
+    await bench.until(lambda: len(bench.outcomes()) == 2)
+    assert bench.outcomes()["a"].texts == ['"yes"']
+    assert json.loads(bench.outcomes()["b"].texts[0]) == [None, True, str(bench.folder), None]
+
+
+async def test_everything_printed_is_captured_with_its_level(bench: Bench) -> None:
+    await bench.run(
+        "import logging, os, subprocess, sys\n"
+        "def f():\n"
+        "    print('out')\n    print('err', file=sys.stderr)\n    logging.getLogger('mine').error('logged')\n"
+        "    os.write(1, b'low\\n')\n    subprocess.run(['echo', 'child'])\n    print('z' * 100_000)\n"
+    )
+    lines = bench.lines()
+    assert ("info", "stdout", "out") in lines
+    assert ("warning", "stderr", "err") in lines
+    assert ("error", "logging", "mine: logged") in lines
+    assert ("info", "stdout", "low") in lines
+    assert ("info", "stdout", "child") in lines
+    assert [len(m) > 60_000 for _, _, m in lines].count(True) == 1
+    assert max(len(m) for _, _, m in lines) < 66_000
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "names"),
+    [
+        ("async def f():\n    return 1\n", "plain", ["output"]),
+        ("def f():\n    yield 1\n    yield 2\n", "plain", ["output"]),
+        ("def f():\n    return {'a': 1, 'b': 2}\n", "dict", ["a", "b"]),
+        (
+            "from typing import NamedTuple\ndef f():\n    class R(NamedTuple):\n        x: int\n    return R(1)\n",
+            "namedtuple:user_code:f.<locals>.R", ["x"],
+        ),
+        (
+            "class f:\n    def __init__(self, config): self.k = config['k']\n"
+            "    def validate_inputs(self, **inputs): assert inputs == {}\n"
+            "    def execute(self): return {'k': self.k}\n",
+            "dict", ["k"],
+        ),
+    ],
+)  # fmt: skip
+async def test_results_become_named_outputs(bench: Bench, text: str, shape: str, names: list[str]) -> None:
+    outcome = await bench.run(text, options='{"k": 5}')
+    assert (outcome.status, outcome.shape, [name for name, _, _ in outcome.outputs]) == ("completed", shape, names)
+
+
+async def test_a_run_can_ask_about_itself(bench: Bench) -> None:
+    outcome = await bench.run(
+        "from twingraph.executors.context import current\nimport os\n"
+        "def f():\n    c = current()\n"
+        "    return [c.execution_id, c.node_id, c.attempt, os.environ['TWINGRAPH_NODE_ID']]\n"
+    )
+    assert json.loads(outcome.texts[0]) == ["e", "n", 1, "n"]
+
+
+async def test_usage_is_measured(bench: Bench) -> None:
+    outcome = await bench.run(
+        "import time\ndef f():\n    t = time.process_time()\n    while time.process_time() < t + 0.2: pass\n"
+    )
+    assert outcome.cpu is not None
+    assert 0.19 < outcome.cpu < 2
+    assert (outcome.memory or 0) > 5_000_000
+
+
+async def test_the_users_folder_shadows_no_import_of_ours(bench: Bench) -> None:
+    for name in ("json", "signal", "typing", "resource"):
+        (bench.folder / f"{name}.py").write_text("raise RuntimeError('shadowed')\n")
+    assert (await bench.run("def f():\n    return 1\n")).status == "completed"

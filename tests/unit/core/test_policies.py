@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.core.records import policies
+from twingraph.core.policies import Backoff, RetryPolicy, parse_retry
+
+chances = st.floats(0, 1, exclude_max=True)
+
+
+@given(policy=policies, failed=st.integers(1, 10_000), chance=chances)
+def test_a_delay_is_never_negative_nor_over_the_most(policy: RetryPolicy, failed: int, chance: float) -> None:
+    assert 0 <= policy.delay(failed, chance) <= policy.max_delay
+
+
+@given(policy=policies, failed=st.integers(1, 50))
+def test_without_jitter_delays_never_shrink(policy: RetryPolicy, failed: int) -> None:
+    steady = RetryPolicy(backoff=policy.backoff, initial_delay=policy.initial_delay, jitter=0)
+    assert steady.delay(failed, 0.3) <= steady.delay(failed + 1, 0.9)
+
+
+@given(chance=chances, jitter=st.floats(0, 1))
+def test_jitter_spreads_to_both_sides(chance: float, jitter: float) -> None:
+    delay = RetryPolicy(backoff=Backoff.FIXED, initial_delay=10, jitter=jitter).delay(1, chance)
+    assert 10 * (1 - jitter) - 1e-9 <= delay <= 10 * (1 + jitter) + 1e-9
+
+
+def test_exponential_doubles_from_the_first_delay() -> None:
+    policy = RetryPolicy(initial_delay=1, max_delay=60, jitter=0)
+    assert [policy.delay(failed, 0.5) for failed in (1, 2, 3, 7, 8)] == [1, 2, 4, 60, 60]
+
+
+@pytest.mark.parametrize("wanted", ["KeyError", "builtins.KeyError", "LookupError", "builtins.LookupError"])
+def test_names_match_any_class_of_the_mro_qualified_or_not(wanted: str) -> None:
+    policy = RetryPolicy(exceptions=(wanted,))
+    assert policy.matches(("builtins.KeyError", "builtins.LookupError"))
+    assert not policy.matches(("builtins.ValueError",))
+
+
+def test_without_names_everything_matches() -> None:
+    assert RetryPolicy().matches(("anything",))
+
+
+def test_a_policy_of_the_author_is_read() -> None:
+    policy, problems = parse_retry({"max_attempts": 5, "backoff": "linear", "exceptions": [ValueError, "KeyError"]})
+    assert problems == []
+    assert policy == RetryPolicy(max_attempts=5, backoff=Backoff.LINEAR, exceptions=("ValueError", "KeyError"))
+
+
+def test_all_problems_are_told_at_once_with_their_fields() -> None:
+    raw = {"max_attempts": 0, "backoff": "exponental", "jitter": 2, "initial_delay": -1, "exceptions": [3], "max": 1}
+    policy, problems = parse_retry(raw, node="a")
+    assert policy is None
+    assert {problem.field for problem in problems} == {
+        f"retry_policy.{key}" for key in ("max_attempts", "backoff", "jitter", "initial_delay", "exceptions", "max")
+    }
+    assert {problem.node for problem in problems} == {"a"}
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    _, problems = parse_retry({"max_atempts": 3})
+    assert "did you mean 'max_attempts'" in str(problems[0])
+
+
+@pytest.mark.parametrize("raw", [3, "twice", ["max_attempts"]])
+def test_what_is_no_mapping_is_refused(raw: Any) -> None:
+    assert parse_retry(raw)[1] != []
+
+
+@pytest.mark.parametrize("value", [True, float("inf"), float("nan"), "1"])
+def test_what_is_no_number_of_seconds_is_refused(value: Any) -> None:
+    assert parse_retry({"initial_delay": value})[1] != []

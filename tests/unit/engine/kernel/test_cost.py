@@ -1,0 +1,67 @@
+"""Every event costs the same at any size. Work is counted in function calls, which no busy machine distorts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from tests.unit.engine.kernel.hand import ITEM, OUTPUT, mapped, task
+from twingraph.core import events as ev
+from twingraph.core.plan import NodeSpec, PlanNode, Template
+from twingraph.core.records import Settings
+from twingraph.engine.kernel import State, apply, commands
+
+SPECS = (NodeSpec(component="work"), NodeSpec(component="items"))
+Shape = Callable[[int], tuple[tuple[PlanNode, ...], dict[str, int]]]
+
+
+def chain(count: int) -> tuple[tuple[PlanNode, ...], dict[str, int]]:
+    return tuple(task(f"n{at}", *([f"n{at - 1}"] if at else [])) for at in range(count)), {}
+
+
+def fan(count: int) -> tuple[tuple[PlanNode, ...], dict[str, int]]:
+    return (mapped("m"), task("join", "m")), {"m": count}
+
+
+def nested(count: int) -> tuple[tuple[PlanNode, ...], dict[str, int]]:
+    outer = count // 20
+    return (mapped("m", template="inner"),), {"m": outer, **{f"m[{at}]": 19 for at in range(outer)}}
+
+
+def calls_per_event(shape: Shape, count: int) -> float:
+    """Python calls inside `apply` over the events of one execution, but for the one that declares the graph."""
+    nodes, items = shape(count)
+    templates = {"item": ITEM, "inner": Template(nodes=(mapped("", template="item"),), last_nodes=("",))}
+    state = State("exec-1")
+    apply(state, ev.Created(Settings()), 0.0, 1)
+    todo = apply(state, ev.GraphExtended(nodes, SPECS, templates), 0.0, 2)
+    apply(state, ev.GraphClosed(last_nodes=(nodes[-1].id,)), 0.0, 3)
+    made = len(state.nodes)
+    counted = 0
+
+    def count_calls(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    queue = [run for command in todo if isinstance(command, commands.Dispatch) for run in command.runs]
+    events = 3
+    while queue:
+        name, attempt = queue.pop()
+        event: ev.Event = ev.NodeEnded(name, attempt, "completed", 0.0, 0.0001, outputs=(OUTPUT,))
+        if name in items:
+            event = ev.MapExpanded(name, attempt, 0, tuple(str(key) for key in range(items[name])), last=True)
+        events += 1
+        sys.setprofile(count_calls)
+        new = apply(state, event, float(events), events)
+        sys.setprofile(None)
+        queue += [run for command in new if isinstance(command, commands.Dispatch) for run in command.runs]
+    assert state.finishing == "completed"
+    return counted / max(len(state.nodes), made)
+
+
+@pytest.mark.parametrize("shape", [chain, fan, nested], ids=lambda shape: str(shape.__name__))
+def test_a_node_among_twenty_thousand_costs_what_one_among_a_thousand_does(shape: Shape) -> None:
+    assert calls_per_event(shape, 20_000) <= 1.2 * calls_per_event(shape, 1_000)
