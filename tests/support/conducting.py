@@ -197,14 +197,14 @@ def inbox(rig: Rig) -> int:
 
 def until(rig: Rig, execution: str, status: str) -> None:
     """Wait until the list of executions shows this status."""
-    _until(lambda: rig.record(execution).status == status, f"{execution} is not {status}")
+    wait_until(lambda: rig.record(execution).status == status, f"{execution} is not {status}")
 
 
 def until_node(rig: Rig, execution: str, node: str, status: NodeStatus) -> None:
-    _until(lambda: rig.statuses(execution).get(node) is status, f"{node} is not {status}")
+    wait_until(lambda: rig.statuses(execution).get(node) is status, f"{node} is not {status}")
 
 
-def _until(holds: Callable[[], bool], otherwise: str) -> None:
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + SOON
     while not holds():
         assert time.monotonic() < deadline, otherwise

@@ -76,8 +76,8 @@ class Blobs(LocalBlobs):
 
 
 if __name__ == "__main__":
-    wiring.SqliteJournal = Journal  # type: ignore[misc]
-    wiring.LocalBlobs = Blobs  # type: ignore[misc]
+    wiring.SqliteJournal = Journal  # type: ignore[attr-defined]
+    wiring.LocalBlobs = Blobs  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
     held.SNAPSHOT_EVENTS = 60
     sys.exit(main(sys.argv[3:]))
