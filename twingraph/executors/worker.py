@@ -22,7 +22,6 @@ from twingraph.executors.context import Current, running
 from twingraph.executors.marks import Marks
 
 FLUSH_SECONDS = 0.1
-LOST_PIPES = 74
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -314,6 +313,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     try:
         worker.serve()
     except OSError:  # user code closed what is not its own; nothing more can be said or heard
-        os._exit(LOST_PIPES)
+        marks.cut_off()
+        os._exit(1)
     finally:
         os._exit(0)  # leaked threads of user code shall not keep it alive
