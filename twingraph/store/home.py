@@ -113,7 +113,7 @@ class Home:
         return is_held(self.run / f"{conductor}.lock")
 
     def _sweep(self) -> None:
-        """Forget conductors that were killed long ago. A young file may be that of one that is just about to lock it."""
+        """Forget conductors that were killed long ago. A young file may be of one that is just about to lock it."""
         for entry in os.scandir(self.run):
             with suppress(OSError):  # another process sweeps too
                 if time.time() - entry.stat().st_mtime > DAY and not is_held(Path(entry.path)):
