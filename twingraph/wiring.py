@@ -95,8 +95,11 @@ class Runtime:
 
         `refresh` runs everything, also what a cache could answer; no cache answers yet.
         """
-        texts = old.inputs if old is not None else self._encode_inputs(compiled, inputs)
-        version, reference = self._pack(compiled)
+        if old is not None:
+            texts, objects = old.inputs, self._with_classes(compiled, old)
+        else:
+            texts, objects = self._encode_inputs(compiled, inputs)
+        version, reference = self._pack(objects, compiled.sources)
         return self._start(
             Submission(
                 id=_new_id(),
@@ -119,23 +122,40 @@ class Runtime:
         self.handles[handle.id] = handle
         return handle
 
-    def _encode_inputs(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> dict[str, str]:
+    def _encode_inputs(
+        self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """The inputs' texts, and what is to be shipped: the components, and the classes of these values."""
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(compiled.objects))
+
         def encode(value: Any) -> str:
-            return codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
+            return classes.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
 
-        return bind_inputs(compiled.plan, inputs, encode)
+        return bind_inputs(compiled.plan, inputs, encode), classes.found
 
-    def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
-        if not compiled.objects and not compiled.sources:
+    def _with_classes(self, compiled: CompiledWorkflow, old: Earlier) -> dict[str, Any]:
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(compiled.objects))
+        for text in old.inputs.values():
+            classes.take(text)
+        return classes.found
+
+    def _pack(
+        self, objects: Mapping[str, Any], sources: Mapping[str, str]
+    ) -> tuple[str | None, CodeRef | None]:
+        if not objects and not sources:
             return None, None
         from twingraph.sdk import packing
 
-        key = (*packing.key_of(compiled.objects, compiled.sources), os.getcwd(), tuple(sys.path))
+        key = (*packing.key_of(objects, sources), os.getcwd(), tuple(sys.path))
         known = self._packed.get(key)
         if known is not None and known[0].is_fresh():
             return known[1]
-        packed = packing.pack(compiled.objects, compiled.sources)
-        described = code_versions.describe(self.blobs.put(packed.data), self.blobs)
+        packed = packing.pack(objects, sources)
+        described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages)
         self._packed[key] = packed, described
         return described
 
@@ -260,17 +280,19 @@ class Runtime:
                 journal.close()
             if body is None:
                 raise NotFoundError(f"the code version {version[:12]} is not in {self.home.path}")
-            known = self._codes[version] = code_versions.reference(version, body, self.blobs)
+            known = code_versions.reference(version, body, self.blobs)
+            code_versions.check_packages(known)
+            self._codes[version] = known
         return known
 
 
 def _class_of(module: str, name: str) -> Any:
     """Classes of the script itself are recorded under its file's stem; importing that would run the script again."""
-    from twingraph.sdk.failures import class_named
+    from twingraph.sdk.slicing.sources import shipped_main
+    from twingraph.sdk.value_classes import class_named
 
     found = class_named(module, name)
-    main = sys.modules.get("__main__")
-    if found is None and module not in sys.modules and Path(getattr(main, "__file__", None) or "").stem == module:
+    if found is None and module not in sys.modules and shipped_main() == module:
         raise LookupError(f"{name} is not in the script")
     return found
 

@@ -6,7 +6,7 @@ Everything here is linear in nodes and edges, and knows nothing of code: a `Libr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twingraph.core import compile_bind, compile_nodes
@@ -150,7 +150,7 @@ def _collect_inputs(ports: dict[str, Port]) -> Inputs:
 
 def _known(source: Source, keys: Mapping[str, str]) -> Source:
     """An input that a branch carries is known by the name that it has got meanwhile."""
-    return source if source.input is None else Source(input=keys[source.input])
+    return source if source.input is None else replace(source, input=keys[source.input])
 
 
 def _plan_node(compiler: Compiler, port: Port, keys: Mapping[str, str]) -> PlanNode:
@@ -158,9 +158,7 @@ def _plan_node(compiler: Compiler, port: Port, keys: Mapping[str, str]) -> PlanN
     args: dict[str, Argument] = dict(port.constants)
     edges: list[Edge] = []
     for name, incoming in port.bound.items():
-        # Values carried by a branch come last: their sources are alive whichever way it went.
-        ranked = sorted(incoming, key=lambda one: one.carried)
-        args[name] = (Hole(sources=tuple(_known(source, keys) for one in ranked for source in one.sources)),)
+        args[name] = (Hole(sources=tuple(_known(source, keys) for one in incoming for source in one.sources)),)
         edges.extend(one.edge for one in incoming)
     edges.extend(edge for edge, _ in port.order)
     for name in port.parameters:

@@ -172,6 +172,8 @@ class Values:
         return None
 
     def _source(self, source: Source, scope: Scope, node: Node | None) -> str | None:
+        if any(scope.nodes[branch].branch != handle for branch, handle in source.branches):
+            return None
         if source.item:
             return self.item(node, scope)
         if source.input is not None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
+from twingraph.sdk.value_classes import class_named
 
 
 class RemoteError(Exception):
@@ -37,22 +36,6 @@ def _find(types: tuple[str, ...]) -> type[Exception] | None:
         found: object = class_named(module or "builtins", attribute)
         if isinstance(found, type) and issubclass(found, BaseException):
             return found if issubclass(found, Exception) and not issubclass(found, ExecutionFailed) else None
-    return None
-
-
-def class_named(module: str, name: str) -> object:
-    """What a module that is loaded calls by this name; a script's own module is `__main__` here."""
-    places = [sys.modules.get(module)]
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if file is None or Path(file).stem == module:
-        places.append(main)
-    for place in places:
-        found: object = place
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if found is not None:
-            return found
     return None
 
 

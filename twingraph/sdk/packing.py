@@ -21,6 +21,7 @@ class Packed:
     origin: tuple[Any, ...]  # kept alive, so that the ids in the key stay theirs
     files: tuple[str, ...]
     stamps: tuple[Stamp, ...]
+    packages: tuple[str, ...]  # what the code imports from outside the project
 
     def is_fresh(self) -> bool:
         return self.stamps == stamps_of(self.files) and None not in self.stamps
@@ -46,7 +47,9 @@ def _stamp(file: str) -> Stamp:
 
 def pack(objects: Mapping[str, Any], sources: Mapping[str, str]) -> Packed:
     """The functions, classes and code nodes under these keys."""
-    packed = bundle({key: slice_of(target) for key, target in objects.items()})
+    slices = {key: slice_of(target) for key, target in objects.items()}
+    packed = bundle(slices)
+    packages = {name for found in slices.values() for name in found.external}
     files = tuple(module["file"] for module in packed["modules"].values())
     stamps = stamps_of(files)
     for key, text in sources.items():
@@ -62,4 +65,4 @@ def pack(objects: Mapping[str, Any], sources: Mapping[str, str]) -> Packed:
             "main": False,
         }
     data = json.dumps(packed, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    return Packed(data, tuple(objects.values()), files, stamps)
+    return Packed(data, tuple(objects.values()), files, stamps, tuple(sorted(packages)))

@@ -170,8 +170,9 @@ class Workflow:
     def _plain(self, node: NodeDef) -> NodeDef:
         if isinstance(node.raw, JsonNode):
             return NodeDef(dict(node.raw))
-        from twingraph.core.codec import encode
+        from twingraph.sdk.value_classes import ValueClasses
 
+        encode = ValueClasses().encode
         config = dict(node.config)
         live = self.live.get(node.id)
         if "workflow" in config and isinstance(live, Workflow):

@@ -158,9 +158,7 @@ class _Slicing:
                 for need in needs(statement.node, kept.facts.source)
             ]
             self._check_grammar(found, kept.facts.source)
-        modules = {
-            name: _slice_module(kept, chosen.search.get(name, ())) for name, kept in chosen.modules.items()
-        }
+        modules = {name: _slice_module(kept, chosen.search.get(name, ())) for name, kept in chosen.modules.items()}
         return Slice(
             entry_module=self.source.name,
             entry_name=self._entry(),

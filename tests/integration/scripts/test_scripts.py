@@ -1,0 +1,69 @@
+"""What people run: scripts, texts on stdin and modules, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Classes of the script itself go in as constants and inputs, from node to node, and come back as themselves.
+CLASSES = """
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+from twingraph import Workflow, component
+
+class Pair(NamedTuple):
+    x: int
+    y: int
+
+class Colour(enum.Enum):
+    RED = 1
+
+@dataclass
+class Box:
+    pair: Pair
+    colour: Colour
+
+class Plain:
+    n = 0
+
+@component
+def shake(box, plain, by):
+    plain.n += by.x
+    return {"box": box, "plain": plain}
+
+@component
+def open_(box, plain):
+    assert type(box).__name__ == "Box"
+    return [box, plain]
+
+wf = Workflow("classes").add_component("shake", shake, by=Pair(5, 6)).add_component("open", open_)
+wf.connect("shake", "open", "box", "box").connect("shake", "open", "plain", "plain")
+box, plain = wf.run(box=Box(Pair(1, 2), Colour.RED), plain=Plain())
+print(type(box) is Box, type(box.pair) is Pair, box.colour is Colour.RED, type(plain) is Plain, plain.n)
+"""
+
+
+def run(folder: Path, *arguments: str, stdin: Path | None = None, code: int = 0) -> tuple[str, str]:
+    environment = {**os.environ, "TWINGRAPH_HOME": str(folder / "home")}
+    with (stdin or Path(os.devnull)).open() as given:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=environment, stdin=given, capture_output=True, text=True
+        )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("way", ["file", "stdin", "command", "module", "inner", "stdlib name"])
+def test_values_of_the_scripts_own_classes(tmp_path: Path, way: str) -> None:
+    (tmp_path / "inner").mkdir()
+    places = {"module": "mod.py", "inner": "inner/mod.py", "stdlib name": "cProfile.py"}
+    file = tmp_path / places.get(way, "script.py")
+    file.write_text(CLASSES)
+    arguments = {"stdin": ("-",), "command": ("-c", CLASSES), "module": ("-m", "mod"), "inner": ("-m", "inner.mod")}
+    given = arguments.get(way, (str(file),))
+    assert run(tmp_path, *given, stdin=file if way == "stdin" else None)[0] == "True True True True 5\n"
