@@ -18,7 +18,7 @@ from typing import Any
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
-from twingraph.executors.context import Current, running
+from twingraph.executors.context import Current, loading, running
 from twingraph.executors.marks import Marks
 
 FLUSH_SECONDS = 0.1
@@ -132,13 +132,20 @@ class Worker:
     def find(self, entry: str) -> Any:
         found = self._found.get(entry)
         if found is None:
-            if self._loaded is None:
-                from twingraph.executors.slice_loader import load
-
-                with open(self.bundle_path, encoding="utf-8") as file:
-                    self._loaded = load(loads(file.read().strip()))
-            found = self._found[entry] = self._loaded.get(entry)
+            loading.append(entry)
+            try:
+                found = self._found[entry] = self._load().get(entry)
+            finally:
+                loading.pop()
         return found
+
+    def _load(self) -> Any:
+        if self._loaded is None:
+            from twingraph.executors.slice_loader import load
+
+            with open(self.bundle_path, encoding="utf-8") as file:
+                self._loaded = load(loads(file.read().strip()))
+        return self._loaded
 
     # -- the loop --------------------------------------------------------------------------------
 
