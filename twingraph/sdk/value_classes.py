@@ -1,4 +1,4 @@
-"""Classes of values that go from a script to its nodes: called as the workers call them, and shipped like components."""
+"""Classes of values that go from a script to its nodes: named as workers name them, shipped like components."""
 
 from __future__ import annotations
 
