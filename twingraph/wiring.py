@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
-from twingraph.core.errors import ConflictError, NotFoundError, TwinGraphError
+from twingraph.core.errors import ConflictError, NotFoundError, PermanentError, TwinGraphError
 from twingraph.core.events import PauseRequested
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import bind_inputs
@@ -27,6 +27,7 @@ from twingraph.engine import code as code_versions
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Submission
+from twingraph.executors.context import loading
 from twingraph.settings import Settings
 from twingraph.settings import load as load_settings
 from twingraph.store.blobs.local import LocalBlobs
@@ -322,6 +323,11 @@ _lock = threading.Lock()
 
 def runtime(home: str | None = None, workers: int | None = None, settings: Settings | None = None) -> Runtime:
     """This process's runtime for a home; started at the first call."""
+    if loading:
+        raise PermanentError(
+            f"a workflow is run while a worker loads the code of {loading[-1]}: the statement that runs it also makes "
+            "something that the component uses; put the run below `if __name__ == '__main__':` or into a function"
+        )
     if settings is None:
         settings = load_settings({"home": home, "workers": workers})
     key = Path(settings.home).absolute()

@@ -25,6 +25,10 @@ def _takes_item(argument: Argument) -> bool:
     return any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument)
 
 
+def _weight(lines: Sequence[str]) -> int:
+    return sum(map(len, lines)) + 64 if lines else 0
+
+
 class ValueMissingError(CodecError):
     """A value that an argument needs is not there, though the node that gives it completed."""
 
@@ -36,19 +40,22 @@ class Values:
         self._state = state
         self._read = read
         self._blobs = blobs
-        self._lines: dict[int, Sequence[str]] = {}
-        self._composed: dict[str, str] = {}
+        # By the event that brought them; what was composed, by its container.
+        self._lines: dict[int | str, Sequence[str]] = {}
         self._held = 0
 
     # -- texts of events -------------------------------------------------------------------------
 
-    def keep(self, seq: int, lines: Sequence[str]) -> None:
+    def keep(self, seq: int | str, lines: Sequence[str]) -> None:
         """Remember what an event's data says, since somebody will probably want it soon."""
+        self._forget(seq)
         self._lines[seq] = lines
-        self._held += sum(map(len, lines)) + 64
+        self._held += _weight(lines)
         while self._held > CACHE_LIMIT and len(self._lines) > 1:
-            oldest = next(iter(self._lines))
-            self._held -= sum(map(len, self._lines.pop(oldest))) + 64
+            self._forget(next(iter(self._lines)))
+
+    def _forget(self, seq: int | str) -> None:
+        self._held -= _weight(self._lines.pop(seq, ()))
 
     def lines(self, seq: int) -> Sequence[str]:
         known = self._lines.get(seq)
@@ -65,10 +72,11 @@ class Values:
     def whole(self, node: Node) -> str:
         """The value that the plain function would have returned."""
         if node.kind is NodeKind.MAP or node.kind is NodeKind.SCOPE:
-            known = self._composed.get(node.id)
+            known = self._lines.get(node.id)
             if known is None:
-                known = self._composed[node.id] = codec.compact(self._container(node), self._blobs)
-            return known
+                known = (codec.compact(self._container(node), self._blobs),)
+                self.keep(node.id, known)
+            return known[0]
         if node.kind is NodeKind.INPUT:
             return self._input(node.scope, node.plan.id) or NULL
         if node.seq is None:

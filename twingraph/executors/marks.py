@@ -11,7 +11,7 @@ import contextlib
 import mmap
 
 SIZE = 64
-BEGUN, LOW, HIGH, CALLED = range(4)
+BEGUN, LOW, HIGH, CUT_OFF = range(4)
 AT = 4  # as a float, in its own view
 
 
@@ -34,6 +34,14 @@ class Marks:
         """The parent's side. A later range may only lie higher; in between every mixture of both is right."""
         self._numbers[LOW] = low
         self._numbers[HIGH] = high
+
+    def cut_off(self) -> None:
+        """The worker's last word, when its pipes are gone: user code closed them."""
+        self._numbers[CUT_OFF] = 1
+
+    @property
+    def is_cut_off(self) -> bool:
+        return self._numbers[CUT_OFF] == 1
 
     @property
     def begun(self) -> int:

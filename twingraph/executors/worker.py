@@ -18,11 +18,10 @@ from typing import Any
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
-from twingraph.executors.context import Current, running
+from twingraph.executors.context import Current, loading, running
 from twingraph.executors.marks import Marks
 
 FLUSH_SECONDS = 0.1
-LOST_PIPES = 74
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -133,13 +132,20 @@ class Worker:
     def find(self, entry: str) -> Any:
         found = self._found.get(entry)
         if found is None:
-            if self._loaded is None:
-                from twingraph.executors.slice_loader import load
-
-                with open(self.bundle_path, encoding="utf-8") as file:
-                    self._loaded = load(loads(file.read().strip()))
-            found = self._found[entry] = self._loaded.get(entry)
+            loading.append(entry)
+            try:
+                found = self._found[entry] = self._load().get(entry)
+            finally:
+                loading.pop()
         return found
+
+    def _load(self) -> Any:
+        if self._loaded is None:
+            from twingraph.executors.slice_loader import load
+
+            with open(self.bundle_path, encoding="utf-8") as file:
+                self._loaded = load(loads(file.read().strip()))
+        return self._loaded
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -314,6 +320,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     try:
         worker.serve()
     except OSError:  # user code closed what is not its own; nothing more can be said or heard
-        os._exit(LOST_PIPES)
+        marks.cut_off()
+        os._exit(1)
     finally:
         os._exit(0)  # leaked threads of user code shall not keep it alive

@@ -62,6 +62,10 @@ class MemoryDispatch:
                 begun = Begun(lane.execution, run.node, run.attempt, time.time(), "memory")
                 self._loop.call_soon_threadsafe(self._report, begun)
 
+    def tell(self, report: Report) -> None:
+        """Any thread: report this, whatever it is."""
+        self._loop.call_soon_threadsafe(self._report, report)
+
     def let_one_go(self, node: str) -> None:
         """Any thread: carry out this node's run as soon as it waits, and keep the others waiting."""
         with self._changed:

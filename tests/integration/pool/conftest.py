@@ -60,6 +60,9 @@ class Bench:
                 self._changed.clear()
                 await self._changed.wait()
 
+    def workers(self) -> int:
+        return len(self.pool.workers())
+
     def outcomes(self) -> dict[str, Outcome]:
         return {report.node: report for report in self.reports if isinstance(report, Outcome)}
 

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.integration.pool.conftest import Bench
 from twingraph.dispatch.base import Outcome
+from twingraph.dispatch.embedded.planning import cores
 
 SLEEP = "#entry f\nimport time\ndef f(s=1):\n    time.sleep(s)\n"
 
@@ -29,13 +31,60 @@ async def test_thousands_of_quick_runs_end_once_each(bench: Bench) -> None:
     assert not set(endings) & bench.returned()
 
 
-async def test_sleepers_overlap(bench: Bench) -> None:
-    code = bench.write(SLEEP)
-    began = time.monotonic()
+MEET = """#entry f
+#entry quick
+import os, time
+from pathlib import Path
+def quick(x=1):
+    return x
+def f(name, count):
+    (Path.cwd() / f"here-{name}").touch()
+    while len(list(Path.cwd().glob("here-*"))) < count:
+        time.sleep(0.01)
+"""
+
+
+async def test_ten_that_wait_for_each_other_meet(bench: Bench) -> None:
+    code = bench.write(MEET)
     for number in range(10):
-        bench.submit(code, "f", [f"n{number}"])
+        bench.submit(code, "f", [f"n{number}"], {"name": number, "count": 10})
     await bench.until(lambda: len(bench.outcomes()) == 10)
-    assert time.monotonic() - began < 4  # one after another they take ten
+
+
+async def test_they_meet_also_after_many_quick_ones(bench: Bench) -> None:
+    code = bench.write(MEET)
+    for start in range(0, 1280, 64):
+        bench.submit(code, "quick", [f"q{i}" for i in range(start, start + 64)])
+    await bench.until(lambda: len(bench.outcomes()) + len(bench.returned()) >= 1280)
+    assert bench.workers() <= cores() + 1
+    for number in range(10):
+        bench.submit(code, "f", [f"n{number}"], {"name": number, "count": 10})
+    await bench.until(lambda: {f"n{number}" for number in range(10)} <= {*bench.outcomes(), *bench.returned()})
+    assert {outcome.status for outcome in bench.outcomes().values()} == {"completed"}
+
+
+async def test_what_needs_all_cores_runs_alone_among_those_that_need_some(bench: Bench) -> None:
+    code = bench.write(SLEEP)
+    for number in range(3):
+        bench.submit(code, "f", [f"n{number}"], {"s": 0.1}, resources={"cpu": "64"})
+    await bench.until(lambda: len(bench.outcomes()) == 3)
+    runs = sorted((outcome.started or 0, outcome.ended) for outcome in bench.outcomes().values())
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(runs))
+
+
+async def test_it_is_given_back_by_a_crash(bench: Bench) -> None:
+    code = bench.write("#entry f\nimport os\ndef f():\n    os._exit(1)\n")
+    for number in range(3):
+        bench.submit(code, "f", [f"n{number}"], resources={"cpu": 64})
+    await bench.until(lambda: len(bench.outcomes()) == 3)
+
+
+@pytest.mark.parametrize(("resources", "words"), [({"gpu": 99}, "needs 99 gpu"), ({"memory": "lots"}, "'lots'")])
+async def test_what_cannot_be_had_is_told(bench: Bench, resources: dict[str, object], words: str) -> None:
+    outcome = await bench.run("def f():\n    pass\n", resources=resources)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.permanent, outcome.begun) == ("failed", True, False)
+    assert words in outcome.error.message
 
 
 async def test_what_waits_behind_a_busy_run_comes_back(bench: Bench) -> None:

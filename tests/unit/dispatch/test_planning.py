@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from twingraph.dispatch.embedded.endings import ending_of
 from twingraph.dispatch.embedded.options import PoolOptions
-from twingraph.dispatch.embedded.planning import Pressure, byte_limit, ending_of, may_hand_ahead, workers_to_start
+from twingraph.dispatch.embedded.planning import Pressure, may_hand_ahead, workers_to_start
 
 OPTIONS = PoolOptions(workers=8)
 
 
 def pressure(**more: float) -> Pressure:
-    fields = {"waiting": 4, "waited": 0.0, "workers": 2, "all_workers": 2, "starting": 0, "load": 0.0, **more}
-    return Pressure(**fields)  # type: ignore[arg-type]
+    usual = {"waiting": 4, "waited": 0.0, "workers": 2, "all_workers": 2, "starting": 0, "load": 0.0, "feeder": 0.0}
+    return Pressure(**{**usual, **more})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,10 @@ def pressure(**more: float) -> Pressure:
         (pressure(waited=0.06), 2),
         (pressure(waited=0.06, waiting=1), 1),
         (pressure(waited=0.06, load=1.7), 0),
+        (pressure(waited=0.06, load=0.9), 1),
+        (pressure(waited=0.06, starting=1), 1),
         (pressure(waited=0.06, starting=2), 0),
+        (pressure(waited=0.06, load=0.9, feeder=0.85), 0),
         (pressure(waited=0.06, workers=8, all_workers=8), 0),
     ],
 )
@@ -44,11 +48,3 @@ def test_only_quick_workers_are_handed_a_lane_ahead() -> None:
 def test_endings(code: int, status: str, exit_code: int) -> None:
     ending = ending_of(code)
     assert (ending[0], ending[2]) == (status, exit_code)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(5, 5), ("512Mi", 512 << 20), ("2GB", 2 * 10**9), ("1.5 g", 1_500_000_000), ("much", None), (True, None)],
-)
-def test_byte_limits(value: object, expected: int | None) -> None:
-    assert byte_limit(value) == expected

@@ -11,8 +11,9 @@ from tests.support.conducting import SOON, Act, Rig, chain, echo, inbox, over, p
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.policies import RetryPolicy
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
-from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.dispatch.base import Lane, NodeRun, Outcome
 from twingraph.engine.replay import earlier
 from twingraph.store.base import Append
 from twingraph.store.sqlite.journal import SqliteJournal
@@ -268,3 +269,37 @@ def broken_at(name: str) -> Act:
         return broken(lane, run) if run.node == name else echo(lane, run)
 
     return act
+
+
+def test_two_conductors_share_one_home(tmp_path: Path) -> None:
+    with Rig(tmp_path) as one, Rig(tmp_path) as two:
+        handles = [rig.submit(chain(20)) for rig in (one, two) for _ in range(5)]
+        assert [value(over(handle)) for handle in handles] == ["n0"] * 10
+
+
+def test_a_handler_is_called_anew_for_what_fails_anew(rig: Rig) -> None:
+    def act(lane: Lane, run: NodeRun) -> object:
+        return 1 if lane.settings.component == "handler" else broken(lane, run)
+
+    specs = (NodeSpec(component="task", entry="task"), NodeSpec(component="handler", entry="handler"))
+    settings = Settings(error_handler="custom", handler_component=1)
+    rig.restart(act)
+    failed = rig.run(plan(task("a"), specs=specs), settings=settings)
+    kept = earlier(rig.records, failed.id).kept
+    rig.run(plan(task("a"), specs=specs), settings=settings, kept=kept, replay_of=failed.id)
+    assert [name for name, _ in rig.dispatch.begun].count("a!handler") == 2
+
+
+def test_a_late_word_of_an_old_attempt_is_not_kept(rig: Rig) -> None:
+    handle = rig.submit(plan(task("a"), task("b"), last=("a", "b")))
+    rig.dispatch.wait_for(2)
+    rig.restart(hold=True)
+    again = rig.conductor.adopt(handle.id)
+    rig.dispatch.let_one_go("a")
+    until_node(rig, handle.id, "a", NodeStatus.COMPLETED)
+    late = Outcome(handle.id, "a", 1, "completed", 1.0, 2.0, shape="plain", outputs=[("output", "0", 1)], texts=["0"])
+    rig.dispatch.tell(late)
+    rig.dispatch.let_go()
+    assert value(over(again)) == {"a": "a", "b": "b"}
+    (kept,) = earlier(rig.records, handle.id).kept["a"].rows
+    assert kept[1] == ['"a"']

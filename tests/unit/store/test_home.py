@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -95,3 +96,17 @@ def test_a_shared_lock_keeps_out_who_wants_to_be_alone(tmp_path: Path) -> None:
     first.release()
     assert second.take(wait=False)
     second.release()
+
+
+def test_long_dead_conductors_are_forgotten_and_living_ones_never(tmp_path: Path) -> None:
+    home = Home(tmp_path).open()
+    living = FileLock(home.run / "living.lock")
+    living.take()
+    for name in ("dead", "young"):
+        (home.run / f"{name}.lock").touch()
+    for name in ("dead", "living"):
+        os.utime(home.run / f"{name}.lock", (0, 0))
+    Home(tmp_path).open().close()
+    assert {entry.name for entry in home.run.iterdir()} == {"living.lock", "young.lock"}
+    living.release()
+    home.close()

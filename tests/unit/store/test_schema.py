@@ -30,6 +30,14 @@ def shape(path: Path) -> dict[str, object]:
     return {**columns, "indexes": sorted(indexes)}
 
 
+def is_free(home: Home) -> bool:
+    alone = FileLock(home.path / "home.lock")
+    try:
+        return alone.take(wait=False)
+    finally:
+        alone.release()
+
+
 def old_home(path: Path, at: str = "0001") -> Home:
     home = Home(path).open()
     upgrade(home.database, at)
@@ -61,9 +69,7 @@ def test_a_newer_home_is_refused_and_let_go(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(HomeError, match="newer TwinGraph"):
         prepare(home)
-    alone = FileLock(tmp_path / "home.lock")
-    assert alone.take(wait=False)
-    alone.release()
+    assert is_free(home)
 
 
 def test_what_is_no_database_is_named(tmp_path: Path) -> None:
@@ -71,7 +77,7 @@ def test_what_is_no_database_is_named(tmp_path: Path) -> None:
     home.database.write_bytes(b"something else entirely, and long enough to be looked at" * 20)
     with pytest.raises(StoreError, match="not a database"):
         prepare(home)
-    home.close()
+    assert is_free(home)
 
 
 def test_a_file_that_was_just_begun_is_fresh(tmp_path: Path) -> None:

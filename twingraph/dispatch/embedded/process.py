@@ -14,6 +14,7 @@ from twingraph.core.errors import CodecError
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.dispatch.embedded import protocol, spawner
+from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.executors.marks import Marks
 
@@ -22,6 +23,7 @@ _READ = 1 << 20
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.
 HANG_UP_SECONDS = 0.05
+CLOSED_DESCRIPTORS = "the component closed file descriptors that are not its own"
 
 
 @dataclass(slots=True)
@@ -33,7 +35,6 @@ class Held:
     wish: str | None = None
     announced: bool = False
     peak: int = 0
-    cpu: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class WorkerProcess:
         self.retired = False
         self.runs = 0
         self.memory = 0
-        self.average: float | None = None
+        self.need = NOTHING
+        self.entry: str | None = None  # of the lane that it was given last
         self.idle_since = time.monotonic()
         self.captured = (CapturedFile(started.captured[0]), CapturedFile(started.captured[1]))
         self._next = 1
@@ -95,6 +97,7 @@ class WorkerProcess:
         for number, run in numbered:
             self.pending[number] = Held(lane, run)
         self.lanes += 1
+        self.entry = lane.settings.entry
         self._write(protocol.lane_message(lane, numbered))
 
     def _write(self, data: bytes) -> None:
@@ -166,8 +169,6 @@ class WorkerProcess:
             self._owner.ready(self)
 
     def _learn(self, head: list[Any]) -> None:
-        took = head[4] - head[3]
-        self.average = took if self.average is None else self.average + 0.2 * (took - self.average)
         self.runs += 1
         self.memory = head[6]
         if not self.pending:
@@ -212,7 +213,7 @@ class WorkerProcess:
     def _hung_up(self) -> None:
         """Its pipe is closed. An exit is told by then; a process that goes on can be heard no more."""
         if not self._gone and self._process.poll() is None:
-            self.fault = "the component closed file descriptors that are not its own"
+            self.fault = CLOSED_DESCRIPTORS
             self.kill()
         self._ended()
 

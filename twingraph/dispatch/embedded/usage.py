@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from time import monotonic
+import sys
+import time
+from collections.abc import Iterable, Mapping
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+# Shorter windows than this say too little about what sleeps and what works.
+_WINDOW_SECONDS = 0.015
+_HAS_CLOCKS = sys.platform == "linux"
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and of the children it has waited for; 0 when it is gone."""
+    """User and system time of a process with all its threads, to the nanosecond where the system knows; 0: gone."""
+    if _HAS_CLOCKS:
+        try:
+            return time.clock_gettime((~pid << 3) | 2)  # the kernel's clock of another process
+        except OSError:
+            return 0.0
+    import psutil  # its import costs a short run a tenth of its time, and short runs never look
+
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def is_runnable(pid: int) -> bool:
+    """Whether a process has a core at this moment or waits for one, where the system tells."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        return sum(map(int, fields[11:15])) / _TICKS
-    except FileNotFoundError:
-        import psutil  # its import costs a short run a tenth of its time, and short runs never look
-
-        try:
-            times = psutil.Process(pid).cpu_times()
-        except psutil.Error:
-            return 0.0
-        return float(times.user + times.system)
+            return file.read().rpartition(b")")[2][1:2] == b"R"
     except OSError:
-        return 0.0
+        return False
 
 
 def resident_bytes(pid: int) -> int:
@@ -45,21 +54,38 @@ def resident_bytes(pid: int) -> int:
 
 
 class Load:
-    """How many cores a changing set of processes uses, between two looks."""
+    """How many cores a changing set of processes wants, between two looks, and this process with it.
+
+    One that is runnable wants a whole core, also when others keep it from having one: on a machine that is busy with
+    something else, more processes would not help either.
+    """
 
     def __init__(self) -> None:
-        self._at = monotonic()
+        self._at = time.monotonic()
         self._seen: dict[int, float] = {}
+        self._own = time.process_time()
+        self._thread = time.thread_time()
         self.cores = 0.0
+        self.feeder = 0.0
 
-    def look(self, pids: Iterable[int]) -> float:
-        now = monotonic()
-        if now - self._at < 0.04:
-            return self.cores
-        seen = {pid: cpu_seconds(pid) for pid in pids}
+    def begin(self, pid: int) -> None:
+        """A process counts from now on; what it used before was its start."""
+        self._seen[pid] = cpu_seconds(pid)
+
+    def look(self, pids: Iterable[int]) -> None:
+        """Called on the feeding thread. Two looks in quick succession are one."""
+        now = time.monotonic()
         took = now - self._at
-        # What was not seen before counts as busy, so that nothing grows on a first impression.
-        used = sum(max(0.0, cpu - self._seen[pid]) if pid in self._seen else took for pid, cpu in seen.items())
-        self.cores = used / took
-        self._at, self._seen = now, seen
-        return self.cores
+        if took < _WINDOW_SECONDS:
+            return
+        seen = {pid: cpu_seconds(pid) for pid in pids}
+        own, thread = time.process_time(), time.thread_time()
+        self.feeder = (thread - self._thread) / took
+        self.cores = (own - self._own) / took + _wanted(self._seen, seen, took)
+        self._at, self._seen, self._own, self._thread = now, seen, own, thread
+
+
+def _wanted(before: Mapping[int, float], seen: Mapping[int, float], took: float) -> float:
+    # What was not seen before counts as busy, so that nothing grows on a first impression.
+    shares = {pid: max(0.0, cpu - before[pid]) / took if pid in before else 1.0 for pid, cpu in seen.items()}
+    return sum(1.0 if share < 1 and is_runnable(pid) else share for pid, share in shares.items())

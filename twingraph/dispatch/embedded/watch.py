@@ -1,11 +1,14 @@
-"""What is looked at while a run takes long: its time limit and its memory."""
+"""What a run that takes long may not exceed: its time limit and its memory."""
 
 from __future__ import annotations
 
-from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.embedded.planning import byte_limit
+from twingraph.core.quantities import byte_count
+from twingraph.dispatch.embedded.endings import error
 from twingraph.dispatch.embedded.process import Doom, Held
 from twingraph.dispatch.embedded.usage import resident_bytes
+
+_LATE = ("TimeoutError", "OSError", "Exception", "BaseException")
+_NO_MEMORY = ("MemoryError", "Exception", "BaseException")
 
 
 def look_at(pid: int, number: int, held: Held, took: float) -> Doom | None:
@@ -13,18 +16,11 @@ def look_at(pid: int, number: int, held: Held, took: float) -> Doom | None:
     settings, run = held.lane.settings, held.run
     if settings.timeout is not None and took > settings.timeout:
         message = f"{run.node} ran longer than its timeout of {settings.timeout:g} s and was ended"
-        error = ErrorRecord(
-            code="timeout", error_type="TimeoutError", message=message, node_id=run.node, attempt=run.attempt,
-            types=("TimeoutError", "OSError", "Exception", "BaseException"),
-        )  # fmt: skip
-        return Doom(number, "timeout", error)
+        return Doom(number, "timeout", error(run, "timeout", "TimeoutError", message, types=_LATE))
     held.peak = max(held.peak, resident_bytes(pid))
-    limit = byte_limit(settings.resources.get("memory"))
+    allowed = settings.resources.get("memory")
+    limit = byte_count(allowed) if allowed else None
     if limit is None or held.peak <= limit:
         return None
-    error = ErrorRecord(
-        code="oom", error_type="MemoryError", node_id=run.node, attempt=run.attempt,
-        message=f"{run.node} used {held.peak} bytes of memory; its limit is {limit} (resources memory)",
-        types=("MemoryError", "Exception", "BaseException"),
-    )  # fmt: skip
-    return Doom(number, "oom", error)
+    message = f"{run.node} used {held.peak} bytes of memory; its limit is {limit} (resources memory)"
+    return Doom(number, "oom", error(run, "oom", "MemoryError", message, types=_NO_MEMORY))

@@ -1,0 +1,92 @@
+"""How a run ended that its worker could not tell about, in the words of `dispatch.base`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import NodeRun, Outcome
+from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, Held, WorkerProcess
+
+# Ends that the process brought about itself, by what its code did.
+_OWN_FAULTS = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
+)
+
+
+def ending_of(returncode: int) -> tuple[str, str, int | None]:
+    """Status, what happened in words, and the exit code, of a process that ended while it ran a node."""
+    if returncode >= 0:
+        return "crashed", f"the process ended itself with exit code {returncode}", returncode
+    number = -returncode
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if number in _OWN_FAULTS:
+        return "crashed", f"the process was ended by {name}", 128 + number
+    return "lost", f"the process was killed by {name} from outside", 128 + number
+
+
+def death(worker: WorkerProcess, held: Held, number: int, returncode: int, tail: str) -> Outcome:
+    """The end of the run that a process had begun when it ended. `tail` is what it wrote last."""
+    doom = worker.doom
+    if doom is not None and doom.number == number:
+        return ending(held, doom.status, worker.marks.at, doom.error, worker)
+    status, what, code = ending_of(returncode)
+    fault = worker.fault or (CLOSED_DESCRIPTORS if worker.marks.is_cut_off else None)
+    if fault is not None:
+        status, what, code = "crashed", fault, None
+    record = error(
+        held.run, "crashed" if status == "crashed" else "worker_lost",
+        "WorkerCrashed" if status == "crashed" else "WorkerLost", f"{what} while {held.run.node} ran",
+        exit_code=code, traceback=tail[tail.rfind("Fatal Python error") :] if "Fatal Python error" in tail else None,
+    )  # fmt: skip
+    return ending(held, status, worker.marks.at, record, worker)
+
+
+def cancelled(held: Held) -> Outcome:
+    """It was to be cancelled and had not begun."""
+    record = error(held.run, "cancelled", "Cancelled", f"{held.run.node} was cancelled before it began")
+    return ending(held, "cancelled", None, record, None)
+
+
+def cancelled_while_it_ran(run: NodeRun) -> ErrorRecord:
+    return error(run, "cancelled", "Cancelled", f"{run.node} was cancelled while it ran")
+
+
+def error(
+    run: NodeRun,
+    code: str,
+    kind: str,
+    message: str,
+    *,
+    types: Sequence[str] | None = None,
+    exit_code: int | None = None,
+    traceback: str | None = None,
+    permanent: bool = False,
+) -> ErrorRecord:
+    return ErrorRecord(
+        code=code, error_type=kind, message=message, node_id=run.node, attempt=run.attempt,
+        types=tuple(types) if types is not None else (kind,), exit_code=exit_code, traceback=traceback,
+        permanent=permanent,
+    )  # fmt: skip
+
+
+def ending(
+    held: Held, status: str, started: float | None, record: ErrorRecord, worker: WorkerProcess | None
+) -> Outcome:
+    return Outcome(
+        execution=held.lane.execution,
+        node=held.run.node,
+        attempt=held.run.attempt,
+        status=status,
+        started=started,
+        ended=time.time(),
+        memory=held.peak or None,
+        worker=worker.name if worker is not None else None,
+        error=record,
+        begun=started is not None,
+    )

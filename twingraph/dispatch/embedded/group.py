@@ -1,0 +1,92 @@
+"""The workers of one code version, and the lanes that wait for one."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from twingraph.dispatch.base import CodeRef, Lane, NodeRun
+from twingraph.dispatch.embedded.admission import NOTHING, Need
+from twingraph.dispatch.embedded.process import Held, WorkerProcess
+
+
+@dataclass(slots=True)
+class Batch:
+    """What of a lane waits, and what it needs."""
+
+    lane: Lane
+    runs: list[NodeRun]
+    need: Need = NOTHING
+    since: float = field(default_factory=time.monotonic)
+
+
+class Group:
+    def __init__(self, code: CodeRef) -> None:
+        self.code = code
+        self.free: deque[Batch] = deque()  # they need nothing but a process
+        self.needing: deque[Batch] = deque()  # they wait for cores or devices too
+        self.workers: list[WorkerProcess] = []
+        self.starting = 0
+        self.failed_starts = 0
+        self.averages: dict[str, float] = {}  # seconds that a run takes, by entry
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self.free or self.needing)
+
+    def put(self, batch: Batch) -> None:
+        (self.needing if any(batch.need) else self.free).append(batch)
+
+    def put_back(self, found: Iterable[Held], need: Need) -> None:
+        """To the front again, lane by lane, in the old order."""
+        lanes: dict[int, Batch] = {}
+        for held in found:
+            batch = lanes.get(id(held.lane))
+            if batch is None:
+                batch = lanes[id(held.lane)] = Batch(held.lane, [], need)
+            batch.runs.append(held.run)
+        for batch in reversed(list(lanes.values())):
+            (self.needing if any(batch.need) else self.free).appendleft(batch)
+
+    def next(self, take: Callable[[Need], bool]) -> Batch | None:
+        """The oldest that may begin. `take` says whether what it needs is to be had, and takes it."""
+        free = self.free[0] if self.free else None
+        if self.needing:
+            needing = self.needing[0]
+            if (free is None or needing.since <= free.since) and take(needing.need):
+                return self.needing.popleft()
+        if free is not None:
+            return self.free.popleft()
+        return None
+
+    def remove(self, execution: str, wanted: frozenset[str] | None) -> list[Held]:
+        """What of an execution waits here is taken out."""
+        found: list[Held] = []
+        for queue in (self.free, self.needing):
+            if not any(batch.lane.execution == execution for batch in queue):
+                continue
+            for batch in queue:
+                if batch.lane.execution == execution:
+                    found += [Held(batch.lane, run) for run in batch.runs if wanted is None or run.node in wanted]
+                    batch.runs = [run for run in batch.runs if wanted is not None and run.node not in wanted]
+            left = [batch for batch in queue if batch.runs]
+            queue.clear()
+            queue.extend(left)
+        return found
+
+    def drain(self) -> list[Held]:
+        found = [Held(batch.lane, run) for queue in (self.free, self.needing) for batch in queue for run in batch.runs]
+        self.free.clear()
+        self.needing.clear()
+        return found
+
+    def learn(self, entry: str, took: float) -> None:
+        average = self.averages.get(entry)
+        self.averages[entry] = took if average is None else average + 0.2 * (took - average)
+
+    def average(self, *entries: str) -> float | None:
+        """The most that a run of one of these takes, when all are known."""
+        known = [self.averages.get(entry) for entry in entries]
+        return max(seconds for seconds in known if seconds is not None) if None not in known else None

@@ -1,0 +1,161 @@
+"""Which processes there are: when one is started, replaced, or sent home."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol
+
+from twingraph.dispatch.base import CodeRef
+from twingraph.dispatch.embedded import planning, spawner
+from twingraph.dispatch.embedded.group import Group
+from twingraph.dispatch.embedded.options import PoolOptions
+from twingraph.dispatch.embedded.process import WorkerProcess
+from twingraph.dispatch.embedded.usage import Load
+
+
+class Employer(Protocol):
+    """Who is told. On the loop."""
+
+    def employ(self, group: Group, started: spawner.Started) -> WorkerProcess:
+        """Take a process over that has just been started."""
+
+    def cannot_start(self, group: Group, why: str) -> None:
+        """As many starts in a row as the options allow have failed, and no process is left."""
+
+
+class Staff:
+    """All groups and their processes. Everything on the loop, but for the start of a process itself."""
+
+    def __init__(self, options: PoolOptions, employer: Employer) -> None:
+        self.groups: dict[str, Group] = {}
+        self._options = options
+        self._employer = employer
+        self._load = Load()
+        self._cores = planning.cores()
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def close(self) -> None:
+        self._closed = True
+        for worker in self.everyone():
+            worker.stop()
+        self.groups.clear()
+
+    def of(self, code: CodeRef) -> Group:
+        group = self.groups.get(code.version)
+        if group is None:
+            group = self.groups[code.version] = Group(code)
+        return group
+
+    def everyone(self) -> list[WorkerProcess]:
+        return [worker for group in self.groups.values() for worker in group.workers]
+
+    # -- more ------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Note what the processes use. While something waits, growth depends on it."""
+        self._load.look([worker.pid for worker in self.everyone() if worker.is_ready])
+
+    def grow(self, group: Group, waiting: int, since: float) -> None:
+        """So many lanes could begin if there were processes, the oldest since then."""
+        everyone = self.everyone()
+        starting = sum(other.starting for other in self.groups.values())
+        booting = sum(not worker.is_ready for worker in everyone)
+        self.look()
+        pressure = planning.Pressure(
+            waiting=waiting,
+            waited=time.monotonic() - since,
+            workers=len(group.workers) + group.starting,
+            all_workers=len(everyone) + starting,
+            starting=starting + booting,
+            load=self._load.cores,
+            feeder=self._load.feeder,
+        )
+        if pressure.all_workers >= self._options.workers and not group.workers and not group.starting:
+            self._make_room(everyone)
+        for _ in range(planning.workers_to_start(pressure, self._options, self._cores)):
+            group.starting += 1
+            spawner.in_spawner_thread(partial(self._spawn, group))
+
+    def could_grow(self, group: Group) -> bool:
+        """Whether one more process would find a core to run on."""
+        if len(self.everyone()) >= self._options.workers:
+            return False
+        return len(group.workers) < 2 or self._load.cores < self._options.grow_below_load * self._cores
+
+    def _spawn(self, group: Group) -> None:
+        """In the spawner's thread."""
+        try:
+            started = spawner.spawn(group.code.interpreter or sys.executable, group.code.working_dir)
+        except OSError as error:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._not_started, group, str(error))
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._joined, group, started)
+        except RuntimeError:
+            started.process.kill()
+            started.process.wait()
+
+    def _joined(self, group: Group, started: spawner.Started) -> None:
+        group.starting -= 1
+        worker = self._employer.employ(group, started)
+        if self._closed:
+            worker.stop()
+        else:
+            group.workers.append(worker)
+
+    def _not_started(self, group: Group, why: str) -> None:
+        group.starting -= 1
+        self.start_failed(group, why)
+
+    def start_failed(self, group: Group, why: str) -> None:
+        group.failed_starts += 1
+        if group.failed_starts >= self._options.failed_starts and not group.workers:
+            group.failed_starts = 0
+            self._employer.cannot_start(group, why)
+
+    def ready(self, group: Group, worker: WorkerProcess) -> None:
+        group.failed_starts = 0
+        self._load.begin(worker.pid)
+
+    # -- fewer -----------------------------------------------------------------------------------
+
+    def _make_room(self, everyone: list[WorkerProcess]) -> None:
+        """Another version's idle worker goes, the one that was idle longest."""
+        idle = [worker for worker in everyone if not worker.pending and not worker.retired]
+        if idle:
+            self._retire(min(idle, key=lambda worker: worker.idle_since))
+
+    def replace_if_due(self, worker: WorkerProcess) -> None:
+        options = self._options
+        if (options.runs_per_worker is not None and worker.runs >= options.runs_per_worker) or (
+            options.bytes_per_worker is not None and worker.memory > options.bytes_per_worker
+        ):
+            self._retire(worker)
+
+    def end_if_idle(self, worker: WorkerProcess, moment: float) -> None:
+        """One of all is kept."""
+        for file in worker.captured:
+            file.shrink()
+        if moment - worker.idle_since < self._options.idle_seconds or not worker.is_ready or worker.retired:
+            return
+        if sum(not other.retired for other in self.everyone()) > 1:
+            self._retire(worker)
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        worker.retired = True
+        worker.kill()
+
+
+def available(workers: list[WorkerProcess]) -> Iterator[WorkerProcess]:
+    """Those that take more work."""
+    return (worker for worker in workers if not worker.retired and worker.doom is None)
