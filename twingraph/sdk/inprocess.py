@@ -22,6 +22,7 @@ from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import failure
 from twingraph.sdk.failures import enrich
+from twingraph.sdk.frames import short
 
 if TYPE_CHECKING:
     from twingraph.sdk.workflow_builder import CompiledWorkflow, Workflow
@@ -39,6 +40,7 @@ class Execution:
     def status(self) -> str:
         return str(self._handle.status)
 
+    @short
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result; raises what made the execution fail, or TimeoutError after `timeout` seconds."""
         if not self._handle.wait(timeout):
