@@ -144,9 +144,7 @@ class Runtime:
             classes.take(text)
         return classes.found
 
-    def _pack(
-        self, objects: Mapping[str, Any], sources: Mapping[str, str]
-    ) -> tuple[str | None, CodeRef | None]:
+    def _pack(self, objects: Mapping[str, Any], sources: Mapping[str, str]) -> tuple[str | None, CodeRef | None]:
         if not objects and not sources:
             return None, None
         from twingraph.sdk import packing
