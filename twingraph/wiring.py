@@ -33,7 +33,7 @@ from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.engine import code as code_versions
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Submission
+from twingraph.engine.held import Kept, Submission
 from twingraph.executors.context import loading
 from twingraph.settings import Settings
 from twingraph.settings import load as load_settings
@@ -86,6 +86,7 @@ class Runtime:
             dispatch=_dispatch(settings, self.home, self.secret),
             blobs=self.blobs,
             code_of=self._code_of,
+            kept_of=self._kept_of,
         )
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.conductor.start()
@@ -131,6 +132,8 @@ class Runtime:
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
+        for over in [known for known, held in self.handles.items() if held.wait(0)]:
+            del self.handles[over]
         self.handles[handle.id] = handle
         return handle
 
@@ -224,13 +227,11 @@ class Runtime:
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")
         handle: Handle | Followed
-        if execution in self.handles:
-            handle = self.handles[execution]
-        elif record.owner == "alive":
+        if record.owner == "alive" and execution not in self.handles:
             handle = self._follow(execution)
+            handle.cancel()
         else:
-            handle = self.handles[execution] = self.conductor.adopt(execution, resume=False)
-        handle.cancel()
+            handle = self.handles[execution] = self.conductor.cancel(execution)
         if not handle.wait(timeout):
             raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
 
@@ -276,6 +277,11 @@ class Runtime:
             return tuple(self.decode(text))
         except Exception:  # a class in it may be gone: the error's description has to do
             return None
+
+    def _kept_of(self, execution: str) -> Mapping[str, Kept]:
+        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+        with closing(read(self.home)) as reader:
+            return reader.earlier(execution).kept
 
     # -- code ------------------------------------------------------------------------------------
 
@@ -359,7 +365,10 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
     key = Path(settings.home).absolute()
     with _lock:
         known = _runtimes.get(key)
-        if known is None or not known.conductor.usable:
+        if known is not None and not known.conductor.usable:
+            known.close()  # what it held must be seen to be free
+            known = None
+        if known is None:
             known = _runtimes[key] = Runtime(settings)
         return known
 
