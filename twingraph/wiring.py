@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
-from twingraph.core.errors import ConflictError, NotFoundError, PermanentError, TwinGraphError
+from twingraph.core.errors import (
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    Problem,
+    TwinGraphError,
+    ValidationError,
+)
 from twingraph.core.events import PauseRequested
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import bind_inputs
@@ -38,11 +45,14 @@ from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
     from twingraph.core.execution import ExecutionRecord
+    from twingraph.core.plan import Plan
     from twingraph.engine.reader import Followed, Reader
     from twingraph.engine.replay import Earlier
     from twingraph.sdk.packing import Packed
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
+# Where this version can carry a node out.
+PLATFORMS = ("local",)
 # While executions run in the process of a script, its other threads give way this often.
 SWITCH_INTERVAL = 0.0005
 
@@ -96,6 +106,7 @@ class Runtime:
 
         `refresh` runs everything, also what a cache could answer; no cache answers yet.
         """
+        _check_platforms(compiled.plan)
         if old is not None:
             texts, objects = old.inputs, self._with_classes(compiled, old)
         else:
@@ -294,6 +305,21 @@ def _class_of(module: str, name: str) -> Any:
     if found is None and module not in sys.modules and shipped_main() == module:
         raise LookupError(f"{name} is not in the script")
     return found
+
+
+def _check_platforms(plan: Plan) -> None:
+    """A node must never run elsewhere than its author said."""
+    wrong = [
+        Problem(
+            node=spec.component,
+            field="platform",
+            message=f"{spec.platform!r} cannot be used yet: this version carries nodes out on {', '.join(PLATFORMS)}",
+        )
+        for spec in plan.specs
+        if spec.platform not in PLATFORMS
+    ]
+    if wrong:
+        raise ValidationError(wrong)
 
 
 def _new_id() -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from twingraph.dispatch import spawner
+
+# Before the heavier imports below: the first worker comes up meanwhile.
+if not os.environ.get("TWINGRAPH_INLINE"):
+    spawner.start_ahead()
 
 from twingraph import wiring
 from twingraph.core.errors import ExecutionFailed
