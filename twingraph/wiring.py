@@ -148,7 +148,7 @@ class Runtime:
         def encode(value: Any) -> str:
             return classes.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
 
-        return bind_inputs(compiled.plan, inputs, encode), classes.found
+        return bind_inputs(compiled.plan, inputs, encode, compiled.checks), classes.found
 
     def _with_classes(self, compiled: CompiledWorkflow, old: Earlier) -> dict[str, Any]:
         from twingraph.sdk.value_classes import ValueClasses
