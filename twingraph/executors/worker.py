@@ -162,7 +162,7 @@ class Worker:
                     return
                 number, node, attempt, names = loads(head[:-1].decode("utf-8"))
                 texts = [readline().decode("utf-8")[:-1] for _ in names]
-                self._carry_out(lane, number, node, attempt, list(zip(names, texts)))  # noqa: B905
+                self._carry_out(lane, number, node, attempt, list(zip(names, texts)))
 
     def _carry_out(self, lane: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
