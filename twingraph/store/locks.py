@@ -57,7 +57,7 @@ _made: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def _let_go_in_child() -> None:
-    """A forked child shares the lock itself: it must not keep it when its parent is gone. Closing frees nothing here."""
+    """A forked child shares the lock itself and must not keep it when its parent is gone. Closing frees nothing."""
     for lock in _made:
         lock.release()
 
