@@ -7,9 +7,9 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable, List, Tuple  # noqa: UP035
+from typing import Any, Callable, List, Tuple
 
-Record = Tuple[float, str, str, str]  # noqa: UP006
+Record = Tuple[float, str, str, str]
 
 MAX_LINE = 65536
 MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt
