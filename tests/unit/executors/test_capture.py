@@ -105,7 +105,9 @@ def test_closing_it_silences_nothing(records: Records) -> None:
 
 def test_logging_keeps_level_and_name(records: Records) -> None:
     root = logging.Logger("root", logging.WARNING)
-    install_handler(SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20), records, int)
+    install_handler(
+        SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20), records, lambda: None
+    )
     root.info("plain %d", 1)
     root.error("wrong %d", "text")
     lines = records.take()[1]

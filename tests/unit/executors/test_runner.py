@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from twingraph import PermanentError
-from twingraph.core.codec import decode, encode
+from twingraph.core.codec import Encoded, decode, encode
 from twingraph.executors.runner import MAX_OUTPUTS, Answer, run_node
 
 
@@ -40,7 +40,11 @@ class Model(pydantic.BaseModel):
 
 def run(target: Any, config: Any = None, **arguments: Any) -> Answer:
     texts = [(name, json.dumps(value)) for name, value in arguments.items()]
-    return run_node(lambda: target, texts, decode, lambda value, path: encode(value, path=path), config)
+    return run_node(lambda: target, texts, decode, store, config)
+
+
+def store(value: Any, path: str) -> Encoded:
+    return encode(value, path=path)
 
 
 def local() -> Any:
@@ -134,12 +138,12 @@ def test_refused_inputs_are_an_error() -> None:
     assert "validate_inputs refused" in failure(Component, x=0)["message"]
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
 
 
-class Hostile(Exception):
+class HostileError(Exception):
     def __str__(self) -> str:
         raise KeyboardInterrupt
 
@@ -159,8 +163,8 @@ def raising(error: BaseException) -> Callable[[], Any]:
         (SystemExit(3), "SystemExit", "sys.exit(3)"),
         (KeyboardInterrupt(), "KeyboardInterrupt", ""),
         (GeneratorExit(), "GeneratorExit", ""),
-        (Unprintable(), "Unprintable", "could not be made: RuntimeError"),
-        (Hostile(), "Hostile", "could not be made: KeyboardInterrupt"),
+        (UnprintableError(), "UnprintableError", "could not be made: RuntimeError"),
+        (HostileError(), "HostileError", "could not be made: KeyboardInterrupt"),
         (ValueError("\ud800"), "ValueError", "?"),
         (ValueError("x" * 100_000), "ValueError", "x" * 1000),
         (ExceptionGroup("two", [ValueError("one"), TypeError("other")]), "ExceptionGroup", "two (2 sub-exceptions)"),
@@ -184,7 +188,7 @@ def test_the_traceback_shows_causes_and_groups_but_none_of_our_frames() -> None:
     traceback = failure(target)["traceback"]
     assert "ValueError: one" in traceback
     assert "TypeError: after" in traceback
-    assert "runner.py" not in traceback
+    assert "executors/runner.py" not in traceback
 
 
 @pytest.mark.parametrize(
@@ -195,10 +199,10 @@ def test_arguments_of_an_exception_travel_when_they_can(arguments: tuple[Any, ..
 
 
 def test_a_permanent_error_says_so() -> None:
-    class Mine(PermanentError):
+    class MineError(PermanentError):
         pass
 
-    assert failure(raising(Mine("never")))["permanent"]
+    assert failure(raising(MineError("never")))["permanent"]
     assert not failure(raising(ValueError("maybe")))["permanent"]
 
 
@@ -212,9 +216,9 @@ def test_what_cannot_be_read_or_found_is_told() -> None:
     def missing() -> Any:
         raise KeyError("gone")
 
-    answer = run_node(missing, [], decode, encode)
+    answer = run_node(missing, [], decode, store)
     assert answer.error is not None
     assert answer.error["error_type"] == "KeyError"
-    answer = run_node(lambda: len, [("x", '{"$":"unheard of"}')], decode, encode)
+    answer = run_node(lambda: len, [("x", '{"$":"unheard of"}')], decode, store)
     assert answer.error is not None
     assert answer.error["code"] == "invalid_input"
