@@ -148,7 +148,7 @@ class Runtime:
         def encode(value: Any) -> str:
             return classes.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
 
-        return bind_inputs(compiled.plan, inputs, encode), classes.found
+        return bind_inputs(compiled.plan, inputs, encode, compiled.checks), classes.found
 
     def _with_classes(self, compiled: CompiledWorkflow, old: Earlier) -> dict[str, Any]:
         from twingraph.sdk.value_classes import ValueClasses
@@ -243,6 +243,11 @@ class Runtime:
 
     def unfinished(self) -> list[Handle]:
         return [handle for handle in self.handles.values() if not handle.wait(0)]
+
+    def forked(self) -> None:
+        """In a forked child: what its parent carries out stays its parent's."""
+        for handle in self.handles.values():
+            handle.forked(TwinGraphError(f"{handle.id} is carried out by the process that this one was forked from"))
 
     def close(self) -> None:
         self.conductor.stop()
@@ -395,4 +400,15 @@ def close_all(*, wait: bool = True) -> None:
     _runtimes.clear()
 
 
+def _forget_in_child() -> None:
+    """A forked child begins anew: neither its end nor its runs touch what its parent holds."""
+    global _lock
+    _lock = threading.Lock()
+    for known in _runtimes.values():
+        known.forked()
+    _runtimes.clear()
+
+
 atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

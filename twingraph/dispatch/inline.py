@@ -35,7 +35,7 @@ class InlineDispatch:
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._waiting: list[tuple[Lane, NodeRun]] = []
         self._lock = threading.Lock()
-        self._bundles: dict[str, Any] = {}
+        self._loaded: tuple[str, Any] = "", None  # of the code version that ran last
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
 
@@ -94,10 +94,11 @@ class InlineDispatch:
                 return
 
     def _find(self, lane: Lane) -> Any:
-        loaded = self._bundles.get(lane.code.version)
-        if loaded is None:
+        version, loaded = self._loaded
+        if version != lane.code.version:  # two versions share module names: one at a time, each loaded afresh
             text = Path(lane.code.bundle_path).read_text(encoding="utf-8")
-            loaded = self._bundles[lane.code.version] = load(loads(text.strip()))
+            loaded = load(loads(text.strip()))
+            self._loaded = lane.code.version, loaded
         return loaded.get(lane.settings.entry)
 
     def _carry_out(self, lane: Lane, run: NodeRun) -> Outcome:

@@ -8,13 +8,11 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twingraph.executors.marks import SIZE
 
@@ -26,8 +24,7 @@ _BEGIN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(NamedTuple):
     """A process, and this side's ends of what joins us."""
 
     process: subprocess.Popen[bytes]
@@ -153,12 +150,21 @@ def _pipe(opened: list[int]) -> tuple[int, int]:
 
 def _file(opened: list[int], append: bool = False) -> int:
     """A file without a name."""
-    descriptor, path = tempfile.mkstemp(prefix="twingraph-")
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_APPEND if append else 0)
     try:
-        if append:
-            os.close(descriptor)
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-    finally:
-        os.unlink(path)
+        descriptor = os.open(os.environ.get("TMPDIR", "/tmp"), flags | os.O_TMPFILE, 0o600)
+    except (OSError, AttributeError):  # not on this file system, not on this kind of machine
+        descriptor = _unlinked_file(flags)
     opened.append(descriptor)
     return descriptor
+
+
+def _unlinked_file(flags: int) -> int:
+    import tempfile  # brings much along, and is seldom needed
+
+    descriptor, path = tempfile.mkstemp(prefix="twingraph-")
+    try:
+        os.close(descriptor)
+        return os.open(path, flags)
+    finally:
+        os.unlink(path)

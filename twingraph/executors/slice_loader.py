@@ -7,22 +7,20 @@ they carry the user's file names and lines, so tracebacks show the user's own so
 
 from __future__ import annotations
 
-import ast
 import importlib
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
 import sys
 import threading
 import types
-from typing import Any
+from typing import Any, cast
 
 FORMAT = 1
 FACTORY = "__twingraph_factory__"
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _Finder:
     """Exactly the modules of one bundle, and empty packages above them."""
 
     def __init__(self, modules: dict[str, Any]) -> None:
@@ -38,7 +36,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         package = fullname in self.parents or (record is not None and bool(record["package"]))
         origin: str | None = record["file"] if record is not None else None
-        spec = importlib.machinery.ModuleSpec(fullname, self, origin=origin, is_package=package)
+        spec = importlib.machinery.ModuleSpec(fullname, cast(Any, self), origin=origin, is_package=package)
         if package:
             spec.submodule_search_locations = list(record.get("search") or ()) if record is not None else []
         spec.has_location = origin is not None
@@ -62,13 +60,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return fullname in self.parents or bool(self.modules[fullname]["package"])
 
 
-class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _StandIn:
     """A tiny `twingraph` for machines without it, so that code which mentions it loads. Asked last."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         if fullname.partition(".")[0] != "twingraph":
             return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        return importlib.machinery.ModuleSpec(fullname, cast(Any, self), is_package=True)
 
     def create_module(self, spec: Any) -> None:
         return None
@@ -183,6 +181,8 @@ class Loaded:
     def _value(self, value: dict[str, Any]) -> Any:
         kind = value["kind"]
         if kind == "literal":
+            import ast  # rare, and it costs as much as everything else here
+
             return ast.literal_eval(value["repr"])
         if kind == "module":
             return importlib.import_module(value["name"])

@@ -13,8 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Callable  # noqa: UP035
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner

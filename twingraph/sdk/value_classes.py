@@ -60,7 +60,7 @@ def class_named(module: str, name: str) -> object:
 
     places = [sys.modules.get(module)]
     if shipped_main() in (None, module):
-        places.append(sys.modules.get("__main__"))
+        places.insert(0, sys.modules.get("__main__"))
     for place in places:
         found: object = place
         for part in name.split("."):

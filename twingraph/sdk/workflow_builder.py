@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +33,7 @@ class CompiledWorkflow:
     sources: Mapping[str, str]
     workflow_id: str | None
     notifications: Mapping[str, Any]
+    checks: Mapping[str, Callable[[Any], str | None]]  # what is expected of an input that does not fit
 
 
 class Workflow:
@@ -204,7 +205,7 @@ class Workflow:
         table = CodeTable()
         library = LiveLibrary(self.registry, table, self.live, (id(self),))
         definition = self.definition
-        plan, problems = compile_plan(definition, library)
+        plan, problems, checks = compile_plan(definition, library)
         settings, more = check_workflow_settings(definition.metadata)
         problems = [*problems, *more]
         handler = (definition.metadata.get("error_config") or {}).get("handler") if not more else None
@@ -224,6 +225,7 @@ class Workflow:
             sources=table.sources,
             workflow_id=self.id,
             notifications=definition.metadata.get("notifications") or {},
+            checks=checks,
         )
 
     @short

@@ -101,3 +101,39 @@ def test_errors_are_caught_as_in_plain_python_and_lead_to_the_scripts_line(tmp_p
     assert err.count("twingraph/sdk") == 1
     assert 'wf.run(kind="uncaught")' in err
     assert "look closer: twingraph show last --node c" in err
+
+
+# A child that was forked while its parent runs something: it ends at once, runs on its own, and takes nothing along.
+FORKS = """
+import os, sys, time
+from pathlib import Path
+from twingraph import Workflow, component, wiring
+
+@component
+def nap(n: float) -> float:
+    import time
+    time.sleep(n)
+    return n
+
+wf = Workflow("naps").add_component("nap", nap)
+if __name__ == "__main__":
+    begun = wf.submit(n=3.0)
+    child = os.fork()
+    if child == 0:
+        assert wf.run(n=0.25) == 0.25
+        try:
+            begun.result()
+        except Exception as error:
+            assert "forked" in str(error), error
+            sys.exit(7)
+        sys.exit(8)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), begun.status)
+    found, _ = wiring.open_reader().executions(limit=9)
+    print([(record.owner, str(record.status)) for record in found if record.id == begun.id])
+    print(begun.result())
+"""
+
+
+def test_a_forked_child_takes_nothing_along(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(FORKS)
+    assert run(tmp_path, "script.py")[0].splitlines() == ["7 running", "[('alive', 'running')]", "3.0"]

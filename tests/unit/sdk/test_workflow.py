@@ -24,7 +24,7 @@ registry = Registry()
 
 
 def bound(compiled: CompiledWorkflow, given: dict[str, object]) -> dict[str, str]:
-    return bind_inputs(compiled.plan, given, lambda value: encode(value).text)
+    return bind_inputs(compiled.plan, given, lambda value: encode(value).text, compiled.checks)
 
 
 class Parts(NamedTuple):
@@ -98,6 +98,11 @@ def test_what_nested_branches_hand_on_holds_for_both_ways() -> None:
     assert node_of(wf, "end").args["text"] == expected
     plan = wf.compile().plan
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_an_input_of_the_wrong_type_names_its_node() -> None:
+    with pytest.raises(ValidationError, match=r"m\.n: must be an int, not 'three'"):
+        bound(new().add_component("m", many).compile(), {"n": "three"})
 
 
 def test_what_is_ambiguous_lists_the_choices() -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
-from twingraph.dispatch.embedded.admission import NOTHING, Need
+from twingraph.dispatch.embedded.admission import Need
 from twingraph.dispatch.embedded.process import Held, WorkerProcess
 
 
-@dataclass(slots=True)
 class Batch:
     """What of a lane waits, and what it needs."""
 
-    lane: Lane
-    runs: list[NodeRun]
-    need: Need = NOTHING
-    since: float = field(default_factory=time.monotonic)
+    __slots__ = ("lane", "need", "runs", "since")
+
+    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need) -> None:
+        self.lane = lane
+        self.runs = runs
+        self.need = need
+        self.since = time.monotonic()
 
 
 class Group:

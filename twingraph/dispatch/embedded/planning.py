@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from twingraph.dispatch.embedded.options import PoolOptions
 
 QUICK_SECONDS = 0.005
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pressure:
+class Pressure(NamedTuple):
     """How a group stands at one moment."""
 
     waiting: int  # lanes that no worker holds

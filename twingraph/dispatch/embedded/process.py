@@ -7,8 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twingraph.core.errors import CodecError
 from twingraph.core.records import ErrorRecord
@@ -27,19 +26,20 @@ HANG_UP_SECONDS = 0.05
 CLOSED_DESCRIPTORS = "the component closed file descriptors that are not its own"
 
 
-@dataclass(slots=True)
 class Held:
     """A run in a worker's hands. `wish`: what becomes of it if it has not begun: 'return', 'cancel' or None."""
 
-    lane: Lane
-    run: NodeRun
-    wish: str | None = None
-    announced: bool = False
-    peak: int = 0
+    __slots__ = ("announced", "lane", "peak", "run", "wish")
+
+    def __init__(self, lane: Lane, run: NodeRun) -> None:
+        self.lane = lane
+        self.run = run
+        self.wish: str | None = None
+        self.announced = False
+        self.peak = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Doom:
+class Doom(NamedTuple):
     """Why we killed a worker: the run it is about and the ending that this run gets."""
 
     number: int

@@ -15,6 +15,7 @@ from functools import cached_property
 
 from twingraph.core.errors import SliceError
 from twingraph.sdk.slicing.locality import Place, find_local
+from twingraph.sdk.slicing.prompt import typed
 
 _CELL = re.compile(r"^<(python|ipython)-input-(\d+)|[/\\]ipykernel_\d+[/\\]")
 _NO_SOURCE = (
@@ -110,7 +111,7 @@ def _main_source() -> Source | None:
     if file is not None and os.path.isfile(file):
         name = shipped_main() or main_name(file)
         return _from_file(name, Place(name=name, file=os.path.abspath(file), package=False), main=True)
-    for file, text in (_cells(), _command(), _stdin()):
+    for file, text in (_cells(), _command(), _stdin(), ("<prompt>", typed())):
         if text is not None:
             known = _cache.get(file)
             if known is not None and known[0] == hash(text):
