@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
-from twingraph.core.errors import ConflictError, NotFoundError, PermanentError, TwinGraphError
+from twingraph.core.errors import (
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    Problem,
+    TwinGraphError,
+    ValidationError,
+)
 from twingraph.core.events import PauseRequested
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import bind_inputs
@@ -26,7 +33,7 @@ from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.engine import code as code_versions
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Submission
+from twingraph.engine.held import Kept, Submission
 from twingraph.executors.context import loading
 from twingraph.settings import Settings
 from twingraph.settings import load as load_settings
@@ -38,11 +45,14 @@ from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
     from twingraph.core.execution import ExecutionRecord
+    from twingraph.core.plan import Plan
     from twingraph.engine.reader import Followed, Reader
     from twingraph.engine.replay import Earlier
     from twingraph.sdk.packing import Packed
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
+# Where this version can carry a node out.
+PLATFORMS = ("local",)
 # While executions run in the process of a script, its other threads give way this often.
 SWITCH_INTERVAL = 0.0005
 
@@ -76,6 +86,7 @@ class Runtime:
             dispatch=_dispatch(settings, self.home, self.secret),
             blobs=self.blobs,
             code_of=self._code_of,
+            kept_of=self._kept_of,
         )
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.conductor.start()
@@ -96,6 +107,7 @@ class Runtime:
 
         `refresh` runs everything, also what a cache could answer; no cache answers yet.
         """
+        _check_platforms(compiled.plan)
         if old is not None:
             texts, objects = old.inputs, self._with_classes(compiled, old)
         else:
@@ -120,6 +132,9 @@ class Runtime:
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
+        for known, held in list(self.handles.items()):  # other threads start executions too
+            if held.wait(0):
+                self.handles.pop(known, None)
         self.handles[handle.id] = handle
         return handle
 
@@ -213,13 +228,11 @@ class Runtime:
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")
         handle: Handle | Followed
-        if execution in self.handles:
-            handle = self.handles[execution]
-        elif record.owner == "alive":
+        if record.owner == "alive" and execution not in self.handles:
             handle = self._follow(execution)
+            handle.cancel()
         else:
-            handle = self.handles[execution] = self.conductor.adopt(execution, resume=False)
-        handle.cancel()
+            handle = self.handles[execution] = self.conductor.cancel(execution)
         if not handle.wait(timeout):
             raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
 
@@ -230,7 +243,7 @@ class Runtime:
         self.conductor.feed(execution, PauseRequested())
 
     def unfinished(self) -> list[Handle]:
-        return [handle for handle in self.handles.values() if not handle.wait(0)]
+        return [handle for handle in list(self.handles.values()) if not handle.wait(0)]
 
     def forked(self) -> None:
         """In a forked child: what its parent carries out stays its parent's."""
@@ -271,6 +284,11 @@ class Runtime:
         except Exception:  # a class in it may be gone: the error's description has to do
             return None
 
+    def _kept_of(self, execution: str) -> Mapping[str, Kept]:
+        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+        with closing(read(self.home)) as reader:
+            return reader.earlier(execution).kept
+
     # -- code ------------------------------------------------------------------------------------
 
     def _code_of(self, version: str) -> CodeRef:
@@ -299,6 +317,21 @@ def _class_of(module: str, name: str) -> Any:
     if found is None and module not in sys.modules and shipped_main() == module:
         raise LookupError(f"{name} is not in the script")
     return found
+
+
+def _check_platforms(plan: Plan) -> None:
+    """A node must never run elsewhere than its author said."""
+    wrong = [
+        Problem(
+            node=spec.component,
+            field="platform",
+            message=f"{spec.platform!r} cannot be used yet: this version carries nodes out on {', '.join(PLATFORMS)}",
+        )
+        for spec in plan.specs
+        if spec.platform not in PLATFORMS
+    ]
+    if wrong:
+        raise ValidationError(wrong)
 
 
 def _new_id() -> str:
@@ -338,7 +371,10 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
     key = Path(settings.home).absolute()
     with _lock:
         known = _runtimes.get(key)
-        if known is None or not known.conductor.usable:
+        if known is not None and not known.conductor.usable:
+            known.close()  # what it held must be seen to be free
+            known = None
+        if known is None:
             known = _runtimes[key] = Runtime(settings)
         return known
 

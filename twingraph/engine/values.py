@@ -21,6 +21,10 @@ CACHE_LIMIT = 16_000_000
 NULL = "null"
 
 
+def _takes_item(argument: Argument) -> bool:
+    return any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument)
+
+
 def _weight(lines: Sequence[str]) -> int:
     return sum(map(len, lines)) + 64 if lines else 0
 
@@ -150,6 +154,24 @@ class Values:
             (name, text) for name, part in node.plan.args.items() if (text := self._argument(part, node)) is not None
         ]
 
+    def shown(self, node: Node) -> dict[str, str]:
+        """What a node was given, as people read it: by parameter, as far as it is known."""
+        parts: dict[str, Argument] = {**node.plan.args, **node.plan.scope_args}
+        if node.kind is NodeKind.MAP:
+            over = parts.pop("items", None)
+            parts.pop("key", None)
+            parts = {name: part for name, part in parts.items() if not _takes_item(part)}
+            parts = {"over": over, **parts} if over is not None else parts
+        found = {}
+        for name, part in parts.items():
+            try:
+                text = self._argument(part, node)
+            except CodecError:  # it failed for the want of this very value
+                continue
+            if text is not None:
+                found[name] = text
+        return found
+
     def _argument(self, argument: Argument, node: Node) -> str | None:
         """None: nothing fills it, so that the parameter's default stands."""
         if len(argument) == 1:
@@ -218,7 +240,7 @@ class Values:
         argument = opener.plan.scope_args.get(name)
         if argument is None:
             return None
-        if any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument):
+        if _takes_item(argument):
             inner = scope or opener.scope
             return self._fill_item(argument, inner, item, opener)
         return self._argument(argument, opener)

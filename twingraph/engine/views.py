@@ -144,6 +144,7 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         inputs=inputs,
         result=result,
         outputs=outputs,
+        given=lambda node: values.shown(state.nodes[node]) if node in state.nodes else {},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 import time
 from typing import Any, Callable, List, Tuple  # noqa: UP035
 
@@ -25,30 +26,40 @@ def pieces(line: str) -> List[str]:  # noqa: UP006
 
 
 class Records:
-    """The records of one run until they are sent. Bounded: after MAX_TOTAL only a note is kept."""
+    """The records of one run until they are sent. Bounded: after MAX_TOTAL only a note is kept.
+
+    A thread sends while the run goes on, so all that belongs together changes under the lock: no record is lost, and
+    none is told of another run.
+    """
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()  # a signal's handler may print in the middle of a print
+        self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
-        self.total = 0
+        self._total = 0
 
-    def reset(self) -> None:
-        self.waiting = []
-        self.total = 0
+    def begin(self, number: int) -> None:
+        with self.lock:
+            self.number = number
+            self._total = 0
 
     def add(self, level: str, stream: str, message: str) -> None:
-        if self.total > MAX_TOTAL:
-            return
         now = time.time()
-        for piece in pieces(message):
-            self.total += len(piece) + 16
-            if self.total > MAX_TOTAL:
-                self.waiting.append((now, "warning", stream, _BROKEN_OFF))
-                return
-            self.waiting.append((now, level, stream, piece))
+        with self.lock:
+            for piece in pieces(message):
+                if self._total > MAX_TOTAL:
+                    return
+                self._total += len(piece) + 16
+                if self._total > MAX_TOTAL:
+                    self.waiting.append((now, "warning", stream, _BROKEN_OFF))
+                else:
+                    self.waiting.append((now, level, stream, piece))
 
-    def take(self) -> List[Record]:  # noqa: UP006
-        taken, self.waiting = self.waiting, []
-        return taken
+    def take(self) -> Tuple[int, List[Record]]:  # noqa: UP006
+        """The number of the run, and what it has said since the last call."""
+        with self.lock:
+            taken, self.waiting = self.waiting, []
+            return self.number, taken
 
 
 class Stream(io.TextIOBase):

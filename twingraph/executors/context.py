@@ -13,6 +13,14 @@ except Exception:  # shipped alone, or on a Python that twingraph itself does no
         """What TwinGraph raises on purpose."""
 
 
+# A run's progress becomes a line of its log, at most this often.
+PROGRESS_SECONDS = 0.5
+
+
+def progress_line(done: float, total: float | None) -> str:
+    return f"{done:g}" if total is None else f"{done:g} of {total:g}"
+
+
 class Current:
     """The run around the caller. `channel` has `progress(done, total)` and `artifact(name, data)`."""
 

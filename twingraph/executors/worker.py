@@ -2,7 +2,7 @@
 
 Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
 argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
-the next run's crash loses nothing. `["l", number, records]`, `["p", ...]` and `["r", [numbers]]` stand between.
+the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import contextlib
 import os
-import resource
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
-from twingraph.executors.context import Current, loading, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
+from twingraph.executors.surroundings import Below, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Channel:
@@ -36,10 +36,11 @@ class Channel:
     def send(self, text: str) -> None:
         if self.mute:
             return
-        data = memoryview(text.encode("utf-8", "replace"))
+        data = text.encode("utf-8", "replace")
         with self._lock:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            sent = os.write(self._descriptor, data)
+            while sent < len(data):
+                sent += os.write(self._descriptor, memoryview(data)[sent:])
 
     def close_in_child(self) -> None:
         self.mute = True
@@ -56,21 +57,18 @@ class Worker:
         self.blobs_path = given["blobs"]
         self.secret = bytes.fromhex(given["secret"]) if given["secret"] else None
         self.pid = os.getpid()
-        self.number = 0
         self.records = capture.Records()
         self.flushing: threading.Event | None = None
-        self.last_progress = 0.0
+        self.progress_at = 0.0
+        self.progress_left: Any = None
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
         self.err = capture.Stream("stderr", "warning", 2, self.records, self.written)
         self._loaded: Any = None
         self._found: dict[str, Any] = {}
         self._blobs: Any = None
-        self._sizes = [0, 0]
-        self.environ = dict(os.environ)
-        self.cwd = os.getcwd()
-        self.raw: Any = None
-        self._statm = os.open("/proc/self/statm", os.O_RDONLY) if os.path.exists("/proc/self/statm") else -1
-        self._memory = (0.0, 0)
+        self.surroundings = Surroundings()
+        self.usage = Usage()
+        self.below = Below()
 
     # -- what user code reaches ------------------------------------------------------------------
 
@@ -90,15 +88,21 @@ class Worker:
             self.flush()
 
     def flush(self) -> None:
-        number, taken = self.number, self.records.take()
+        number, taken = self.records.take()
         if taken:
             self.channel.send(dumps(["l", number, taken]) + "\n")
 
     def progress(self, done: float, total: float | None) -> None:
-        now = time.monotonic()
-        if now - self.last_progress > FLUSH_SECONDS or done == total:
-            self.last_progress = now
-            self.channel.send(dumps(["p", self.number, done, total]) + "\n")
+        """A line at most every PROGRESS_SECONDS; the last call of a run is told in any case."""
+        self.progress_left = (done, total)
+        if time.monotonic() - self.progress_at >= PROGRESS_SECONDS:
+            self._finish_progress()
+            self.written()
+
+    def _finish_progress(self) -> None:
+        (done, total), self.progress_left = self.progress_left, None
+        self.progress_at = time.monotonic()
+        self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
         digest = str(self.blobs().put(data))
@@ -129,14 +133,12 @@ class Worker:
 
         return encode(value, blobs=_Later(self), key=self.secret, pickle=self.secret is not None, path=path)
 
-    def find(self, entry: str) -> Any:
-        found = self._found.get(entry)
-        if found is None:
-            loading.append(entry)
-            try:
-                found = self._found[entry] = self._load().get(entry)
-            finally:
-                loading.pop()
+    def _find(self, entry: str) -> Any:
+        loading.append(entry)
+        try:
+            found = self._found[entry] = self._load().get(entry)
+        finally:
+            loading.pop()
         return found
 
     def _load(self) -> Any:
@@ -156,106 +158,57 @@ class Worker:
             if not line:
                 return
             lane = loads(line[:-1].decode("utf-8"))
+            perform = self._performer(lane)
             for _ in range(lane["n"]):
                 head = readline()
                 if not head:
                     return
                 number, node, attempt, names = loads(head[:-1].decode("utf-8"))
-                texts = [readline().decode("utf-8")[:-1] for _ in names]
-                self._carry_out(lane, number, node, attempt, list(zip(names, texts)))  # noqa: B905
+                arguments = [(name, readline()[:-1].decode("utf-8")) for name in names]
+                self._carry_out(lane, perform, number, node, attempt, arguments)
+            self.usage.cpu()  # what is used while nothing is to be done is nobody's
 
-    def _carry_out(self, lane: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
+    def _performer(self, lane: Any) -> Callable[[Any], runner.Answer]:
+        """What is done for each run of a lane, given its arguments."""
+        entry, config = lane["entry"], lane["config"]
+        if entry[:8] == "builtin:":
+            from twingraph.executors.builtins import run_builtin
+
+            return lambda arguments: run_builtin(entry[8:], arguments, self.decode, self.encode, self.blobs)
+
+        def find() -> Any:
+            return self._found.get(entry) or self._find(entry)
+
+        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config)
+
+    def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
         if not self.marks.begin(number, started):
             self.channel.send(f'["r",[{number}]]\n')
             return
-        self.number = number
-        cpu = self._cpu()
+        self.records.begin(number)
         current = Current(lane["execution"], node, attempt, self)
-        self._set_environment(lane, current)
-        token = running.set(current)
+        self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
+        running.set(current)
         sys.stdout, sys.stderr = self.out, self.err
-        entry = lane["entry"]
-        if entry[:8] == "builtin:":
-            from twingraph.executors.builtins import run_builtin
-
-            answer = run_builtin(entry[8:], arguments, self.decode, self.encode, self.blobs)
-        else:
-            answer = runner.run_node(lambda: self.find(entry), arguments, self.decode, self.encode, lane["config"])
+        answer = perform(arguments)
         if os.getpid() != self.pid:  # a forked child that came back: it has no voice here
             os._exit(0)
-        running.reset(token)
+        self.surroundings.leave()
+        self._answer(number, started, answer)
+
+    def _answer(self, number: int, started: float, answer: runner.Answer) -> None:
         self.out.finish()
         self.err.finish()
-        self._restore()
+        if self.progress_left is not None:
+            self._finish_progress()
         if self.records.waiting:
             self.flush()
-        self.records.total = 0
-        self._answer(number, started, cpu, answer)
-
-    def _answer(self, number: int, started: float, cpu: float, answer: Any) -> None:
         ended = time.time()
-        head = ["o", number, answer.status, started, ended, self._cpu() - cpu, self._resident(ended)]
-        head += [answer.shape, answer.outputs, self._written_below(), answer.error]
-        lines = [dumps(head), *answer.texts, ""]
-        self.channel.send("\n".join(lines))
-
-    def _cpu(self) -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children[0] + children[1]
-
-    def _resident(self, now: float) -> int:
-        """Resident bytes, looked up at most every 5 ms."""
-        if now - self._memory[0] > 0.005 and self._statm >= 0:
-            try:
-                self._memory = (now, int(os.pread(self._statm, 64, 0).split()[1]) * _PAGE)
-            except OSError:  # user code closed it
-                self._statm = -1
-        return self._memory[1]
-
-    def _written_below(self) -> Any:
-        """The sizes of the two capture files, when they changed: C code or a child process wrote there."""
-        try:
-            sizes = [os.fstat(1).st_size, os.fstat(2).st_size]
-        except OSError:
-            return None
-        if sizes == self._sizes:
-            return None
-        self._sizes = sizes
-        return sizes
-
-    # -- the world around a run ------------------------------------------------------------------
-
-    def _set_environment(self, lane: Any, current: Current) -> None:
-        """The own names stay between runs, so that afterwards one comparison tells whether anything changed."""
-        own = {
-            "TWINGRAPH_EXECUTION_ID": current.execution_id,
-            "TWINGRAPH_NODE_ID": current.node_id,
-            "TWINGRAPH_ATTEMPT": str(current.attempt),
-            "TWINGRAPH_IDEMPOTENCY_KEY": current.idempotency_key,
-        }
-        for name, value in own.items():
-            if self.environ.get(name) != value:
-                os.environ[name] = self.environ[name] = value
-        self.raw = dict(os.environ._data)  # type: ignore[attr-defined]
-        for name, value in lane["environment"].items():
-            os.environ[name] = str(value)
-
-    def _restore(self) -> None:
-        """Working directory, environment and alarms as they were. User code cannot leave them changed."""
-        environ = os.environ
-        if environ._data != self.raw:  # type: ignore[attr-defined]
-            for name in set(environ) - set(self.environ):
-                del environ[name]
-            for name, value in self.environ.items():
-                if environ.get(name) != value:
-                    environ[name] = value
-        _signal.setitimer(_signal.ITIMER_REAL, 0)
-        try:
-            if os.getcwd() != self.cwd:
-                os.chdir(self.cwd)
-        except OSError:
-            os.chdir(self.cwd if os.path.isdir(self.cwd) else "/")
+        status, shape, outputs, texts, error = answer
+        head = ["o", number, status, started, ended, self.usage.cpu(), self.usage.memory(ended)]
+        head += [shape, outputs, self.below.written(), error]
+        self.channel.send("\n".join([dumps(head), *texts, ""]))
 
 
 class _Later:
@@ -312,6 +265,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
 
     def in_child() -> None:
         channel.close_in_child()
+        worker.records.lock = threading.RLock()
         worker.out.direct = worker.err.direct = True
         os.close(incoming)
 

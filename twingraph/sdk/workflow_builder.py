@@ -11,6 +11,7 @@ from twingraph.core.errors import NotFoundError, Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
+from twingraph.sdk.frames import short
 from twingraph.sdk.registry import DEFAULT, Registry
 
 if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
@@ -194,6 +195,7 @@ class Workflow:
 
     # -- compiling and running -------------------------------------------------------------------
 
+    @short
     def compile(self) -> CompiledWorkflow:
         """The plan. ValidationError with every problem of the definition, each with its node."""
         from twingraph.core.compile import compile_plan, handler_spec
@@ -224,12 +226,14 @@ class Workflow:
             notifications=definition.metadata.get("notifications") or {},
         )
 
+    @short
     def run(self, **inputs: Any) -> Any:
         """Run to the end and give the plain result. Blocks, also inside a running event loop."""
         from twingraph.sdk import inprocess
 
         return inprocess.run(self, self.compile(), inputs)
 
+    @short
     def submit(self, **inputs: Any) -> Any:
         """Start, and give an execution handle at once."""
         from twingraph.sdk import inprocess

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from twingraph.core.errors import CodecError
 from twingraph.core.records import ErrorRecord
+from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Lane, NodeRun
-from twingraph.dispatch.embedded import protocol, spawner
+from twingraph.dispatch.embedded import protocol
 from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.executors.marks import Marks

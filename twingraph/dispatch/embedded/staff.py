@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
+from twingraph.dispatch import spawner
 from twingraph.dispatch.base import CodeRef
-from twingraph.dispatch.embedded import planning, spawner
+from twingraph.dispatch.embedded import planning
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
@@ -94,7 +95,7 @@ class Staff:
     def _spawn(self, group: Group) -> None:
         """In the spawner's thread."""
         try:
-            started = spawner.spawn(group.code.interpreter or sys.executable, group.code.working_dir)
+            started = spawner.take(group.code.interpreter or sys.executable, group.code.working_dir)
         except OSError as error:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._not_started, group, str(error))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 # Shorter windows than this say too little about what sleeps and what works.
 _WINDOW_SECONDS = 0.015
+# The most of so long counts, so that one quiet moment starts nothing.
+_MEMORY_SECONDS = 0.05
 _HAS_CLOCKS = sys.platform == "linux"
 
 
@@ -61,6 +64,7 @@ class Load:
     """
 
     def __init__(self) -> None:
+        self._looks: deque[tuple[float, float]] = deque()
         self._at = time.monotonic()
         self._seen: dict[int, float] = {}
         self._own = time.process_time()
@@ -81,7 +85,10 @@ class Load:
         seen = {pid: cpu_seconds(pid) for pid in pids}
         own, thread = time.process_time(), time.thread_time()
         self.feeder = (thread - self._thread) / took
-        self.cores = (own - self._own) / took + _wanted(self._seen, seen, took)
+        self._looks.append((now, (own - self._own) / took + _wanted(self._seen, seen, took)))
+        while self._looks[0][0] < now - _MEMORY_SECONDS:
+            self._looks.popleft()
+        self.cores = max(cores for _, cores in self._looks)
         self._at, self._seen, self._own, self._thread = now, seen, own, thread
 
 

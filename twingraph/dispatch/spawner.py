@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import queue
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twingraph.executors.marks import SIZE
 
-_ROOT = str(Path(__file__).parents[3])
+_ROOT = str(Path(__file__).parents[2])
 # Whatever lies in the user's folder, the worker's own imports come from where twingraph and its Python are.
 _BEGIN = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.append({root!r}); "
@@ -57,6 +61,7 @@ def _close_in_child() -> None:
             continue
     _kept.clear()
     _current.clear()
+    _ahead.clear()
 
 
 os.register_at_fork(after_in_child=_close_in_child)
@@ -67,6 +72,39 @@ def in_spawner_thread(job: Callable[[], None]) -> None:
     if spawner is None:
         spawner = _current[os.getpid()] = _Spawner()
     spawner.jobs.put(job)
+
+
+_ahead: list[tuple[str, str, Started]] = []
+
+
+def start_ahead() -> None:
+    """Start a process for this interpreter and folder before anybody has asked: who runs something will need one, and
+    it comes up on another core while this one still imports. Whoever asks first takes it."""
+    interpreter, folder = sys.executable, os.getcwd()
+    in_spawner_thread(partial(_start_ahead, interpreter, folder))
+
+
+def _start_ahead(interpreter: str, folder: str) -> None:
+    with contextlib.suppress(OSError):  # who asks in earnest is told
+        _ahead.append((interpreter, folder, spawn(interpreter, folder)))
+
+
+def take(interpreter: str, folder: str) -> Started:
+    """The process that was started ahead, or a new one. In the spawner's thread."""
+    for entry in _ahead:
+        if entry[:2] == (interpreter, folder) and entry[2].process.poll() is None:
+            _ahead.remove(entry)
+            return entry[2]
+    return spawn(interpreter, folder)
+
+
+@atexit.register
+def _dismiss() -> None:
+    """Nobody asked for it."""
+    while _ahead:
+        started = _ahead.pop()[2]
+        started.process.kill()
+        started.process.wait()
 
 
 def close(descriptor: int) -> None:
