@@ -191,6 +191,9 @@ class Runtime:
                 handle = self.handles[execution] = self.conductor.adopt(execution)
                 return handle
             if record.status not in EXECUTION_OVER:
+                if compiled is not None:  # code that cannot run must not cost what has been done so far
+                    _check_platforms(compiled.plan)
+                    self._pack(self._with_classes(compiled, reader.earlier(execution)), compiled.sources)
                 self.cancel(execution)  # an execution never mixes two code versions
             return self._replay(reader.earlier(execution), record, compiled)
 
