@@ -69,7 +69,6 @@ def test_values_of_the_scripts_own_classes(tmp_path: Path, way: str) -> None:
     assert run(tmp_path, *given, stdin=file if way == "stdin" else None)[0] == "True True True True 5\n"
 
 
-<<<<<<< HEAD
 # A group is caught by its kind, and what a builtin error carries is there.
 FAILURES = """
 import errno
@@ -104,8 +103,6 @@ def test_errors_are_caught_as_in_plain_python_and_lead_to_the_scripts_line(tmp_p
     assert "look closer: twingraph show last --node c" in err
 
 
-=======
->>>>>>> review
 # A child that was forked while its parent runs something: it ends at once, runs on its own, and takes nothing along.
 FORKS = """
 import os, sys, time
@@ -140,40 +137,3 @@ if __name__ == "__main__":
 def test_a_forked_child_takes_nothing_along(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(FORKS)
     assert run(tmp_path, "script.py")[0].splitlines() == ["7 running", "[('alive', 'running')]", "3.0"]
-<<<<<<< HEAD
-=======
-
-
-# A group is caught by its kind, and what a builtin error carries is there.
-FAILURES = """
-import errno
-from twingraph import Workflow
-
-wf = Workflow("failures").add_code("c", '''
-def run(kind):
-    if kind == "group":
-        raise ExceptionGroup("many", [ValueError(1), TypeError("x")])
-    open("absent")
-''')
-try:
-    wf.run(kind="os")
-except FileNotFoundError as error:
-    print(error.errno == errno.ENOENT, error.node_id, type(error.__cause__).__name__)
-try:
-    wf.run(kind="group")
-except* ValueError as caught:
-    print(caught.exceptions)
-except* TypeError:
-    pass
-wf.run(kind="uncaught")
-"""
-
-
-def test_errors_are_caught_as_in_plain_python_and_lead_to_the_scripts_line(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(FAILURES)
-    out, err = run(tmp_path, "script.py", code=1)
-    assert out == "True c FileNotFoundError\n(ValueError(1),)\n"
-    assert err.count("twingraph/sdk") == 1
-    assert 'wf.run(kind="uncaught")' in err
-    assert "look closer: twingraph show last --node c" in err
->>>>>>> review
