@@ -20,9 +20,8 @@ bench: ## measure against peers; results in benchmarks/README.md
 	@$(PYTHON) -m tools.environments dev
 	@$(VENV)/python -m benchmarks $(ARGS)
 
-soak: ## the long proofs, every seed
-	@$(PYTHON) -m tools.environments dev
-	@$(VENV)/python -m pytest -m soak --timeout 7200 tests $(ARGS)
+soak: ## the long proofs, every seed; adds to docs/soak-log.md
+	@$(PYTHON) -m tools.soak $(ARGS)
 
 lock: ## resolve the packages anew (UPGRADE=1 takes newer versions)
 	@$(PYTHON) -m tools.lock $(if $(UPGRADE),--upgrade)

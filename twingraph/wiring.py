@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
-from twingraph.core.errors import ConflictError, NotFoundError, TwinGraphError
+from twingraph.core.errors import (
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    Problem,
+    TwinGraphError,
+    ValidationError,
+)
 from twingraph.core.events import PauseRequested
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import bind_inputs
@@ -26,7 +33,8 @@ from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.engine import code as code_versions
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Submission
+from twingraph.engine.held import Kept, Submission
+from twingraph.executors.context import loading
 from twingraph.settings import Settings
 from twingraph.settings import load as load_settings
 from twingraph.store.blobs.local import LocalBlobs
@@ -37,10 +45,14 @@ from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
     from twingraph.core.execution import ExecutionRecord
+    from twingraph.core.plan import Plan
     from twingraph.engine.reader import Followed, Reader
     from twingraph.engine.replay import Earlier
+    from twingraph.sdk.packing import Packed
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
+# Where this version can carry a node out.
+PLATFORMS = ("local",)
 # While executions run in the process of a script, its other threads give way this often.
 SWITCH_INTERVAL = 0.0005
 
@@ -66,12 +78,15 @@ class Runtime:
         self._alive = FileLock(self.home.run / f"{self._name}.lock")
         self._alive.take()
         self._codes: dict[str, CodeRef] = {}
+        # Running the same workflow again in one process slices nothing anew while its files stand as they were.
+        self._packed: dict[tuple[Any, ...], tuple[Packed, tuple[str, CodeRef]]] = {}
         self.conductor = Conductor(
             self._name,
             make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
             dispatch=_dispatch(settings, self.home, self.secret),
             blobs=self.blobs,
             code_of=self._code_of,
+            kept_of=self._kept_of,
         )
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.conductor.start()
@@ -92,8 +107,12 @@ class Runtime:
 
         `refresh` runs everything, also what a cache could answer; no cache answers yet.
         """
-        texts = old.inputs if old is not None else self._encode_inputs(compiled, inputs)
-        version, reference = self._pack(compiled)
+        _check_platforms(compiled.plan)
+        if old is not None:
+            texts, objects = old.inputs, self._with_classes(compiled, old)
+        else:
+            texts, objects = self._encode_inputs(compiled, inputs)
+        version, reference = self._pack(objects, compiled.sources)
         return self._start(
             Submission(
                 id=_new_id(),
@@ -113,21 +132,45 @@ class Runtime:
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
+        for over in [known for known, held in self.handles.items() if held.wait(0)]:
+            del self.handles[over]
         self.handles[handle.id] = handle
         return handle
 
-    def _encode_inputs(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> dict[str, str]:
+    def _encode_inputs(
+        self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """The inputs' texts, and what is to be shipped: the components, and the classes of these values."""
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(compiled.objects))
+
         def encode(value: Any) -> str:
-            return codec.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
+            return classes.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path="inputs").text
 
-        return bind_inputs(compiled.plan, inputs, encode)
+        return bind_inputs(compiled.plan, inputs, encode, compiled.checks), classes.found
 
-    def _pack(self, compiled: CompiledWorkflow) -> tuple[str | None, CodeRef | None]:
-        if not compiled.objects and not compiled.sources:
+    def _with_classes(self, compiled: CompiledWorkflow, old: Earlier) -> dict[str, Any]:
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(compiled.objects))
+        for text in old.inputs.values():
+            classes.take(text)
+        return classes.found
+
+    def _pack(self, objects: Mapping[str, Any], sources: Mapping[str, str]) -> tuple[str | None, CodeRef | None]:
+        if not objects and not sources:
             return None, None
-        from twingraph.sdk.packing import pack
+        from twingraph.sdk import packing
 
-        return code_versions.describe(self.blobs.put(pack(compiled.objects, compiled.sources)), self.blobs)
+        key = (*packing.key_of(objects, sources), os.getcwd(), tuple(sys.path))
+        known = self._packed.get(key)
+        if known is not None and known[0].is_fresh():
+            return known[1]
+        packed = packing.pack(objects, sources)
+        described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages)
+        self._packed[key] = packed, described
+        return described
 
     def resume(
         self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None
@@ -184,13 +227,11 @@ class Runtime:
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")
         handle: Handle | Followed
-        if execution in self.handles:
-            handle = self.handles[execution]
-        elif record.owner == "alive":
+        if record.owner == "alive" and execution not in self.handles:
             handle = self._follow(execution)
+            handle.cancel()
         else:
-            handle = self.handles[execution] = self.conductor.adopt(execution, resume=False)
-        handle.cancel()
+            handle = self.handles[execution] = self.conductor.cancel(execution)
         if not handle.wait(timeout):
             raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
 
@@ -202,6 +243,11 @@ class Runtime:
 
     def unfinished(self) -> list[Handle]:
         return [handle for handle in self.handles.values() if not handle.wait(0)]
+
+    def forked(self) -> None:
+        """In a forked child: what its parent carries out stays its parent's."""
+        for handle in self.handles.values():
+            handle.forked(TwinGraphError(f"{handle.id} is carried out by the process that this one was forked from"))
 
     def close(self) -> None:
         self.conductor.stop()
@@ -237,6 +283,11 @@ class Runtime:
         except Exception:  # a class in it may be gone: the error's description has to do
             return None
 
+    def _kept_of(self, execution: str) -> Mapping[str, Kept]:
+        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+        with closing(read(self.home)) as reader:
+            return reader.earlier(execution).kept
+
     # -- code ------------------------------------------------------------------------------------
 
     def _code_of(self, version: str) -> CodeRef:
@@ -250,19 +301,36 @@ class Runtime:
                 journal.close()
             if body is None:
                 raise NotFoundError(f"the code version {version[:12]} is not in {self.home.path}")
-            known = self._codes[version] = code_versions.reference(version, body, self.blobs)
+            known = code_versions.reference(version, body, self.blobs)
+            code_versions.check_packages(known)
+            self._codes[version] = known
         return known
 
 
 def _class_of(module: str, name: str) -> Any:
     """Classes of the script itself are recorded under its file's stem; importing that would run the script again."""
-    from twingraph.sdk.failures import class_named
+    from twingraph.sdk.slicing.sources import shipped_main
+    from twingraph.sdk.value_classes import class_named
 
     found = class_named(module, name)
-    main = sys.modules.get("__main__")
-    if found is None and module not in sys.modules and Path(getattr(main, "__file__", None) or "").stem == module:
+    if found is None and module not in sys.modules and shipped_main() == module:
         raise LookupError(f"{name} is not in the script")
     return found
+
+
+def _check_platforms(plan: Plan) -> None:
+    """A node must never run elsewhere than its author said."""
+    wrong = [
+        Problem(
+            node=spec.component,
+            field="platform",
+            message=f"{spec.platform!r} cannot be used yet: this version carries nodes out on {', '.join(PLATFORMS)}",
+        )
+        for spec in plan.specs
+        if spec.platform not in PLATFORMS
+    ]
+    if wrong:
+        raise ValidationError(wrong)
 
 
 def _new_id() -> str:
@@ -292,12 +360,20 @@ _lock = threading.Lock()
 
 def runtime(home: str | None = None, workers: int | None = None, settings: Settings | None = None) -> Runtime:
     """This process's runtime for a home; started at the first call."""
+    if loading:
+        raise PermanentError(
+            f"a workflow is run while a worker loads the code of {loading[-1]}: the statement that runs it also makes "
+            "something that the component uses; put the run below `if __name__ == '__main__':` or into a function"
+        )
     if settings is None:
         settings = load_settings({"home": home, "workers": workers})
     key = Path(settings.home).absolute()
     with _lock:
         known = _runtimes.get(key)
-        if known is None or not known.conductor.usable:
+        if known is not None and not known.conductor.usable:
+            known.close()  # what it held must be seen to be free
+            known = None
+        if known is None:
             known = _runtimes[key] = Runtime(settings)
         return known
 
@@ -324,4 +400,15 @@ def close_all(*, wait: bool = True) -> None:
     _runtimes.clear()
 
 
+def _forget_in_child() -> None:
+    """A forked child begins anew: neither its end nor its runs touch what its parent holds."""
+    global _lock
+    _lock = threading.Lock()
+    for known in _runtimes.values():
+        known.forked()
+    _runtimes.clear()
+
+
 atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

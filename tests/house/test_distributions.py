@@ -6,7 +6,9 @@ import email.message
 import email.parser
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,43 @@ def test_the_library_holds_the_package_and_nothing_of_the_checkout(library: zipf
     assert {top for top in tops if not top.endswith(".dist-info")} == {"twingraph"}
     assert "twingraph/py.typed" in library.namelist()
     assert not [name for name in library.namelist() if "__pycache__" in name]
+
+
+def test_the_library_brings_every_file_of_the_package(library: zipfile.ZipFile) -> None:
+    """Its SQL, templates, styles and scripts too, without which an installed one would fail where a checkout works."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "twingraph"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    files = {name for name in listing.stdout.split("\0") if name and (ROOT / name).exists()}
+    assert {Path(name).suffix for name in files} >= {".py", ".sql", ".j2", ".css", ".js", ".txt", ".typed"}
+    assert files <= set(library.namelist())
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("home")
+def test_an_installed_library_runs_a_new_workflow(library: zipfile.ZipFile, tmp_path: Path) -> None:
+    """In a fresh environment, which borrows the third-party packages of this one but not its TwinGraph."""
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    library.extractall(packages := tmp_path / "installed")
+    borrowed = tmp_path / "borrowed"
+    borrowed.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "twingraph" not in entry.name.lower() and entry.suffix != ".pth":
+            (borrowed / entry.name).symlink_to(entry)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")}))
+    (site / "here.pth").write_text(f"{packages}\n{borrowed}\n", encoding="utf-8")
+
+    def twingraph(*words: str) -> str:
+        command = [str(python), "-P", "-m", "twingraph", *words]
+        answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout + answer.stderr
+
+    twingraph("new", "first")
+    assert "the squares add up to 385" in twingraph("run", "first.py")
+    twingraph("show", "last", "--html", "report.html")
+    assert (tmp_path / "report.html").stat().st_size > 1000
 
 
 def test_the_library_says_what_it_needs(library: zipfile.ZipFile) -> None:

@@ -301,6 +301,8 @@ class World:
     def _lose_lane(self, run: Run) -> None:
         """The process is killed: what had begun in it is charged, what waited in it is not."""
         for other in [r for r in self.runs.values() if r.lane == run.lane]:
+            if self.runs.get(other.node) is not other:  # the conductor died meanwhile
+                continue
             del self.runs[other.node]
             self.spent[other.node] -= 1
             self._tell(self._ended(other.node, other.attempt, "lost", begun=other.begun))
@@ -346,7 +348,8 @@ class World:
                 continue
             del self.runs[run.node]
             self.spent[run.node] -= 1
-            if self.state.ending is None or self.chance.random() < 0.8:  # else: never heard of again
+            handler = self.state.nodes[run.node].kind is NodeKind.HANDLER
+            if handler or self.state.ending is None or self.chance.random() < 0.8:  # else: never heard of again
                 self._tell(self._ended(run.node, run.attempt, self.chance.choice(("cancelled", "cancelled", "failed"))))
 
     # -- bodies ----------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Any
 
 from twingraph.core.errors import StoreError
-from twingraph.core.execution import ExecutionRecord, ExecutionView, Settings
+from twingraph.core.execution import ExecutionRecord, ExecutionView
 from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
 from twingraph.core.policies import Backoff, RetryPolicy
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.engine import views
@@ -102,7 +103,7 @@ class Rig:
         self.home = fresh_home(path)
         self.blobs = blobs if blobs is not None else MemoryBlobs()
         self.records = SqliteRecords(self.home)
-        self.wrap: Callable[[Journal], Journal] = lambda journal: journal
+        self.make_journal: Callable[[], Journal] = lambda: SqliteJournal(self.home)
         self.gone: list[Conductor] = []
         self.kept_of: Callable[[str], Mapping[str, Kept]] | None = None
         self.start(act, hold=hold)
@@ -114,7 +115,7 @@ class Rig:
         self.dispatch = MemoryDispatch(act, hold=hold)
         self.conductor = Conductor(
             name,
-            make_journal=lambda: self.wrap(SqliteJournal(self.home)),
+            make_journal=self.make_journal,
             dispatch=self.dispatch,
             blobs=self.blobs,
             code_of=no_code,
@@ -196,14 +197,14 @@ def inbox(rig: Rig) -> int:
 
 def until(rig: Rig, execution: str, status: str) -> None:
     """Wait until the list of executions shows this status."""
-    _until(lambda: rig.record(execution).status == status, f"{execution} is not {status}")
+    wait_until(lambda: rig.record(execution).status == status, f"{execution} is not {status}")
 
 
 def until_node(rig: Rig, execution: str, node: str, status: NodeStatus) -> None:
-    _until(lambda: rig.statuses(execution).get(node) is status, f"{node} is not {status}")
+    wait_until(lambda: rig.statuses(execution).get(node) is status, f"{node} is not {status}")
 
 
-def _until(holds: Callable[[], bool], otherwise: str) -> None:
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + SOON
     while not holds():
         assert time.monotonic() < deadline, otherwise

@@ -6,7 +6,7 @@ from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.console import Line, Span, fit, table
-from twingraph.cli.display.final import BLANK, error_lines, given, quoted
+from twingraph.cli.display.final import BLANK, error_lines, quoted
 from twingraph.cli.display.logs import all_log_lines
 from twingraph.cli.shown_execution import values_section
 from twingraph.cli.words import between, clock, face, printable, seconds, size
@@ -30,7 +30,7 @@ def node_lines(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
     if node.attempts:
         rows = [_attempt_row(attempt) for attempt in node.attempts]
         lines += [BLANK, [("attempts", "bold")], *table(rows, width, grow=6)]
-    lines += values_section("given", dict(given(view, node)), app, surface)
+    lines += values_section("given", view.given(node.id), app, surface)
     lines += values_section("outputs", {output.name: output.text for output in node.outputs}, app, surface)
     if node.error is not None:
         lines += [BLANK, [("error", "bold")], *error_lines(node.error)]
@@ -76,7 +76,7 @@ def _logs(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
     return lines
 
 
-def node_document(node: NodeView, app: App) -> dict[str, Any]:
+def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, Any]:
     return {
         "node_id": node.id,
         "component": node.component,
@@ -92,6 +92,7 @@ def node_document(node: NodeView, app: App) -> dict[str, Any]:
         "completed_at": time_to_wire(node.completed_at),
         "duration": between(node.started_at, node.completed_at),
         "attempts": [_attempt_document(attempt) for attempt in node.attempts],
+        "given": app.values(view.given(node.id)),
         "outputs": {o.name: app.reader.value(o.text) if o.text is not None else None for o in node.outputs},
         "error": record_to_wire(node.error),
     }

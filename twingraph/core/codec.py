@@ -81,8 +81,19 @@ _CONTAINERS = frozenset((list, dict))
 _PLAIN = _SCALARS | _CONTAINERS
 
 
-def encode(value: Any, *, blobs: Any = None, pickle: bool = False, key: bytes | None = None, path: str = "") -> Encoded:
-    """The value as text; `path` is how errors call it. Large parts go to `blobs`, without it all stays in the text."""
+def encode(
+    value: Any,
+    *,
+    blobs: Any = None,
+    pickle: bool = False,
+    key: bytes | None = None,
+    path: str = "",
+    named: Callable[[type], str] | None = None,
+) -> Encoded:
+    """The value as text; `path` is how errors call it. Large parts go to `blobs`, without it all stays in the text.
+
+    `named(cls)` is asked what a class is called ("module:qualname") where the value will be read.
+    """
     kind = type(value)
     sort = 1 if kind in _SCALARS else _is_plain(value) if kind is dict or kind is list else 0
     if sort:
@@ -97,13 +108,15 @@ def encode(value: Any, *, blobs: Any = None, pickle: bool = False, key: bytes | 
                 return _moved(value, data, digest, blobs, 0)
         except (ValueError, RecursionError):  # not finite, lone surrogates, huge, too deep, cyclic
             pass
-    return _encode_tagged(value, blobs, pickle, key, path)
+    return _encode_tagged(value, blobs, pickle, key, path, named)
 
 
-def _encode_tagged(value: Any, blobs: Any, pickle: bool, key: bytes | None, path: str) -> Encoded:
+def _encode_tagged(
+    value: Any, blobs: Any, pickle: bool, key: bytes | None, path: str, named: Callable[[type], str] | None
+) -> Encoded:
     from twingraph.core.codec_encode import Encoder  # plain data never pays for it
 
-    encoder = Encoder(blobs, pickle, key, path)
+    encoder = Encoder(blobs, pickle, key, path, named)
     try:
         tree = encoder.tree(value)
         data = dumps(tree).encode("utf-8")

@@ -125,6 +125,10 @@ def _unpickler(data: bytes, classes: Classes | None) -> Any:
             found = classes(module, name) if classes is not None else None
             return super().find_class(module, name) if found is None else found
 
+        def persistent_load(self, name: str) -> Any:
+            module, _, path = name.partition(":")
+            return self.find_class(module, path)
+
     return Unpickler(io.BytesIO(data))
 
 

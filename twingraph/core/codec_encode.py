@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from binascii import b2a_base64
 from collections.abc import Callable
@@ -32,8 +33,11 @@ def class_name(cls: type) -> str:
 class Encoder:
     """One encoding: knows where in the value it is, which containers are open, and how much went into blobs."""
 
-    def __init__(self, blobs: Any, pickle: bool, key: bytes | None, path: str) -> None:
+    def __init__(
+        self, blobs: Any, pickle: bool, key: bytes | None, path: str, named: Callable[[type], str] | None = None
+    ) -> None:
         self.blobs = blobs
+        self.named = named or class_name  # what a class is called where the value will be read
         self.pickle = pickle
         self.key = key
         self.path = [path] if path else []
@@ -101,10 +105,8 @@ class Encoder:
             raise CodecError(f"{self.where()}: {name} can only be pickled, and pickle is forbidden here; {remedy}")
         if self.blobs is None or not self.key:
             raise CodecError(f"{self.where()}: {name} can only be pickled, which needs a blob store and a key")
-        import pickle
-
         try:
-            data = pickle.dumps(value, protocol=5)
+            data = _pickled(value, None if self.named is class_name else self.named)
         except Exception as error:  # a user's __reduce__ may raise anything
             raise CodecError(f"{self.where()}: {name} cannot be pickled ({error}); {remedy}") from error
         digest = content_hash(data)
@@ -114,6 +116,27 @@ class Encoder:
         self.blobs.put(data)
         ref = {"$": "ref", "rung": "pickle", "hash": digest, "size": len(data)}
         return dict(ref, py=version, type=name, sig=signed)
+
+
+def _pickled(value: Any, named: Callable[[type], str] | None) -> bytes:
+    import pickle
+
+    if named is None:
+        return pickle.dumps(value, protocol=5)
+    give = named
+
+    class Pickler(pickle.Pickler):
+        """Classes that are called otherwise where they are read go by that name."""
+
+        def persistent_id(self, part: Any) -> str | None:
+            if not isinstance(part, type) or part.__module__ == "builtins":
+                return None
+            name = give(part)
+            return None if name == class_name(part) else name
+
+    stream = io.BytesIO()
+    Pickler(stream, protocol=5).dump(value)
+    return stream.getvalue()
 
 
 def step(key: Any) -> str:
@@ -186,7 +209,7 @@ def _written(tag: str) -> Callable[[Encoder, Any], Any]:
 
 
 def _enum(enc: Encoder, value: Any) -> Any:
-    return {"$": "enum", "class": class_name(type(value)), "name": value.name, "v": enc.child(value.value, ".value")}
+    return {"$": "enum", "class": enc.named(type(value)), "name": value.name, "v": enc.child(value.value, ".value")}
 
 
 def _dataclass(enc: Encoder, value: Any) -> Any:
@@ -195,7 +218,7 @@ def _dataclass(enc: Encoder, value: Any) -> Any:
     if any(not name.isidentifier() for name in names):
         return enc.pickled(value)
     present = [(name, getattr(value, name)) for name in names if _holds(value, name)]
-    return {"$": "dataclass", "class": class_name(type(value)), "v": enc.fields(present)}
+    return {"$": "dataclass", "class": enc.named(type(value)), "v": enc.fields(present)}
 
 
 def _holds(value: Any, name: str) -> bool:
@@ -210,11 +233,11 @@ def _namedtuple(enc: Encoder, value: Any) -> Any:
     if getattr(value, "__dict__", None):  # a subclass may carry more than its fields
         return enc.pickled(value)
     pairs = [[name, enc.child(tuple.__getitem__(value, index), step(name))] for index, name in enumerate(value._fields)]
-    return {"$": "namedtuple", "class": class_name(type(value)), "v": dict(pairs)}
+    return {"$": "namedtuple", "class": enc.named(type(value)), "v": dict(pairs)}
 
 
 def _model(enc: Encoder, value: Any) -> Any:
-    tree = {"$": "model", "class": class_name(type(value)), "v": _dict(enc, value.__dict__)}
+    tree = {"$": "model", "class": enc.named(type(value)), "v": _dict(enc, value.__dict__)}
     tree["set"] = sorted(value.__pydantic_fields_set__)
     for name in ("extra", "private"):
         more = getattr(value, f"__pydantic_{name}__", None)

@@ -5,8 +5,8 @@ Everything here is linear in nodes and edges, and knows nothing of code: a `Libr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twingraph.core import compile_bind, compile_nodes
@@ -18,6 +18,7 @@ from twingraph.core.signatures import ComponentInfo
 from twingraph.core.workflow import Definition, EdgeDef, with_lists_as_edges
 
 Inputs = dict[str, dict[str, Any]]
+Checks = Mapping[str, Callable[[Any], str | None]]  # input -> what is expected of a value that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Compiled:
     template: Template
     inputs: Inputs
     outputs: tuple[str, ...] | None
+    checks: Checks
 
 
 class Compiler:
@@ -77,8 +79,8 @@ def _under(prefix: str, node: str | None) -> str | None:
     return f"{prefix}{node}" if node else prefix.rstrip("/") or None
 
 
-def compile_plan(definition: Definition, library: Library) -> tuple[Plan, list[Problem]]:
-    """The plan of a definition, and every problem; with problems the plan is only good for looking at."""
+def compile_plan(definition: Definition, library: Library) -> tuple[Plan, list[Problem], Checks]:
+    """The plan of a definition, every problem, and what checks its inputs. With problems it is only good to look at."""
     compiler = Compiler()
     root = compiler.definition(definition, library)
     plan = Plan(
@@ -88,7 +90,7 @@ def compile_plan(definition: Definition, library: Library) -> tuple[Plan, list[P
         specs=tuple(compiler.specs),
         inputs=root.inputs,
     )
-    return plan, compiler.problems
+    return plan, compiler.problems, root.checks
 
 
 def handler_spec(plan: Plan, library: Library, name: str) -> tuple[Plan, int, ComponentInfo]:
@@ -107,7 +109,17 @@ def _assemble(compiler: Compiler, ports: dict[str, Port], edges: Sequence[EdgeDe
     nodes = tuple(_plan_node(compiler, port, keys) for port in ports.values())
     sources = {edge.source for edge in edges}
     last = tuple(name for name in ports if name not in sources)
-    return Compiled(Template(nodes=nodes, last_nodes=last), inputs, _outputs(ports, last))
+    return Compiled(Template(nodes=nodes, last_nodes=last), inputs, _outputs(ports, last), _checks(ports, inputs))
+
+
+def _checks(ports: dict[str, Port], inputs: Inputs) -> Checks:
+    found = {}
+    for key, entry in inputs.items():
+        node, _, name = entry["targets"][0].rpartition(".")
+        parameter = ports[node].parameters.get(name) if node in ports else None
+        if parameter is not None and parameter.accepts is not None:
+            found[key] = parameter.accepts
+    return found
 
 
 def _outputs(ports: dict[str, Port], last: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -150,7 +162,7 @@ def _collect_inputs(ports: dict[str, Port]) -> Inputs:
 
 def _known(source: Source, keys: Mapping[str, str]) -> Source:
     """An input that a branch carries is known by the name that it has got meanwhile."""
-    return source if source.input is None else Source(input=keys[source.input])
+    return source if source.input is None else replace(source, input=keys[source.input])
 
 
 def _plan_node(compiler: Compiler, port: Port, keys: Mapping[str, str]) -> PlanNode:
@@ -158,9 +170,7 @@ def _plan_node(compiler: Compiler, port: Port, keys: Mapping[str, str]) -> PlanN
     args: dict[str, Argument] = dict(port.constants)
     edges: list[Edge] = []
     for name, incoming in port.bound.items():
-        # Values carried by a branch come last: their sources are alive whichever way it went.
-        ranked = sorted(incoming, key=lambda one: one.carried)
-        args[name] = (Hole(sources=tuple(_known(source, keys) for one in ranked for source in one.sources)),)
+        args[name] = (Hole(sources=tuple(_known(source, keys) for one in incoming for source in one.sources)),)
         edges.extend(one.edge for one in incoming)
     edges.extend(edge for edge, _ in port.order)
     for name in port.parameters:

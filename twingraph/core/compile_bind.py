@@ -7,6 +7,7 @@ that name a parameter, then equal names, then whole values, and last what branch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twingraph.core.compile_ports import NO_GUARDS, Guards, Incoming, Port, exclusive, guards_along
 from twingraph.core.errors import Problem
@@ -155,8 +156,10 @@ class _Binder:
                 f"branch {edge.source!r} carries {', '.join(branch.parameters) or 'nothing'}, not {parameter!r}",
             )
         sources = tuple(source for one in branch.bound.get(inner, ()) for source in one.sources)
-        if not sources and inner not in branch.constants:
+        if not sources:
             sources = (Source(input=f"{edge.source}.{inner}"),)
+        went = (edge.source, edge.source_handle or "")
+        sources = tuple(replace(source, branches=(*source.branches, went)) for source in sources)
         return self._add(edge, parameter, None, sources)
 
     def _add(
@@ -184,7 +187,7 @@ class _Binder:
             optional=declared is not None and not declared.required,
         )
         sources = carried if carried is not None else (Source(node=edge.source, output=output),)
-        target.bound.setdefault(parameter, []).append(Incoming(made, sources, guards, carried is not None))
+        target.bound.setdefault(parameter, []).append(Incoming(made, sources, guards))
         return True
 
 

@@ -41,7 +41,6 @@ class Incoming:
     edge: Edge
     sources: tuple[Source, ...]
     guards: Guards
-    carried: bool = False  # through a branch: its sources may be alive although the edge is not
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,6 +82,10 @@ class NodeView:
     completed_at: datetime | None = None
 
 
+def _nothing(_node: str) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionView:
     """Everything about one execution, folded from its journal."""
@@ -92,6 +96,8 @@ class ExecutionView:
     result: str | None  # JSON text of the result
     outputs: Mapping[str, str] = field(default_factory=dict)  # the execution's outputs by name, JSON texts
     notes: tuple[str, ...] = ()
+    # What a node was called with: JSON texts by parameter. Composed when asked for.
+    given: Callable[[str], Mapping[str, str]] = field(default=_nothing, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,12 @@ from twingraph.core.nearest import did_you_mean
 from twingraph.core.plan import Plan
 
 
-def bind_inputs(plan: Plan, given: Mapping[str, Any], encode: Callable[[Any], str]) -> dict[str, str]:
+def bind_inputs(
+    plan: Plan,
+    given: Mapping[str, Any],
+    encode: Callable[[Any], str],
+    checks: Mapping[str, Callable[[Any], str | None]] | None = None,
+) -> dict[str, str]:
     """JSON texts by the keys of `plan.inputs`. `node.param` goes to one place, a bare name to all of that name.
 
     An optional input that nobody gave is left out, so that the parameter's own default stands.
@@ -38,6 +43,10 @@ def bind_inputs(plan: Plan, given: Mapping[str, Any], encode: Callable[[Any], st
         node, _, parameter = entry["targets"][0].partition(".")
         if key in chosen:
             trouble = schema_problem(entry.get("schema"), chosen[key])
+            check = (checks or {}).get(key)
+            expected = check(chosen[key]) if check is not None else None
+            if expected is not None:
+                trouble = f"must be {expected}, not {chosen[key]!r:.80}"
             if trouble is not None:
                 problems.append(Problem(node=node, field=entry["name"], message=trouble))
             texts[key] = encode(chosen[key])

@@ -37,7 +37,8 @@ class NodeKind(StrEnum):
 class Source:
     """One place a value can come from: a node's output, the item of a map, or an input of the execution.
 
-    `node` is relative to the scope. `output` None means the whole value.
+    `node` is relative to the scope. `output` None means the whole value. A value that a branch hands on comes from
+    before the branch: it counts only when every branch of `branches` (node, handle) went that way.
     """
 
     node: str | None = None
@@ -45,6 +46,7 @@ class Source:
     item: bool = False
     input: str | None = None
     index: int | None = None  # one element of a list output
+    branches: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

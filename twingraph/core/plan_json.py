@@ -41,8 +41,15 @@ def argument_to_json(argument: Argument) -> list[Any]:
 
 def argument_from_json(raw: list[Any]) -> Argument:
     return tuple(
-        part if isinstance(part, str) else Hole(sources=tuple(Source(**source) for source in part)) for part in raw
+        part if isinstance(part, str) else Hole(sources=tuple(_source_from_json(source) for source in part))
+        for part in raw
     )
+
+
+def _source_from_json(raw: Mapping[str, Any]) -> Source:
+    if "branches" not in raw:
+        return Source(**raw)
+    return Source(**{**raw, "branches": tuple((node, handle) for node, handle in raw["branches"])})
 
 
 def _arguments_to_json(arguments: Mapping[str, Argument]) -> dict[str, Any]:

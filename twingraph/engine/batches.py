@@ -9,6 +9,7 @@ from itertools import chain
 from twingraph.core.events import KINDS, ExecutionEnded, MapExpanded
 from twingraph.store.base import Append, Row
 
+_END, _PAGE = KINDS[ExecutionEnded], KINDS[MapExpanded]
 # Rows that a slow disk takes in about 5 ms.
 ROWS = 1_000
 
@@ -45,4 +46,4 @@ def _pieces(part: Append, most: int) -> Iterator[Append]:
 
 def _belong_together(row: Row, following: Row) -> bool:
     """The pages of a map, and the end of an execution with what led to it, are there together or not at all."""
-    return following.kind == KINDS[ExecutionEnded] or (row.kind == following.kind == KINDS[MapExpanded])
+    return following.kind == _END or (row.kind == following.kind == _PAGE)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
 from twingraph.core.hashing import content_hash
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.distributions import installed, missing
 from twingraph.store.blobs.base import BlobStore
 
 
@@ -17,14 +19,15 @@ class CodeUnavailableError(PermanentError):
     """What an execution was started with is not on this machine any more."""
 
 
-def describe(bundle: str, blobs: BlobStore) -> tuple[str, CodeRef]:
-    """The version of this bundle in this process's world."""
+def describe(bundle: str, blobs: BlobStore, packages: Iterable[str] = ()) -> tuple[str, CodeRef]:
+    """The version of this bundle in this process's world; `packages` are what its code imports from outside."""
     world = {
         "bundle": bundle,
         "interpreter": sys.executable,
         "python": ".".join(map(str, sys.version_info[:3])),
         "working_dir": os.getcwd(),
         "sys_path": [entry for entry in sys.path if entry],
+        "distributions": installed(packages),
     }
     body = json.dumps(world, sort_keys=True)
     version = content_hash(body.encode())
@@ -33,6 +36,17 @@ def describe(bundle: str, blobs: BlobStore) -> tuple[str, CodeRef]:
 
 def body(code: CodeRef) -> str:
     return code.description
+
+
+def check_packages(code: CodeRef) -> None:
+    """Before recorded code is used again: every package that it imports is still there."""
+    world = json.loads(code.description)
+    gone = missing(world.get("distributions", {}), code.interpreter, code.sys_path)
+    if gone:
+        raise CodeUnavailableError(
+            f"its code needs what is no longer installed: {', '.join(gone)}; "
+            f"install it: {code.interpreter} -m pip install {' '.join(gone)}"
+        )
 
 
 def reference(version: str, body: str, blobs: BlobStore) -> CodeRef:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -40,6 +39,7 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.engine import handler_args
 from twingraph.engine.batches import batches
+from twingraph.engine.door import Door
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
 from twingraph.engine.kernel import Node, State, apply, commands
@@ -59,6 +59,9 @@ GRACE_SECONDS = 10.0
 
 class Driver(Protocol):
     """What stands behind a driven scope: a pipeline's body. Called on the conductor's loop, must not block."""
+
+    def started(self, scope: str) -> None:
+        """A scope was opened that a body has to fill; said again after a take-over."""
 
     def woken(self, scope: str, node: str) -> None:
         """A node of the scope is over; its outcome is in the journal."""
@@ -97,10 +100,7 @@ class Conductor:
         self._loop: asyncio.AbstractEventLoop
         self._timers: Timers
         self._refreshing = False
-        self._started = threading.Event()
-        self._gate = threading.Lock()  # over the two that follow
-        self._asked: deque[tuple[Callable[[], None], Handle | None]] = deque()
-        self._closed = False
+        self._door = Door()
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
 
@@ -126,12 +126,6 @@ class Conductor:
         self._call(lambda: self._adopt(execution_id, handle, ResumeRequested() if resume else None), handle)
         return handle
 
-    def cancel(self, execution_id: str) -> Handle:
-        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
-        handle = Handle(execution_id, self)
-        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
-        return handle
-
     def feed(self, execution_id: str, event: Event, data: Sequence[str] | None = None) -> None:
         """Bring an event about an execution: what drivers and callers do."""
         self._call(lambda: self._feed_known(execution_id, event, data), None)
@@ -143,24 +137,24 @@ class Conductor:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
         self._call(lambda: self._interrupt(execution_id, kill), None)
 
+    def cancel(self, execution_id: str) -> Handle:
+        """Stop an execution that this conductor holds, or that nobody alive holds. The handle tells when it is over."""
+        handle = Handle(execution_id, self)
+        self._call(lambda: self._adopt(execution_id, handle, CancelRequested()), handle)
+        return handle
+
     def stop(self, timeout: float = 10.0) -> None:
         """Let go of everything and end. What was not over can be resumed."""
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._started.wait(timeout)
-            with self._gate:
-                if not self._closed:
-                    self._loop.call_soon_threadsafe(self._loop.stop)
+            self._door.end_loop(timeout)
             self._thread.join(timeout)
 
     def _call(self, act: Callable[[], None], handle: Handle | None) -> None:
-        self._started.wait()
-        with self._gate:
-            if not self._closed:
-                self._asked.append((act, handle))
-                self._loop.call_soon_threadsafe(self._serve)
-                return
-        if handle is not None:
-            handle.fail(self._why_ended())
+        def refuse() -> None:
+            if handle is not None:
+                handle.fail(self._why_ended())
+
+        self._door.ask(lambda: self._serve(act, handle), refuse)
 
     def _why_ended(self) -> BaseException:
         return self._fault or TwinGraphError("the engine of this process has been stopped; `twingraph resume` goes on")
@@ -174,23 +168,22 @@ class Conductor:
             self._journal = self._make_journal()
             loop.run_until_complete(self._dispatch.start(self._report))
         except BaseException as error:  # whoever waits for this thread must learn why it died
-            self._fault, self._closed = error, True
-            self._started.set()
+            self._fault = error
+            self._door.close()
             with suppress(AttributeError):
                 self._journal.close()
             loop.close()
             return
         loop.set_exception_handler(self._unforeseen)
-        self._started.set()
+        self._door.open(loop)
         loop.call_later(INBOX_SECONDS, self._look_into_inbox)
         try:
             loop.run_forever()
         finally:
             self._close()
 
-    def _serve(self) -> None:
+    def _serve(self, act: Callable[[], None], handle: Handle | None) -> None:
         """Do one thing that another thread asked for."""
-        act, handle = self._asked.popleft()
         try:
             act()
         except Exception as error:
@@ -200,15 +193,13 @@ class Conductor:
                 handle.fail(error)
 
     def _close(self) -> None:
-        with self._gate:
-            self._closed = True
+        self._door.close()
+        self._loop.set_exception_handler(None)
         try:
             self._let_go()
             for held in list(self._held.values()):
+                self._drop(held)
                 held.fail(self._why_ended())
-            for _, handle in self._asked:
-                if handle is not None:
-                    handle.fail(self._why_ended())
             self._loop.run_until_complete(self._dispatch.stop())
         finally:
             self._journal.close()
@@ -219,8 +210,9 @@ class Conductor:
         if isinstance(self._fault, StoreError):
             return  # the end of this process frees what it holds
         try:
-            refused = self._write(list(self._dirty.values()))
-            for held in list(self._dirty.values()):
+            dirty = list(self._dirty.values())
+            refused = self._write(dirty)
+            for held in dirty:
                 if held.number not in refused:
                     self._tell(held)
             self._journal.release([held.number for held in self._held.values()], self.name)
@@ -495,6 +487,9 @@ class Conductor:
             case commands.StartDetached(node):
                 if (driver := self._drivers.get(execution)) is not None:
                     driver.detached(node)
+            case commands.StartDriver(scope):
+                if (driver := self._drivers.get(execution)) is not None:
+                    driver.started(scope)
             case commands.Finish():
                 pass  # done before the commit
 

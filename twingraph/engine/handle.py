@@ -71,3 +71,12 @@ class Handle:
         self.fault = fault
         self._recorded.set()
         self._ended.set()
+
+    def forked(self, fault: BaseException) -> None:
+        """In a forked child, where no conductor will ever fill it in and whose copies of locks nobody will open."""
+        self._recorded, over = threading.Event(), self._ended.is_set()
+        self._ended = threading.Event()
+        if not over:
+            self.fault = fault
+        self._recorded.set()
+        self._ended.set()

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from twingraph.core.errors import ErrorCode, TwinGraphError
 from twingraph.core.events import BranchTaken, Event, MapExpanded, NodeEnded
-from twingraph.core.execution import ErrorRecord
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Outcome
 from twingraph.engine.kernel import Node
 

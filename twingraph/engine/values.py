@@ -21,6 +21,14 @@ CACHE_LIMIT = 16_000_000
 NULL = "null"
 
 
+def _takes_item(argument: Argument) -> bool:
+    return any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument)
+
+
+def _weight(lines: Sequence[str]) -> int:
+    return sum(map(len, lines)) + 64 if lines else 0
+
+
 class ValueMissingError(CodecError):
     """A value that an argument needs is not there, though the node that gives it completed."""
 
@@ -32,19 +40,22 @@ class Values:
         self._state = state
         self._read = read
         self._blobs = blobs
-        self._lines: dict[int, Sequence[str]] = {}
-        self._composed: dict[str, str] = {}
+        # By the event that brought them; what was composed, by its container.
+        self._lines: dict[int | str, Sequence[str]] = {}
         self._held = 0
 
     # -- texts of events -------------------------------------------------------------------------
 
-    def keep(self, seq: int, lines: Sequence[str]) -> None:
+    def keep(self, seq: int | str, lines: Sequence[str]) -> None:
         """Remember what an event's data says, since somebody will probably want it soon."""
+        self._forget(seq)
         self._lines[seq] = lines
-        self._held += sum(map(len, lines)) + 64
+        self._held += _weight(lines)
         while self._held > CACHE_LIMIT and len(self._lines) > 1:
-            oldest = next(iter(self._lines))
-            self._held -= sum(map(len, self._lines.pop(oldest))) + 64
+            self._forget(next(iter(self._lines)))
+
+    def _forget(self, seq: int | str) -> None:
+        self._held -= _weight(self._lines.pop(seq, ()))
 
     def lines(self, seq: int) -> Sequence[str]:
         known = self._lines.get(seq)
@@ -61,10 +72,11 @@ class Values:
     def whole(self, node: Node) -> str:
         """The value that the plain function would have returned."""
         if node.kind is NodeKind.MAP or node.kind is NodeKind.SCOPE:
-            known = self._composed.get(node.id)
+            known = self._lines.get(node.id)
             if known is None:
-                known = self._composed[node.id] = codec.compact(self._container(node), self._blobs)
-            return known
+                known = (codec.compact(self._container(node), self._blobs),)
+                self.keep(node.id, known)
+            return known[0]
         if node.kind is NodeKind.INPUT:
             return self._input(node.scope, node.plan.id) or NULL
         if node.seq is None:
@@ -142,6 +154,24 @@ class Values:
             (name, text) for name, part in node.plan.args.items() if (text := self._argument(part, node)) is not None
         ]
 
+    def shown(self, node: Node) -> dict[str, str]:
+        """What a node was given, as people read it: by parameter, as far as it is known."""
+        parts: dict[str, Argument] = {**node.plan.args, **node.plan.scope_args}
+        if node.kind is NodeKind.MAP:
+            over = parts.pop("items", None)
+            parts.pop("key", None)
+            parts = {name: part for name, part in parts.items() if not _takes_item(part)}
+            parts = {"over": over, **parts} if over is not None else parts
+        found = {}
+        for name, part in parts.items():
+            try:
+                text = self._argument(part, node)
+            except CodecError:  # it failed for the want of this very value
+                continue
+            if text is not None:
+                found[name] = text
+        return found
+
     def _argument(self, argument: Argument, node: Node) -> str | None:
         """None: nothing fills it, so that the parameter's default stands."""
         if len(argument) == 1:
@@ -164,6 +194,8 @@ class Values:
         return None
 
     def _source(self, source: Source, scope: Scope, node: Node | None) -> str | None:
+        if any(scope.nodes[branch].branch != handle for branch, handle in source.branches):
+            return None
         if source.item:
             return self.item(node, scope)
         if source.input is not None:
@@ -208,7 +240,7 @@ class Values:
         argument = opener.plan.scope_args.get(name)
         if argument is None:
             return None
-        if any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument):
+        if _takes_item(argument):
             inner = scope or opener.scope
             return self._fill_item(argument, inner, item, opener)
         return self._argument(argument, opener)

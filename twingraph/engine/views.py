@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from twingraph.core.errors import NotFoundError
-from twingraph.core.events import BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded, event_from
+from twingraph.core.events import Adopted, BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded, event_from
 from twingraph.core.execution import (
     AttemptView,
     ExecutionRecord,
@@ -75,24 +75,36 @@ class Attempts:
 
     def __init__(self) -> None:
         self._by_node: dict[str, dict[int, AttemptView]] = {}
+        self._open: dict[tuple[str, int], float] = {}  # those that have begun: when
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event, at: float) -> None:
         if isinstance(event, NodeEnded):
+            self._open.pop((event.node, event.attempt), None)
             if event.begun and event.cached_from is None:
                 self._put(event.node, event.attempt, event.status, event)
         elif isinstance(event, BranchTaken):
+            self._open.pop((event.node, event.attempt), None)
             self._put(event.node, event.attempt, "completed", event)
         elif isinstance(event, NodeBegun):
-            known = AttemptView(
-                number=event.attempt,
-                status="running",
-                started_at=None,
-                ended_at=None,
-                cpu=None,
-                memory=None,
-                worker=event.worker,
-            )
-            self._by_node.setdefault(event.node, {}).setdefault(event.attempt, known)
+            self._open[event.node, event.attempt] = at
+            self._note(event.node, event.attempt, "running", at, None, event.worker)
+        elif isinstance(event, Adopted):
+            for (node, attempt), begun in self._open.items():  # they went with the conductor before
+                self._note(node, attempt, "lost", begun, at, self._by_node[node][attempt].worker)
+            self._open.clear()
+
+    def _note(
+        self, node: str, attempt: int, status: str, begun: float, ended: float | None, worker: str | None
+    ) -> None:
+        self._by_node.setdefault(node, {})[attempt] = AttemptView(
+            number=attempt,
+            status=status,
+            started_at=_moment(begun),
+            ended_at=_moment(ended),
+            cpu=None,
+            memory=None,
+            worker=worker,
+        )
 
     def _put(self, node: str, attempt: int, status: str, event: NodeEnded | BranchTaken) -> None:
         ended = event if isinstance(event, NodeEnded) else None
@@ -108,7 +120,7 @@ class Attempts:
         )
 
     def of(self, node: str) -> tuple[AttemptView, ...]:
-        return tuple(self._by_node.get(node, {}).values())
+        return tuple(attempt for _, attempt in sorted(self._by_node.get(node, {}).items()))
 
 
 def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView:
@@ -119,7 +131,7 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
     last: tuple[ExecutionEnded, str | None] | None = None
     for row in records.rows(execution_id):
         event = _fold(state, row)
-        attempts.take(event)
+        attempts.take(event, row.at)
         data[row.seq] = row.data
         if isinstance(event, ExecutionEnded):
             last = event, row.data
@@ -132,6 +144,7 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         inputs=inputs,
         result=result,
         outputs=outputs,
+        given=lambda node: values.shown(state.nodes[node]) if node in state.nodes else {},
     )
 
 

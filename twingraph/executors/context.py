@@ -50,6 +50,9 @@ class Current:
         return kept
 
 
+# Entries whose code this worker is loading just now: what stands at the top of a module must not start a run there.
+loading: list[str] = []
+
 running: ContextVar[Current] = ContextVar("twingraph_current")
 
 

@@ -139,7 +139,7 @@ class Loaded:
         if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
             sys.meta_path.append(_StandIn())
         for record in self.modules.values():
-            _show(record["file"], record["text"])
+            _show(record["file"], record["text"], record.get("shown"))
         for entry in self.entries.values():
             if entry["factory"] and entry["file"] not in linecache.cache:
                 _show(entry["file"], entry["factory"])
@@ -226,9 +226,12 @@ def _reach(value: Any, name: str) -> Any:
     return value
 
 
-def _show(file: str, text: str) -> None:
+def _show(file: str, text: str, shown: dict[str, str] | None = None) -> None:
     """Give tracebacks the source that really runs: the user's file may be absent here, or changed since."""
-    linecache.cache[file] = (len(text), None, [line + "\n" for line in text.split("\n")], file)
+    lines = [line + "\n" for line in text.split("\n")]
+    for number, line in (shown or {}).items():
+        lines[int(number) - 1] = line + "\n"
+    linecache.cache[file] = (len(text), None, lines, file)
 
 
 def load(bundle: dict[str, Any]) -> Loaded:

@@ -13,11 +13,11 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable  # noqa: UP035
+from typing import Any, Callable
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
-from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
 from twingraph.executors.surroundings import Below, Surroundings, Usage
 
@@ -133,13 +133,20 @@ class Worker:
         return encode(value, blobs=_Later(self), key=self.secret, pickle=self.secret is not None, path=path)
 
     def _find(self, entry: str) -> Any:
+        loading.append(entry)
+        try:
+            found = self._found[entry] = self._load().get(entry)
+        finally:
+            loading.pop()
+        return found
+
+    def _load(self) -> Any:
         if self._loaded is None:
             from twingraph.executors.slice_loader import load
 
             with open(self.bundle_path, encoding="utf-8") as file:
                 self._loaded = load(loads(file.read().strip()))
-        found = self._found[entry] = self._loaded.get(entry)
-        return found
+        return self._loaded
 
     # -- the loop --------------------------------------------------------------------------------
 

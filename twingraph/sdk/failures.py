@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import shlex
 from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
+from twingraph.sdk.value_classes import class_named
 
 
 class RemoteError(Exception):
@@ -27,6 +27,8 @@ def enrich(error: ExecutionFailed, types: tuple[str, ...], arguments: tuple[obje
     if error.remote_traceback:
         cause.add_note(error.remote_traceback.rstrip())
     raised.__cause__ = cause
+    node = f" --node {shlex.quote(error.node_id)}" if error.node_id else ""
+    raised.add_note(f"look closer: twingraph show last{node}    ({error.execution_id})")
     return raised
 
 
@@ -40,35 +42,35 @@ def _find(types: tuple[str, ...]) -> type[Exception] | None:
     return None
 
 
-def class_named(module: str, name: str) -> object:
-    """What a module that is loaded calls by this name; a script's own module is `__main__` here."""
-    places = [sys.modules.get(module)]
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if file is None or Path(file).stem == module:
-        places.append(main)
-    for place in places:
-        found: object = place
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if found is not None:
-            return found
+def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None, message: str) -> Exception | None:
+    given = (message,) if arguments is None else arguments
+    for first in (given, ()):
+        made: Exception | None = _made(cls, cls, first)
+        if made is not None:
+            made.args = given
+            return made
     return None
 
 
-def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None, message: str) -> Exception | None:
+def _made(cls: type[Exception], base: type[Exception], arguments: tuple[object, ...]) -> Any:
+    """An instance without the author's `__init__`, which may want anything; those of builtins set their attributes."""
     try:
-        made = cls.__new__(cls)
-    except TypeError:
+        made = cls.__new__(cls, *arguments)
+        if base.__module__ == "builtins":
+            base.__init__(made, *arguments)
+    except Exception:
         return None
-    made.args = (message,) if arguments is None else arguments
     return made
 
 
 def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
+    base = type(original)
     try:
-        made: Any = _join(type(original)).__new__(_join(type(original)))
+        cls = _join(base)
     except TypeError:  # the layouts of the two classes do not fit together
+        return error
+    made = _made(cls, base, original.args) or _made(cls, base, ())
+    if made is None:
         return error
     made.__dict__.update(error.__dict__)
     made.args = original.args

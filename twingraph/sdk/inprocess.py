@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,12 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twingraph.dispatch import spawner
+
+# Before the heavier imports below: the first worker comes up meanwhile.
+if not os.environ.get("TWINGRAPH_INLINE"):
+    spawner.start_ahead()
+
 from twingraph import wiring
 from twingraph.core.errors import ExecutionFailed
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import failure
 from twingraph.sdk.failures import enrich
+from twingraph.sdk.frames import short
 
 if TYPE_CHECKING:
     from twingraph.sdk.workflow_builder import CompiledWorkflow, Workflow
@@ -32,6 +40,7 @@ class Execution:
     def status(self) -> str:
         return str(self._handle.status)
 
+    @short
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result; raises what made the execution fail, or TimeoutError after `timeout` seconds."""
         if not self._handle.wait(timeout):

@@ -16,6 +16,7 @@ from twingraph.sdk import signature
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import Component
 from twingraph.sdk.registry import Registry
+from twingraph.sdk.value_classes import ValueClasses
 
 
 class CodeTable:
@@ -88,9 +89,12 @@ class LiveLibrary:
         return inner.definition, library
 
     def text(self, node: NodeDef, value: Any) -> str:
-        if isinstance(node.raw, JsonNode):
-            return json.dumps(value, ensure_ascii=False)
-        return encode(value).text
+        classes = ValueClasses(self._table.objects)
+        if not isinstance(node.raw, JsonNode):
+            return classes.encode(value).text
+        text = json.dumps(value, ensure_ascii=False)
+        classes.take(text)
+        return text
 
 
 def _info_of(target: Any, name: str | None) -> ComponentInfo:

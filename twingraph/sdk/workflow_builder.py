@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +11,7 @@ from twingraph.core.errors import NotFoundError, Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
+from twingraph.sdk.frames import short
 from twingraph.sdk.registry import DEFAULT, Registry
 
 if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
@@ -32,6 +33,7 @@ class CompiledWorkflow:
     sources: Mapping[str, str]
     workflow_id: str | None
     notifications: Mapping[str, Any]
+    checks: Mapping[str, Callable[[Any], str | None]]  # what is expected of an input that does not fit
 
 
 class Workflow:
@@ -170,8 +172,9 @@ class Workflow:
     def _plain(self, node: NodeDef) -> NodeDef:
         if isinstance(node.raw, JsonNode):
             return NodeDef(dict(node.raw))
-        from twingraph.core.codec import encode
+        from twingraph.sdk.value_classes import ValueClasses
 
+        encode = ValueClasses().encode
         config = dict(node.config)
         live = self.live.get(node.id)
         if "workflow" in config and isinstance(live, Workflow):
@@ -193,6 +196,7 @@ class Workflow:
 
     # -- compiling and running -------------------------------------------------------------------
 
+    @short
     def compile(self) -> CompiledWorkflow:
         """The plan. ValidationError with every problem of the definition, each with its node."""
         from twingraph.core.compile import compile_plan, handler_spec
@@ -201,7 +205,7 @@ class Workflow:
         table = CodeTable()
         library = LiveLibrary(self.registry, table, self.live, (id(self),))
         definition = self.definition
-        plan, problems = compile_plan(definition, library)
+        plan, problems, checks = compile_plan(definition, library)
         settings, more = check_workflow_settings(definition.metadata)
         problems = [*problems, *more]
         handler = (definition.metadata.get("error_config") or {}).get("handler") if not more else None
@@ -221,14 +225,17 @@ class Workflow:
             sources=table.sources,
             workflow_id=self.id,
             notifications=definition.metadata.get("notifications") or {},
+            checks=checks,
         )
 
+    @short
     def run(self, **inputs: Any) -> Any:
         """Run to the end and give the plain result. Blocks, also inside a running event loop."""
         from twingraph.sdk import inprocess
 
         return inprocess.run(self, self.compile(), inputs)
 
+    @short
     def submit(self, **inputs: Any) -> Any:
         """Start, and give an execution handle at once."""
         from twingraph.sdk import inprocess

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from twingraph.core.errors import HomeError
 from twingraph.store.locks import FileLock, is_held
+
+DAY = 86_400.0
 
 # File systems on which neither locks nor shared memory can be trusted between machines.
 _NETWORK = (
@@ -75,6 +79,7 @@ class Home:
                 f"the home folder {self.path} cannot be written: {error.strerror}; "
                 "make it writable or point TWINGRAPH_HOME elsewhere"
             ) from error
+        self._sweep()
         return self
 
     def close(self) -> None:
@@ -106,6 +111,13 @@ class Home:
 
     def conductor_lives(self, conductor: str) -> bool:
         return is_held(self.run / f"{conductor}.lock")
+
+    def _sweep(self) -> None:
+        """Forget conductors that were killed long ago. A young file may be of one that is just about to lock it."""
+        for entry in os.scandir(self.run):
+            with suppress(OSError):  # another process sweeps too
+                if time.time() - entry.stat().st_mtime > DAY and not is_held(Path(entry.path)):
+                    os.unlink(entry.path)
 
     def _refuse_network(self) -> None:
         kind = file_system(os.path.realpath(self.path), _mounts())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from twingraph.core.codec import encode
 from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
+from twingraph.dispatch.base import Begun, Lane, NodeRun, Outcome, Report, Returned
 
 # The entry of what turns a list into the items of a map.
 EXPAND = "builtin:expand"
@@ -55,8 +55,22 @@ class MemoryDispatch:
         self.hold = False
         self._loop.call_soon_threadsafe(self._let_go)
 
+    def begin(self, node: str) -> None:
+        """Any thread: this node's run has begun, and takes a while."""
+        for lane, run in self.waiting:
+            if run.node == node:
+                begun = Begun(lane.execution, run.node, run.attempt, time.time(), "memory")
+                self._loop.call_soon_threadsafe(self._report, begun)
+
+    def tell(self, report: Report) -> None:
+        """Any thread: report this, whatever it is."""
+        self._loop.call_soon_threadsafe(self._report, report)
+
     def let_one_go(self, node: str) -> None:
-        """Any thread: carry out this node's run, and keep the others waiting."""
+        """Any thread: carry out this node's run as soon as it waits, and keep the others waiting."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: any(run.node == node for _, run in self.waiting), 10.0):
+                raise TimeoutError(f"{node} was not handed over")
         self._loop.call_soon_threadsafe(self._let_go, node)
 
     def _let_go(self, node: str | None = None) -> None:

@@ -138,12 +138,14 @@ def make_view(
         code_version=None,
     )
     text = json.dumps(result) if result is not None else None
+    by_id = {node.id: node for node in nodes}
     return ExecutionView(
         record=record,
         nodes=tuple(nodes),
         inputs={key: json.dumps(value) for key, value in (inputs or {}).items()},
         result=text,
         outputs={"output": text} if text is not None else {},
+        given=lambda node: {o.name: o.text or "" for parent in by_id[node].parents[:1] for o in by_id[parent].outputs},
     )
 
 

@@ -107,7 +107,7 @@ def test_show_tells_tree_error_and_next_step() -> None:
 
 def test_show_of_a_node_tells_what_it_was_given_and_its_logs() -> None:
     out = go("show", "last", "--node", "node7", backend=with_tour())[1]
-    assert "node6 = 32" in out
+    assert "given\n  output = 32" in out
     assert "32 is too heavy" in out
     assert "hello" in go("show", "last", "--node", "node6", backend=with_tour())[1]
 

@@ -56,7 +56,7 @@ def test_the_page_tells_error_graph_and_details() -> None:
     assert "ValueError: 32 is too heavy" in text
     assert "hello from six" in text
     assert Seen(text).nodes >= {f"node{n}" for n in range(1, 11)}
-    assert data["node7"]["given"] == [["node6", "32"]]
+    assert data["node7"]["given"] == [["output", "32"]]
     assert "executors/runner.py" not in text
 
 

@@ -87,7 +87,7 @@ def test_a_failed_run_shows_the_authors_frames_and_what_to_do(go: Go, backend: M
     code, out, err = go("run", "tour.py")
     assert (code, out) == (1, "")
     assert "node node7 (carry), attempt 1" in err
-    assert "given node6 = 32" in err
+    assert "given output = 32" in err
     assert 'File "tour.py", line 21, in carry' in err
     assert "runner.py" not in err
     assert "ValueError: 32 is too heavy" in err

@@ -22,8 +22,8 @@ from tests.support.conducting import (
     task,
     value,
 )
-from twingraph.core.execution import Settings
 from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, PlanNode, Source, Template
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
 
@@ -120,6 +120,17 @@ def test_two_sides_of_a_branch_meet_in_one_parameter(rig: Rig) -> None:
     either = Hole(sources=(Source(node="true"), Source(node="false")))
     both = PlanNode(id="both", spec=0, edges=edges, args={"x": (either,)})
     assert value(rig.run(plan(given("flag"), asked, *sides, both), {"flag": True})) == "true"
+
+
+def test_what_a_branch_hands_on_counts_only_when_it_went_that_way(rig: Rig) -> None:
+    asked = PlanNode(
+        id="asked", kind=NodeKind.BRANCH, spec=2, edges=(Edge(source="flag", param="x"),), args={"x": hole("flag")}
+    )
+    no = PlanNode(id="no", spec=0, edges=(Edge(source="asked", handle="false"),))
+    handed = Source(node="flag", branches=(("asked", "true"),))
+    edges = (Edge(source="asked", param="x", handle="true"), Edge(source="no", param="x"))
+    end = PlanNode(id="end", spec=0, edges=edges, args={"x": (Hole(sources=(handed, Source(node="no"))),)})
+    assert value(rig.run(plan(given("flag"), asked, no, end), {"flag": False})) == "no"
 
 
 def test_a_failed_attempt_is_followed_by_another(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Cancel, pause, interrupt, take-over: an execution always ends, or can be gone on with, and its callers always know."""
+"""Cancel, pause, interrupt, take-over: an execution ends, or can be gone on with, and its callers always know."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,12 @@ from tests.support.conducting import SOON, Act, Rig, chain, echo, inbox, over, p
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.policies import RetryPolicy
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
-from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.dispatch.base import Lane, NodeRun, Outcome
 from twingraph.engine.replay import earlier
-from twingraph.store.base import Append, Journal
+from twingraph.store.base import Append
+from twingraph.store.sqlite.journal import SqliteJournal
 
 
 @pytest.fixture
@@ -188,34 +190,30 @@ def test_a_stopped_conductor_leaves_nobody_waiting(rig: Rig) -> None:
     assert value(over(rig.conductor.adopt(handle.id))) == "n0"
 
 
-class FullDisk:
+class FullDisk(SqliteJournal):
     """A journal that fails when told so."""
 
-    def __init__(self, inner: Journal) -> None:
-        self.inner = inner
-        self.full = False
+    full = False
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
-
-    def append(self, batch: list[Append]) -> set[int]:
+    def append(self, batch: Sequence[Append]) -> set[int]:
         if self.full:
             raise StoreError("the disk is full; free some space and resume")
-        return self.inner.append(batch)
+        return super().append(batch)
 
 
 def test_a_full_disk_is_told_to_all_and_nothing_is_lost(rig: Rig) -> None:
-    made: list[FullDisk] = []
-    rig.wrap = lambda journal: made.append(FullDisk(journal)) or made[-1]  # type: ignore[func-returns-value,return-value]
+    made = FullDisk(rig.home)
+    rig.make_journal = lambda: made
     rig.restart(hold=True)
     handles = [rig.submit(chain(2)), rig.submit(chain(2))]
     rig.dispatch.wait_for(2)
-    made[0].full = True
+    made.full = True
     rig.dispatch.let_go()
     assert [type(over(handle).fault) for handle in handles] == [StoreError, StoreError]
     rig.conductor.stop()
     assert rig.dispatch.stopped
     assert not rig.conductor.usable
+    rig.make_journal = lambda: SqliteJournal(rig.home)
     rig.restart()
     assert [value(over(rig.conductor.adopt(handle.id))) for handle in handles] == ["n0", "n0"]
 
@@ -271,3 +269,37 @@ def broken_at(name: str) -> Act:
         return broken(lane, run) if run.node == name else echo(lane, run)
 
     return act
+
+
+def test_two_conductors_share_one_home(tmp_path: Path) -> None:
+    with Rig(tmp_path) as one, Rig(tmp_path) as two:
+        handles = [rig.submit(chain(20)) for rig in (one, two) for _ in range(5)]
+        assert [value(over(handle)) for handle in handles] == ["n0"] * 10
+
+
+def test_a_handler_is_called_anew_for_what_fails_anew(rig: Rig) -> None:
+    def act(lane: Lane, run: NodeRun) -> object:
+        return 1 if lane.settings.component == "handler" else broken(lane, run)
+
+    specs = (NodeSpec(component="task", entry="task"), NodeSpec(component="handler", entry="handler"))
+    settings = Settings(error_handler="custom", handler_component=1)
+    rig.restart(act)
+    failed = rig.run(plan(task("a"), specs=specs), settings=settings)
+    kept = earlier(rig.records, failed.id).kept
+    rig.run(plan(task("a"), specs=specs), settings=settings, kept=kept, replay_of=failed.id)
+    assert [name for name, _ in rig.dispatch.begun].count("a!handler") == 2
+
+
+def test_a_late_word_of_an_old_attempt_is_not_kept(rig: Rig) -> None:
+    handle = rig.submit(plan(task("a"), task("b"), last=("a", "b")))
+    rig.dispatch.wait_for(2)
+    rig.restart(hold=True)
+    again = rig.conductor.adopt(handle.id)
+    rig.dispatch.let_one_go("a")
+    until_node(rig, handle.id, "a", NodeStatus.COMPLETED)
+    late = Outcome(handle.id, "a", 1, "completed", 1.0, 2.0, shape="plain", outputs=[("output", "0", 1)], texts=["0"])
+    rig.dispatch.tell(late)
+    rig.dispatch.let_go()
+    assert value(over(again)) == {"a": "a", "b": "b"}
+    (kept,) = earlier(rig.records, handle.id).kept["a"].rows
+    assert kept[1] == ['"a"']

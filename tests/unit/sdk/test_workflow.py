@@ -24,7 +24,7 @@ registry = Registry()
 
 
 def bound(compiled: CompiledWorkflow, given: dict[str, object]) -> dict[str, str]:
-    return bind_inputs(compiled.plan, given, lambda value: encode(value).text)
+    return bind_inputs(compiled.plan, given, lambda value: encode(value).text, compiled.checks)
 
 
 class Parts(NamedTuple):
@@ -91,6 +91,20 @@ def test_the_documented_handles_mean_the_whole_value() -> None:
     assert node_of(wf, "b").args["text"] == fill(node="a")
 
 
+def test_what_nested_branches_hand_on_holds_for_both_ways() -> None:
+    wf = new().add_input("x").add_branch("a", "x > 1").add_branch("b", "x > 2").add_component("end", shout)
+    wf.connect("x", "a").connect("a", "b", output="true").connect("b", "end", output="false", input="text")
+    expected = fill(node="x", branches=(("a", "true"), ("b", "false")))
+    assert node_of(wf, "end").args["text"] == expected
+    plan = wf.compile().plan
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_an_input_of_the_wrong_type_names_its_node() -> None:
+    with pytest.raises(ValidationError, match=r"m\.n: must be an int, not 'three'"):
+        bound(new().add_component("m", many).compile(), {"n": "three"})
+
+
 def test_what_is_ambiguous_lists_the_choices() -> None:
     wf = new().add_component("u", unknown).add_component("j", join).connect("u", "j")
     with pytest.raises(ValidationError, match=r"takes tail, head; name them with output= and input="):
@@ -126,7 +140,7 @@ def branched() -> Workflow:
 
 def test_a_branch_carries_its_input() -> None:
     yes = node_of(branched(), "yes")
-    assert yes.args["text"] == fill(input="b.text") or yes.args["text"] == fill(input="text")
+    assert yes.args["text"] == fill(input="text", branches=(("b", "true"),))
     assert yes.edges == (Edge(source="b", param="text", handle="true"),)
 
 

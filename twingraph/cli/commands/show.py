@@ -35,11 +35,13 @@ def run(args: argparse.Namespace, app: App) -> int:
     if args.node:
         node = find_node(view, args.node)
         if args.json:
-            app.print_json(node_document(node, app))
+            app.print_json(node_document(view, node, app))
         else:
             app.console.say(*node_lines(view, node, app))
     elif args.json:
-        app.print_json({**execution_document(view, app), "nodes": [node_document(node, app) for node in view.nodes]})
+        app.print_json(
+            {**execution_document(view, app), "nodes": [node_document(view, node, app) for node in view.nodes]}
+        )
     else:
         app.console.say(*execution_lines(view, app.reader.tree(execution_id), app))
     return COMPLETED

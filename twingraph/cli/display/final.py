@@ -94,22 +94,8 @@ def _where(view: ExecutionView, node: NodeView, error: ErrorRecord, values: Valu
             (f"  given {printable(name)} = ", "dim"),
             (preview(values.value(text), max(width - columns(name) - 12, 20)), ""),
         ]
-        for name, text in given(view, node)
+        for name, text in view.given(node.id).items()
     ]
-
-
-def given(view: ExecutionView, node: NodeView) -> list[tuple[str, str]]:
-    """What a node was given, as far as the view holds it: outputs of the nodes before it, or the run's inputs."""
-    if not node.parents:
-        return list(view.inputs.items()) if node.container is None else []
-    known = {other.id: other for other in view.nodes}
-    return [
-        (parent if output.name == "output" else f"{parent}.{output.name}", output.text)
-        for parent in node.parents
-        if parent in known
-        for output in known[parent].outputs
-        if output.text is not None
-    ][:8]
 
 
 def error_lines(error: ErrorRecord) -> list[Line]:

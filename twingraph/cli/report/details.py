@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twingraph.cli.display.final import error_lines, given
+from twingraph.cli.display.final import error_lines
 from twingraph.cli.display.tree import tally
 from twingraph.cli.words import between, face, moment_text, seconds, size, value_text
 from twingraph.core.execution import (
@@ -39,17 +39,10 @@ def node_details(
             said.setdefault(record.node_id, []).append(record.message.rstrip("\n"))
     found: dict[str, Any] = {}
     spent = 0
-    by_id = {node.id: node for node in view.nodes}
     for node in chosen(view.nodes, _MOST_NODES):
         about = _about(node, children.get(node.id, ()), said.get(node.id, ()))
         if spent < _BUDGET:
-            sources = ExecutionView(
-                record=view.record,
-                nodes=tuple(by_id[parent] for parent in node.parents[:8] if parent in by_id),
-                inputs=view.inputs,
-                result=None,
-            )
-            about["given"] = [[name, value_block(text, value)] for name, text in given(sources, node)]
+            about["given"] = [[name, value_block(text, value)] for name, text in view.given(node.id).items()]
             about["outputs"] = [
                 [o.name, value_block(o.text, value) if o.text is not None else f"({size(o.size)}, not kept here)"]
                 for o in node.outputs

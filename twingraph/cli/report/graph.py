@@ -95,7 +95,7 @@ def _single(node: NodeView, children: Sequence[NodeView]) -> _Group:
     if children:
         facts = [plural(len(children), "item"), spent]
     elif len(node.attempts) > 1:
-        facts.append(f"attempt {len(node.attempts)}")
+        facts[0] = f"attempt {len(node.attempts)}"
     elif node.reused_from or node.cached:
         facts.append("kept")
     counts = Counter(child.status for child in children)

@@ -56,7 +56,7 @@
       return;
     }
     panel.append(make("span", `${about.icon} ${about.status}`, `chip s-${about.status}`), facts(about));
-    if (about.error) add("error", make("pre", about.error));
+    if (about.error) add("error", make("pre", about.error, "trace"));
     if (about.attempts.length) add("attempts", attempts(about.attempts));
     values("given", about.given);
     values("output", about.outputs);

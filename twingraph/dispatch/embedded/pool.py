@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twingraph.core.quantities import byte_count
+from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Lane, LogLines, Report, Returned
-from twingraph.dispatch.embedded import endings, planning, protocol, spawner
+from twingraph.dispatch.embedded import endings, planning, protocol
 from twingraph.dispatch.embedded.admission import NOTHING, Admission, Need, devices, need_of
 from twingraph.dispatch.embedded.group import Batch, Group
 from twingraph.dispatch.embedded.options import PoolOptions

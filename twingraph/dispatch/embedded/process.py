@@ -11,11 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 from twingraph.core.errors import CodecError
 from twingraph.core.records import ErrorRecord
+from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Lane, NodeRun
-from twingraph.dispatch.embedded import protocol, spawner
+from twingraph.dispatch.embedded import protocol
 from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
-from twingraph.dispatch.embedded.strays import end_strays
+from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import Marks
 
 _READ = 1 << 20

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
+from twingraph.dispatch import spawner
 from twingraph.dispatch.base import CodeRef
-from twingraph.dispatch.embedded import planning, spawner
+from twingraph.dispatch.embedded import planning
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
-from twingraph.dispatch.embedded.strays import end_strays
 from twingraph.dispatch.embedded.usage import Load
+from twingraph.dispatch.strays import end_strays
 
 
 class Employer(Protocol):
@@ -98,7 +99,7 @@ class Staff:
     def _spawn(self, group: Group) -> None:
         """In the spawner's thread."""
         try:
-            started = spawner.spawn(group.code.interpreter or sys.executable, group.code.working_dir)
+            started = spawner.take(group.code.interpreter or sys.executable, group.code.working_dir)
         except OSError as error:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._not_started, group, str(error))

@@ -40,7 +40,15 @@ def _union(parts: list[SliceModule]) -> dict[str, Any]:
     texts = list(dict.fromkeys(part.text for part in parts))
     search = sorted({folder for part in parts for folder in part.search})
     text = texts[0] if len(texts) == 1 else merge_lines(texts)
-    return {"file": first.file, "text": text, "package": first.package, "main": first.main, "search": search}
+    shown = {number: line for part in parts for number, line in part.shown.items()}
+    return {
+        "file": first.file,
+        "text": text,
+        "package": first.package,
+        "main": first.main,
+        "shown": shown,
+        "search": search,
+    }
 
 
 def merge_lines(texts: Iterable[str]) -> str:

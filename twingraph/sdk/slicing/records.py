@@ -17,6 +17,8 @@ class SliceModule:
     text: str
     package: bool
     main: bool
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """Number to text of the lines that were edited, as their author wrote them: what tracebacks show."""
     search: tuple[str, ...] = ()
     """Folders in which compiled siblings of a package are still found; empty almost always."""
 

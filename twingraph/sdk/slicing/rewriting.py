@@ -66,6 +66,16 @@ def module_text(kept: Kept) -> str:
     return b"\n".join(lines).rstrip().decode("utf-8", "surrogatepass") + "\n"
 
 
+def edited_lines(text: str, source: Source) -> dict[str, str]:
+    """The lines of the pruned module that differ from what stands in the file, by number, as the file has them."""
+    changed = {}
+    for number, (line, original) in enumerate(zip(text.split("\n"), source.lines, strict=False), start=1):
+        written = original.decode("utf-8", "surrogatepass").rstrip("\r\n")
+        if line.strip() and line != written:
+            changed[str(number)] = written
+    return changed
+
+
 def node_lines(node: ast.stmt | ast.expr, source: Source, ours: set[str], *, nested: bool = False) -> list[bytes]:
     """The lines of one statement from its first decorator on, edited; other text of those lines is cut away."""
     decorators: Sequence[ast.expr] = getattr(node, "decorator_list", ())

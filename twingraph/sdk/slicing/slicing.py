@@ -14,7 +14,7 @@ from twingraph.sdk.slicing import closures
 from twingraph.sdk.slicing.grammar import Need, lowest, needs
 from twingraph.sdk.slicing.hashing import Dump, code_hash
 from twingraph.sdk.slicing.records import Slice, SliceModule
-from twingraph.sdk.slicing.rewriting import module_text
+from twingraph.sdk.slicing.rewriting import edited_lines, module_text
 from twingraph.sdk.slicing.selection import CannotSliceError, Kept, Selection
 from twingraph.sdk.slicing.sources import Source, no_source, source_of
 
@@ -116,6 +116,19 @@ def _importing(source: Source, module: str, name: str, note: str) -> Slice:
     )
 
 
+def _slice_module(kept: Kept, search: tuple[str, ...]) -> SliceModule:
+    source = kept.facts.source
+    text = module_text(kept)
+    return SliceModule(
+        file=source.file,
+        text=text,
+        package=source.package,
+        main=source.main,
+        shown=edited_lines(text, source),
+        search=search,
+    )
+
+
 class _Slicing:
     """One target's way through selection, text, grammar and hash."""
 
@@ -145,16 +158,7 @@ class _Slicing:
                 for need in needs(statement.node, kept.facts.source)
             ]
             self._check_grammar(found, kept.facts.source)
-        modules = {
-            name: SliceModule(
-                file=kept.facts.source.file,
-                text=module_text(kept),
-                package=kept.facts.source.package,
-                main=kept.facts.source.main,
-                search=chosen.search.get(name, ()),
-            )
-            for name, kept in chosen.modules.items()
-        }
+        modules = {name: _slice_module(kept, chosen.search.get(name, ())) for name, kept in chosen.modules.items()}
         return Slice(
             entry_module=self.source.name,
             entry_name=self._entry(),

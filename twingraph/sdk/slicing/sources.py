@@ -15,6 +15,7 @@ from functools import cached_property
 
 from twingraph.core.errors import SliceError
 from twingraph.sdk.slicing.locality import Place, find_local
+from twingraph.sdk.slicing.prompt import typed
 
 _CELL = re.compile(r"^<(python|ipython)-input-(\d+)|[/\\]ipykernel_\d+[/\\]")
 _NO_SOURCE = (
@@ -66,6 +67,17 @@ def main_name(file: str) -> str:
     return f"{stem}_main" if stem in sys.stdlib_module_names or stem == "twingraph" else stem
 
 
+def shipped_main() -> str | None:
+    """The name under which this process's `__main__` is shipped; None when it is no file."""
+    module = sys.modules.get("__main__")
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return None
+    spec = getattr(module, "__spec__", None)
+    # python -m package.module: relative imports need the package
+    return spec.name if spec is not None and spec.parent else main_name(file)
+
+
 def source_of(name: str) -> Source | None:
     """The source of a project-local module by its live name, None when it has none that can be read."""
     if name == "__main__":
@@ -97,12 +109,9 @@ def _main_source() -> Source | None:
     module = sys.modules["__main__"]
     file = getattr(module, "__file__", None)
     if file is not None and os.path.isfile(file):
-        spec = getattr(module, "__spec__", None)
-        name = main_name(file)
-        if spec is not None and spec.parent:  # python -m package.module: relative imports need the package
-            name = spec.name
+        name = shipped_main() or main_name(file)
         return _from_file(name, Place(name=name, file=os.path.abspath(file), package=False), main=True)
-    for file, text in (_cells(), _command(), _stdin()):
+    for file, text in (_cells(), _command(), _stdin(), ("<prompt>", typed())):
         if text is not None:
             known = _cache.get(file)
             if known is not None and known[0] == hash(text):

@@ -8,7 +8,7 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from twingraph.core.errors import HomeError
+from twingraph.core.errors import HomeError, StoreError
 from twingraph.store.home import Home
 from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.connection import connect, persistently, refusal
@@ -45,8 +45,16 @@ def prepare(home: Home) -> None:
 
     The home is open afterwards; when it is refused it is closed.
     """
-    if current(home.database) == HEAD:
-        return
+    try:
+        ready = current(home.database) == HEAD
+    except StoreError:
+        home.close()
+        raise
+    if not ready:
+        _bring_here(home)
+
+
+def _bring_here(home: Home) -> None:
     lock = home.alone()
     try:
         if not lock.take(wait=False):

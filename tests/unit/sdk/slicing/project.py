@@ -17,6 +17,8 @@ class Project:
         self.names: set[str] = set()
 
     def write(self, name: str, text: str) -> Path:
+        loaded = getattr(sys.modules.get(name), "__file__", None)
+        assert name not in sys.modules or str(loaded).startswith(str(self.folder)), f"{name} is taken by {loaded}"
         file = self.folder / (name.replace(".", "/") + ".py")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")

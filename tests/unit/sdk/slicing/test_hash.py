@@ -66,9 +66,9 @@ def test_it_sees_the_order_of_statements_that_touch_one_name(project: Project) -
 
 
 def test_it_does_not_see_module_names(project: Project) -> None:
-    project.write("tools", "def a(): return 1\n")
+    project.write("spanner", "def a(): return 1\n")
     project.write("gear", "def a(): return 1\n")
-    first = project.slice("import tools as t\ndef run(): return t.a()\n", name="one")
+    first = project.slice("import spanner as t\ndef run(): return t.a()\n", name="one")
     second = project.slice("import gear as t\ndef run(): return t.a()\n", name="two")
     assert first.code_hash == second.code_hash
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import queue
-import secrets
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twingraph.dispatch.embedded.strays import MARK
+from twingraph.dispatch.strays import MARK
 from twingraph.executors.marks import SIZE
 
-_ROOT = str(Path(__file__).parents[3])
+_ROOT = str(Path(__file__).parents[2])
 # Whatever lies in the user's folder, the worker's own imports come from where twingraph and its Python are.
 _BEGIN = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.append({root!r}); "
@@ -57,6 +60,7 @@ def _close_in_child() -> None:
             continue
     _kept.clear()
     _current.clear()
+    _ahead.clear()
 
 
 os.register_at_fork(after_in_child=_close_in_child)
@@ -67,6 +71,39 @@ def in_spawner_thread(job: Callable[[], None]) -> None:
     if spawner is None:
         spawner = _current[os.getpid()] = _Spawner()
     spawner.jobs.put(job)
+
+
+_ahead: list[tuple[str, str, Started]] = []
+
+
+def start_ahead() -> None:
+    """Start a process for this interpreter and folder before anybody has asked: who runs something will need one, and
+    it comes up on another core while this one still imports. Whoever asks first takes it."""
+    interpreter, folder = sys.executable, os.getcwd()
+    in_spawner_thread(partial(_start_ahead, interpreter, folder))
+
+
+def _start_ahead(interpreter: str, folder: str) -> None:
+    with contextlib.suppress(OSError):  # who asks in earnest is told
+        _ahead.append((interpreter, folder, spawn(interpreter, folder)))
+
+
+def take(interpreter: str, folder: str) -> Started:
+    """The process that was started ahead, or a new one. In the spawner's thread."""
+    for entry in _ahead:
+        if entry[:2] == (interpreter, folder) and entry[2].process.poll() is None:
+            _ahead.remove(entry)
+            return entry[2]
+    return spawn(interpreter, folder)
+
+
+@atexit.register
+def _dismiss() -> None:
+    """Nobody asked for it."""
+    while _ahead:
+        started = _ahead.pop()[2]
+        started.process.kill()
+        started.process.wait()
 
 
 def close(descriptor: int) -> None:
@@ -87,7 +124,7 @@ def spawn(interpreter: str, folder: str) -> Started:
         captured = (_file(opened, append=True), _file(opened, append=True))
         theirs = [their_in, their_out, their_life]
         fds = f"{their_in}, {their_out}, {their_life}, {shared}"
-        mark = secrets.token_hex(8)
+        mark = os.urandom(8).hex()
         settings: dict[str, Any] = {"start_new_session": True, "cwd": folder or None, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(
             [interpreter, "-c", _BEGIN.format(root=_ROOT, fds=fds)],

@@ -1,0 +1,274 @@
+"""One suite for the promises of `store.base` on every maker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.conducting import fresh_home
+from twingraph.core.errors import ConflictError, NotFoundError, StoreError
+from twingraph.core.statuses import ExecutionStatus
+from twingraph.store.base import Append, Claim, Journal, LogRow, NewExecution, Records, Row
+from twingraph.store.locks import FileLock
+from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.store.sqlite.records import SqliteRecords
+
+
+class Store(NamedTuple):
+    journal: Journal  # of the conductor 'one'
+    other: Journal  # of a second process
+    records: Records
+    begin: Callable[[str], Callable[[], None]]  # a conductor of this name lives, until what is given back is called
+
+
+def sqlite(folder: Path) -> Store:
+    home = fresh_home(folder)
+
+    def begin(name: str) -> Callable[[], None]:
+        lock = FileLock(home.run / f"{name}.lock")
+        lock.take()
+        return lock.release
+
+    return Store(SqliteJournal(home), SqliteJournal(home), SqliteRecords(home), begin)
+
+
+MAKERS = {"sqlite": sqlite}
+
+
+@pytest.fixture(params=list(MAKERS))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made = MAKERS[request.param](tmp_path / "home")
+    yield made
+    for part in (made.journal, made.other, made.records):
+        part.close()
+
+
+def new(name: str, at: float = 1_000.0, **more: object) -> NewExecution:
+    fields = {"workflow_id": "flow", "owner": "one", "origin": "script", "target": None, "code_version": None, **more}
+    return NewExecution(id=name, name="flow", created_at=at, **fields)  # type: ignore[arg-type]
+
+
+def rows(first: int, count: int = 1) -> list[Row]:
+    return [
+        Row(seq, "timer_fired", float(seq), f'{{"timer":"{seq}"}}', f'"{seq}"') for seq in range(first, first + count)
+    ]
+
+
+def begun(store: Store, name: str = "exec-a", **more: object) -> Claim:
+    first = Append(number=0, epoch=1, rows=rows(1, 2), changes={"status": "running"})
+    return store.journal.create(new(name, **more), first)  # type: ignore[arg-type]
+
+
+def part(claim: Claim, first: int, count: int = 1, **more: object) -> Append:
+    return Append(number=claim.number, epoch=claim.epoch, rows=rows(first, count), **more)  # type: ignore[arg-type]
+
+
+def test_what_is_created_is_there_with_its_first_events(store: Store) -> None:
+    claim = begun(store)
+    assert (claim.epoch, claim.seq) == (1, 2)
+    record = store.records.record("exec-a")
+    assert (record.status, record.seq, record.workflow_id) == (ExecutionStatus.RUNNING, 2, "flow")
+    assert store.records.rows("exec-a") == rows(1, 2)
+
+
+def test_an_id_is_given_once(store: Store) -> None:
+    begun(store)
+    with pytest.raises(StoreError):
+        begun(store)
+    assert store.records.page()[1] == 1
+
+
+def test_appends_are_read_in_order_and_from_any_number_on(store: Store) -> None:
+    claim = begun(store)
+    assert store.journal.append([part(claim, 3, 5)]) == set()
+    assert [row.seq for row in store.records.rows("exec-a", after=2)] == [3, 4, 5, 6, 7]
+    assert store.records.rows("exec-a", after=6, values=False)[0].data is None
+    assert store.records.record("exec-a").seq == 7
+
+
+def test_one_value_is_read_alone(store: Store) -> None:
+    claim = begun(store)
+    assert store.journal.data(claim.number, 2) == '"2"'
+    assert store.journal.data(claim.number, 99) is None
+
+
+def test_what_another_conductor_took_is_refused_and_the_rest_is_written(store: Store) -> None:
+    lost, kept = begun(store), begun(store, "exec-b")
+    taken = store.other.claim("exec-a", "two")
+    assert store.journal.append([part(lost, 3), part(kept, 3)]) == {lost.number}
+    assert [store.records.record(name).seq for name in ("exec-a", "exec-b")] == [2, 3]
+    assert store.other.append([part(taken, 3)]) == set()
+
+
+def test_a_refusal_also_holds_for_logs_alone(store: Store) -> None:
+    lost = begun(store)
+    store.other.claim("exec-a", "two")
+    line = LogRow(1.0, "info", "a", "task", 1, "stdout", "late")
+    assert store.journal.append([Append(number=lost.number, epoch=lost.epoch, logs=[line])]) == {lost.number}
+    assert store.records.logs("exec-a") == []
+
+
+def test_what_a_living_conductor_holds_is_not_given(store: Store) -> None:
+    end = store.begin("one")
+    begun(store)
+    with pytest.raises(ConflictError, match="exec-a is held"):
+        store.other.claim("exec-a", "two")
+    end()
+    assert store.other.claim("exec-a", "two").epoch == 2
+
+
+def test_what_was_released_is_given_to_anybody(store: Store) -> None:
+    end = store.begin("one")
+    claim = begun(store)
+    store.other.release([claim.number], "two")  # not his
+    with pytest.raises(ConflictError):
+        store.other.claim("exec-a", "two")
+    store.journal.release([claim.number], "one")
+    assert store.other.claim("exec-a", "two").seq == 2
+    end()
+
+
+def test_an_unknown_id_cannot_be_claimed(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="exec-none"):
+        store.journal.claim("exec-none", "one")
+
+
+def test_a_claim_tells_what_the_execution_was_started_from(store: Store) -> None:
+    begun(store, code_version="v1", code_body="{}", replay_of="exec-0")
+    claim = store.other.claim("exec-a", "two")
+    assert (claim.code_version, claim.replay_of) == ("v1", "exec-0")
+    assert store.other.code("v1") == "{}"
+    assert store.other.code("v2") is None
+
+
+def test_loading_starts_from_the_newest_snapshot(store: Store) -> None:
+    claim = begun(store)
+    store.journal.append([part(claim, 3, snapshot="at 3")])
+    store.journal.append([part(claim, 4, 2, snapshot="at 5"), part(claim, 6)])
+    snapshot, after = store.other.load(claim.number)
+    assert (snapshot, [row.seq for row in after]) == ("at 5", [6])
+    assert len(store.records.rows("exec-a")) == 6
+
+
+def test_without_a_snapshot_everything_is_loaded(store: Store) -> None:
+    claim = begun(store)
+    snapshot, after = store.journal.load(claim.number)
+    assert (snapshot, [row.seq for row in after]) == (None, [1, 2])
+
+
+def test_messages_reach_the_conductor_that_holds_it(store: Store) -> None:
+    claim = begun(store)
+    store.journal.changed()
+    store.records.post("exec-a", "pause", "{}")
+    store.records.post("exec-a", "cancel", "{}")
+    assert store.journal.changed()
+    assert not store.journal.changed()
+    assert [message.kind for message in store.journal.messages("one")] == ["pause", "cancel"]
+    assert store.journal.messages("two") == []
+    assert store.journal.messages("one")[0].number == claim.number
+
+
+def test_a_message_goes_with_the_commit_that_answers_it(store: Store) -> None:
+    claim = begun(store)
+    store.records.post("exec-a", "pause", "{}")
+    (message,) = store.journal.messages("one")
+    store.journal.append([part(claim, 3, taken=[message.id])])
+    assert store.journal.messages("one") == []
+
+
+def test_a_message_stays_when_its_answer_is_refused(store: Store) -> None:
+    claim = begun(store)
+    store.records.post("exec-a", "pause", "{}")
+    (message,) = store.journal.messages("one")
+    store.other.claim("exec-a", "two")
+    store.journal.append([part(claim, 3, taken=[message.id])])
+    assert [waiting.kind for waiting in store.other.messages("two")] == ["pause"]
+
+
+def test_an_end_clears_messages_and_snapshots(store: Store) -> None:
+    claim = begun(store)
+    store.journal.append([part(claim, 3, snapshot="at 3")])
+    store.records.post("exec-a", "pause", "{}")
+    store.journal.append([part(claim, 4, changes={"status": "completed", "completed_at": 5.0})])
+    assert store.journal.messages("one") == []
+    assert store.journal.load(claim.number)[0] is None
+    store.records.post("exec-a", "pause", "{}")
+    assert store.journal.messages("one") == []
+
+
+def test_half_a_surrogate_pair_is_written_readably(store: Store) -> None:
+    claim = begun(store)
+    row = Row(3, "timer_fired", 3.0, '{"timer":"\udc80"}', None)
+    line = LogRow(1.0, "info", "a", "task", 1, "stdout", "\udc80!")
+    store.journal.append([Append(number=claim.number, epoch=1, rows=[row], logs=[line])])
+    assert store.records.rows("exec-a")[-1].body == '{"timer":"\\udc80"}'
+    assert store.records.logs("exec-a")[0].message == "\\udc80!"
+
+
+def test_the_list_is_newest_first_and_in_pages(store: Store) -> None:
+    for number in range(5):
+        begun(store, f"exec-{number}", at=1_000.0 + number, workflow_id="odd" if number % 2 else "even")
+    page, total = store.records.page(limit=2, offset=1)
+    assert ([record.id for record in page], total) == (["exec-3", "exec-2"], 5)
+    assert [record.id for record in store.records.page(workflow_id="odd")[0]] == ["exec-3", "exec-1"]
+    assert store.records.page(status=ExecutionStatus.FAILED) == ([], 0)
+    assert store.records.newest() == "exec-4"
+
+
+def test_an_unknown_id_is_told_with_near_ones(store: Store) -> None:
+    begun(store, "exec-abcd")
+    with pytest.raises(NotFoundError) as told:
+        store.records.record("exec-abce")
+    assert told.value.near == ("exec-abcd",)
+
+
+@pytest.mark.parametrize(
+    ("owner_lives", "status", "shown"),
+    [(True, "running", "alive"), (False, "running", "gone"), (False, "completed", "none")],
+)
+def test_the_list_says_whether_the_owner_lives(store: Store, owner_lives: bool, status: str, shown: str) -> None:
+    end = store.begin("one") if owner_lives else None
+    claim = begun(store)
+    store.journal.append([part(claim, 3, changes={"status": status})])
+    assert store.records.record("exec-a").owner == shown
+    if end is not None:
+        end()
+
+
+@pytest.mark.parametrize(("status", "shown"), [("running", "gone"), ("paused", "none")])
+def test_what_was_let_go_is_lost_unless_it_pauses(store: Store, status: str, shown: str) -> None:
+    claim = begun(store)
+    store.journal.append([part(claim, 3, changes={"status": status})])
+    store.journal.release([claim.number], "one")
+    assert store.records.record("exec-a").owner == shown
+
+
+def logged(store: Store) -> None:
+    claim = begun(store)
+    levels = ("debug", "info", "warning", "error", "info")
+    lines = [
+        LogRow(float(place), level, f"n{place % 2}", "task", 1, "stdout", f"line {place}")
+        for place, level in enumerate(levels)
+    ]
+    store.journal.append([Append(number=claim.number, epoch=1, logs=lines)])
+
+
+def test_logs_come_in_pages(store: Store) -> None:
+    logged(store)
+    first = store.records.logs("exec-a", limit=2)
+    rest = store.records.logs("exec-a", after=first[-1].seq)
+    assert [line.message[-1] for line in first + rest] == list("01234")
+
+
+def test_a_level_means_that_level_and_above(store: Store) -> None:
+    logged(store)
+    assert [line.level for line in store.records.logs("exec-a", level="warning")] == ["warning", "error"]
+
+
+def test_logs_of_one_node_or_of_one_component(store: Store) -> None:
+    logged(store)
+    assert [line.message[-1] for line in store.records.logs("exec-a", node="n1")] == ["1", "3"]
+    assert len(store.records.logs("exec-a", node="task")) == 5

@@ -1,0 +1,83 @@
+"""The command line, killing itself at a chosen point: `python -m tests.support.crash.victim POINT N ARGS`.
+
+The makers that the wiring joins are exchanged for ones that count what they are asked to do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from twingraph import wiring
+from twingraph.cli import main
+from twingraph.dispatch import embedded
+from twingraph.dispatch.base import Lane
+from twingraph.engine import held
+from twingraph.store.base import Append, Claim
+from twingraph.store.blobs.base import BlobWriter
+from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.sqlite.journal import SqliteJournal
+
+POINTS = ("before commit", "after commit", "before dispatch", "after dispatch", "before blob", "after blob",
+          "before snapshot", "after snapshot", "before claim", "after claim", "never")  # fmt: skip
+
+wanted, left = sys.argv[1], int(sys.argv[2])
+
+
+def reach(point: str) -> None:
+    global left
+    if point == wanted:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Journal(SqliteJournal):
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        snapshot = any(part.snapshot is not None for part in batch)
+        reach("before commit")
+        if snapshot:
+            reach("before snapshot")
+        refused = super().append(batch)
+        if snapshot:
+            reach("after snapshot")
+        reach("after commit")
+        return refused
+
+    def claim(self, execution_id: str, owner: str) -> Claim:
+        reach("before claim")
+        claim = super().claim(execution_id, owner)
+        reach("after claim")
+        return claim
+
+
+class Pool(embedded.EmbeddedPool):
+    def submit(self, lane: Lane) -> None:
+        reach("before dispatch")
+        super().submit(lane)
+        reach("after dispatch")
+
+
+class Blobs(LocalBlobs):
+    def writer(self) -> BlobWriter:
+        reach("before blob")
+        writer = super().writer()
+        commit = writer.commit
+
+        def committed() -> str:
+            digest = commit()
+            reach("after blob")
+            return digest
+
+        writer.commit = committed  # type: ignore[method-assign]
+        return writer
+
+
+if __name__ == "__main__":
+    wiring.SqliteJournal = Journal  # type: ignore[attr-defined]
+    wiring.LocalBlobs = Blobs  # type: ignore[attr-defined]
+    embedded.EmbeddedPool = Pool  # type: ignore[misc]
+    held.SNAPSHOT_EVENTS = 60
+    sys.exit(main(sys.argv[3:]))

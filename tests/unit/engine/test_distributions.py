@@ -1,0 +1,50 @@
+"""What an execution's code needs of the machine is noted, and missed when it is gone."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from twingraph.core.errors import PermanentError
+from twingraph.dispatch.base import CodeRef
+from twingraph.engine.code import check_packages
+from twingraph.engine.distributions import installed, missing
+
+GONE = {"no_such_module_here": {"name": "no-such-dist", "version": "1.2"}}
+
+
+def test_packages_are_noted_with_their_versions() -> None:
+    assert installed(["pytest"]) == {"pytest": {"name": "pytest", "version": version("pytest")}}
+
+
+def test_a_module_may_be_named_otherwise_than_its_distribution() -> None:
+    assert installed(["_pytest"])["_pytest"]["name"] == "pytest"
+
+
+def test_the_standard_library_is_not_noted() -> None:
+    assert installed(["json", "twingraph"]) == {}
+
+
+def test_what_is_gone_is_named_as_pip_takes_it() -> None:
+    assert missing(GONE | installed(["pytest"]), sys.executable, sys.path) == ["no-such-dist==1.2"]
+
+
+def test_another_interpreter_is_asked_itself(tmp_path: Path) -> None:
+    link = tmp_path / "python"
+    link.symlink_to(sys.executable)
+    assert missing(GONE, str(link), sys.path) == ["no-such-dist==1.2"]
+
+
+def test_the_error_holds_the_line_that_installs_it() -> None:
+    code = CodeRef(
+        version="v",
+        bundle_path="",
+        interpreter=sys.executable,
+        working_dir="",
+        description='{"distributions": {"no_such_module_here": {"name": "no-such-dist", "version": "1.2"}}}',
+    )
+    with pytest.raises(PermanentError, match=r"-m pip install no-such-dist==1\.2"):
+        check_packages(code)

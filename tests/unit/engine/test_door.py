@@ -1,0 +1,34 @@
+"""Whoever asks is served or refused, never forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+
+from twingraph.engine.door import Door
+
+
+def test_what_was_asked_too_late_is_refused() -> None:
+    loop, door = asyncio.new_event_loop(), Door()
+    told: list[str] = []
+    door.open(loop)
+    door.ask(lambda: told.append("served"), lambda: told.append("refused"))
+    door.close()
+    door.ask(lambda: told.append("served"), lambda: told.append("refused"))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert told == ["refused", "refused"]
+
+
+def test_asks_are_served_in_order_and_the_loop_can_be_ended() -> None:
+    loop, door = asyncio.new_event_loop(), Door()
+    told: list[int] = []
+    door.open(loop)
+    for number in range(3):
+        door.ask(lambda number=number: told.append(number), lambda: None)  # type: ignore[misc]
+    door.end_loop(1.0)
+    loop.run_forever()
+    door.close()
+    door.end_loop(1.0)
+    loop.close()
+    assert told == [0, 1, 2]

@@ -1,0 +1,51 @@
+"""How other threads reach a loop: what they ask is done there in order, and refused once the door is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+
+
+class Door:
+    """Every ask is either done or refused, also when the loop ends at that very moment."""
+
+    def __init__(self) -> None:
+        self._decided = threading.Event()  # it is open, or will never be
+        self._gate = threading.Lock()
+        self._asked: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._decided.set()
+
+    def close(self) -> None:
+        """From the loop's thread: refuse what has not been begun, and whatever comes."""
+        with self._gate:
+            self._loop = None
+            left, self._asked = self._asked, deque()
+        self._decided.set()
+        for _, refuse in left:
+            refuse()
+
+    def ask(self, act: Callable[[], None], refuse: Callable[[], None]) -> None:
+        self._decided.wait()
+        with self._gate:
+            if self._loop is not None:
+                self._asked.append((act, refuse))
+                self._loop.call_soon_threadsafe(self._serve)
+                return
+        refuse()
+
+    def end_loop(self, timeout: float) -> None:
+        """Ask the loop to stop, if it has not done so by itself."""
+        self._decided.wait(timeout)
+        with self._gate:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _serve(self) -> None:
+        if self._asked:
+            self._asked.popleft()[0]()

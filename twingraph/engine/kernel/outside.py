@@ -1,0 +1,206 @@
+"""What comes from outside the graph: time, wishes of people, answers to what the kernel asked, take-overs."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from twingraph.core.errors import ErrorCode
+from twingraph.core.events import (
+    Adopted,
+    CacheAnswered,
+    CacheOwnerLost,
+    CancelRequested,
+    DecisionMade,
+    DetachedStarted,
+    ExecutionEnded,
+    LimitGranted,
+    PauseRequested,
+    ResumeRequested,
+    SignalReceived,
+    TimerFired,
+)
+from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
+from twingraph.engine.kernel import endings, runs, scheduling
+from twingraph.engine.kernel.commands import (
+    AskCache,
+    Finish,
+    Recall,
+    ReleaseLimit,
+    SetTimer,
+    StartDetached,
+    StartDriver,
+)
+from twingraph.engine.kernel.state import Node, State
+
+# Seconds by which a timer may be early: clocks of timers and of events need not agree to the last digit.
+EARLY = 0.01
+
+
+def timer_fired(state: State, event: TimerFired) -> None:
+    if event.timer == "timeout":
+        _timeout_due(state)
+    elif event.timer == "ending":
+        endings.lose_patience(state)
+    else:
+        node = state.nodes.get(event.timer.removeprefix("node:"))
+        if node is None or node.over or node.due is None:
+            return
+        if state.now < node.due - EARLY:  # a firing that came twice, or a clock that was set back
+            state.commands.append(SetTimer(event.timer, node.due - state.now))
+        else:
+            _node_due(state, node)
+
+
+def _timeout_due(state: State) -> None:
+    state.timeout_armed = False
+    limit = state.settings.timeout
+    if limit is None or state.used < limit - EARLY:
+        return
+    error = ErrorRecord(
+        code=ErrorCode.TIMEOUT,
+        error_type="TimeoutError",
+        message=f"the execution took longer than its timeout of {limit:g} s",
+    )
+    endings.begin_ending(state, ExecutionStatus.FAILED, error)
+
+
+def _node_due(state: State, node: Node) -> None:
+    node.due = None
+    if node.status is NodeStatus.RETRYING:
+        state.move(node, NodeStatus.PENDING)
+        endings.queue_up(state, node)
+    elif node.kind is NodeKind.SLEEP:
+        endings.end_node(state, node, NodeStatus.COMPLETED)
+    else:
+        node.error = ErrorRecord(
+            code=ErrorCode.TIMEOUT,
+            error_type="TimeoutError",
+            message=f"nothing came within {node.plan.wait:g} s",
+            node_id=node.id,
+        )
+        endings.end_node(state, node, NodeStatus.FAILED)
+
+
+def adopted(state: State, event: Adopted) -> None:
+    """The conductor before is gone and with it every run in flight; what it had asked for is asked again."""
+    if state.status in EXECUTION_OVER:
+        return
+    if state.finishing is not None:
+        state.commands.append(Finish(state.finishing, state.ending_error))
+        return
+    state.timeout_armed = False
+    # Who held a limit may have held it with the conductor before only: all of them ask anew.
+    asking = scheduling.withdraw(state, lambda node: node.granted)
+    flying: list[Node] = []
+    for node in state.nodes.values():
+        node.granted = False
+        if node.lane is not None:
+            flying.append(node)
+        elif not node.over:
+            _ask_again(state, node)
+    for node in asking:
+        endings.queue_up(state, node)
+    for node in reversed(flying):  # each goes to the front of its queue
+        if state.ending is not None and node.kind is not NodeKind.HANDLER:
+            endings.end_node(state, node, NodeStatus.CANCELLED)
+        else:
+            runs.requeue(state, node)
+    if state.ending is not None and state.in_flight:
+        state.commands.append(SetTimer("ending", endings.ENDING_PATIENCE))
+    state.commands.extend(StartDriver(s.path) for s in state.scopes.values() if s.parent and s.driven and not s.closed)
+
+
+def _ask_again(state: State, node: Node) -> None:
+    if node.due is not None:
+        state.commands.append(SetTimer(f"node:{node.id}", max(0.0, node.due - state.now)))
+    elif node.asked == "limit":
+        endings.queue_up(state, node)
+    elif node.asked == "cache":
+        state.commands.append(AskCache(node.id))
+    elif node.kind is NodeKind.DETACHED and node.status is NodeStatus.RUNNING:
+        state.commands.append(StartDetached(node.id))
+
+
+def cancel_requested(state: State, event: CancelRequested) -> None:
+    if state.status not in EXECUTION_OVER:
+        endings.begin_ending(state, ExecutionStatus.CANCELLED)
+
+
+def pause_requested(state: State, event: PauseRequested) -> None:
+    if state.ending is not None or state.finishing is not None or state.status in EXECUTION_OVER:
+        return
+    state.reason = event.reason
+    if state.status is ExecutionStatus.PAUSED:
+        return
+    state.move_execution(ExecutionStatus.PAUSED)
+    for node in scheduling.withdraw(state, lambda node: node.granted):
+        runs.release(state, node)
+        endings.queue_up(state, node)
+    if state.in_flight:
+        state.commands.append(Recall())
+
+
+def resume_requested(state: State, event: ResumeRequested) -> None:
+    if state.status is ExecutionStatus.PAUSED:
+        state.move_execution(ExecutionStatus.RUNNING)
+        state.reason = None
+        parked = [node for node in state.nodes.values() if node.asked == "resume"]
+        for node in parked:
+            node.asked = None
+            if node.active:
+                endings.queue_up(state, node)
+        endings.settle(state, parked)
+
+
+def signal_received(state: State, event: SignalReceived) -> None:
+    waiting = state.waiting_signals.get(event.name)
+    while waiting:
+        node = waiting.popleft()
+        if not node.over:
+            endings.settle(state, endings.complete_signal(state, node, state.seq, event.output))
+            return
+    state.signals.setdefault(event.name, deque()).append((state.seq, event.output))
+
+
+def limit_granted(state: State, event: LimitGranted) -> None:
+    node = state.nodes.get(event.node)
+    if node is None or node.asked != "limit":
+        if node is None or not node.granted:  # it ended meanwhile, or gave its turn up
+            state.commands.append(ReleaseLimit(event.node))
+        return
+    node.asked = None
+    if state.status is ExecutionStatus.PAUSED:
+        runs.release(state, node)
+    else:
+        node.granted = True
+    endings.queue_up(state, node)
+
+
+def cache_answered(state: State, event: CacheAnswered) -> None:
+    node = state.nodes.get(event.node)
+    if node is None or node.over or node.asked != "cache":
+        return
+    node.reason = "waits for equal work" if event.verdict == "wait" else None
+    if event.verdict != "wait":
+        endings.queue_up(state, node)
+
+
+def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:
+    cache_answered(state, CacheAnswered(event.node, "miss"))
+
+
+def detached_started(state: State, event: DetachedStarted) -> None:
+    node = state.nodes.get(event.node)
+    if node is not None and not node.over:
+        node.reason = event.execution
+
+
+def decision_made(state: State, event: DecisionMade) -> None:
+    """Kept in the journal for the body that asked; the kernel has no use for it."""
+
+
+def execution_ended(state: State, event: ExecutionEnded) -> None:
+    state.move_execution(ExecutionStatus(event.status))
+    state.ending_error = event.error

@@ -1,0 +1,190 @@
+"""What becomes of a run: begun, given back, ended well, failed, lost; and which of these is tried again."""
+
+from __future__ import annotations
+
+from twingraph.core.errors import ErrorCode
+from twingraph.core.events import (
+    NodeBegun,
+    NodeEnded,
+    NodesReturned,
+)
+from twingraph.core.plan import NodeKind
+from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
+from twingraph.core.records import ErrorRecord
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.kernel import endings, graph, scheduling
+from twingraph.engine.kernel.commands import (
+    ReleaseLimit,
+    SetTimer,
+)
+from twingraph.engine.kernel.state import Node, State
+
+# Losses in a row that end a node.
+LOSS_LIMIT = 3
+
+
+def awaited(state: State, node_id: str, attempt: int) -> Node | None:
+    """The node, when word of this attempt may still change it; that of an older attempt is recorded and refused."""
+    node = state.nodes.get(node_id)
+    return None if node is None or node.over or attempt < node.attempt else node
+
+
+def takes_outcome(node: Node) -> bool:
+    """Whether a run of it may end now: one is in hand, or was given up before its outcome came after all, or is not
+    needed (a cache hit, history). While it is in back-off its attempt has ended already."""
+    return node.lane is not None or node.status is NodeStatus.PENDING
+
+
+def node_begun(state: State, event: NodeBegun) -> None:
+    node = awaited(state, event.node, event.attempt)
+    if node is not None and node.status is NodeStatus.QUEUED:
+        state.move(node, NodeStatus.RUNNING)
+        if node.spec is not None:
+            scheduling.slow(state, node.spec, 2 * scheduling.LANE_SECONDS)
+
+
+def nodes_returned(state: State, event: NodesReturned) -> None:
+    for node_id, attempt in reversed(event.runs):  # each goes to the front of its queue
+        node = awaited(state, node_id, attempt)
+        if node is None or node.lane is None or node.spec is None:
+            continue
+        if node.kind is not NodeKind.HANDLER and (state.ending is not None or endings.doomed(node)):
+            endings.end_node(state, node, NodeStatus.CANCELLED)
+            continue
+        # It never began: the number of the attempt is free again.
+        node.attempt -= 1
+        if state.status is ExecutionStatus.RUNNING:
+            scheduling.slow(state, node.spec, scheduling.LANE_SECONDS)
+        requeue(state, node)
+
+
+def requeue(state: State, node: Node) -> None:
+    """The run is gone and nobody is charged: the node goes again as soon as it may."""
+    scheduling.leave_lane(state, node)
+    if node.status is NodeStatus.RUNNING:
+        state.move(node, NodeStatus.RETRYING)
+    state.move(node, NodeStatus.PENDING)
+    if node.kind is NodeKind.HANDLER and (state.ending is not None or state.status is not ExecutionStatus.PAUSED):
+        scheduling.dispatch_now(state, node)
+        return
+    if node.granted and state.status is ExecutionStatus.PAUSED:
+        release(state, node)
+    endings.queue_up(state, node, front=True)
+
+
+def release(state: State, node: Node) -> None:
+    node.granted = False
+    state.commands.append(ReleaseLimit(node.id))
+
+
+def node_ended(state: State, event: NodeEnded) -> None:
+    node = awaited(state, event.node, event.attempt)
+    if node is None:
+        return
+    if node.lane is None:
+        _ended_without_run(state, node, event)
+        return
+    node.attempt = event.attempt
+    if node.spec is not None and event.begun and event.started is not None and event.ended is not None:
+        scheduling.learn(state, node.spec, max(0.0, event.ended - event.started))
+    status = event.status
+    if status == "completed":
+        _completed(state, node, event)
+    elif (state.ending is not None or endings.doomed(node)) and node.kind is not NodeKind.HANDLER:
+        endings.end_node(state, node, NodeStatus.CANCELLED)
+    elif status == "lost":
+        _run_lost(state, node, event)
+    elif status != "cancelled":
+        _run_failed(state, node, event)
+    elif state.ending is not None:
+        endings.end_node(state, node, NodeStatus.CANCELLED)
+    else:  # ended by an interrupt: it goes again when the execution is resumed
+        requeue(state, node)
+
+
+def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
+    """Word about a node that is in no lane: of a wait, of a container, or one that came late or from elsewhere."""
+    waits = node.kind in graph.WAITS or node.kind is NodeKind.SIDE_EFFECT
+    if event.status == "completed":
+        if node.children is None and (takes_outcome(node) or waits):
+            node.attempt = event.attempt
+            if node.kind is not NodeKind.DETACHED:  # there it names the other execution
+                node.reason = None
+            _completed(state, node, event)
+    elif node.status is NodeStatus.RUNNING and (waits or node.children is not None):
+        error = event.error or _unexplained(node, event)
+        if node.children is not None:
+            endings.settle(state, endings.fail_container(state, node, error))
+        else:
+            node.error = error
+            endings.end_node(state, node, NodeStatus.FAILED)
+
+
+def _completed(state: State, node: Node, event: NodeEnded) -> None:
+    node.seq, node.shape, node.outputs = state.seq, event.shape, event.outputs
+    node.cached_from, node.losses, node.alone, node.error = event.cached_from, 0, False, None
+    endings.end_node(state, node, NodeStatus.COMPLETED)
+
+
+def _unexplained(node: Node, event: NodeEnded) -> ErrorRecord:
+    code = event.status if event.status in set(ErrorCode) else ErrorCode.INTERNAL
+    message = f"its run ended as {event.status!r} without saying why"
+    return ErrorRecord(code=code, error_type="Unexplained", message=message, node_id=node.id, attempt=event.attempt)
+
+
+def _run_lost(state: State, node: Node, event: NodeEnded) -> None:
+    if event.begun:
+        _charge_loss(node)
+    if node.losses < LOSS_LIMIT:
+        requeue(state, node)
+        return
+    node.error = ErrorRecord(
+        code=ErrorCode.WORKER_LOST,
+        error_type="WorkerLost",
+        message=f"the process that ran it was killed from outside {node.losses} times in a row; "
+        "look for the out-of-memory killer, or give the node less to do at once",
+        node_id=node.id,
+        attempt=event.attempt,
+    )
+    endings.end_node(state, node, NodeStatus.FAILED)
+
+
+def _charge_loss(node: Node) -> None:
+    """Charge the node, unless others had begun in the same process: then nobody knows whose fault it was."""
+    assert node.lane is not None
+    node.alone = True
+    first = node.lane.lost
+    if first is None:
+        node.lane.lost = node
+        node.losses += 1
+    elif first.losses:
+        first.losses -= 1
+
+
+def _policy(state: State, node: Node) -> RetryPolicy | None:
+    if node.kind is NodeKind.HANDLER:
+        return None
+    policy = state.specs[node.spec].retry if node.spec is not None else None
+    if policy is None and state.settings.error_handler == ErrorHandler.RETRY:
+        return DEFAULT_RETRY
+    return policy
+
+
+def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
+    node.spent += 1
+    node.losses, node.alone = 0, False
+    error = node.error = event.error or _unexplained(node, event)
+    policy = _policy(state, node)
+    if (
+        policy is None
+        or node.spent >= policy.max_attempts
+        or error.permanent
+        or not policy.matches(error.types or (error.error_type,))
+    ):
+        endings.end_node(state, node, NodeStatus.FAILED)
+        return
+    endings.retire(state, node)
+    state.move(node, NodeStatus.RETRYING)
+    delay = policy.delay(node.spent, event.chance)
+    node.due = state.now + delay
+    state.commands.append(SetTimer(f"node:{node.id}", delay))
