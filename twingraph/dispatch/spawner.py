@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import os
 import queue
-import secrets
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twingraph.dispatch.embedded.strays import MARK
+from twingraph.dispatch.strays import MARK
 from twingraph.executors.marks import SIZE
 
 _ROOT = str(Path(__file__).parents[2])
@@ -125,7 +124,7 @@ def spawn(interpreter: str, folder: str) -> Started:
         captured = (_file(opened, append=True), _file(opened, append=True))
         theirs = [their_in, their_out, their_life]
         fds = f"{their_in}, {their_out}, {their_life}, {shared}"
-        mark = secrets.token_hex(8)
+        mark = os.urandom(8).hex()
         settings: dict[str, Any] = {"start_new_session": True, "cwd": folder or None, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(
             [interpreter, "-c", _BEGIN.format(root=_ROOT, fds=fds)],

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,11 @@ class Bench:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def workers(self) -> int:
-        return len(self.pool.workers())
+    async def worker_of(self, node: str, entry: str, code: CodeRef, **args: Any) -> str | None:
+        """The process that one run is carried out by."""
+        self.submit(code, entry, [node], args)
+        await self.until(lambda: node in self.outcomes())
+        return self.outcomes()[node].worker
 
     def outcomes(self) -> dict[str, Outcome]:
         return {report.node: report for report in self.reports if isinstance(report, Outcome)}
@@ -81,10 +85,18 @@ class Bench:
         return self.outcomes()["n"]
 
 
+@asynccontextmanager
+async def opened(folder: Path, **options: Any) -> AsyncIterator[Bench]:
+    pool = EmbeddedPool(PoolOptions(**options), str(folder), b"key")
+    made = Bench(folder, pool)
+    await pool.start(made.take)
+    try:
+        yield made
+    finally:
+        await pool.stop()
+
+
 @pytest_asyncio.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    pool = EmbeddedPool(PoolOptions(), str(tmp_path), b"key")
-    made = Bench(tmp_path, pool)
-    await pool.start(made.take)
-    yield made
-    await pool.stop()
+    async with opened(tmp_path) as made:
+        yield made

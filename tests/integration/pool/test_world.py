@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.integration.pool.conftest import Bench
+from twingraph.store.blobs.local import LocalBlobs
 
 
 async def test_environment_and_folder_are_restored(bench: Bench) -> None:
@@ -85,3 +86,33 @@ async def test_the_users_folder_shadows_no_import_of_ours(bench: Bench) -> None:
     for name in ("json", "signal", "typing", "resource"):
         (bench.folder / f"{name}.py").write_text("raise RuntimeError('shadowed')\n")
     assert (await bench.run("def f():\n    return 1\n")).status == "completed"
+
+
+async def test_a_huge_log_ends_with_one_note(bench: Bench) -> None:
+    outcome = await bench.run("def f():\n    for _ in range(300):\n        print('x' * 60_000)\n    return 1\n")
+    assert outcome.status == "completed"
+    messages = [message for _, _, message in bench.lines()]
+    assert sum("ends here" in message for message in messages) == 1
+    assert sum(map(len, messages)) < 9_000_000
+
+
+async def test_progress_and_artifacts_are_lines_of_the_log(bench: Bench) -> None:
+    await bench.run(
+        "from twingraph.executors.context import current\n"
+        "def f():\n    for i in range(1000):\n        current().progress(i + 1, 1000)\n"
+        "    return current().artifact('note.txt', 'hello')\n"
+    )
+    progress = [message for _, stream, message in bench.lines() if stream == "progress"]
+    assert progress[-1] == "1000 of 1000"
+    assert len(progress) < 10
+    (artifact,) = [message for _, stream, message in bench.lines() if stream == "artifact"]
+    name, digest, size, _ = artifact.split()
+    assert (name, digest, size) == ("note.txt", json.loads(bench.outcomes()["n"].texts[0]), "5")
+    assert LocalBlobs(bench.folder).read(digest) == b"hello"
+
+
+async def test_what_a_slow_run_says_is_told_before_it_ends(bench: Bench) -> None:
+    code = bench.write("#entry f\nimport time\ndef f():\n    print('early')\n    time.sleep(60)\n")
+    bench.submit(code, "f", ["n"])
+    await bench.until(lambda: ("info", "stdout", "early") in bench.lines())
+    assert bench.outcomes() == {}

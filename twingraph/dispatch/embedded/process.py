@@ -16,7 +16,7 @@ from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.dispatch.embedded import protocol
 from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
-from twingraph.dispatch.embedded.strays import end_strays
+from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import Marks
 
 _READ = 1 << 20

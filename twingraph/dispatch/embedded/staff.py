@@ -16,8 +16,8 @@ from twingraph.dispatch.embedded import planning
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
-from twingraph.dispatch.embedded.strays import end_strays
 from twingraph.dispatch.embedded.usage import Load
+from twingraph.dispatch.strays import end_strays
 
 
 class Employer(Protocol):

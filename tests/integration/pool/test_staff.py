@@ -1,0 +1,55 @@
+"""Processes come, are replaced, and go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from tests.integration.pool.conftest import Bench, opened
+
+CODE = "#entry f\n#entry big\ndef f():\n    return 1\nkept = []\ndef big():\n    kept.append(bytearray(80_000_000))\n"
+
+
+async def test_a_process_is_kept_for_the_next_run(bench: Bench) -> None:
+    code = bench.write(CODE)
+    assert await bench.worker_of("a", "f", code) == await bench.worker_of("b", "f", code)
+
+
+async def test_it_is_replaced_after_so_many_runs(tmp_path: Path) -> None:
+    async with opened(tmp_path, runs_per_worker=2) as bench:
+        code = bench.write(CODE)
+        first, second, third = [await bench.worker_of(node, "f", code) for node in "abc"]
+        assert first == second
+        assert second != third
+
+
+async def test_it_is_replaced_when_it_has_grown(tmp_path: Path) -> None:
+    async with opened(tmp_path, bytes_per_worker=70_000_000) as bench:
+        code = bench.write(CODE)
+        grown = await bench.worker_of("a", "big", code)
+        assert grown != await bench.worker_of("b", "f", code)
+
+
+async def test_idle_ones_end_but_for_one(tmp_path: Path) -> None:
+    async with opened(tmp_path, idle_seconds=0.1) as bench:
+        code = bench.write(CODE)
+        for node in "abcd":
+            bench.submit(code, "f", [node])
+        await bench.until(lambda: len(bench.outcomes()) == 4)
+        async with asyncio.timeout(20):
+            while len(bench.pool.workers()) > 1:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_process_that_was_killed_while_idle_is_replaced(bench: Bench) -> None:
+    code = bench.write("#entry f\nimport os\ndef f():\n    return os.getpid()\n")
+    first = await bench.worker_of("a", "f", code)
+    assert first is not None
+    os.kill(int(first.removeprefix("pid-")), signal.SIGTERM)
+    async with asyncio.timeout(20):
+        while first in bench.pool.workers():
+            await asyncio.sleep(0.01)
+    assert await bench.worker_of("b", "f", code) != first
+    assert bench.outcomes()["b"].status == "completed"
