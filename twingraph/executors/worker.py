@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable  # noqa: UP035
+from typing import Any, Callable
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
