@@ -19,6 +19,8 @@ PREFIX = "TWINGRAPH_"
 PROGRESS_MODES = ("auto", "live", "plain", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DURABILITIES = ("normal", "full")
+# What will decide where work is done and kept. To ignore it would do the work elsewhere than was asked.
+NOT_YET = ("URL", "DATABASE_URL", "BROKER_URL", "DISPATCH", "BLOB_URL", "GRAPH_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,6 @@ class Settings:
     log_level: str = "warning"
     # `normal`: a killed process loses nothing. `full`: a power cut loses nothing either, and each commit waits.
     durability: str = "normal"
-    # Where the journal is; None: SQLite in the home.
-    database_url: str | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -92,6 +92,8 @@ def _take_environment(environ: Mapping[str, str], values: dict[str, Any], proble
         name = PREFIX + key.upper()
         if environ.get(name, "") != "":
             _take(key, environ[name], name, values, problems)
+    asked = [PREFIX + key for key in NOT_YET if environ.get(PREFIX + key, "") not in ("", "embedded")]
+    problems.extend(Problem(node=name, message="has no effect in this version yet; unset it") for name in asked)
 
 
 def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> None:
@@ -164,5 +166,4 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "inline": _read_switch,
     "log_level": _one_of(LOG_LEVELS),
     "durability": _one_of(DURABILITIES),
-    "database_url": _read_text,
 }

@@ -132,8 +132,9 @@ class Runtime:
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
-        for over in [known for known, held in self.handles.items() if held.wait(0)]:
-            del self.handles[over]
+        for known, held in list(self.handles.items()):  # other threads start executions too
+            if held.wait(0):
+                self.handles.pop(known, None)
         self.handles[handle.id] = handle
         return handle
 
@@ -190,6 +191,9 @@ class Runtime:
                 handle = self.handles[execution] = self.conductor.adopt(execution)
                 return handle
             if record.status not in EXECUTION_OVER:
+                if compiled is not None:  # code that cannot run must not cost what has been done so far
+                    _check_platforms(compiled.plan)
+                    self._pack(self._with_classes(compiled, reader.earlier(execution)), compiled.sources)
                 self.cancel(execution)  # an execution never mixes two code versions
             return self._replay(reader.earlier(execution), record, compiled)
 
@@ -242,7 +246,7 @@ class Runtime:
         self.conductor.feed(execution, PauseRequested())
 
     def unfinished(self) -> list[Handle]:
-        return [handle for handle in self.handles.values() if not handle.wait(0)]
+        return [handle for handle in list(self.handles.values()) if not handle.wait(0)]
 
     def forked(self) -> None:
         """In a forked child: what its parent carries out stays its parent's."""

@@ -47,3 +47,9 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_an_empty_variable_is_none(tmp_path: Path) -> None:
     assert load(environ={"TWINGRAPH_WORKERS": "", "HOME": "/h"}, folder=tmp_path).workers is None
+
+
+def test_what_has_not_landed_is_refused_rather_than_ignored(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="TWINGRAPH_BROKER_URL: has no effect in this version yet"):
+        load(environ={"TWINGRAPH_BROKER_URL": "redis://localhost"}, folder=tmp_path)
+    load(environ={"TWINGRAPH_DISPATCH": "embedded", "HOME": "/h"}, folder=tmp_path)

@@ -1,7 +1,9 @@
 """Runs every node in this process, one after another in a thread of their own, so that a debugger works.
 
-Chosen by TWINGRAPH_INLINE=1. `breakpoint()` reaches the terminal, since this process owns it. A node can be neither
-killed nor measured here: time limits are not enforced, and a crash of the node is a crash of the process.
+Chosen by TWINGRAPH_INLINE=1. `breakpoint()` reaches the terminal, since this process owns it; what a node prints goes
+there too and is not recorded. The slices run, as everywhere, under the user's file names and lines, and the modules
+of the program itself give way only while a node runs. A node can be neither killed nor measured here: time limits are
+not enforced, and a crash of the node is a crash of the process.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,8 @@ from twingraph.core.execution import ErrorRecord
 from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
-from twingraph.executors.context import Current, running
-from twingraph.executors.slice_loader import load
+from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.slice_loader import Loaded
 from twingraph.store.blobs.local import LocalBlobs
 
 
@@ -35,7 +38,7 @@ class InlineDispatch:
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._waiting: list[tuple[Lane, NodeRun]] = []
         self._lock = threading.Lock()
-        self._loaded: tuple[str, Any] = "", None  # of the code version that ran last
+        self._bundles: dict[str, Any] = {}
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
 
@@ -93,25 +96,30 @@ class InlineDispatch:
             except RuntimeError:  # the loop is closed
                 return
 
-    def _find(self, lane: Lane) -> Any:
-        version, loaded = self._loaded
-        if version != lane.code.version:  # two versions share module names: one at a time, each loaded afresh
+    def _bundle(self, lane: Lane) -> Any:
+        loaded = self._bundles.get(lane.code.version)
+        if loaded is None:
             text = Path(lane.code.bundle_path).read_text(encoding="utf-8")
-            loaded = load(loads(text.strip()))
-            self._loaded = lane.code.version, loaded
-        return loaded.get(lane.settings.entry)
+            loaded = self._bundles[lane.code.version] = Loaded(loads(text.strip()))
+        return loaded
 
     def _carry_out(self, lane: Lane, run: NodeRun) -> Outcome:
         started, cpu = time.time(), time.process_time()
+        channel = _Channel(self, lane, run)
+        current = Current(lane.execution, run.node, run.attempt, channel)
         before = dict(os.environ)
-        os.environ.update(lane.settings.environment)
-        token = running.set(Current(lane.execution, run.node, run.attempt, _Channel(self, lane, run)))
+        os.environ.update(
+            TWINGRAPH_EXECUTION_ID=lane.execution, TWINGRAPH_NODE_ID=run.node, TWINGRAPH_ATTEMPT=str(run.attempt),
+            TWINGRAPH_IDEMPOTENCY_KEY=current.idempotency_key, **lane.settings.environment,
+        )  # fmt: skip
+        token = running.set(current)
         try:
             answer = self._answer(lane, run)
         finally:
             running.reset(token)
             os.environ.clear()
             os.environ.update(before)
+        channel.finish()
         error = None
         if answer.error is not None:
             error = ErrorRecord(
@@ -127,7 +135,15 @@ class InlineDispatch:
         if entry.startswith("builtin:"):
             return run_builtin(entry[8:], run.args, self._decode, self._encode, lambda: self._blobs)
         config = loads(lane.settings.options) if lane.settings.options else {}
-        return runner.run_node(lambda: self._find(lane), run.args, self._decode, self._encode, config)
+        try:
+            loaded = self._bundle(lane)
+            loaded.install()
+        except Exception as error:
+            return runner.Answer("failed", error=runner.describe(error, "code_unavailable"))
+        try:
+            return runner.run_node(lambda: loaded.get(entry), run.args, self._decode, self._encode, config)
+        finally:
+            loaded.withdraw()
 
     def _decode(self, text: str) -> Any:
         return decode(text, blobs=self._blobs, key=self._secret, pickle=self._secret is not None)
@@ -135,9 +151,10 @@ class InlineDispatch:
     def _encode(self, value: Any, path: str) -> tuple[str, str, int]:
         return encode(value, blobs=self._blobs, key=self._secret, pickle=self._secret is not None, path=path)
 
-    def say(self, lane: Lane, run: NodeRun, message: str) -> None:
-        lines = LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", "artifact", message)])
-        self._loop.call_soon_threadsafe(self._report, lines)
+    def say(self, lane: Lane, run: NodeRun, stream: str, message: str) -> None:
+        lines = LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", stream, message)])
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._report, lines)
 
     def keep(self, data: bytes) -> str:
         return str(self._blobs.put(data))
@@ -150,11 +167,21 @@ class _Channel:
         self._dispatch = dispatch
         self._lane = lane
         self._run = run
+        self._told_at = 0.0
+        self._left: tuple[float, float | None] | None = None
 
     def progress(self, done: float, total: float | None) -> None:
-        """Nobody draws it here: the terminal belongs to the debugger."""
+        self._left = (done, total)
+        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
+            self.finish()
+
+    def finish(self) -> None:
+        """The last word about progress is told in any case."""
+        if self._left is not None:
+            line, self._left, self._told_at = progress_line(*self._left), None, time.monotonic()
+            self._dispatch.say(self._lane, self._run, "progress", line)
 
     def artifact(self, name: str, data: bytes) -> str:
         digest = self._dispatch.keep(data)
-        self._dispatch.say(self._lane, self._run, f"{name} {digest} {len(data)} bytes")
+        self._dispatch.say(self._lane, self._run, "artifact", f"{name} {digest} {len(data)} bytes")
         return digest

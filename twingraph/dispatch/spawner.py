@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import queue
+import secrets
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from twingraph.dispatch.embedded.strays import MARK
 from twingraph.executors.marks import SIZE
 
 _ROOT = str(Path(__file__).parents[2])
@@ -33,6 +35,7 @@ class Started(NamedTuple):
     life: int  # its end here keeps the process alive
     shared: int
     captured: tuple[int, int]  # what it and its children write to their descriptors 1 and 2
+    mark: str  # in its environment and that of its children
 
 
 class _Spawner:
@@ -122,12 +125,14 @@ def spawn(interpreter: str, folder: str) -> Started:
         captured = (_file(opened, append=True), _file(opened, append=True))
         theirs = [their_in, their_out, their_life]
         fds = f"{their_in}, {their_out}, {their_life}, {shared}"
+        mark = secrets.token_hex(8)
         settings: dict[str, Any] = {"start_new_session": True, "cwd": folder or None, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(
             [interpreter, "-c", _BEGIN.format(root=_ROOT, fds=fds)],
             pass_fds=(*theirs, shared),
             stdout=captured[0],
             stderr=captured[1],
+            env={**os.environ, MARK: mark},
             **settings,
         )
     except BaseException:
@@ -139,7 +144,7 @@ def spawn(interpreter: str, folder: str) -> Started:
     os.set_blocking(incoming, False)
     os.set_blocking(outgoing, False)
     _kept.update((incoming, outgoing, life))
-    return Started(process=process, incoming=incoming, outgoing=outgoing, life=life, shared=shared, captured=captured)
+    return Started(process, incoming, outgoing, life, shared, captured, mark)
 
 
 def _pipe(opened: list[int]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ PROGRESS_SECONDS = 0.5
 
 
 def progress_line(done: float, total: float | None) -> str:
-    return f"{done:g}" if total is None else f"{done:g} of {total:g}"
+    return f"{done:.12g}" if total is None else f"{done:.12g} of {total:.12g}"
 
 
 class Current:

@@ -125,15 +125,15 @@ class Loaded:
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._finder = _Finder(self.modules)
+        self._hidden: dict[str, Any] = {}
+        self._resting: dict[str, Any] = {}
 
     def install(self) -> None:
         """Put the finder in place; modules of the same names that were loaded before give way."""
-        names = set(self.modules)
-        for name in names:
-            sys.modules.pop(name, None)
-        for name in self._finder.parents - names:
-            if name in sys.modules and not isinstance(getattr(sys.modules[name], "__loader__", None), _Finder):
-                del sys.modules[name]
+        for name in [*self.modules, *(self._finder.parents - set(self.modules))]:
+            if name in sys.modules and not self._is_own(sys.modules[name]):
+                self._hidden[name] = sys.modules.pop(name)
+        sys.modules.update(self._resting)
         sys.meta_path.insert(0, self._finder)
         importlib.invalidate_caches()
         if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
@@ -143,6 +143,17 @@ class Loaded:
         for entry in self.entries.values():
             if entry["factory"] and entry["file"] not in linecache.cache:
                 _show(entry["file"], entry["factory"])
+
+    def withdraw(self) -> None:
+        """The opposite: what gave way is there again, until the next `install`."""
+        sys.meta_path.remove(self._finder)
+        own = [name for name, module in list(sys.modules.items()) if self._is_own(module)]
+        self._resting = {name: sys.modules.pop(name) for name in own}
+        sys.modules.update(self._hidden)
+        self._hidden = {}
+
+    def _is_own(self, module: Any) -> bool:
+        return getattr(module, "__loader__", None) is self._finder
 
     def get(self, key: str) -> Any:
         """The callable or class of an entry; KeyError when the bundle has none of that key."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import psutil
 import pytest
 
 from tests.integration.pool.conftest import Bench
@@ -39,6 +42,20 @@ async def test_a_hanging_run_ends_at_its_limit(bench: Bench, body: str) -> None:
     assert "0.3 s" in outcome.error.message
 
 
+async def test_what_a_run_detached_dies_with_it_when_it_is_ended(bench: Bench) -> None:
+    body = (
+        "import subprocess, time\nfrom pathlib import Path\n"
+        "def f():\n    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        "    Path('pid').write_text(str(child.pid))\n    time.sleep(60)\n"
+    )
+    outcome = await bench.run(body, timeout=0.5)
+    assert outcome.status == "timeout"
+    child = int((bench.folder / "pid").read_text())
+    async with asyncio.timeout(20):
+        while psutil.pid_exists(child) and psutil.Process(child).status() != "zombie":
+            await asyncio.sleep(0.01)
+
+
 async def test_of_a_fork_that_returns_twice_one_result_counts(bench: Bench) -> None:
     outcome = await bench.run("import os\ndef f():\n    return 'child' if os.fork() == 0 else 'parent'\n")
     assert outcome.texts == ['"parent"']
@@ -50,8 +67,9 @@ async def test_of_a_fork_that_returns_twice_one_result_counts(bench: Bench) -> N
 async def test_a_crash_charges_only_the_run_that_began(bench: Bench) -> None:
     code = bench.write("#entry f\nimport os\ndef f():\n    os._exit(1)\n")
     bench.submit(code, "f", ["a", "b", "c"])
-    await bench.until(lambda: bench.returned() == {"b", "c"})
-    assert set(bench.outcomes()) == {"a"}
+    await bench.until(lambda: len(bench.outcomes()) + len(bench.returned()) == 3)
+    assert bench.returned() == {"b", "c"}
+    assert bench.outcomes()["a"].status == "crashed"
 
 
 async def test_the_traceback_has_the_users_frames_only(bench: Bench) -> None:

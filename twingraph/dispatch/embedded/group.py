@@ -31,6 +31,7 @@ class Group:
         self.workers: list[WorkerProcess] = []
         self.starting = 0
         self.failed_starts = 0
+        self.idle_at = 0.0  # when a process last waited for work: then it is this side that is late
         self.averages: dict[str, float] = {}  # seconds that a run takes, by entry
 
     @property

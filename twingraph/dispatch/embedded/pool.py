@@ -129,6 +129,8 @@ class EmbeddedPool:
                 batch = group.next(self._admitted)
                 if batch is None:
                     break
+                if worker.runs:
+                    group.idle_at = time.monotonic()
                 self._give(worker, batch)
         now = time.time()
         for worker in available(group.workers):
@@ -153,7 +155,8 @@ class EmbeddedPool:
         if group.needing and self._admission is not None:
             could += list(group.needing)[: self._admission.room_for(batch.need for batch in group.needing)]
         if could:
-            self._staff.grow(group, len(could), min(batch.since for batch in (could[0], could[-1])))
+            oldest = min(could[0].since, could[-1].since)
+            self._staff.grow(group, len(could), max(oldest, group.idle_at))
 
     # -- processes -------------------------------------------------------------------------------
 

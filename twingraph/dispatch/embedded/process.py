@@ -16,6 +16,7 @@ from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.dispatch.embedded import protocol
 from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
+from twingraph.dispatch.embedded.strays import end_strays
 from twingraph.executors.marks import Marks
 
 _READ = 1 << 20
@@ -65,6 +66,7 @@ class WorkerProcess:
         self._process = started.process
         self.pid = started.process.pid
         self.name = f"pid-{self.pid}"
+        self.mark = started.mark
         self.marks = Marks(started.shared)
         self.pending: dict[int, Held] = {}
         self.lanes = 0
@@ -230,6 +232,8 @@ class WorkerProcess:
         self._readable()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        if self.current() is not None:  # what a finished run has detached on purpose goes on
+            end_strays([self.mark])
         self._owner.exited(self, returncode)
         self._release()
 

@@ -16,6 +16,7 @@ from twingraph.dispatch.embedded import planning
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
+from twingraph.dispatch.embedded.strays import end_strays
 from twingraph.dispatch.embedded.usage import Load
 
 
@@ -46,8 +47,11 @@ class Staff:
 
     def close(self) -> None:
         self._closed = True
-        for worker in self.everyone():
+        everyone = self.everyone()
+        busy = [worker.mark for worker in everyone if worker.current() is not None]
+        for worker in everyone:
             worker.stop()
+        end_strays(busy)
         self.groups.clear()
 
     def of(self, code: CodeRef) -> Group:
@@ -66,7 +70,7 @@ class Staff:
         self._load.look([worker.pid for worker in self.everyone() if worker.is_ready])
 
     def grow(self, group: Group, waiting: int, since: float) -> None:
-        """So many lanes could begin if there were processes, the oldest since then."""
+        """So many lanes could begin if there were processes, and every process has been busy since then."""
         everyone = self.everyone()
         starting = sum(other.starting for other in self.groups.values())
         booting = sum(not worker.is_ready for worker in everyone)

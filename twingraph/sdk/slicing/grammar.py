@@ -60,35 +60,43 @@ def _bracketed(node: ast.expr, source: Source) -> bool:
 
 
 def _has_brackets(node: ast.With | ast.AsyncWith, source: Source) -> bool:
-    """Brackets around the list of managers, not around one expression."""
-    first = node.items[0].context_expr
+    """Brackets around the list of managers, not around one expression. A parser of 3.13 accepts both as 3.8."""
+    first, last = node.items[0].context_expr, node.items[-1]
     line = source.lines[node.lineno - 1]
     start = line.find(b"with", node.col_offset) + 4
     if line[start:].lstrip()[:1] != b"(":
         return False
     if first.lineno == node.lineno and not line[start : first.col_offset].strip():
         return False  # the bracket belongs to a tuple or a call in the first manager
-    text = "\n".join(part.decode("utf-8", "replace") for part in _text(node, source))
-    try:
-        ast.parse(text, feature_version=(3, 8))
-    except SyntaxError:
-        return True
-    return False
+    closed_at, before = _closing_bracket(node.lineno, start, source)
+    end = last.optional_vars or last.context_expr
+    if closed_at < (end.end_lineno or 0, _characters(end.end_lineno or 0, end.end_col_offset or 0, source)):
+        return False
+    return len(node.items) > 1 or last.optional_vars is not None or before == ","
 
 
-def _text(node: ast.With | ast.AsyncWith, source: Source) -> list[bytes]:
-    """The header alone, with an empty body."""
-    last = node.body[0].lineno
-    lines = source.lines[node.lineno - 1 : last]
-    lines[0] = lines[0][node.col_offset :]
-    if last == node.lineno:
-        end = node.body[0].col_offset - node.col_offset
-        lines[0] = lines[0][:end] + b"pass"
-    else:
-        lines[-1] = b" pass"
-    if isinstance(node, ast.AsyncWith):
-        return [b"async def f():", *(b" " + line for line in lines)]
-    return lines
+def _closing_bracket(number: int, start: int, source: Source) -> tuple[tuple[int, int], str]:
+    """Where the bracket closes that opens after byte `start` of a line, and the last token within it."""
+    lines = source.lines[number - 1 :]
+    prefix = _characters(number, start, source)
+    lines[0] = b" " * prefix + lines[0][start:]
+    text = (line.decode("utf-8", "replace") + "\n" for line in lines)
+    depth, before = 0, ""
+    for token in tokenize.generate_tokens(lambda: next(text, "")):
+        if token.type == tokenize.OP and token.string in "([{":
+            depth += 1
+        elif token.type == tokenize.OP and token.string in ")]}":
+            depth -= 1
+            if depth == 0:
+                return (token.start[0] + number - 1, token.start[1]), before
+        if token.type not in (tokenize.NL, tokenize.COMMENT):
+            before = token.string
+    return (0, 0), before
+
+
+def _characters(number: int, offset: int, source: Source) -> int:
+    """Syntax trees count bytes, tokens count characters."""
+    return len(source.lines[number - 1][:offset].decode("utf-8", "replace"))
 
 
 def _is_new_text(node: ast.JoinedStr, source: Source) -> bool:

@@ -21,11 +21,17 @@ def connect(path: Path, *, durability: str = "normal") -> sqlite3.Connection:
     """A connection in WAL mode. `durability` 'full' also survives a power cut."""
     try:
         connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise refusal(error, path) from error
+    try:
         persistently(lambda: connection.execute("pragma journal_mode=wal"), path)
         connection.execute(f"pragma synchronous={'full' if durability == 'full' else 'normal'}")
         connection.execute("pragma cache_size=-8000")
-    except sqlite3.Error as error:
-        raise refusal(error, path) from error
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise refusal(error, path) from error
+        raise
     return connection
 
 
