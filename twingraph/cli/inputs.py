@@ -54,12 +54,14 @@ def _read_file(file: str) -> Mapping[str, Any]:
     return read
 
 
-def describe_inputs(known: Mapping[str, Any]) -> list[str]:
+def describe_inputs(known: Mapping[str, Any], checks: Mapping[str, Any]) -> list[str]:
     """The inputs of a plan, one line each: name, type, and whether it must be given."""
     lines = []
     for name, about in known.items():
         schema = about.get("schema") or {}
-        kind = schema.get("type", "any value") if isinstance(schema, Mapping) else "any value"
+        # What is said of a value that can be of no type that anybody asks for.
+        annotated = checks[name](object()) if name in checks else None
+        kind = (schema.get("type") if isinstance(schema, Mapping) else None) or annotated or "any value"
         kind = " or ".join(kind) if isinstance(kind, list) else kind
         default = about.get("default")
         need = (

@@ -70,9 +70,12 @@ def load_workflow(typed: str) -> Any:
     return _only(target, module)
 
 
-def recorded_target(typed: str) -> str:
+def recorded_target(typed: str, workflow: Any) -> str:
     """The target as it is found again from any folder."""
     target = parse_target(typed)
+    found: str | None = importlib.import_module("twingraph.sdk.inprocess").target_of(workflow)
+    if found is not None and ":" in found:
+        return found
     if target.path is None:
         return typed
     return f"{target.path}:{target.name}" if target.name else str(target.path)
@@ -80,6 +83,11 @@ def recorded_target(typed: str) -> str:
 
 def _load_file(path: Path) -> ModuleType:
     """Run the file as the module that its stem names, as an import from its own folder would."""
+    package = _package_of(path.parent)
+    if package:
+        sys.path.insert(0, str(path.parents[len(package)]))
+        name = ".".join((*package, path.stem))
+        return _load_module(Target(typed=name, path=None, module=name, name=None))
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
@@ -95,6 +103,13 @@ def _load_file(path: Path) -> ModuleType:
     except BaseException as error:  # user code may raise anything, SystemExit too
         raise _broken(str(path), error) from error
     return module
+
+
+def _package_of(folder: Path) -> tuple[str, ...]:
+    """The names of the packages around a file, so that its relative imports work."""
+    if not (folder / "__init__.py").is_file() or not folder.name.isidentifier():
+        return ()
+    return (*_package_of(folder.parent), folder.name)
 
 
 def _load_module(target: Target) -> ModuleType:

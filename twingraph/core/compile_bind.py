@@ -139,8 +139,11 @@ class _Binder:
         if free:
             takes = f"takes {', '.join(free)}"
         else:
-            takes = f"has no parameter left ({', '.join(self.target.parameters)} bound already; two edges may meet "
-            takes += "in one only from exclusive branches)"
+            return self.wrong(
+                "edges",
+                f"the edge from {edge.source!r} finds no parameter left: {', '.join(self.target.parameters)} have an "
+                "edge or a constant already; two edges may meet in one only from exclusive branches",
+            )
         return self.wrong(
             "edges",
             f"cannot tell what {edge.source!r} -> {self.target.node.id!r} passes on: {edge.source!r} gives {gives}, "

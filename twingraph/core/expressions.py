@@ -34,4 +34,7 @@ def problem_of(expression: object) -> str | None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)):
             return f"uses {type(node).__name__.lower()}, which an expression cannot: {expression!r}"
+        if isinstance(node, ast.Attribute):
+            part = f"{ast.unparse(node.value)}[{node.attr!r}]"
+            return f"uses an attribute, which an expression cannot; a key of a dict is read as {part}: {expression!r}"
     return None

@@ -162,12 +162,19 @@ def _stop_if_loading(workflow: Workflow) -> None:
         raise FoundWhileLoading(workflow)
 
 
+# Where no workflow stands that anybody would run: the standard library, installed packages, and this one.
+_NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path(__file__).parents[1]))
+
+
 def target_of(workflow: Workflow) -> str | None:
-    """What `twingraph run` would be given to run this again, when it stands in a file of its own."""
+    """What `twingraph run` would be given, in any folder, to run this again; None when it stands in no file."""
     main = sys.modules.get("__main__")
+    for module in (main, *list(sys.modules.values())):
+        file = getattr(module, "__file__", None)
+        if module is None or not isinstance(file, str) or not file.endswith(".py") or file.startswith(_NOT_THE_AUTHORS):
+            continue
+        name = next((name for name, value in list(vars(module).items()) if value is workflow), None)
+        if name is not None:
+            return f"{Path(file).absolute()}:{name}"
     file = getattr(main, "__file__", None)
-    if main is None or file is None:
-        return None
-    name = next((name for name, value in vars(main).items() if value is workflow), None)
-    path = Path(file).absolute()
-    return f"{path}:{name}" if name is not None else str(path)
+    return str(Path(file).absolute()) if file and Path(file).is_file() else None

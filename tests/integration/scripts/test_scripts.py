@@ -48,11 +48,20 @@ print(type(box) is Box, type(box.pair) is Pair, box.colour is Colour.RED, type(p
 """
 
 
-def run(folder: Path, *arguments: str, stdin: Path | None = None, code: int = 0) -> tuple[str, str]:
-    environment = {**os.environ, "TWINGRAPH_HOME": str(folder / "home")}
+def run(
+    folder: Path, *arguments: str, stdin: Path | None = None, code: int = 0, cwd: Path | None = None
+) -> tuple[str, str]:
+    environment = {**os.environ, "TWINGRAPH_HOME": str(folder / "home"), "PYTHONPATH": str(Path(__file__).parents[3])}
     with (stdin or Path(os.devnull)).open() as given:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=folder, env=environment, stdin=given, capture_output=True, text=True
+            [sys.executable, *arguments],
+            cwd=cwd or folder,
+            env=environment,
+            stdin=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
@@ -137,3 +146,24 @@ if __name__ == "__main__":
 def test_a_forked_child_takes_nothing_along(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(FORKS)
     assert run(tmp_path, "script.py")[0].splitlines() == ["7 running", "[('alive', 'running')]", "3.0"]
+
+
+def test_what_stands_in_a_package_runs_by_its_file_and_goes_on_from_any_folder(tmp_path: Path) -> None:
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "prices.py").write_text("LIMIT = 1\n")
+    (package / "flow.py").write_text(
+        "from .prices import LIMIT\n"
+        "from twingraph import Workflow, component\n"
+        "@component\n"
+        "def check(n: int) -> int:\n"
+        "    assert n <= LIMIT\n"
+        "    return n\n"
+        "wf = Workflow('shop').add_component('check', check)\n"
+    )
+    program = ("-m", "twingraph")
+    assert "AssertionError" in run(tmp_path, *program, "run", "shop/flow.py", "-i", "n=5", code=1)[1]
+    (package / "prices.py").write_text("LIMIT = 10\n")
+    assert run(tmp_path, *program, "resume", "last", "--code", "current", cwd=package)[0] == "5\n"
+    assert "must be an int, not 'x'" in run(tmp_path, *program, "run", "shop.flow", "-i", "n=x", code=2)[1]

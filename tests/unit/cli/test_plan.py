@@ -53,7 +53,7 @@ def test_waves_pass_over_edges_from_outside() -> None:
 
 def test_the_plan_as_lines_and_as_a_document() -> None:
     nodes = planned(PLAN)
-    text = "\n".join("".join(part for part, _ in line) for line in _lines(PLAN, nodes, 100))
+    text = "\n".join("".join(part for part, _ in line) for line in _lines(PLAN, nodes, 100, {}))
     assert "4 nodes in 3 waves" in text
     assert "upto: integer, required" in text
     assert "up to 3 attempts" in text

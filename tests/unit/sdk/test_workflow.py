@@ -324,3 +324,8 @@ def test_a_thousand_nodes_compile_quickly() -> None:
     began = time.process_time()
     wf.compile()
     assert time.process_time() - began < 0.5
+
+
+def test_an_expression_says_how_a_key_is_read() -> None:
+    with pytest.raises(ValidationError, match=r"b\.condition: uses an attribute.*read as v\['a'\]"):
+        new().add_branch("b", "v.a > 1").compile()

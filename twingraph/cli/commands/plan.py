@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from twingraph.cli.app import App
@@ -25,12 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, app: App) -> int:
-    plan: Plan = plan_of(load_workflow(args.target).compile())
+    compiled = load_workflow(args.target).compile()
+    plan: Plan = plan_of(compiled)
     nodes = planned(plan)
     if args.json:
         app.print_json(_document(plan, nodes))
     else:
-        app.console.say(*_lines(plan, nodes, app.console.out.size()[0]))
+        app.console.say(*_lines(plan, nodes, app.console.out.size()[0], getattr(compiled, "checks", {})))
     return COMPLETED
 
 
@@ -56,13 +58,14 @@ def _document(plan: Plan, nodes: list[PlannedNode]) -> dict[str, Any]:
     }
 
 
-def _lines(plan: Plan, nodes: list[PlannedNode], width: int) -> list[Line]:
+def _lines(plan: Plan, nodes: list[PlannedNode], width: int, checks: Mapping[str, Any]) -> list[Line]:
     waves = 1 + max((node.wave for node in nodes), default=-1)
     lines: list[Line] = [
         [(printable(plan.name), "bold"), (f"  {plural(len(nodes), 'node')} in {plural(waves, 'wave')}", "dim")]
     ]
     if plan.inputs:
-        lines += [BLANK, [("inputs", "bold")], *([(f"  {line}", "")] for line in describe_inputs(plan.inputs))]
+        known = describe_inputs(plan.inputs, checks)
+        lines += [BLANK, [("inputs", "bold")], *([(f"  {line}", "")] for line in known)]
     if nodes:
         heads: list[Span] = [(word, "dim") for word in ("wave", "node", "component", "where", "after")]
         lines += [BLANK, *table([heads, *(_row(node) for node in nodes)], width, grow=4)]

@@ -46,7 +46,9 @@ def run(args: argparse.Namespace, app: App) -> int:
     runtime = app.runtime()
     try:
         try:
-            handle = runtime.submit(compiled, inputs, target=recorded_target(args.target), refresh=args.refresh)
+            handle = runtime.submit(
+                compiled, inputs, target=recorded_target(args.target, workflow), refresh=args.refresh
+            )
         except ValidationError as error:
             raise _with_inputs(error, compiled, args.target) from error
         if args.announce is not None:
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace, app: App) -> int:
 
 def _with_inputs(error: ValidationError, compiled: Any, target: str) -> ValidationError:
     """The same problems, and what the workflow takes."""
-    known = describe_inputs(plan_of(compiled).inputs)
+    known = describe_inputs(plan_of(compiled).inputs, getattr(compiled, "checks", {}))
     if not known:
         return ValidationError(f"{error}\n{target} takes no inputs")
     return ValidationError(f"{error}\n{target} takes (-i name=value):\n" + "\n".join(f"  {line}" for line in known))
