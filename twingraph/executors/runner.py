@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-MAX_OUTPUTS = 256
+MAX_OUTPUTS = 10_000  # a dict with more names is one value
 MAX_ARGUMENTS = 16_384  # characters of an exception's arguments that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))

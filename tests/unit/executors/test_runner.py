@@ -222,3 +222,8 @@ def test_what_cannot_be_read_or_found_is_told() -> None:
     answer = run_node(lambda: len, [("x", '{"$":"unheard of"}')], decode, store)
     assert answer.error is not None
     assert answer.error["code"] == "invalid_input"
+
+
+def test_thousands_of_names_are_as_many_outputs() -> None:
+    answer = run_node(lambda: lambda: dict.fromkeys(map(str, range(2_000)), 1), (), json.loads, encode)
+    assert (answer.shape, len(answer.outputs)) == ("dict", 2_000)
