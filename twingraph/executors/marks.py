@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import time
 
 SIZE = 64
 BEGUN, LOW, HIGH, CUT_OFF = range(4)
-AT = 4  # as a float, in its own view
 
 
 class Marks:
@@ -27,6 +27,7 @@ class Marks:
     def begin(self, number: int, at: float) -> bool:
         """The worker's side. False: the run was recalled and must not be carried out."""
         self._times[0] = at
+        self._times[1] = time.monotonic()
         self._numbers[BEGUN] = number
         return not self._numbers[LOW] <= number < self._numbers[HIGH]
 
@@ -51,6 +52,11 @@ class Marks:
     def at(self) -> float:
         """When the last run began, in seconds since the epoch."""
         return self._times[0]
+
+    @property
+    def since(self) -> float:
+        """The same by the monotonic clock, which all processes share: what a limit is measured by."""
+        return self._times[1]
 
     def close(self) -> None:
         self._numbers.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import psutil
 import pytest
@@ -40,6 +41,13 @@ async def test_a_hanging_run_ends_at_its_limit(bench: Bench, body: str) -> None:
     assert outcome.error is not None
     assert (outcome.status, outcome.error.error_type) == ("timeout", "TimeoutError")
     assert "0.3 s" in outcome.error.message
+
+
+async def test_a_jump_of_the_clock_ends_no_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 3600)
+    outcome = await bench.run("import time\ndef f():\n    time.sleep(0.5)\n    return 1\n", timeout=10)
+    assert outcome.status == "completed"
 
 
 async def test_what_a_run_detached_dies_with_it_when_it_is_ended(bench: Bench) -> None:

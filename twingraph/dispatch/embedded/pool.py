@@ -132,13 +132,13 @@ class EmbeddedPool:
                 if worker.runs:
                     group.idle_at = time.monotonic()
                 self._give(worker, batch)
-        now = time.time()
+        now = time.monotonic()
         for worker in available(group.workers):
             if not group.free:
                 return
             if worker.lanes <= 1 and worker.need is NOTHING and worker.entry is not None:
                 average = group.average(worker.entry, group.free[0].lane.settings.entry)
-                if planning.may_hand_ahead(worker.lanes, average, now - worker.marks.at):
+                if planning.may_hand_ahead(worker.lanes, average, now - worker.marks.since):
                     self._give(worker, group.free.popleft())
 
     def _admitted(self, need: Need) -> bool:

@@ -56,7 +56,7 @@ class Rounds:
     def _go_round(self) -> None:
         self._timer = None
         staff, busy = self._staff, False
-        now, moment = time.time(), time.monotonic()
+        now = time.monotonic()
         staff.look()
         for group in staff.groups.values():
             busy = busy or group.is_waiting
@@ -65,7 +65,7 @@ class Rounds:
                     busy = True
                     self._watch(group, worker, now)
                 else:
-                    staff.end_if_idle(worker, moment)
+                    staff.end_if_idle(worker, now)
         if busy:
             self._within(self._options.tick_seconds)
             self._more_to_do()
@@ -77,7 +77,7 @@ class Rounds:
         if current is None or worker.doom is not None:
             return
         number, held = current
-        took = now - worker.marks.at
+        took = now - worker.marks.since
         if took > self._options.long_run_seconds:
             if not held.announced:
                 held.announced = True
