@@ -79,11 +79,23 @@ def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
     return joined
 
 
+def _again(cls: type[Exception], arguments: tuple[object, ...], state: dict[str, object]) -> Any:
+    """Of a pickle: the joined class has no name that a module knows."""
+    made = _made(_join(cls), cls, arguments) or _made(_join(cls), cls, ())
+    made.__dict__.update(state)
+    made.args = arguments
+    return made
+
+
 _joins: dict[type[Exception], Any] = {}
 
 
 def _join(cls: type[Exception]) -> Any:
     if cls not in _joins:
-        body = {"__str__": lambda self: self.said, "__module__": __name__}
+        body = {
+            "__str__": lambda self: self.said,
+            "__reduce__": lambda self: (_again, (cls, self.args, self.__dict__)),
+            "__module__": __name__,
+        }
         _joins[cls] = type(f"ExecutionFailed[{cls.__name__}]", (ExecutionFailed, cls), body)
     return _joins[cls]
