@@ -192,10 +192,19 @@ def test_the_traceback_shows_causes_and_groups_but_none_of_our_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"), [(("a", 1), '["a",1]'), ((), "[]"), ((object(),), None), (("x" * 20_000,), None)]
+    ("arguments", "text"),
+    [(("a", 1), '{"args":["a",1]}'), ((), '{"args":[]}'), ((object(),), None), (("x" * 20_000,), None)],
 )
 def test_arguments_of_an_exception_travel_when_they_can(arguments: tuple[Any, ...], text: str | None) -> None:
     assert failure(raising(ValueError(*arguments)))["exception"] == text
+
+
+def test_attributes_of_an_exception_travel_unless_one_cannot() -> None:
+    told = ValueError("a")
+    told.status = 3  # type: ignore[attr-defined]
+    assert failure(raising(told))["exception"] == '{"args":["a"],"state":{"status":3}}'
+    told.status = object()  # type: ignore[attr-defined]
+    assert failure(raising(told))["exception"] == '{"args":["a"]}'
 
 
 def test_a_permanent_error_says_so() -> None:
