@@ -27,7 +27,7 @@ from twingraph.core.errors import (
 )
 from twingraph.core.events import PauseRequested
 from twingraph.core.ids import execution_id
-from twingraph.core.inputs import bind_inputs
+from twingraph.core.inputs import bind_inputs, rebind_inputs
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.engine import code as code_versions
@@ -109,7 +109,7 @@ class Runtime:
         """
         _check_platforms(compiled.plan)
         if old is not None:
-            texts, objects = old.inputs, self._with_classes(compiled, old)
+            texts, objects = rebind_inputs(compiled.plan, old.inputs), self._with_classes(compiled, old)
         else:
             texts, objects = self._encode_inputs(compiled, inputs)
         version, reference = self._pack(objects, compiled.sources)
@@ -192,8 +192,10 @@ class Runtime:
                 return handle
             if record.status not in EXECUTION_OVER:
                 if compiled is not None:  # code that cannot run must not cost what has been done so far
+                    old = reader.earlier(execution)
                     _check_platforms(compiled.plan)
-                    self._pack(self._with_classes(compiled, reader.earlier(execution)), compiled.sources)
+                    rebind_inputs(compiled.plan, old.inputs)
+                    self._pack(self._with_classes(compiled, old), compiled.sources)
                 self.cancel(execution)  # an execution never mixes two code versions
             return self._replay(reader.earlier(execution), record, compiled)
 

@@ -40,7 +40,7 @@ def bind_inputs(
             problems.append(Problem(field=name, message=message))
     texts: dict[str, str] = {}
     for key, entry in plan.inputs.items():
-        node, _, parameter = entry["targets"][0].partition(".")
+        node = entry["targets"][0].partition(".")[0]
         if key in chosen:
             trouble = schema_problem(entry.get("schema"), chosen[key])
             check = (checks or {}).get(key)
@@ -53,11 +53,31 @@ def bind_inputs(
         elif "default" in entry:
             texts[key] = entry["default"]
         elif entry["required"]:
-            what = parameter or entry["name"]
-            problems.append(Problem(node=node, field=what, message=f"is missing; give the input {entry['name']!r}"))
+            problems.append(_missing(entry))
     if problems:
         raise ValidationError(problems)
     return texts
+
+
+def rebind_inputs(plan: Plan, earlier: Mapping[str, str]) -> dict[str, str]:
+    """The inputs of an earlier execution for a plan that may have changed since, as JSON texts."""
+    texts: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, entry in plan.inputs.items():
+        text = earlier.get(key, earlier.get(entry["name"], entry.get("default")))
+        if text is not None:
+            texts[key] = text
+        elif entry["required"]:
+            problems.append(_missing(entry))
+    if problems:
+        raise ValidationError(problems)
+    return texts
+
+
+def _missing(entry: Mapping[str, Any]) -> Problem:
+    node, _, parameter = entry["targets"][0].partition(".")
+    name = entry["name"]
+    return Problem(node=node, field=parameter or name, message=f"is missing; give the input {name!r}")
 
 
 def exact_of(plan: Plan, key: str) -> str:

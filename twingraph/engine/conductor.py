@@ -504,8 +504,10 @@ class Conductor:
         runs: list[NodeRun] = []
         for node_id, attempt in command.runs:
             node = state.nodes[node_id]
-            if node_id in held.kept:
-                self._keep(held, node_id, attempt)
+            kept = held.kept.get(node_id)
+            if kept is not None and kept.fits(node.kind):
+                for event, lines in kept.rows:
+                    self._apply_lines(held, event._replace(attempt=attempt), lines)
                 continue
             try:
                 runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
@@ -526,10 +528,6 @@ class Conductor:
         if node.kind is NodeKind.HANDLER:
             return handler_args.of(held.state, node)
         return held.values.arguments(node)
-
-    def _keep(self, held: Held, node: str, attempt: int) -> None:
-        for event, lines in held.kept[node].rows:
-            self._apply_lines(held, event._replace(attempt=attempt), lines)
 
     # -- reports ---------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
-from twingraph.core.plan import Plan
+from twingraph.core.plan import NodeKind, Plan
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
@@ -34,6 +34,14 @@ class Kept:
     """The outcome of a node in an earlier execution, to be taken over instead of running the node again."""
 
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
+
+    def fits(self, kind: NodeKind) -> bool:
+        """Whether a node of this kind can have this outcome: under its id there may stand another kind by now."""
+        ends_so = _OUTCOMES.get(kind, NodeEnded)
+        return all(type(event) is ends_so for event, _ in self.rows)
+
+
+_OUTCOMES: Mapping[NodeKind, type[AttemptOver]] = {NodeKind.MAP: MapExpanded, NodeKind.BRANCH: BranchTaken}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

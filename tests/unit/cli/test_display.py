@@ -28,7 +28,7 @@ from twingraph.cli.display.plain import PlainLog
 from twingraph.cli.display.screen import Screen
 from twingraph.cli.display.tree import draw, share
 from twingraph.cli.words import columns, cut, printable, seconds
-from twingraph.core.execution import ExecutionView
+from twingraph.core.execution import ExecutionView, LogRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 
@@ -117,6 +117,21 @@ def test_live_draws_only_after_a_moment_and_prints_at_once() -> None:
     assert "numbers" not in written(surface)
     follower.tick(at(0.4))
     assert "numbers" in written(surface)
+
+
+class Chatterbox(MemoryReader):
+    """Prints faster than anybody reads."""
+
+    def logs(self, execution_id: str, *, after: int = 0, limit: int = 1000, **_: object) -> list[LogRecord]:
+        return [make_log(after + number, "again") for number in range(1, limit + 1)]
+
+
+@pytest.mark.parametrize("mode", ["plain", "live"])
+def test_endless_prints_leave_time_to_look_for_ctrl_c(mode: str) -> None:
+    view = a_map(3, 9)
+    surface = make_surface(terminal=mode == "live")
+    Follower(Chatterbox(views=[view]), view.record.id, surface, mode=mode).tick(at(1))
+    assert "again" in written(surface)
 
 
 def test_the_screen_goes_back_over_lines_that_a_narrower_terminal_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:

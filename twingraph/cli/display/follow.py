@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import count
 from typing import Protocol
 
 from twingraph.cli.console import Surface
@@ -18,6 +19,8 @@ TICK_SECONDS = 0.1
 # What may be left standing when the run is over; the rest is in `twingraph show`.
 _LEFT_STANDING = 24
 _PAGE = 1000
+# Pages of logs that are written between two looks at the keyboard: nodes may print faster than anybody writes.
+_PAGES_AT_ONCE = 5
 
 
 class Watched(Protocol):
@@ -62,14 +65,14 @@ class Follower:
             return
         self._began = self._began or now
         if self._mode == "plain":
-            self._write_plain(now)
+            self._write_plain(now, over=False)
         else:
             self._drawing = self._drawing or (now - self._began).total_seconds() >= PATIENCE_SECONDS
             self._draw_live(now, over=False)
 
     def finish(self, now: datetime) -> None:
         if self._mode == "plain":
-            self._write_plain(now)
+            self._write_plain(now, over=True)
         elif self._mode == "live":
             self._draw_live(now, over=True)
             self._screen.leave()
@@ -80,16 +83,24 @@ class Follower:
             self._screen.clear()
         self._surface.write(*lines)
 
-    def _write_plain(self, now: datetime) -> None:
+    def _write_plain(self, now: datetime, *, over: bool) -> None:
         # The snapshot is read first: a node that it calls completed has its prints in the logs by then.
         snapshot = self._reader.tree(self._id)
-        while records := self._new_logs():
+        for pages in count(1):
+            records = self._new_logs()
             self._surface.write(*all_log_lines(records, times=True))
+            if len(records) < _PAGE:
+                break
+            if pages == _PAGES_AT_ONCE and not over:
+                return
         self._surface.write(*self._plain.lines(snapshot, now))
 
     def _draw_live(self, now: datetime, *, over: bool) -> None:
         snapshot = self._reader.tree(self._id) if self._drawing else None
-        while len(records := self._new_logs()) == _PAGE:
+        for pages in count(1):
+            records = self._new_logs()
+            if len(records) < _PAGE or (pages == _PAGES_AT_ONCE and not over):
+                break
             self._screen.draw(all_log_lines(records), [])
         above = all_log_lines(records)
         if snapshot is None:
