@@ -332,6 +332,6 @@ def test_an_expression_says_how_a_key_is_read() -> None:
 
 
 def test_an_input_whose_schema_is_no_json_schema_is_told_at_the_door() -> None:
-    drawn = new().add_input("text", list[str]).add_component("a", shout).connect("text", "a")  # type: ignore[arg-type]
+    drawn = new().add_input("text", list[str]).add_component("a", shout).connect("text", "a")
     with pytest.raises(ValidationError, match=r"text\.schema: must be a JSON Schema object"):
         drawn.compile()
