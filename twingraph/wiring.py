@@ -282,12 +282,12 @@ class Runtime:
         """A stored value as a Python value of this process."""
         return codec.decode(text, blobs=self.blobs, classes=_class_of, key=self.secret, pickle=True)
 
-    def decode_arguments(self, text: str) -> tuple[Any, ...] | None:
-        """What an exception was raised with, when it can be built here."""
+    def decode_exception(self, text: str) -> Mapping[str, Any]:
+        """The arguments and attributes of an exception, as far as they can be built here."""
         try:
-            return tuple(self.decode(text))
+            return dict(self.decode(text))
         except Exception:  # a class in it may be gone: the error's description has to do
-            return None
+            return {}
 
     def _kept_of(self, execution: str) -> Mapping[str, Kept]:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""

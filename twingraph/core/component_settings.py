@@ -8,6 +8,7 @@ from typing import Any
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import parse_retry
+from twingraph.core.quantities import byte_count, unit_count
 
 PLATFORM_KEYS: Mapping[str, tuple[str, ...]] = {
     "local": ("cpu", "memory", "gpu", "timeout", "environment"),
@@ -154,6 +155,12 @@ def _resources(value: Any, field: str, wrong: Wrong) -> None:
     for key in value:
         if key not in RESOURCE_KEYS:
             wrong(f"{field}.{key}", f"is not a resource of any platform; {did_you_mean(str(key), RESOURCE_KEYS)}")
+    for key, read in (("cpu", unit_count), ("gpu", unit_count), ("memory", byte_count)):
+        if value.get(key) is not None:
+            try:
+                read(value[key])
+            except ValueError as problem:
+                wrong(f"{field}.{key}", str(problem))
 
 
 def _limits(value: Any, field: str, wrong: Wrong) -> None:

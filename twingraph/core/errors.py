@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ErrorCode(StrEnum):
@@ -57,8 +57,19 @@ class Problem(NamedTuple):
         return f"{place}: {self.message}" if place else self.message
 
 
+def _again(kind: type[Exception], arguments: tuple[object, ...], state: dict[str, object]) -> Exception:
+    made = kind.__new__(kind, *arguments)
+    made.args = arguments
+    made.__dict__.update(state)
+    return made
+
+
 class TwinGraphError(Exception):
     """Root of everything that TwinGraph raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without the constructor, which may want more than the message."""
+        return _again, (type(self), self.args, self.__dict__)
 
 
 class PermanentError(TwinGraphError):

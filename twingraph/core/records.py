@@ -18,7 +18,7 @@ class ErrorRecord:
     attempt: int | None = None
     types: tuple[str, ...] = ()  # the whole MRO, qualified: what retry policies match
     permanent: bool = False
-    exception: str | None = None  # the list of the exception's arguments as a value's text, where it can be stored
+    exception: str | None = None  # its arguments and attributes as a value's text, where they can be stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import sys
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 MAX_OUTPUTS = 10_000  # a dict with more names is one value
-MAX_ARGUMENTS = 16_384  # characters of an exception's arguments that travel with it
+MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
@@ -46,7 +46,7 @@ def run_node(
         result = call(target, values, config)
     except BaseException as error:
         described = describe(error, "user_error")
-        described["exception"] = _arguments(error, encode)
+        described["exception"] = _parts(error, encode)
         return Answer("failed", error=described)
     try:
         return _encoded(result, encode)
@@ -54,13 +54,18 @@ def run_node(
         return Answer("failed", error=describe(error, "invalid_output", permanent=True))
 
 
-def _arguments(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
-    """What the exception was raised with, so that a caller elsewhere can build it again."""
-    try:
-        text = encode(list(error.args), "args")[0]
-    except BaseException:  # arguments may be anything
-        return None
-    return text if len(text) <= MAX_ARGUMENTS else None
+def _parts(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
+    """What the exception was raised with and the attributes it was given, so that a caller can build it again."""
+    state = {name: value for name, value in error.__dict__.items() if name[:2] != "__"}
+    bare = {"args": list(error.args)}
+    for parts in (dict(bare, state=state), bare) if state else (bare,):
+        try:
+            text = encode(parts, "exception")[0]
+        except BaseException:  # they may be anything
+            continue
+        if len(text) <= MAX_PARTS:
+            return text
+    return None
 
 
 def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:

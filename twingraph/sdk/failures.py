@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from twingraph.core.errors import ExecutionFailed
@@ -18,10 +19,13 @@ class RemoteError(Exception):
             self.add_note(traceback.rstrip())
 
 
-def enrich(error: ExecutionFailed, types: tuple[str, ...], arguments: tuple[object, ...] | None) -> ExecutionFailed:
-    """The same error as an instance of the original class too; its cause is the original as far as it is known here."""
+def enrich(error: ExecutionFailed, types: tuple[str, ...], parts: Mapping[str, Any]) -> ExecutionFailed:
+    """The same error as an instance of the original class too; its cause is the original as far as it is known here.
+
+    `parts` may hold the original's `args` and, as `state`, its attributes.
+    """
     cls = _find(types)
-    original = _rebuilt(cls, arguments, str(error)) if cls is not None else None
+    original = _rebuilt(cls, parts, str(error)) if cls is not None else None
     raised = _joined(error, original) if original is not None else error
     cause = original or RemoteError(str(error), None)
     if error.remote_traceback:
@@ -42,12 +46,13 @@ def _find(types: tuple[str, ...]) -> type[Exception] | None:
     return None
 
 
-def _rebuilt(cls: type[Exception], arguments: tuple[object, ...] | None, message: str) -> Exception | None:
-    given = (message,) if arguments is None else arguments
+def _rebuilt(cls: type[Exception], parts: Mapping[str, Any], message: str) -> Exception | None:
+    given = tuple(parts["args"]) if "args" in parts else (message,)
     for first in (given, ()):
         made: Exception | None = _made(cls, cls, first)
         if made is not None:
             made.args = given
+            made.__dict__.update(parts.get("state", {}))
             return made
     return None
 
@@ -72,6 +77,7 @@ def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
     made = _made(cls, base, original.args) or _made(cls, base, ())
     if made is None:
         return error
+    made.__dict__.update(original.__dict__)
     made.__dict__.update(error.__dict__)
     made.args = original.args
     made.said = str(error)
@@ -79,11 +85,23 @@ def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
     return joined
 
 
+def _again(cls: type[Exception], arguments: tuple[object, ...], state: dict[str, object]) -> Any:
+    """Of a pickle: the joined class has no name that a module knows."""
+    made = _made(_join(cls), cls, arguments) or _made(_join(cls), cls, ())
+    made.__dict__.update(state)
+    made.args = arguments
+    return made
+
+
 _joins: dict[type[Exception], Any] = {}
 
 
 def _join(cls: type[Exception]) -> Any:
     if cls not in _joins:
-        body = {"__str__": lambda self: self.said, "__module__": __name__}
+        body = {
+            "__str__": lambda self: self.said,
+            "__reduce__": lambda self: (_again, (cls, self.args, self.__dict__)),
+            "__module__": __name__,
+        }
         _joins[cls] = type(f"ExecutionFailed[{cls.__name__}]", (ExecutionFailed, cls), body)
     return _joins[cls]

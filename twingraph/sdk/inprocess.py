@@ -130,8 +130,8 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
     record = handle.error
     if record is None:
         return error
-    arguments = runtime.decode_arguments(record.exception) if record.exception else None
-    return enrich(error, record.types or (record.error_type,), arguments)
+    parts = runtime.decode_exception(record.exception) if record.exception else {}
+    return enrich(error, record.types or (record.error_type,), parts)
 
 
 # -- loading a file for its workflow -----------------------------------------------------------------

@@ -81,10 +81,10 @@ class Workflow:
     def add_code(self, id: str, code: str, **config: Any) -> Self:  # noqa: A002
         return self._add(node_def(id, "code", None, {"code": code, **config}), None)
 
-    def add_input(self, name: str, schema: Mapping[str, Any] | None = None, **default: Any) -> Self:
-        """A named input of the workflow; without `default=` it must be given."""
+    def add_input(self, name: str, schema: Any = None, **default: Any) -> Self:
+        """A named input of the workflow; without `default=` it must be given. `schema` is a JSON Schema."""
         if schema is not None:
-            default["schema"] = dict(schema)
+            default["schema"] = dict(schema) if isinstance(schema, Mapping) else schema  # told at the door
         return self._add(node_def(name, "input", None, default), None)
 
     def add_branch(self, id: str, condition: str) -> Self:  # noqa: A002

@@ -81,6 +81,7 @@ def test_values_of_the_scripts_own_classes(tmp_path: Path, way: str) -> None:
 # A group is caught by its kind, and what a builtin error carries is there.
 FAILURES = """
 import errno
+import pickle
 from twingraph import Workflow
 
 wf = Workflow("failures").add_code("c", '''
@@ -93,6 +94,8 @@ try:
     wf.run(kind="os")
 except FileNotFoundError as error:
     print(error.errno == errno.ENOENT, error.node_id, type(error.__cause__).__name__)
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, FileNotFoundError) and (again.node_id, str(again)) == ("c", str(error))
 try:
     wf.run(kind="group")
 except* ValueError as caught:

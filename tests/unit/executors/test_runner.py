@@ -192,10 +192,19 @@ def test_the_traceback_shows_causes_and_groups_but_none_of_our_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"), [(("a", 1), '["a",1]'), ((), "[]"), ((object(),), None), (("x" * 20_000,), None)]
+    ("arguments", "text"),
+    [(("a", 1), '{"args":["a",1]}'), ((), '{"args":[]}'), ((object(),), None), (("x" * 20_000,), None)],
 )
 def test_arguments_of_an_exception_travel_when_they_can(arguments: tuple[Any, ...], text: str | None) -> None:
     assert failure(raising(ValueError(*arguments)))["exception"] == text
+
+
+def test_attributes_of_an_exception_travel_unless_one_cannot() -> None:
+    told = ValueError("a")
+    told.status = 3  # type: ignore[attr-defined]
+    assert failure(raising(told))["exception"] == '{"args":["a"],"state":{"status":3}}'
+    told.status = object()  # type: ignore[attr-defined]
+    assert failure(raising(told))["exception"] == '{"args":["a"]}'
 
 
 def test_a_permanent_error_says_so() -> None:
@@ -225,5 +234,5 @@ def test_what_cannot_be_read_or_found_is_told() -> None:
 
 
 def test_thousands_of_names_are_as_many_outputs() -> None:
-    answer = run_node(lambda: lambda: dict.fromkeys(map(str, range(2_000)), 1), (), json.loads, encode)
+    answer = run(lambda: dict.fromkeys(map(str, range(2_000)), 1))
     assert (answer.shape, len(answer.outputs)) == ("dict", 2_000)

@@ -156,3 +156,9 @@ def test_an_unknown_name_has_near_ones() -> None:
 
 def test_a_component_by_its_path() -> None:
     assert Registry().find("math:floor").__name__ == "floor"
+
+
+@pytest.mark.parametrize(("key", "value"), [("cpu", "two"), ("memory", "2 lots"), ("gpu", -1)])
+def test_an_amount_that_cannot_be_read_is_told_at_the_door(key: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=f"resources.{key}.*is not a number of"):
+        component(resources={key: value})(lambda: None)

@@ -329,3 +329,9 @@ def test_a_thousand_nodes_compile_quickly() -> None:
 def test_an_expression_says_how_a_key_is_read() -> None:
     with pytest.raises(ValidationError, match=r"b\.condition: uses an attribute.*read as v\['a'\]"):
         new().add_branch("b", "v.a > 1").compile()
+
+
+def test_an_input_whose_schema_is_no_json_schema_is_told_at_the_door() -> None:
+    drawn = new().add_input("text", list[str]).add_component("a", shout).connect("text", "a")
+    with pytest.raises(ValidationError, match=r"text\.schema: must be a JSON Schema object"):
+        drawn.compile()

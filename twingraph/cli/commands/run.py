@@ -61,6 +61,8 @@ def run(args: argparse.Namespace, app: App) -> int:
 
 def _with_inputs(error: ValidationError, compiled: Any, target: str) -> ValidationError:
     """The same problems, and what the workflow takes."""
+    if all(problem.field == "platform" for problem in error.problems):
+        return error  # no input would help
     known = describe_inputs(plan_of(compiled).inputs, getattr(compiled, "checks", {}))
     if not known:
         return ValidationError(f"{error}\n{target} takes no inputs")
