@@ -67,3 +67,33 @@ def test_an_input_that_is_new_is_asked_for(home: Path) -> None:
     assert failed.wait(20)
     with pytest.raises(ValidationError, match=r"end\.extra: is missing"):
         runtime.resume(failed.id, code="current", compiled=flow(more, mapped=True).compile())
+
+
+@component
+def large() -> bytes:
+    return b"x" * 200_000
+
+
+@component
+def measure(data: bytes) -> int:
+    raise ValueError(len(data))
+
+
+@component
+def measured(data: bytes) -> int:
+    return len(data)
+
+
+def sized(end: object) -> Workflow:
+    return Workflow("sized").add_component("large", large).add_component("end", end).connect("large", "end")
+
+
+def test_an_outcome_whose_blob_is_gone_is_made_again(home: Path) -> None:
+    runtime = wiring.runtime(str(home))
+    failed = runtime.submit(sized(measure).compile(), {})
+    assert failed.wait(20)
+    for blob in [blob for blob in runtime.blobs.list() if blob.size >= 200_000]:
+        runtime.blobs.delete(blob.hash)
+    again = runtime.resume(failed.id, code="current", compiled=sized(measured).compile())
+    assert again.wait(20)
+    assert wiring.open_reader(str(home)).view(again.id).result == "200000"

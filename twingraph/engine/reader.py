@@ -57,7 +57,7 @@ class Reader:
         return codec.plain(text, limit=1000)
 
     def earlier(self, execution: str) -> Earlier:
-        return earlier(self._records, execution)
+        return earlier(self._records, execution, self.blobs)
 
     def post(self, execution: str, kind: str) -> None:
         self._records.post(execution, kind, "{}")

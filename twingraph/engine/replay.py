@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from twingraph.core import codec
 from twingraph.core.events import (
     BranchTaken,
     Created,
@@ -21,6 +22,7 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.engine.held import AttemptOver, Kept
 from twingraph.engine.kernel import State, apply
 from twingraph.store.base import Records
+from twingraph.store.blobs.base import BlobStore
 
 Outcome = tuple[AttemptOver, Sequence[str] | None]
 
@@ -34,8 +36,9 @@ class Earlier:
     kept: Mapping[str, Kept]
 
 
-def earlier(records: Records, execution: str) -> Earlier:
-    """Everything that a replay of this drawn execution starts from."""
+def earlier(records: Records, execution: str, blobs: BlobStore | None = None) -> Earlier:
+    """Everything that a replay of this drawn execution starts from. With `blobs` an outcome whose large values are
+    gone is not kept, so that the node runs again."""
     state = State(execution)
     outcomes: dict[str, list[Outcome]] = {}
     created: Created | None = None
@@ -63,8 +66,17 @@ def earlier(records: Records, execution: str) -> Earlier:
         plan=Plan(name=name, root=root, templates=graph.templates, specs=graph.specs),
         inputs=dict(zip(created.inputs, inputs, strict=True)),
         settings=created.settings,
-        kept={node: Kept(rows=rows) for node, rows in outcomes.items() if _is_whole(state, node)},
+        kept={
+            node: Kept(rows=rows)
+            for node, rows in outcomes.items()
+            if _is_whole(state, node) and (blobs is None or _is_there(rows, blobs))
+        },
     )
+
+
+def _is_there(rows: Sequence[Outcome], blobs: BlobStore) -> bool:
+    """Whether every blob that these values refer to still exists."""
+    return all(blobs.exists(digest) for _, lines in rows for line in lines or () for digest in codec.refs(line))
 
 
 def _remember(outcomes: dict[str, list[Outcome]], state: State, event: Event, lines: Sequence[str] | None) -> None:

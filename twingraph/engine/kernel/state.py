@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from twingraph.core.events import OutputMeta
-from twingraph.core.plan import Argument, NodeKind, NodeSpec, PlanNode, Template
+from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Command
@@ -215,6 +214,3 @@ class State:
     def add(self, node: Node) -> None:
         self.nodes[node.id] = node
         self.counts[NodeStatus.PENDING] += 1
-
-    def tasks(self) -> Iterator[Node]:
-        return (node for node in self.nodes.values() if node.kind is NodeKind.TASK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -38,6 +39,7 @@ class SqliteJournal:
         self._home = home
         self._path = home.database
         self._db = connect(self._path, durability=durability)
+        weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
         self._version = self._data_version()
 
     def create(self, new: NewExecution, first: Append) -> Claim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,7 @@ class SqliteRecords:
         self._home = home
         self._path = home.database
         self._db = connect(self._path)
+        weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
 
     def record(self, execution_id: str) -> ExecutionRecord:
         found = self._all(f"{_RECORD} where id = ?", execution_id)
