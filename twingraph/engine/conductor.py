@@ -14,37 +14,33 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from twingraph.core.errors import ErrorCode, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
-    CacheAnswered,
     CancelRequested,
     Created,
     Event,
     ExecutionEnded,
     GraphClosed,
     GraphExtended,
-    LimitGranted,
     NodeBegun,
     NodesReturned,
     PauseRequested,
     ResumeRequested,
     TimerFired,
 )
-from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
-from twingraph.dispatch.base import Begun, CodeRef, Dispatch, Lane, LogLines, NodeRun, Outcome, Report, Returned
-from twingraph.engine import handler_args
+from twingraph.dispatch.base import Begun, CodeRef, Dispatch, LogLines, Outcome, Report, Returned
 from twingraph.engine.batches import batches
 from twingraph.engine.door import Door
+from twingraph.engine.effects import Driver, Effects
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
-from twingraph.engine.kernel import Node, State, apply, commands
-from twingraph.engine.limits import LimitBook
-from twingraph.engine.outcomes import events_of, impossible
+from twingraph.engine.kernel import State, apply, commands
+from twingraph.engine.outcomes import events_of
 from twingraph.engine.recovery import ended_of, restore
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
@@ -55,19 +51,6 @@ from twingraph.store.blobs.base import BlobStore
 INBOX_SECONDS = 0.05
 # What a first Ctrl-C gives to what runs.
 GRACE_SECONDS = 10.0
-
-
-class Driver(Protocol):
-    """What stands behind a driven scope: a pipeline's body. Called on the conductor's loop, must not block."""
-
-    def started(self, scope: str) -> None:
-        """A scope was opened that a body has to fill; said again after a take-over."""
-
-    def woken(self, scope: str, node: str) -> None:
-        """A node of the scope is over; its outcome is in the journal."""
-
-    def detached(self, node: str) -> None:
-        """Start the execution of this detached node and report with `DetachedStarted`."""
 
 
 class Conductor:
@@ -94,11 +77,8 @@ class Conductor:
         self._by_number: dict[int, Held] = {}
         self._dirty: dict[int, Held] = {}
         self._flushing = False
-        self._lane = 0
-        self._limits = LimitBook()
-        self._drivers: dict[str, Driver] = {}
         self._loop: asyncio.AbstractEventLoop
-        self._timers: Timers
+        self._effects = Effects(dispatch, self._apply_lines, self._by_number.get)
         self._refreshing = False
         self._door = Door()
         self._fault: BaseException | None = None
@@ -131,7 +111,7 @@ class Conductor:
         self._call(lambda: self._feed_known(execution_id, event, data), None)
 
     def attach(self, execution_id: str, driver: Driver) -> None:
-        self._call(lambda: self._drivers.__setitem__(execution_id, driver), None)
+        self._call(lambda: self._effects.drivers.__setitem__(execution_id, driver), None)
 
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
@@ -163,7 +143,7 @@ class Conductor:
 
     def _main(self) -> None:
         loop = self._loop = asyncio.new_event_loop()
-        self._timers = Timers(loop, self._timer_fired)
+        self._effects.timers = Timers(loop, self._timer_fired)
         try:
             self._journal = self._make_journal()
             loop.run_until_complete(self._dispatch.start(self._report))
@@ -431,7 +411,7 @@ class Conductor:
         """What was noted is durable: do what it commands, and tell who waits."""
         todo, held.commands = held.commands, []
         for command in todo:
-            self._carry_out(held, command)
+            self._effects.carry_out(held, command)
         held.recorded()
         self._tell(held)
 
@@ -451,83 +431,12 @@ class Conductor:
         self._held.pop(held.state.execution, None)
         self._by_number.pop(held.number, None)
         self._dirty.pop(held.number, None)
-        self._drivers.pop(held.state.execution, None)
-        self._timers.clear_all(held.number)
-        self._granted(self._limits.release(self._limits.holders(held.number)))
+        self._effects.forget(held)
 
     def _lost_lease(self, held: Held) -> None:
         self._drop(held)
         self._dispatch.cancel(held.state.execution)
         held.fail(LeaseLost(f"another conductor took {held.state.execution} over"))
-
-    # -- commands --------------------------------------------------------------------------------
-
-    def _carry_out(self, held: Held, command: commands.Command) -> None:
-        execution = held.state.execution
-        match command:
-            case commands.Dispatch():
-                self._dispatch_lane(held, command)
-            case commands.SetTimer(timer, delay):
-                self._timers.set(held.number, timer, delay)
-            case commands.ClearTimer(timer):
-                self._timers.clear(held.number, timer)
-            case commands.CancelRuns(nodes):
-                self._dispatch.cancel(execution, nodes)
-            case commands.Recall(nodes):
-                self._dispatch.recall(execution, nodes)
-            case commands.AskLimit(node, limits, priority):
-                self._granted(self._limits.ask((held.number, node), limits, priority))
-            case commands.ReleaseLimit(node):
-                self._granted(self._limits.release([(held.number, node)]))
-            case commands.AskCache(node):
-                self._apply(held, CacheAnswered(node, "miss"))
-            case commands.WakeDriver(scope, node):
-                if (driver := self._drivers.get(execution)) is not None:
-                    driver.woken(scope, node)
-            case commands.StartDetached(node):
-                if (driver := self._drivers.get(execution)) is not None:
-                    driver.detached(node)
-            case commands.StartDriver(scope):
-                if (driver := self._drivers.get(execution)) is not None:
-                    driver.started(scope)
-            case commands.Finish():
-                pass  # done before the commit
-
-    def _granted(self, holders: Sequence[tuple[int, str]]) -> None:
-        for number, node in holders:
-            if (held := self._by_number.get(number)) is not None:
-                self._apply(held, LimitGranted(node))
-
-    def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
-        """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
-        state = held.state
-        runs: list[NodeRun] = []
-        for node_id, attempt in command.runs:
-            node = state.nodes[node_id]
-            kept = held.kept.get(node_id)
-            if kept is not None and kept.fits(node.kind):
-                for event, lines in kept.rows:
-                    self._apply_lines(held, event._replace(attempt=attempt), lines)
-                continue
-            try:
-                runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
-            except TwinGraphError as error:
-                self._apply(held, impossible(node_id, attempt, error))
-        if not runs:
-            return
-        self._lane += 1
-        settings = held.settings_of(command.spec)
-        code = held.code
-        if code is None:
-            code = CodeRef(version="builtin", bundle_path="", interpreter="", working_dir="")
-        self._dispatch.submit(
-            Lane(number=self._lane, execution=state.execution, code=code, settings=settings, runs=runs)
-        )
-
-    def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
-        if node.kind is NodeKind.HANDLER:
-            return handler_args.of(held.state, node)
-        return held.values.arguments(node)
 
     # -- reports ---------------------------------------------------------------------------------
 
@@ -581,7 +490,7 @@ class Conductor:
         if kill:
             self._dispatch.cancel(execution_id)
         else:
-            self._timers.set(held.number, "grace", GRACE_SECONDS)
+            self._effects.timers.set(held.number, "grace", GRACE_SECONDS)
 
     def _look_into_inbox(self) -> None:
         self._loop.call_later(INBOX_SECONDS, self._look_into_inbox)
