@@ -174,8 +174,19 @@ def _limits(value: Any, field: str, wrong: Wrong) -> None:
             wrong(f"{field}.{key}", f"must be a whole number from 1, not {most!r}")
 
 
-def _anything(value: Any, field: str, wrong: Wrong) -> None:
-    """`cache` takes effect with the cache and is checked there."""
+CACHE_KEYS = ("ttl", "key", "scope")
+
+
+def _cache(value: Any, field: str, wrong: Wrong) -> None:
+    """Whether and how outcomes are reused: recorded until the cache lands, but never nonsense."""
+    if value is None or isinstance(value, bool):
+        return
+    if not isinstance(value, Mapping):
+        wrong(field, f"must be True, False or a mapping with any of {', '.join(CACHE_KEYS)}, not {value!r}")
+        return
+    for key in value:
+        if key not in CACHE_KEYS:
+            wrong(f"{field}.{key}", f"is not a key of cache; {did_you_mean(str(key), CACHE_KEYS)}")
 
 
 _CHECKS: Mapping[str, Callable[[Any, str, Wrong], None]] = {
@@ -186,7 +197,7 @@ _CHECKS: Mapping[str, Callable[[Any, str, Wrong], None]] = {
     "resources": _resources,
     "environment": _texts,
     "labels": _texts,
-    "cache": _anything,
+    "cache": _cache,
     "version": _text,
     "limits": _limits,
     "priority": _whole,

@@ -162,3 +162,9 @@ def test_a_component_by_its_path() -> None:
 def test_an_amount_that_cannot_be_read_is_told_at_the_door(key: str, value: object) -> None:
     with pytest.raises(ValidationError, match=f"resources.{key}.*is not a number of"):
         component(resources={key: value})(lambda: None)
+
+
+@pytest.mark.parametrize("cache", ["yes", {"tll": 3}, 7])
+def test_a_cache_that_makes_no_sense_is_told_at_declaration(cache: object) -> None:
+    with pytest.raises(ValidationError, match="cache"):
+        component(cache=cache, registry=Registry())(lambda x: x)
