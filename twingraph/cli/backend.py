@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from twingraph.core.execution import (
     ExecutionRecord,
@@ -115,8 +114,10 @@ class WiredRuntime:
     """The runtime of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._wiring = importlib.import_module("twingraph.wiring")
-        self._runtime = self._wiring.runtime(settings=settings)
+        from twingraph import wiring
+
+        self._close_all = wiring.close_all
+        self._runtime = wiring.runtime(settings=settings)
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
@@ -128,15 +129,16 @@ class WiredRuntime:
         self._runtime.cancel(execution_id)
 
     def close(self) -> None:
-        self._wiring.close_all(wait=False)
+        self._close_all(wait=False)
 
 
 class WiredBackend:
     """The real one. Wiring is imported by the command that needs it, so that the others stay quick."""
 
     def open_reader(self, settings: Settings) -> Reader:
-        wiring = importlib.import_module("twingraph.wiring")
-        return cast(Reader, wiring.open_reader(settings=settings))
+        from twingraph import wiring
+
+        return wiring.open_reader(settings=settings)
 
     def runtime(self, settings: Settings) -> Runtime:
         return WiredRuntime(settings)

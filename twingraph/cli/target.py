@@ -73,7 +73,9 @@ def load_workflow(typed: str) -> Any:
 def recorded_target(typed: str, workflow: Any) -> str:
     """The target as it is found again from any folder."""
     target = parse_target(typed)
-    found: str | None = importlib.import_module("twingraph.sdk.inprocess").target_of(workflow)
+    from twingraph.sdk.inprocess import target_of
+
+    found = target_of(workflow)
     if found is not None and ":" in found:
         return found
     if target.path is None:
@@ -138,11 +140,12 @@ def _load_module(target: Target) -> ModuleType:
 @contextlib.contextmanager
 def _no_runs() -> Iterator[None]:
     """A file that runs its workflow as it is loaded, without a guard, has said enough when it comes to that line."""
-    inprocess = importlib.import_module("twingraph.sdk.inprocess")
+    from twingraph.sdk.inprocess import FoundWhileLoading, loading
+
     try:
-        with inprocess.loading():
+        with loading():
             yield
-    except inprocess.FoundWhileLoading:
+    except FoundWhileLoading:
         return
 
 
@@ -217,10 +220,9 @@ def _own(module: ModuleType, kind: Any) -> dict[str, Any]:
 
 def alone(name: str, component: Any) -> Any:
     """A workflow of this one component; its parameters become the workflow's inputs."""
-    authoring = importlib.import_module("twingraph")
-    workflow = authoring.Workflow(name)
-    workflow.add_component(name, component)
-    return workflow
+    from twingraph.sdk.workflow_builder import Workflow
+
+    return Workflow(name).add_component(name, component)
 
 
 def _article(word: str) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from twingraph.core.records import ErrorRecord as ErrorRecord
-from twingraph.core.records import Settings as Settings
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 

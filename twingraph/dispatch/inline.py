@@ -20,7 +20,7 @@ from typing import Any
 
 from twingraph.core.codec import decode, encode
 from twingraph.core.codec_base import loads
-from twingraph.core.execution import ErrorRecord
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin

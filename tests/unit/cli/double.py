@@ -15,7 +15,6 @@ from twingraph.cli.console import Console, Surface
 from twingraph.core.errors import ErrorCode, NotFoundError
 from twingraph.core.execution import (
     AttemptView,
-    ErrorRecord,
     ExecutionRecord,
     ExecutionView,
     LogRecord,
@@ -26,6 +25,7 @@ from twingraph.core.execution import (
     TreeSnapshot,
 )
 from twingraph.core.nearest import nearest
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.settings import Settings
 

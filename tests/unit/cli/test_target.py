@@ -8,18 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from twingraph.cli import target
 from twingraph.cli.errors import TargetError, UsageError
 from twingraph.cli.target import load_workflow, parse_target
 
-# Stands in for the authoring room: classes are told by their names and by their room.
 HEAD = """
-class Workflow:
-    def __init__(self, name): self.name = name
-Workflow.__module__ = "twingraph.sdk.workflow_builder"
-class Component:
-    def __init__(self, name): self.name = name; self.__module__ = __name__
-Component.__module__ = "twingraph.sdk.component"
+from twingraph import Workflow, component
+def Component(called):
+    @component(name=called)
+    def work(x: int) -> int: return x
+    return work
 """
 
 
@@ -29,7 +26,8 @@ def _imports_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     for name in set(sys.modules) - set(before):
-        del sys.modules[name]
+        if not name.startswith("twingraph"):
+            del sys.modules[name]
 
 
 def write(folder: Path, text: str, name: str = "flow_under_test.py") -> str:
@@ -51,9 +49,10 @@ def test_several_are_listed_as_they_are_typed(tmp_path: Path) -> None:
     assert f"twingraph run {file}:a\n  twingraph run {file}:b" in str(caught.value)
 
 
-def test_a_lone_component_is_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "alone", lambda name, component: (name, component.name))
-    assert load_workflow(write(tmp_path, "c = Component('c')")) == ("c", "c")
+def test_a_lone_component_is_a_target(tmp_path: Path) -> None:
+    plan = load_workflow(write(tmp_path, "c = Component('c')")).compile().plan
+    assert [node.id for node in plan.root.nodes] == ["c"]
+    assert list(plan.inputs) == ["x"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
