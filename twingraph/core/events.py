@@ -39,6 +39,7 @@ class Created(NamedTuple):
 
     settings: Settings
     inputs: tuple[str, ...] = ()
+    body: str | None = None  # the entry of a pipeline's body, which extends the root scope; None: a drawn workflow
 
 
 class GraphExtended(NamedTuple):
@@ -55,7 +56,8 @@ class GraphClosed(NamedTuple):
     """No more nodes will come in this scope.
 
     Of a driven scope: `error` is the failure that left the body, `met` names the failed nodes that the body has met;
-    a failure that it has not met counts as unhandled.
+    a failure that it has not met counts as unhandled. What the body returned is `result`, or, with a `shape` of named
+    outputs, `outputs`.
     """
 
     scope: str = ""
@@ -63,6 +65,8 @@ class GraphClosed(NamedTuple):
     last_nodes: tuple[str, ...] = ()
     error: ErrorRecord | None = None
     met: tuple[str, ...] = ()
+    shape: str | None = None
+    outputs: tuple[tuple[str, Argument], ...] = ()
 
 
 class NodeBegun(NamedTuple):
@@ -93,6 +97,16 @@ class NodeEnded(NamedTuple):
     begun: bool = True
     chance: float = 0.5
     cached_from: str | None = None  # the execution whose outcome this is: a cache hit, or kept by a replay
+
+
+class ItemsGiven(NamedTuple):
+    """Items that a generator has handed over while it still runs. Data: their texts. Of an item that came before, in
+    an earlier attempt, the first text stands."""
+
+    node: str
+    attempt: int
+    start: int
+    count: int
 
 
 class NodesReturned(NamedTuple):
@@ -177,6 +191,8 @@ class DecisionMade(NamedTuple):
     scope: str
     what: str
     answer: Any = None
+    caller: str = ""
+    place: str | None = None
 
 
 class ExecutionEnded(NamedTuple):
@@ -193,6 +209,7 @@ Event = (
     | GraphClosed
     | NodeBegun
     | NodeEnded
+    | ItemsGiven
     | NodesReturned
     | MapExpanded
     | BranchTaken
@@ -260,6 +277,8 @@ def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) ->
         raw["templates"] = {name: template_to_json(template) for name, template in event.templates.items()}
     elif isinstance(event, GraphClosed):
         raw["result"] = argument_to_json(event.result)
+        if event.outputs:
+            raw["outputs"] = [[name, argument_to_json(argument)] for name, argument in event.outputs]
     else:
         raw["settings"] = {f.name: getattr(event.settings, f.name) for f in fields(Settings)}
 
@@ -278,7 +297,9 @@ def event_from(kind: str, body: str | bytes) -> Event:
         raw["specs"] = tuple(spec_from_json(spec) for spec in raw["specs"])
         raw["templates"] = {name: template_from_json(template) for name, template in raw["templates"].items()}
     elif record is GraphClosed:
-        raw["result"] = argument_from_json(list(raw["result"]))
+        raw["result"] = argument_from_json(list(raw.get("result", ())))
+        if "outputs" in raw:
+            raw["outputs"] = tuple((name, argument_from_json(list(argument))) for name, argument in raw["outputs"])
     elif record is Created:
         raw["settings"] = Settings(**raw["settings"])
     if raw.get("error") is not None:

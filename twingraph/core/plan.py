@@ -96,6 +96,20 @@ class NodeSpec:
     options: str | None = None  # a BaseComponent's config, as JSON text of a value
     outputs: tuple[str, ...] | None = None  # declared output names; None: known only at run time
     code_hash: str | None = None
+    code: str | None = None  # the code version that holds `entry`, where it is not the execution's own
+    generator: bool = False  # hands its items over while it still runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeSettings:
+    """What bounds a scope beside what bounds its execution: a sub-pipeline's own settings. None: nothing of its own."""
+
+    max_parallel: int | None = None
+    timeout: float | None = None
+    error_handler: str | None = None
+    handler_component: int | None = None
+    handler_args: tuple[str, ...] | None = None
+    continue_on_error: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +125,11 @@ class PlanNode:
     wait: float | None = None  # seconds of a sleep; time limit of a signal
     signal: str | None = None
     scope_args: Mapping[str, Argument] = field(default_factory=dict)  # inputs of the template that is opened
+    # Of a node that a pipeline's body called:
+    caller: str = ""  # the task of the body that made the call; '' the body itself
+    place: str | None = None  # where in the author's code, as 'file:line'
+    forced: tuple[str, ...] = ()  # whose values the body looked at since its call before: control flow, for the graph
+    bounds: ScopeSettings | None = None  # of a sub-pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.plan import (
+    Argument,
+    Edge,
+    Hole,
+    NodeKind,
+    NodeSpec,
+    Plan,
+    PlanNode,
+    ScopeSettings,
+    Source,
+    Template,
+)
 from twingraph.core.policies import Backoff, RetryPolicy
 
 
@@ -20,7 +31,7 @@ def _defaults(record: type) -> dict[str, Any]:
     return found
 
 
-_DEFAULTS = {record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, Template, RetryPolicy)}
+_DEFAULTS = {record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)}
 _NAMES = {record: tuple(field.name for field in fields(record)) for record in _DEFAULTS}
 
 
@@ -67,6 +78,8 @@ def node_to_json(node: PlanNode) -> dict[str, Any]:
     for key in ("args", "scope_args"):
         if key in raw:
             raw[key] = _arguments_to_json(raw[key])
+    if node.bounds is not None:
+        raw["bounds"] = _sparse(node.bounds)
     return raw
 
 
@@ -79,6 +92,13 @@ def node_from_json(raw: Mapping[str, Any]) -> PlanNode:
     for key in ("args", "scope_args"):
         if key in given:
             given[key] = _arguments_from_json(given[key])
+    if "forced" in given:
+        given["forced"] = tuple(given["forced"])
+    if "bounds" in given:
+        bounds = dict(given["bounds"])
+        if bounds.get("handler_args") is not None:
+            bounds["handler_args"] = tuple(bounds["handler_args"])
+        given["bounds"] = ScopeSettings(**bounds)
     return PlanNode(**given)
 
 
