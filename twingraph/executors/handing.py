@@ -57,13 +57,19 @@ class Handing:
         self._lock = threading.Lock()
         self._wake = threading.Event()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, only_if_due: bool = False) -> float:
+        """Send what was gathered. The seconds until it is due; 0: it was sent."""
         with self._lock:
+            now = time.monotonic()
+            left = self._sent_at + GATHER_SECONDS - now
+            if only_if_due and left > 0:
+                return left
             texts = self._joined.texts[self._sent :]
             if texts:
                 start, self._sent = self._sent, self._sent + len(texts)
-                self._sent_at = time.monotonic()
+                self._sent_at = now
                 self._send(start, texts)
+        return 0.0
 
     def _later(self) -> None:
         if self._wake is None:
@@ -76,6 +82,6 @@ class Handing:
         assert self._wake is not None
         while not self._over:
             self._wake.wait()
-            time.sleep(max(0.0, self._sent_at + GATHER_SECONDS - time.monotonic()))
             self._wake.clear()
-            self._hand_over()
+            while (left := self._hand_over(only_if_due=True)) > 0 and not self._over:  # a quick generator sends itself
+                time.sleep(left)

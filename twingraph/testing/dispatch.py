@@ -18,8 +18,8 @@ EXPAND = "builtin:expand"
 class MemoryDispatch:
     """Answers each run with `act(lane, run)`: a value is the single output, an exception the failure.
 
-    What opens a map gets an output per item of the value, which is a list, or a dict of items by key. Where the settings
-    say generator, the items of an iterator are reported one by one before the outcome. With `hold` runs wait until
+    What opens a map gets an output per item of the value, which is a list, or a dict of items by key. Of a generator,
+    where the settings say so, the items are reported one by one before the outcome. With `hold` runs wait until
     `let_go`, so that a test can look at them, cancel or recall them.
     """
 
