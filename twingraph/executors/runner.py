@@ -121,7 +121,7 @@ def _give_all(generator: Any, items: Any) -> Any:
     for item in generator:
         try:
             items.give(item)
-        except BaseException as error:
+        except BaseException as error:  # noqa: PERF203 - only an item's own failure is the item's
             generator.close()
             raise _UnfitError(error) from error
     return items

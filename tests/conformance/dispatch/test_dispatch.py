@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from twingraph.core.codec import encode
 from twingraph.dispatch.base import (
     Begun,
     CodeRef,
@@ -26,7 +27,6 @@ from twingraph.dispatch.base import (
     Returned,
     RunSettings,
 )
-from twingraph.core.codec import encode
 from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 from twingraph.dispatch.inline import InlineDispatch
 from twingraph.testing.dispatch import MemoryDispatch

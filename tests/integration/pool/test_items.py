@@ -76,7 +76,8 @@ async def test_large_items_travel_as_references(bench: Bench) -> None:
 
 
 async def test_a_forked_child_has_no_voice(bench: Bench) -> None:
-    text = "import os\ndef f():\n    yield 1\n    yield 2\n    if os.fork():\n        os.wait()\n        yield 3\n    yield 4\n"
+    text = "import os\ndef f():\n    yield 1\n    yield 2\n"
+    text += "    if os.fork():\n        os.wait()\n        yield 3\n    yield 4\n"
     outcome = await bench.run(text, generator=True)
     assert outcome.texts == ["[1,2,3,4]"]
     assert [text for message in given(bench) for text in message.texts] == ["1", "2", "3", "4"]
