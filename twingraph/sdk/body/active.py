@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
-from random import Random
-from typing import Any, Protocol
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:  # every declaration of a component loads this module
+    from datetime import datetime
+    from random import Random
+    from uuid import UUID
 
 
 class Caller(Protocol):
