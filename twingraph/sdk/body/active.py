@@ -49,7 +49,7 @@ class Caller(Protocol):
         """Where the calls of a `try` or `with` begin."""
 
     def settle(self, mark: Any) -> None:
-        """Wait for every call made since the mark was set or settled; raises the first failure, in order of the calls."""
+        """Wait for every call made since the mark was set or settled; raises the first failure in their order."""
 
     def plain(self, value: Any) -> Any:
         """The value behind a handle; everything else as it is."""
