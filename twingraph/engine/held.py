@@ -114,6 +114,7 @@ class Held:
                 resources=given.resources,
                 platform_config=given.platform_config,
                 options=given.options,
+                generator=given.generator,
             )
         return known
 
