@@ -16,6 +16,7 @@ from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.syntax import all_arguments
 
 FACTORY = "__twingraph_factory__"
+_BODY_HOOKS = "__twingraph__"  # stands in functions of a rewritten body (sdk/body/rewriting), not in their source
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _REMEDY = "pass it as a parameter, or move the function to module level"
 
@@ -90,6 +91,8 @@ def _find(function: types.FunctionType, kept: Kept) -> _Function:
 def _free_variables(function: types.FunctionType, node: _Function, file: str) -> dict[str, Any]:
     free: dict[str, Any] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        if name == _BODY_HOOKS:
+            continue
         if name == "__class__":
             raise SliceError(
                 "a nested function cannot use super() of a class around it; move it to module level",
