@@ -157,13 +157,14 @@ class Body:
     def await_over(self, nodes: Iterable[str]) -> None:
         """Wait until one of these is over."""
         wanted = frozenset(nodes)
-        if not wanted.isdisjoint(self.over):
+        over = self.over
+        if any(node in over for node in wanted):
             return
         if self.stopped is not None:
             raise self.stopped
         self.waits_for = wanted
         try:
-            while wanted.isdisjoint(self.over):
+            while not any(node in over for node in wanted):
                 self.receive()
         finally:
             self.waits_for = None

@@ -133,11 +133,14 @@ class Given:
 
     def changed(self, node: str, output: str | None) -> bool:
         """Whether the body has changed, since it looked at it, what this handle stands for."""
-        looked = [key for key in ((node, None), (node, output)) if key in self._values]
+        values = self._values
+        if type(values.get((node, output), values)) in _CHANGELESS:
+            return False
+        looked = [key for key in ((node, None), (node, output)) if key in values]
         if output is None and not looked:
-            looked = [key for key in self._values if key[0] == node]
+            looked = [(node, name) for name, _, _ in self._over[node].outputs if (node, name) in values]
         for key in looked:
-            value = self._values[key]
+            value = values[key]
             if type(value) in _CHANGELESS:
                 continue
             now = self._coder.encode(value, "value")

@@ -175,7 +175,7 @@ class BodyHost:
                 assert body is not None
                 wanted = body.evicted_for
                 missed = not body.inbox.empty()
-                again = missed or not wanted.isdisjoint(body.over)
+                again = missed or any(node in body.over for node in wanted)
                 place.sleeps_for = None if again else wanted
             if (not evicted or again) and self._places.get(key) is place:
                 del self._places[key]
