@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.conducting import EACH, TASK, Rig, args, chain, each, hole, over, plan, task
+from twingraph.core.codec import hash_text
 from twingraph.core.events import Created, GraphExtended, NodeEnded
 from twingraph.core.execution import NodeView
 from twingraph.core.plan import Argument, Edge, NodeKind, NodeSpec, Plan, PlanNode, Template
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import Lane, NodeRun
-from twingraph.engine.identity import cache_key_of, hash_of
+from twingraph.engine.identity import cache_key_of, hash_of, parents_of
 from twingraph.engine.kernel import State, apply
 from twingraph.engine.values import Values
 from twingraph.store.blobs.memory import MemoryBlobs
@@ -251,6 +252,31 @@ def test_a_sub_workflow_is_known_by_what_it_does_and_not_by_its_names(rig: Rig) 
     assert identity(one) == identity(nodes(rig, sub(hole("a"), names=("p", "q")))["sub"])
     assert one.cache_key != nodes(rig, sub(hole("a"), constant=2))["sub"].cache_key
     assert one.cache_key != nodes(rig, sub(("4",)))["sub"].cache_key
+
+
+def test_calls_of_a_body_that_take_nothing_of_its_own_stand_in_the_line_of_the_call() -> None:
+    def ended(node: str, text: str) -> NodeEnded:
+        return NodeEnded(node, 1, "completed", shape="plain", outputs=(("output", hash_text(text), len(text)),))
+
+    state = State("e")
+    call = PlanNode(
+        id="sub", kind=NodeKind.SCOPE, spec=1, edges=(Edge(source="a", param="x"),), scope_args={"x": hole("a")}
+    )
+    events = [
+        Created(Settings()),
+        GraphExtended((literal("a", 3), call), (TASK, ONE), driven=True),
+        ended("a", "3"),
+        GraphExtended((literal("f", 4), taker("g", "f")), scope="sub", driven=True),
+        ended("sub/f", "4"),
+        GraphExtended((PlanNode(id="like_f", spec=0, edges=(Edge(source="a"),), args={"x": ("4",)}),), driven=True),
+    ]
+    for number, event in enumerate(events):
+        apply(state, event, 0.0, number + 1)
+    values = Values(state, lambda _: None, MemoryBlobs())
+    found = {name: hash_of(state, values, state.nodes[name]) for name in ("sub/f", "sub/g", "like_f")}
+    assert None not in found.values()
+    assert found["sub/f"] == found["like_f"]
+    assert [node.id for node in parents_of(state.nodes["sub/g"]) or ()] == ["sub/f"]
 
 
 def test_waits_are_known_by_what_they_wait_for(rig: Rig) -> None:
