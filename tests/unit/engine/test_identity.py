@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.conducting import EACH, TASK, Rig, args, chain, each, hole, over, plan, task
 from twingraph.core.codec import hash_text
-from twingraph.core.events import Created, GraphExtended, NodeEnded
+from twingraph.core.events import Created, Event, GraphExtended, NodeEnded
 from twingraph.core.execution import NodeView
 from twingraph.core.plan import Argument, Edge, NodeKind, NodeSpec, Plan, PlanNode, Template
 from twingraph.core.records import Settings
@@ -262,7 +262,7 @@ def test_calls_of_a_body_that_take_nothing_of_its_own_stand_in_the_line_of_the_c
     call = PlanNode(
         id="sub", kind=NodeKind.SCOPE, spec=1, edges=(Edge(source="a", param="x"),), scope_args={"x": hole("a")}
     )
-    events = [
+    events: list[Event] = [
         Created(Settings()),
         GraphExtended((literal("a", 3), call), (TASK, ONE), driven=True),
         ended("a", "3"),
