@@ -5,7 +5,6 @@ Outside of a body each is its plain counterpart, so that functions which use the
 
 from __future__ import annotations
 
-import math
 import random as stdlib_random
 import time
 import uuid
@@ -120,9 +119,9 @@ def _all_of(handles: tuple[Any, ...]) -> list[Any]:
 
 
 def _seconds(length: Any, where: str) -> float:
-    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    seconds: Any = length.total_seconds() if isinstance(length, timedelta) else length
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"{where} takes seconds or a timedelta, not {length!r}")
-    if math.isnan(seconds) or seconds < 0:
+    if not seconds >= 0:  # also what is not a number
         raise ValueError(f"{where} takes a length from 0, not {length!r}")
     return float(seconds)

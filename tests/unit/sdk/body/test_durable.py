@@ -48,8 +48,8 @@ class TouchMeNot:
     def __iter__(self) -> Iterator[Any]:
         raise AssertionError("waited")
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         raise AssertionError("waited")
 
 
