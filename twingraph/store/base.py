@@ -83,6 +83,13 @@ class Claim:
     replay_of: str | None = None
 
 
+class Standing(NamedTuple):
+    """How an execution stands that the asker may not hold."""
+
+    status: str
+    elsewhere: bool  # another owner that is alive holds it
+
+
 class Journal(Protocol):
     """The conductor's side."""
 
@@ -98,11 +105,17 @@ class Journal(Protocol):
     def release(self, numbers: Sequence[int], owner: str) -> None:
         """Let go of executions without ending them."""
 
+    def standing(self, execution_id: str, owner: str) -> Standing | None:
+        """How it stands as this owner sees it; None for no such id."""
+
     def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
         """The latest snapshot, and the rows after it in order."""
 
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""
+
+    def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
+        """The values of many events at once, of those that have any."""
 
     def changed(self) -> bool:
         """Whether another process has written since the last call. Cheap enough to ask twenty times a second."""
@@ -143,8 +156,9 @@ class Records(Protocol):
     ) -> list[LogRecord]:
         """Lines after this sequence number, oldest first; `level` means that level and above."""
 
-    def post(self, execution_id: str, kind: str, body: str) -> None:
-        """Leave a message for the conductor that holds the execution; for one that has ended nothing is left.
+    def post(self, execution_id: str, kind: str, body: str) -> bool:
+        """Leave a message for the conductor that holds the execution, or that takes it over later; False for one that
+        has ended, where nothing is left.
 
         Raises NotFoundError for no such id.
         """

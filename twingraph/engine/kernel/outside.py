@@ -22,7 +22,7 @@ from twingraph.core.events import (
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import endings, runs, scheduling
+from twingraph.engine.kernel import bounds, endings, runs, scheduling
 from twingraph.engine.kernel.commands import (
     AskCache,
     Finish,
@@ -43,6 +43,8 @@ def timer_fired(state: State, event: TimerFired) -> None:
         _timeout_due(state)
     elif event.timer == "ending":
         endings.lose_patience(state)
+    elif event.timer.startswith("scope:"):
+        _scope_due(state, event.timer.removeprefix("scope:"))
     else:
         node = state.nodes.get(event.timer.removeprefix("node:"))
         if node is None or node.over or node.due is None:
@@ -64,6 +66,22 @@ def _timeout_due(state: State) -> None:
         message=f"the execution took longer than its timeout of {limit:g} s",
     )
     endings.begin_ending(state, ExecutionStatus.FAILED, error)
+
+
+def _scope_due(state: State, path: str) -> None:
+    scope = state.scopes.get(path)
+    if scope is None or state.ending is not None or not bounds.time_is_up(state, scope, EARLY):
+        return
+    pipeline = scope.parent
+    assert pipeline is not None
+    assert scope.clock is not None
+    error = ErrorRecord(
+        code=ErrorCode.TIMEOUT,
+        error_type="TimeoutError",
+        message=f"the pipeline {pipeline.id} took longer than its timeout of {scope.clock.limit:g} s",
+        node_id=pipeline.id,
+    )
+    endings.settle(state, endings.fail_container(state, pipeline, error))
 
 
 def _node_due(state: State, node: Node) -> None:
@@ -107,9 +125,11 @@ def adopted(state: State, event: Adopted) -> None:
             endings.end_node(state, node, NodeStatus.CANCELLED)
         else:
             runs.requeue(state, node)
+    bounds.arm_all(state, anew=True)
     if state.ending is not None and state.in_flight:
         state.commands.append(SetTimer("ending", endings.ENDING_PATIENCE))
-    state.commands.extend(StartDriver(s.path) for s in state.scopes.values() if s.parent and s.driven and not s.closed)
+    if state.ending is None:
+        state.commands.extend(StartDriver(s.path) for s in state.scopes.values() if s.driven and not s.closed)
 
 
 def _ask_again(state: State, node: Node) -> None:
@@ -152,6 +172,7 @@ def resume_requested(state: State, event: ResumeRequested) -> None:
             if node.active:
                 endings.queue_up(state, node)
         endings.settle(state, parked)
+        bounds.arm_all(state)
 
 
 def signal_received(state: State, event: SignalReceived) -> None:
@@ -195,10 +216,14 @@ def detached_started(state: State, event: DetachedStarted) -> None:
     node = state.nodes.get(event.node)
     if node is not None and not node.over:
         node.reason = event.execution
+        endings.let_go_detached(state, node)
 
 
 def decision_made(state: State, event: DecisionMade) -> None:
-    """Kept in the journal for the body that asked; the kernel has no use for it."""
+    """Kept for the body that asked, which is answered alike when it runs again."""
+    scope = state.scopes.get(event.scope)
+    if scope is not None and not scope.closed:
+        scope.decisions.append((len(scope.nodes), event))
 
 
 def execution_ended(state: State, event: ExecutionEnded) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import asdict
 from typing import Any
 
-from twingraph.core.events import error_from_json, error_to_json
+from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -24,19 +24,25 @@ from twingraph.core.plan_json import (
 )
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel.state import Lane, Node, Scope, State
+from twingraph.engine.kernel import bounds
+from twingraph.engine.kernel.state import Lane, Node, QueueKey, Scope, State
 
-VERSION = 1
+VERSION = 2
+# What an older engine wrote says nothing of bodies, since none ran.
+READABLE = (1, VERSION)
 
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
-    "active", "alone", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "losses",
-    "open", "pending", "reason", "seq", "shape", "spent",
+    "active", "alone", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "items",
+    "losses", "open", "order", "pending", "reason", "seq", "shape", "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
-    "active", "clock_from", "in_flight", "lane_counter", "lanes_open", "now", "ready_count", "reason", "seq",
-    "timeout_armed", "used",
+    "active", "body", "clock_from", "computing", "elapsed", "ended_count", "in_flight", "lane_counter", "lanes_open",
+    "now", "ready_count", "reason", "seq", "timed", "timeout_armed", "used",
 )  # fmt: skip
+
+
+_CLOCK = ("used", "since", "active", "armed")
 
 
 def _error(error: ErrorRecord | None) -> dict[str, Any] | None:
@@ -68,11 +74,13 @@ def _dump_node(node: Node, shared: dict[int, list[Any]], defaults: Node) -> dict
         raw["children"] = [["scope", c.path] if isinstance(c, Scope) else ["node", c.id] for c in node.children]
     if node.pages is not None:
         raw["pages"] = node.pages
+    if node.given is not None:
+        raw["given"] = node.given
     return raw
 
 
 def _dump_scope(scope: Scope) -> dict[str, Any]:
-    return {
+    raw: dict[str, Any] = {
         "path": scope.path,
         "parent": scope.parent.id if scope.parent else None,
         "index": scope.index,
@@ -83,9 +91,17 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
         "cancelled": scope.cancelled,
         "last_nodes": scope.last_nodes,
         "result": argument_to_json(scope.result),
+        "shape": scope.shape,
+        "outputs": [[name, argument_to_json(argument)] for name, argument in scope.outputs],
+        "decisions": [[position, body_of(decision)] for position, decision in scope.decisions],
         "error": _error(scope.error),
         "outcome": scope.outcome,
     }
+    if scope.lanes_open:
+        raw["lanes_open"] = scope.lanes_open
+    if scope.clock is not None:
+        raw["clock"] = [getattr(scope.clock, name) for name in _CLOCK]
+    return raw
 
 
 def dump(state: State) -> dict[str, Any]:
@@ -111,7 +127,7 @@ def dump(state: State) -> dict[str, Any]:
             for lane in lanes.values()
         ],
         "ready": [
-            [priority, [[spec, [node.id for node in queue]] for spec, queue in queues.items()]]
+            [priority, [[key, [node.id for node in queue]] for key, queue in queues.items()]]
             for priority, queues in state.ready.items()
         ],
         "means": list(state.means.items()),
@@ -125,8 +141,8 @@ def dump(state: State) -> dict[str, Any]:
 
 
 def load(raw: dict[str, Any]) -> State:
-    if raw["version"] != VERSION:
-        raise ValueError(f"snapshot version {raw['version']} is not {VERSION}")
+    if raw["version"] not in READABLE:
+        raise ValueError(f"snapshot version {raw['version']} is none of {READABLE}")
     state = State(raw["execution"])
     state.status = ExecutionStatus(raw["status"])
     state.settings = Settings(**raw["settings"])
@@ -137,7 +153,7 @@ def load(raw: dict[str, Any]) -> State:
         setattr(state, name, value)
     _load_graph(state, raw)
     state.ready = {
-        priority: {spec: deque(state.nodes[node] for node in nodes) for spec, nodes in queues}
+        priority: {_key(key): deque(state.nodes[node] for node in nodes) for key, nodes in queues}
         for priority, queues in raw["ready"]
     }
     state.means = dict(raw["means"])
@@ -161,8 +177,12 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
             setattr(scope, name, given[name])
         scope.last_nodes = tuple(given["last_nodes"])
         scope.result = argument_from_json(given["result"])
+        scope.shape = given.get("shape")
+        scope.outputs = tuple((name, argument_from_json(argument)) for name, argument in given.get("outputs", ()))
+        scope.decisions = [(position, _decision(body)) for position, body in given.get("decisions", ())]
         scope.error = _error_back(given["error"])
         scope.outcome = NodeStatus(given["outcome"]) if given["outcome"] else None
+        scope.computes = scope.driven and not scope.closed and not scope.open
     lanes = {n: Lane(n, count, counted=counted, probe=probe) for n, count, counted, probe, _ in raw["lanes"]}
     loose = Scope("", None, None)  # the error handlers' own
     for given in raw["nodes"]:
@@ -177,6 +197,20 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
     for number, *_, lost in raw["lanes"]:
         lanes[number].lost = state.nodes[lost] if lost is not None else None
     _join(state, raw)
+    if raw["version"] == 1:
+        for node in state.nodes.values():
+            if node.over:
+                node.order = state.ended_count = state.ended_count + 1
+
+
+def _key(raw: int | list[Any]) -> QueueKey:
+    return (raw[0], raw[1]) if isinstance(raw, list) else raw
+
+
+def _decision(body: str) -> DecisionMade:
+    decision = event_from(KINDS[DecisionMade], body)
+    assert isinstance(decision, DecisionMade)
+    return decision
 
 
 def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> None:
@@ -190,15 +224,24 @@ def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> Non
     node.outputs = tuple((name, digest, size) for name, digest, size in given.get("outputs", ()))
     if "pages" in given:
         node.pages = [(start, seq) for start, seq in given["pages"]]
+    if "given" in given:
+        node.given = [(first, seq, offset) for first, seq, offset in given["given"]]
 
 
 def _join(state: State, raw: dict[str, Any]) -> None:
     for given in raw["scopes"]:
         scope = state.scopes[given["path"]]
         scope.parent = state.nodes[given["parent"]] if given["parent"] else None
+        bounds.bind(scope)
+        scope.lanes_open = given.get("lanes_open", 0)
+        if scope.clock is not None:
+            for name, value in zip(_CLOCK, given["clock"], strict=True):
+                setattr(scope.clock, name, value)
         scope.nodes = {relative: state.nodes[node] for relative, node in given["nodes"].items()}
     for given in raw["nodes"]:
         node = state.nodes[given["id"]]
+        if node.lane is not None and node.lane.counted and node.kind is not NodeKind.HANDLER:
+            node.lane.bound = node.scope.bound
         if "item_of" in given:
             node.item_of = state.nodes[given["item_of"]]
         if "dependents" in given:

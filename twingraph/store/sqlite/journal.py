@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
-from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row
+from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row, Standing
 from twingraph.store.home import Home
 from twingraph.store.sqlite.connection import Result, connect, persistently
 
@@ -26,6 +26,10 @@ _LOG = (
 _SNAPSHOT = f"insert or replace into snapshots values (?, ?, ?, {SCHEMA_VERSION})"
 _CLAIM = "update executions set owner = ?, epoch = epoch + 1 where number = ? and epoch = ?"
 _RELEASE = "update executions set owner = null where number = ? and owner = ?"
+_DATA_OF = """
+select seq, data from events
+where execution = ? and seq in (select value from json_each(?)) and data is not null
+"""
 _INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = ? order by inbox.id
@@ -127,6 +131,16 @@ class SqliteJournal:
     def release(self, numbers: Sequence[int], owner: str) -> None:
         self._transaction(lambda: self._db.executemany(_RELEASE, [(number, owner) for number in numbers]))
 
+    def standing(self, execution_id: str, owner: str) -> Standing | None:
+        found = persistently(
+            lambda: self._db.execute("select status, owner from executions where id = ?", (execution_id,)).fetchone(),
+            self._path,
+        )
+        if found is None:
+            return None
+        status, holder = found
+        return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
+
     def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
         snapshot = persistently(
             lambda: self._db.execute("select seq, state from snapshots where execution = ?", (number,)).fetchone(),
@@ -151,6 +165,10 @@ class SqliteJournal:
             self._path,
         )
         return found[0] if found else None
+
+    def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
+        wanted = f"[{','.join(map(str, seqs))}]"
+        return dict(persistently(lambda: self._db.execute(_DATA_OF, (number, wanted)).fetchall(), self._path))
 
     def changed(self) -> bool:
         version = self._data_version()
