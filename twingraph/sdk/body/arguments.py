@@ -46,7 +46,7 @@ class Writing:
         self._kinds = kinds
         self._given = given
         self._sources: list[Source] = []
-        self._special = {kind: self._hole for kind in kinds}
+        self._special = dict.fromkeys(kinds, self._hole)
         self._parameter = ""
         self.edges: dict[tuple[str, str | None, str | None], Edge] = {}
 

@@ -56,7 +56,9 @@ def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> 
         message=_message(error),
         node_id=node,
         traceback=_traceback(error),
-        types=tuple(k.__qualname__ if k.__module__ == "builtins" else f"{k.__module__}.{k.__qualname__}" for k in kinds),
+        types=tuple(
+            k.__qualname__ if k.__module__ == "builtins" else f"{k.__module__}.{k.__qualname__}" for k in kinds
+        ),
         permanent=isinstance(error, PermanentError),
         exception=_parts(error, coder),
     )

@@ -113,7 +113,7 @@ class Handle:
     # -- the value ---------------------------------------------------------------------------------
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # noqa: PLW3201 - so that isinstance sees the value's class
+    def __class__(self) -> type:
         return Handle if _machinery() else type(_value(self))
 
     def __iter__(self) -> Iterator[Any]:

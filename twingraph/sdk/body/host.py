@@ -59,9 +59,7 @@ class World(Protocol):
 class BodyHost:
     """A `core.bodies.Host`."""
 
-    def __init__(
-        self, link: Link, world: World, *, limit: int = BODY_LIMIT, evict_when_idle: bool = False
-    ) -> None:
+    def __init__(self, link: Link, world: World, *, limit: int = BODY_LIMIT, evict_when_idle: bool = False) -> None:
         self._link = link
         self._world = world
         self._known: dict[str, Known] = {}
@@ -251,5 +249,3 @@ def _codes_of(code: CodeType) -> frozenset[CodeType]:
         found.add(one)
         todo.extend(part for part in one.co_consts if isinstance(part, CodeType))
     return frozenset(found)
-
-

@@ -70,7 +70,9 @@ class Known:
         """What the author said of this pipeline; what was not said is the execution's."""
         given = target.definition.declared.raw
         settings = target.settings
-        named = {name: getattr(settings, name) for name in ("max_parallel", "timeout", "error_handler") if name in given}
+        named = {
+            name: getattr(settings, name) for name in ("max_parallel", "timeout", "error_handler") if name in given
+        }
         if "error_handler" in named:
             named["continue_on_error"] = settings.continue_on_error
         name = target.definition.declared.handler if "error_handler" in named else None
