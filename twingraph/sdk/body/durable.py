@@ -79,7 +79,7 @@ def side_effect(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) 
 
 def wait_for_signal(name: str, timeout: float | timedelta | None = None) -> Any:
     """Wait until somebody sends `twingraph signal ID NAME [VALUE]`; gives the value. TimeoutError after `timeout`."""
-    if not isinstance(name, str) or not name.strip():
+    if not _is_name(name):
         raise ValidationError(f"the name of a signal must be a text that is not empty, not {name!r}")
     limit = None if timeout is None else _seconds(timeout, "wait_for_signal(timeout=)")
     caller = active.caller
@@ -118,10 +118,15 @@ def _all_of(handles: tuple[Any, ...]) -> list[Any]:
     return list(handles)
 
 
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip())
+
+
 def _seconds(length: Any, where: str) -> float:
-    seconds: Any = length.total_seconds() if isinstance(length, timedelta) else length
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    if isinstance(length, timedelta):
+        length = length.total_seconds()
+    if type(length) is bool or not isinstance(length, (int, float)):
         raise TypeError(f"{where} takes seconds or a timedelta, not {length!r}")
-    if not seconds >= 0:  # also what is not a number
+    if not length >= 0:  # also what is not a number
         raise ValueError(f"{where} takes a length from 0, not {length!r}")
-    return float(seconds)
+    return float(length)
