@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -19,7 +19,7 @@ from types import CodeType, FrameType
 from typing import Any
 from uuid import UUID
 
-from twingraph.core.bodies import Ended, Items, Link, Opened, Page
+from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import DecisionMade, GraphExtended, NodeEnded
 from twingraph.core.plan import Edge, NodeKind, PlanNode
@@ -110,6 +110,10 @@ class Body:
     def replays(self) -> bool:
         """Whether history still answers: what is printed meanwhile was printed before."""
         return not self.history.used_up
+
+    def say(self, lines: Sequence[BodyLog]) -> None:
+        """Lines for the execution's log."""
+        self._link.log(self.execution, lines)
 
     # -- what comes in -----------------------------------------------------------------------------
 
