@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,11 @@ class Runtime:
             texts, objects = rebind_inputs(compiled.plan, old.inputs), self._with_classes(compiled, old)
         else:
             texts, objects = self._encode_inputs(compiled, inputs)
-        version, reference = self._pack(objects, compiled.sources)
+        version, reference, hashes = self._pack(objects, compiled.sources)
         return self._start(
             Submission(
                 id=_new_id(),
-                plan=compiled.plan,
+                plan=with_hashes(compiled.plan, hashes),
                 inputs=texts,
                 settings=compiled.settings,
                 workflow_id=compiled.workflow_id or target or compiled.plan.name,
@@ -159,19 +160,22 @@ class Runtime:
             classes.take(text)
         return classes.found
 
-    def _pack(self, objects: Mapping[str, Any], sources: Mapping[str, str]) -> tuple[str | None, CodeRef | None]:
+    def _pack(
+        self, objects: Mapping[str, Any], sources: Mapping[str, str]
+    ) -> tuple[str | None, CodeRef | None, Mapping[str, str]]:
+        """The code version, where its bundles are, and the hash of each entry."""
         if not objects and not sources:
-            return None, None
+            return None, None, {}
         from twingraph.sdk import packing
 
         key = (*packing.key_of(objects, sources), os.getcwd(), tuple(sys.path))
         known = self._packed.get(key)
         if known is not None and known[0].is_fresh():
-            return known[1]
+            return *known[1], known[0].hashes
         packed = packing.pack(objects, sources)
         described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages)
         self._packed[key] = packed, described
-        return described
+        return *described, packed.hashes
 
     def resume(
         self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None
@@ -322,6 +326,12 @@ def _class_of(module: str, name: str) -> Any:
     if found is None and module not in sys.modules and shipped_main() == module:
         raise LookupError(f"{name} is not in the script")
     return found
+
+
+def with_hashes(plan: Plan, hashes: Mapping[str, str]) -> Plan:
+    """The plan with the hash of the code behind each of its specs."""
+    specs = (replace(spec, code_hash=hashes.get(spec.entry or "")) for spec in plan.specs)
+    return replace(plan, specs=tuple(specs))
 
 
 def _check_platforms(plan: Plan) -> None:

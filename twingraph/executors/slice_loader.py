@@ -261,8 +261,8 @@ def _show(file: str, text: str, shown: dict[str, str] | None = None, factories: 
         for number, line in enumerate(added):
             if line.strip() and FACTORY not in line and not lines[number].strip():
                 lines[number] = line + "\n"
-    for number, line in (shown or {}).items():
-        lines[int(number) - 1] = line + "\n"
+    for place, line in (shown or {}).items():
+        lines[int(place) - 1] = line + "\n"
     linecache.cache[file] = (len(text), None, lines, file)
 
 
