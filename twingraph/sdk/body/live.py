@@ -39,7 +39,8 @@ class LiveCoder:
 
 
 class LiveWorld:
-    """A `host.World`. `pack(objects)` records late code and gives its version and hashes; `how` is what `encode` is told besides."""
+    """A `host.World`. `pack(objects)` records late code and gives its version and the hashes of its entries; `how` is
+    what `encode` is told besides."""
 
     def __init__(
         self,
