@@ -19,8 +19,8 @@ from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import Marks
 
-# What a pipe holds. A buffer that is much larger is mapped and unmapped by the system for each reading, which costs more
-# than a small node.
+# What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
+# than a small node does.
 _READ = 1 << 16
 # A recalled run that began in this moment stays; afterwards both sides agree.
 RECALL_SECONDS = 0.002
