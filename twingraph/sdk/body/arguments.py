@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from twingraph.core.codec import Encoded, encode
 from twingraph.core.plan import Argument, Edge, Hole, Source
@@ -13,12 +14,13 @@ _HOLE = re.compile(r'\{"\$":"hole","v":([0-9]+)\}')
 _SIMPLE = frozenset((int, float, bool, type(None)))
 
 
-class Reference(NamedTuple):
-    """A value that a node of this scope gives: the whole of it, or one output; with `index`, one element of that."""
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A value that a node of this scope gives: the whole of it, or one output; with `element`, one element of that."""
 
     node: str
     output: str | None = None
-    index: int | None = None
+    element: int | None = None
 
 
 class Coder(Protocol):
@@ -46,7 +48,7 @@ class Writing:
         self._kinds = kinds
         self._given = given
         self._sources: list[Source] = []
-        self._special = {kind: self._hole for kind in kinds}
+        self._special: dict[type, Callable[[Any], Any]] = dict.fromkeys(kinds, self._hole)
         self._parameter = ""
         self.edges: dict[tuple[str, str | None, str | None], Edge] = {}
 
@@ -117,7 +119,7 @@ class Writing:
 
 
 def _source(reference: Reference) -> Source:
-    return Source(node=reference.node, output=reference.output, index=reference.index)
+    return Source(node=reference.node, output=reference.output, index=reference.element)
 
 
 def _tree(text: str) -> Any:

@@ -157,13 +157,14 @@ class Body:
     def await_over(self, nodes: Iterable[str]) -> None:
         """Wait until one of these is over."""
         wanted = frozenset(nodes)
-        if not wanted.isdisjoint(self.over):
+        over = self.over
+        if any(node in over for node in wanted):
             return
         if self.stopped is not None:
             raise self.stopped
         self.waits_for = wanted
         try:
-            while wanted.isdisjoint(self.over):
+            while not any(node in over for node in wanted):
                 self.receive()
         finally:
             self.waits_for = None
@@ -230,7 +231,7 @@ class Body:
 
     def _name(self, base: str, *, given: bool = False) -> str:
         """`name`, then `name-2`; a task's calls are told apart by its number. An id that was given must be free."""
-        base = base if given else base.replace("/", "∕")
+        base = base if given else base.replace("/", "_")
         if self.task and not given:
             base = f"{base}@{self.task}"
         while True:
@@ -249,8 +250,8 @@ class Body:
         """A reference for a handle of ours; the value itself when the body has changed it since."""
         if handle._tg_behind is not self:
             raise HandleMisused(
-                f"the handle of {handle._tg_node!r} belongs to another pipeline's body: return its value from there, or "
-                "pass it as an argument"
+                f"the handle of {handle._tg_node!r} belongs to another pipeline's body: return its value "
+                "from there, or pass it as an argument"
             )
         node, output = handle._tg_node, handle._tg_output
         if node in self.over and self.given.changed(node, output):
@@ -399,7 +400,6 @@ class Body:
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
         raise TypeError("a handle can be awaited in an async pipeline only; here, use it or take .result()")
-        yield
 
     # -- several -----------------------------------------------------------------------------------
 

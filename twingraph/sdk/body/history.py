@@ -30,7 +30,7 @@ class History:
 
     def take(self, page: Page) -> None:
         for past in page.past:
-            caller = past.node.caller if type(past) is PastCall else past.caller
+            caller = past.node.caller if isinstance(past, PastCall) else past.caller
             self._past.setdefault(caller, deque()).append(past)
         self.complete = self.complete or page.last
 
@@ -82,7 +82,7 @@ class History:
     def mismatch(self, past: Past | None, now: str, place: str | None) -> NoReturn:
         if past is None:
             before, where = "ended here", None
-        elif type(past) is PastCall:
+        elif isinstance(past, PastCall):
             before, where = f"called {_call_words(past.component, past.node)}", past.node.place
         else:
             before, where = f"asked {past.what}()", past.place

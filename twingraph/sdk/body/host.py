@@ -50,7 +50,7 @@ class World(Protocol):
     def coder(self, execution: str) -> Coder: ...
 
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
-        """See that workers can load these, by entry. None: the execution's own code has them; else the version that has."""
+        """See that workers can load these, by entry. None: the execution's own code has them; else the version that."""
 
     def forget(self, execution: str) -> None:
         """Nothing of it will be asked for any more."""
@@ -175,7 +175,7 @@ class BodyHost:
                 assert body is not None
                 wanted = body.evicted_for
                 missed = not body.inbox.empty()
-                again = missed or not wanted.isdisjoint(body.over)
+                again = missed or any(node in body.over for node in wanted)
                 place.sleeps_for = None if again else wanted
             if (not evicted or again) and self._places.get(key) is place:
                 del self._places[key]
@@ -208,10 +208,10 @@ class BodyHost:
             place.early = []
         active.caller = body
         try:
-            event, error = closed(body, function, opened, coder)
+            event, raised = closed(body, function, opened, coder)
         except BodyStopped:
             return body
-        self._close(opened, event, error)
+        self._close(opened, event, raised)
         return body
 
     def _close(self, opened: Opened, event: GraphClosed, error: BaseException | None) -> None:
