@@ -1,4 +1,4 @@
-"""How a run is drawn while it goes on: live on a terminal, as plain lines elsewhere.
+"""How a run is drawn while it goes on: live on a terminal and in a notebook, as plain lines elsewhere.
 
 Here is nothing that starts or decides; a display reads snapshots and logs, and writes to one stream.
 """
