@@ -261,6 +261,8 @@ class Values:
             return part if isinstance(part, str) else self._first(part.sources, node.scope, node)
         return self.fill(argument, node.scope, node)
 
+    argument = _argument  # one alone, for those who ask what an argument is
+
     def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
         parts = []
         for part in argument:

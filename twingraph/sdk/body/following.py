@@ -292,9 +292,7 @@ class Follower:
             if region in self._regions:
                 del self._regions[self._regions.index(region) :]
 
-    def _open(
-        self, label: str, facts: Facts | None = None, *, push: bool = True, place: str | None = None
-    ) -> Region:
+    def _open(self, label: str, facts: Facts | None = None, *, push: bool = True, place: str | None = None) -> Region:
         place = place or _place()
         line = place.rpartition(":")[2] if place else ""
         name = f"~{line}"
@@ -562,4 +560,3 @@ def _origins(value: Any, depth: int = 0) -> Iterator[Origin]:
     elif hasattr(type(value), "__dataclass_fields__"):
         for name in type(value).__dataclass_fields__:
             yield from _origins(getattr(value, name, None), depth + 1)
-

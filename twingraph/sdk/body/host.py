@@ -22,6 +22,7 @@ from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.known import Known
 from twingraph.sdk.body.loop import AsyncBody
 from twingraph.sdk.body.rewriting import rewritten
+from twingraph.sdk.body.speaking import Speaking
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 
 # Bodies that are kept alive in one host; beyond, waiting ones are let go.
@@ -59,12 +60,21 @@ class World(Protocol):
 class BodyHost:
     """A `core.bodies.Host`."""
 
-    def __init__(self, link: Link, world: World, *, limit: int = BODY_LIMIT, evict_when_idle: bool = False) -> None:
+    def __init__(
+        self,
+        link: Link,
+        world: World,
+        *,
+        limit: int = BODY_LIMIT,
+        evict_when_idle: bool = False,
+        shows_prints: bool = True,
+    ) -> None:
         self._link = link
         self._world = world
         self._known: dict[str, Known] = {}
         self._limit = limit
         self._evict_when_idle = evict_when_idle  # for tests: a body that has to wait is let go at once
+        self._speaking = Speaking(shown=shows_prints)
         self._places: dict[Key, Place] = {}
         self._queue: list[Place] = []  # bodies that wait for room
         self._alive = 0
@@ -157,10 +167,12 @@ class BodyHost:
 
     def _run(self, place: Place) -> None:
         body: Body | None = None
+        self._speaking.begin()
         try:
             body = self._carry_out(place)
         finally:
             active.caller = None
+            self._speaking.end(body)
             self._leave(place, body)
 
     def _leave(self, place: Place, body: Body | None) -> None:

@@ -66,9 +66,7 @@ def _without_empty(nodes: dict[str, StaticNode], kept: set[str]) -> dict[str, St
     """Regions in which nothing is called say nothing."""
     while True:
         held = {node.region for node in nodes.values()}
-        empty = [
-            name for name, node in nodes.items() if node.kind == DYNAMIC and name not in held and name not in kept
-        ]
+        empty = [name for name, node in nodes.items() if node.kind == DYNAMIC and name not in held and name not in kept]
         if not empty:
             return nodes
         nodes = {name: node for name, node in nodes.items() if name not in empty}

@@ -48,8 +48,10 @@ def _over(name: str) -> Callable[..., Any]:
         first = list(args[0]) if len(args) == 1 or name in ("sum", "sorted") else list(args)
         inside = first if len(args) == 1 else [*first, *args[1:]]
         if _known(*inside):
-            return real(first, *args[1:], **kwargs) if len(args) == 1 or name in ("sum", "sorted") else real(
-                *args, **kwargs
+            return (
+                real(first, *args[1:], **kwargs)
+                if len(args) == 1 or name in ("sum", "sorted")
+                else real(*args, **kwargs)
             )
         return first if name == "sorted" else _called(name, inside)
 
@@ -116,9 +118,7 @@ def prepared(function: types.FunctionType) -> types.FunctionType:
 
 
 def _copied(function: types.FunctionType, space: dict[str, Any]) -> types.FunctionType:
-    made = types.FunctionType(
-        function.__code__, space, function.__name__, function.__defaults__, function.__closure__
-    )
+    made = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, function.__closure__)
     made.__kwdefaults__ = function.__kwdefaults__
     made.__dict__.update(function.__dict__)
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
