@@ -177,8 +177,7 @@ def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
     if progress == "off" or (progress == "auto" and not terminal and not notebook):
         yield
         return
-    from twingraph.cli.display import attach
-    from twingraph.cli.display.notebook import NotebookWatch, in_kernel
+    from twingraph.cli.display import NotebookWatch, attach, in_kernel
 
     handle.wait_recorded()
     if handle.fault is not None:
