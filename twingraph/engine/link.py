@@ -16,7 +16,7 @@ from twingraph.engine.kernel import Node, State, commands
 from twingraph.engine.values import Values
 from twingraph.store.base import LogRow
 
-HashOf = Callable[[State, Values, Node], str]
+HashOf = Callable[[State, Values, Node], str | None]
 
 
 class Fed(NamedTuple):
