@@ -23,7 +23,7 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import failure
 from twingraph.sdk.awaiting import in_running_loop, until_over
 from twingraph.sdk.failures import enrich
-from twingraph.sdk.frames import short
+from twingraph.sdk.frames import own_frames, short
 
 if TYPE_CHECKING:
     from twingraph.sdk.pipeline import Pipeline
@@ -212,7 +212,8 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
     if record is None:
         return error
     parts = runtime.decode_exception(record.exception) if record.exception else {}
-    return enrich(error, record.types or (record.error_type,), parts)
+    live = runtime.body_error(handle.id)
+    return enrich(error, record.types or (record.error_type,), parts, own_frames(live) if live is not None else None)
 
 
 # -- loading a file for its workflow -----------------------------------------------------------------
