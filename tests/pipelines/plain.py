@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 import twingraph
-from tests.pipelines.case import Case
+from tests.pipelines.case import Case, Outcome
 from tests.pipelines.table import MODULES
 
 # What has been sent and not been taken. One plain program runs at a time.
@@ -115,8 +115,12 @@ def everything() -> dict[str, Case]:
     return {f"{module}.{name}": case for module in MODULES for name, case in cases(module).items()}
 
 
-def run(case: Case) -> Any:
-    """What the plain program gives, or raises."""
+def outcome(case: Case) -> Outcome:
+    """How the plain program ends."""
+    return Outcome.of(lambda: _run(case))
+
+
+def _run(case: Case) -> Any:
     mailbox[:] = [*case.signals, *case.answers]
     if case.twin is not None:
         return case.twin()

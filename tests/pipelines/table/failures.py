@@ -9,7 +9,7 @@ from tests.pipelines.effects import effect
 from twingraph import component, gather, pipeline
 
 
-class Refused(Exception):  # noqa: N818 - a name as users choose them
+class Refused(Exception):
     """Has arguments and attributes of its own."""
 
     def __init__(self, what: str, code: int) -> None:
@@ -231,7 +231,7 @@ def a_return_in_finally() -> int:
     try:
         return fail("lost")
     finally:
-        return work(3)  # noqa: B012 - as odd as it is, it is Python
+        return work(3)  # as odd as it is, it is Python
 
 
 @pipeline

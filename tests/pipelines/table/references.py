@@ -148,7 +148,7 @@ def a_failed_reference() -> str:
 @pipeline
 def hashing_a_handle() -> str:
     try:
-        {plus(1)}  # noqa: B018
+        {plus(1)}
     except TypeError as error:
         return "says why" if len(str(error)) > 20 else "mute"
     return "hashed"
@@ -162,7 +162,7 @@ CASES = (
     Case(result_of_a_handle, twin=lambda: [1, 1, "asked for"]),
     Case(named_node, twin=lambda: ["mine", 4]),
     Case(options_of_a_call, twin=lambda: 3),
-    Case(base_component),
+    Case(base_component, twin=lambda: [4, 12]),
     Case(base_component_that_refuses),
     Case(race_of_two),
     Case(race_that_fails, twin=lambda: "lost"),

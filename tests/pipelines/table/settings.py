@@ -28,7 +28,7 @@ def stubborn(text: str) -> int:
 
 
 @component
-def mourn(component: str, message: str) -> None:  # noqa: A002
+def mourn(component: str, message: str) -> None:
     effect("mourn", component, message)
 
 
