@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from twingraph.core.errors import PermanentError
     from twingraph.executors.context import current
     from twingraph.sdk.base_component import BaseComponent
+    from twingraph.sdk.body.durable import (
+        as_completed,
+        gather,
+        now,
+        random,
+        side_effect,
+        sleep,
+        uuid4,
+        wait_any,
+        wait_for_signal,
+    )
     from twingraph.sdk.component import component
+    from twingraph.sdk.pipeline import pipeline
     from twingraph.sdk.registry import register_component
     from twingraph.sdk.workflow_builder import Workflow
 
@@ -20,9 +32,19 @@ _HOMES = {
     "BaseComponent": "twingraph.sdk.base_component",
     "PermanentError": "twingraph.core.errors",
     "Workflow": "twingraph.sdk.workflow_builder",
+    "as_completed": "twingraph.sdk.body.durable",
     "component": "twingraph.sdk.component",
     "current": "twingraph.executors.context",
+    "gather": "twingraph.sdk.body.durable",
+    "now": "twingraph.sdk.body.durable",
+    "pipeline": "twingraph.sdk.pipeline",
+    "random": "twingraph.sdk.body.durable",
     "register_component": "twingraph.sdk.registry",
+    "side_effect": "twingraph.sdk.body.durable",
+    "sleep": "twingraph.sdk.body.durable",
+    "uuid4": "twingraph.sdk.body.durable",
+    "wait_any": "twingraph.sdk.body.durable",
+    "wait_for_signal": "twingraph.sdk.body.durable",
 }
 
 __all__ = [
@@ -30,9 +52,19 @@ __all__ = [
     "PermanentError",
     "Workflow",
     "__version__",
+    "as_completed",
     "component",
     "current",
+    "gather",
+    "now",
+    "pipeline",
+    "random",
     "register_component",
+    "side_effect",
+    "sleep",
+    "uuid4",
+    "wait_any",
+    "wait_for_signal",
 ]
 
 

@@ -15,9 +15,19 @@ PUBLIC = {
     "PermanentError",
     "Workflow",
     "__version__",
+    "as_completed",
     "component",
     "current",
+    "gather",
+    "now",
+    "pipeline",
+    "random",
     "register_component",
+    "side_effect",
+    "sleep",
+    "uuid4",
+    "wait_any",
+    "wait_for_signal",
 }
 
 

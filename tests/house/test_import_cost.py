@@ -29,7 +29,9 @@ def modules_loaded_by(statement: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
-@pytest.mark.parametrize("statement", ["import twingraph", "from twingraph import Workflow, component"])
+@pytest.mark.parametrize(
+    "statement", ["import twingraph", "from twingraph import Workflow, component, gather, pipeline, sleep"]
+)
 def test_nothing_heavy_is_loaded(statement: str) -> None:
     loaded = modules_loaded_by(statement)
     assert "twingraph" in loaded

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twingraph.sdk.body.active import active
+
 
 def _initialiser(kind: type) -> Any:
     return next(vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one))
@@ -41,6 +43,12 @@ class BaseComponent(metaclass=_WithConfig):
         """Do the work; what is returned becomes the outputs."""
         raise NotImplementedError(f"{type(self).__name__} needs a method execute(self, ...)")
 
-    def __call__(self, **inputs: Any) -> Any:
+    def __call__(self, *args: Any, **inputs: Any) -> Any:
+        """Act at once; inside a pipeline, a handle of the node that this becomes, with `config` as its options."""
+        caller = active.caller
+        if caller is not None:
+            return caller.call(self, args, inputs)
+        if args:
+            raise TypeError(f"{type(self).__name__} takes its inputs by name")
         self.validate_inputs(**inputs)
         return self.execute(**inputs)

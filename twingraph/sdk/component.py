@@ -13,6 +13,7 @@ from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.signatures import Parameter
 from twingraph.sdk import signature
+from twingraph.sdk.body.active import active
 from twingraph.sdk.registry import DEFAULT, Registry
 
 P = ParamSpec("P")
@@ -66,7 +67,12 @@ class Component(Generic[P, R]):
         return signature.outputs_of(self.fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.fn(*args, **kwargs)
+        """The plain function; inside a pipeline, a handle of the node that it becomes."""
+        caller = active.caller
+        if caller is None:
+            return self.fn(*args, **kwargs)
+        node: R = caller.call(self, args, kwargs)
+        return node
 
     def __repr__(self) -> str:
         return f"<component {self.name} of {self.definition.module}:{self.definition.qualname}>"

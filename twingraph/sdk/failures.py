@@ -1,13 +1,19 @@
-"""Errors for callers: an ExecutionFailed that is also an instance of the class that the user's code raised."""
+"""Errors for callers and bodies: an ExecutionFailed or NodeFailed that also is of the class that user code raised."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from twingraph.core.errors import ExecutionFailed
+from twingraph.core.errors import ExecutionFailed, NodeFailed, TwinGraphError
 from twingraph.sdk.value_classes import class_named
+
+if TYPE_CHECKING:
+    from twingraph.core.records import ErrorRecord
+
+F = TypeVar("F", ExecutionFailed, NodeFailed)
+_OURS = (ExecutionFailed, NodeFailed)
 
 
 class RemoteError(Exception):
@@ -19,30 +25,67 @@ class RemoteError(Exception):
             self.add_note(traceback.rstrip())
 
 
-def enrich(error: ExecutionFailed, types: tuple[str, ...], parts: Mapping[str, Any]) -> ExecutionFailed:
+def enrich(
+    error: ExecutionFailed,
+    types: tuple[str, ...],
+    parts: Mapping[str, Any],
+    live: BaseException | None = None,
+) -> ExecutionFailed:
     """The same error as an instance of the original class too; its cause is the original as far as it is known here.
 
-    `parts` may hold the original's `args` and, as `state`, its attributes.
+    `parts` may hold the original's `args` and, as `state`, its attributes. `live` is the very exception that left the
+    body of a pipeline, where that ran in this process: its traceback is the author's own.
     """
     cls = _find(types)
     original = _rebuilt(cls, parts, str(error)) if cls is not None else None
     raised = _joined(error, original) if original is not None else error
-    cause = original or RemoteError(str(error), None)
-    if error.remote_traceback:
-        cause.add_note(error.remote_traceback.rstrip())
-    raised.__cause__ = cause
+    raised.__cause__ = live if live is not None else _cause(original, str(error), error.remote_traceback)
     node = f" --node {shlex.quote(error.node_id)}" if error.node_id else ""
     raised.add_note(f"look closer: twingraph show last{node}    ({error.execution_id})")
     return raised
 
 
+def node_failed(record: ErrorRecord, execution_id: str, parts: Mapping[str, Any]) -> NodeFailed:
+    """What a body meets when it waits for a node that failed: `except ValueError` takes it as in plain Python."""
+    node = record.node_id or ""
+    error = NodeFailed(
+        f"{node}: {record.error_type}: {record.message}",
+        execution_id=execution_id,
+        node_id=node,
+        error_type=record.error_type,
+        code=record.code,
+        remote_traceback=record.traceback,
+    )
+    cls = _find(record.types or (record.error_type,))
+    original = _rebuilt(cls, parts, record.message) if cls is not None else None
+    raised = _joined(error, original) if original is not None else error
+    raised.__cause__ = _cause(original, record.message, record.traceback)
+    return raised
+
+
+def _cause(original: Exception | None, message: str, traceback: str | None) -> Exception:
+    if original is None:
+        return RemoteError(message, traceback)
+    if traceback:
+        original.add_note(traceback.rstrip())
+    return original
+
+
 def _find(types: tuple[str, ...]) -> type[Exception] | None:
-    """The first class of the names that this process already has: nothing is imported for an error's sake."""
+    """The first class of the names that this process already has: nothing is imported for an error's sake.
+
+    What a body let out may be joined already; then it is the class behind our own that counts.
+    """
+    ours = False
     for name in types:
         module, _, attribute = name.rpartition(".")
         found: object = class_named(module or "builtins", attribute)
-        if isinstance(found, type) and issubclass(found, BaseException):
-            return found if issubclass(found, Exception) and not issubclass(found, ExecutionFailed) else None
+        if not isinstance(found, type) or not issubclass(found, BaseException):
+            continue
+        if found in _OURS or (ours and found is TwinGraphError):
+            ours = True
+            continue
+        return found if issubclass(found, Exception) and not (ours and found is Exception) else None
     return None
 
 
@@ -68,10 +111,11 @@ def _made(cls: type[Exception], base: type[Exception], arguments: tuple[object, 
     return made
 
 
-def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
+def _joined(error: F, original: Exception) -> F:
     base = type(original)
+    kind = type(error)
     try:
-        cls = _join(base)
+        cls = _join(kind, base)
     except TypeError:  # the layouts of the two classes do not fit together
         return error
     made = _made(cls, base, original.args) or _made(cls, base, ())
@@ -81,27 +125,30 @@ def _joined(error: ExecutionFailed, original: Exception) -> ExecutionFailed:
     made.__dict__.update(error.__dict__)
     made.args = original.args
     made.said = str(error)
-    joined: ExecutionFailed = made
+    joined: F = made
     return joined
 
 
-def _again(cls: type[Exception], arguments: tuple[object, ...], state: dict[str, object]) -> Any:
+def _again(kind: type[Exception], cls: type[Exception], arguments: tuple[object, ...], state: dict[str, object]) -> Any:
     """Of a pickle: the joined class has no name that a module knows."""
-    made = _made(_join(cls), cls, arguments) or _made(_join(cls), cls, ())
+    joined = _join(kind, cls)
+    made = _made(joined, cls, arguments) or _made(joined, cls, ())
     made.__dict__.update(state)
     made.args = arguments
     return made
 
 
-_joins: dict[type[Exception], Any] = {}
+_joins: dict[tuple[type[Exception], type[Exception]], Any] = {}
 
 
-def _join(cls: type[Exception]) -> Any:
-    if cls not in _joins:
-        body = {
-            "__str__": lambda self: self.said,
-            "__reduce__": lambda self: (_again, (cls, self.args, self.__dict__)),
+def _join(kind: type[Exception], cls: type[Exception]) -> Any:
+    """A NodeFailed reads as the original does, for a body may look at its text; an ExecutionFailed also says where."""
+    if (kind, cls) not in _joins:
+        body: dict[str, Any] = {
+            "__reduce__": lambda self: (_again, (kind, cls, self.args, self.__dict__)),
             "__module__": __name__,
         }
-        _joins[cls] = type(f"ExecutionFailed[{cls.__name__}]", (ExecutionFailed, cls), body)
-    return _joins[cls]
+        if kind is ExecutionFailed:
+            body["__str__"] = lambda self: self.said
+        _joins[kind, cls] = type(f"{kind.__name__}[{cls.__name__}]", (kind, cls), body)
+    return _joins[kind, cls]

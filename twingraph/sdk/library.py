@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
@@ -26,14 +27,27 @@ class CodeTable:
         self.objects: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
         self._infos: dict[int, ComponentInfo] = {}
+        self._kept: list[Any] = []  # alive, so that their ids stay theirs
 
     def info(self, target: Any, name: str | None = None) -> ComponentInfo:
         known = self._infos.get(id(target))
         if known is None or name is not None:
             known = _info_of(target, name)
-            self.objects[known.entry] = _code_of(target)
+            code = signature.code_of(target)
+            entry = self._place(known.entry, code)
+            known = known if entry == known.entry else replace(known, entry=entry)
+            self.objects[entry] = code
             self._infos[id(target)] = known
+            self._kept.append(target)
         return known
+
+    def _place(self, entry: str, code: Any) -> str:
+        """Functions made by one definition in a loop bear one name and differ in what they close over."""
+        place, count = entry, 1
+        while place in self.objects and not same_code(self.objects[place], code):
+            count += 1
+            place = f"{entry}#{count}"
+        return place
 
     def code(self, node: str, text: Any) -> ComponentInfo:
         function = compile_code(node, text)
@@ -46,6 +60,34 @@ class CodeTable:
         return ComponentInfo(
             name="code", entry=entry, parameters=parameters, open=further, outputs=signature.outputs_of(function)
         )
+
+
+_PLAIN = (int, float, complex, bool, str, bytes, type(None))
+
+
+def same_code(one: Any, other: Any, depth: int = 4) -> bool:
+    """Whether two objects do the same wherever they are shipped: one definition over equal plain values."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if type(one) in _PLAIN:
+        return bool(one == other)
+    if type(one) in (tuple, list):
+        return len(one) == len(other) and all(map(same_code, one, other, [depth - 1] * len(one))) if depth else False
+    if type(one) is not FunctionType or one.__code__ is not other.__code__ or not depth:
+        return False
+    return all(same_code(a, b, depth - 1) for a, b in zip(_made_of(one), _made_of(other), strict=True))
+
+
+def _made_of(function: FunctionType) -> Iterator[Any]:
+    yield function.__defaults__
+    yield tuple(sorted((function.__kwdefaults__ or {}).items()))
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not bound yet
+            yield None
 
 
 class LiveLibrary:
@@ -100,10 +142,9 @@ class LiveLibrary:
 def _info_of(target: Any, name: str | None) -> ComponentInfo:
     if isinstance(target, Component):
         made = target.definition
-        entry = f"{made.module}:{made.qualname}"
         return ComponentInfo(
             name=made.name,
-            entry=entry,
+            entry=signature.entry_of(target),
             parameters=made.parameters,
             open=made.open,
             outputs=target.outputs,
@@ -123,11 +164,10 @@ def _info_of(target: Any, name: str | None) -> ComponentInfo:
     if isinstance(target, type) and issubclass(target, BaseComponent):
         return _class_info(target, name)
     if isinstance(target, FunctionType):
-        module, qualname = signature.address_of(target)
         parameters, further = signature.parameters_of(target)
         return ComponentInfo(
             name=name or target.__name__,
-            entry=f"{module}:{qualname}",
+            entry=signature.entry_of(target),
             parameters=parameters,
             open=further,
             outputs=signature.outputs_of(target),
@@ -142,19 +182,13 @@ def _class_info(kind: type[BaseComponent], name: str | None) -> ComponentInfo:
     parameters, further = signature.parameters_of(execute, skip_self=True)
     return ComponentInfo(
         name=name or kind.__name__,
-        entry=f"{kind.__module__}:{kind.__qualname__}",
+        entry=signature.entry_of(kind),
         parameters=parameters,
         open=further,
         outputs=signature.outputs_of(execute),
         has_options=True,
         options="{}",
     )
-
-
-def _code_of(target: Any) -> Any:
-    if isinstance(target, Component):
-        return target.fn
-    return type(target) if isinstance(target, BaseComponent) else target
 
 
 def compile_code(node: str, text: Any) -> FunctionType:

@@ -1,4 +1,4 @@
-"""Components by name. Plug-ins are looked up by name in entry points, only when somebody first asks for one."""
+"""Components and pipelines by name. Plug-ins are looked up in entry points, only when somebody first asks for one."""
 
 from __future__ import annotations
 
@@ -11,44 +11,71 @@ from twingraph.core.nearest import nearest
 ENTRY_POINTS = "twingraph.components"
 
 
+Named = dict[str, dict[tuple[str, str], Any]]
+
+
 class Registry:
-    """Names to components. Two modules may use one name; then only `module:function` tells them apart."""
+    """Names to components, and names to pipelines: a pipeline and a component may share one.
+
+    Two modules may use one name; then only `module:function` tells them apart.
+    """
 
     def __init__(self) -> None:
-        self._by_name: dict[str, dict[tuple[str, str], Any]] = {}
+        self._by_name: Named = {}
+        self._pipelines: Named = {}
 
     def add(self, name: str, target: Any, address: tuple[str, str]) -> None:
         """Register; the same function defined again replaces what it was."""
-        self._by_name.setdefault(name, {})[address] = target
+        known = self._pipelines if is_pipeline(target) else self._by_name
+        known.setdefault(name, {})[address] = target
 
     def names(self) -> list[str]:
+        """Of the components."""
         return sorted(self._by_name)
 
+    def pipelines(self) -> list[str]:
+        return sorted(self._pipelines)
+
     def find(self, reference: str) -> Any:
-        """By name or `module:function`, with an optional `@version`; NotFoundError with near names."""
+        """A component by name or `module:function`, with an optional `@version`; NotFoundError with near names."""
         name, _, version = reference.partition("@")
-        found = self._by_path(name) if ":" in name else self._named(name)
+        found = self._by_path(name, self._by_name) if ":" in name else self._named(name)
+        if is_pipeline(found):
+            raise NotFoundError(f"{name!r} is a pipeline, not a component")
         if version:
             declared = getattr(found, "version", None)
             if declared != version:
                 raise NotFoundError(f"{name!r} is here in version {declared!r}, not {version!r}")
         return found
 
+    def find_pipeline(self, reference: str) -> Any:
+        """A pipeline by name or `module:function`; NotFoundError with near names."""
+        if ":" in reference:
+            found = self._by_path(reference, self._pipelines)
+            if not is_pipeline(found):
+                raise NotFoundError(f"{reference!r} is not a pipeline")
+            return found
+        known = self._pipelines.get(reference)
+        if known is None:
+            if reference in self._by_name:
+                raise NotFoundError(f"{reference!r} is a component, not a pipeline")
+            raise NotFoundError(f"no pipeline is called {reference!r}", near=nearest(reference, self._pipelines))
+        return _only(reference, known)
+
     def _named(self, name: str) -> Any:
         known = self._by_name.get(name)
-        if known is None:
-            plugin = _plug_in(name)
-            if plugin is not None:
-                return plugin
-            raise NotFoundError(f"no component is called {name!r}", near=nearest(name, self._by_name))
-        if len(known) > 1:
-            places = " and ".join(sorted(f"{module}:{qualname}" for module, qualname in known))
-            raise ValidationError(f"{name!r} stands for {places}; name the one that you mean by module:function")
-        return next(iter(known.values()))
+        if known is not None:
+            return _only(name, known)
+        plugin = _plug_in(name)
+        if plugin is not None:
+            return plugin
+        if name in self._pipelines:
+            raise NotFoundError(f"{name!r} is a pipeline, not a component")
+        raise NotFoundError(f"no component is called {name!r}", near=nearest(name, self._by_name))
 
-    def _by_path(self, reference: str) -> Any:
+    def _by_path(self, reference: str, names: Named) -> Any:
         module, _, qualname = reference.partition(":")
-        for known in self._by_name.values():
+        for known in names.values():
             if (module, qualname) in known:
                 return known[module, qualname]
         loaded = sys.modules.get(module)
@@ -65,6 +92,18 @@ class Registry:
         if found is None:
             raise NotFoundError(f"module {module!r} has no {qualname!r}", near=nearest(qualname, dir(loaded)))
         return found
+
+
+def is_pipeline(target: object) -> bool:
+    """Asked of the class: a variable of this name in a component says nothing."""
+    return getattr(type(target), "is_pipeline", False) is True
+
+
+def _only(name: str, known: dict[tuple[str, str], Any]) -> Any:
+    if len(known) > 1:
+        places = " and ".join(sorted(f"{module}:{qualname}" for module, qualname in known))
+        raise ValidationError(f"{name!r} stands for {places}; name the one that you mean by module:function")
+    return next(iter(known.values()))
 
 
 def _plug_in(name: str) -> Any:
@@ -84,5 +123,7 @@ def register_component(name: Any, target: Any, *, registry: Registry = DEFAULT) 
         raise ValidationError(f"the name of a component must be a text that is not empty, not {name!r}")
     if not callable(target):
         raise ValidationError(f"{name}: a component is a function or a BaseComponent class, not {target!r}")
+    if is_pipeline(target):
+        raise ValidationError(f"{name}: {target!r} has its name from @pipeline(name=...), and is no component")
     registry.add(name, target, (target.__module__, getattr(target, "__qualname__", type(target).__qualname__)))
     return target

@@ -12,6 +12,7 @@ from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.signatures import RESERVED_OUTPUTS, Parameter
+from twingraph.sdk.base_component import BaseComponent
 
 _PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
     int: ((int,), "an int"),
@@ -186,3 +187,22 @@ def address_of(target: Any) -> tuple[str, str]:
     if module not in sys.modules and not module:
         module = "__main__"
     return module, getattr(target, "__qualname__", type(target).__qualname__)
+
+
+def code_of(target: Any) -> Any:
+    """The function or class behind a component, an instance of one, a pipeline or a variant of them."""
+    if isinstance(target, BaseComponent):
+        return type(target)
+    ours = type(target).__module__.partition(".")[0] == "twingraph"
+    return target.fn if ours and "fn" in getattr(target, "__dict__", ()) else target
+
+
+def entry_of(target: Any) -> str:
+    """Key of its code in a bundle. A script is called there what it is shipped as, so that the process that runs it and
+    one that loaded its recorded text agree."""
+    module, qualname = address_of(code_of(target))
+    if module == "__main__":
+        from twingraph.sdk.slicing.sources import main_shipped_as
+
+        module = main_shipped_as() or module
+    return f"{module}:{qualname}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
-from random import Random
-from typing import Any, Protocol
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:  # every declaration of a component loads this module
+    from datetime import datetime
+    from random import Random
+    from uuid import UUID
 
 
 class Caller(Protocol):
@@ -47,7 +49,7 @@ class Caller(Protocol):
         """Where the calls of a `try` or `with` begin."""
 
     def settle(self, mark: Any) -> None:
-        """Wait for every call made since the mark was set or settled; raises the first failure, in order of the calls."""
+        """Wait for every call made since the mark was set or settled; raises the first failure in their order."""
 
     def plain(self, value: Any) -> Any:
         """The value behind a handle; everything else as it is."""

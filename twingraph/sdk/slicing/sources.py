@@ -78,6 +78,18 @@ def shipped_main() -> str | None:
     return spec.name if spec is not None and spec.parent else main_name(file)
 
 
+def main_shipped_as() -> str | None:
+    """The same, also for code that stands in no file: a notebook's, a prompt's, that of `-c` and of stdin."""
+    module = sys.modules.get("__main__")
+    known = shipped_main() or _unfiled.get(id(module))
+    if known is None and (source := _main_source()) is not None:
+        known = _unfiled[id(module)] = source.name  # it is read anew with each cell, its name stays
+    return known
+
+
+_unfiled: dict[int, str] = {}
+
+
 def source_of(name: str) -> Source | None:
     """The source of a project-local module by its live name, None when it has none that can be read."""
     if name == "__main__":
