@@ -431,8 +431,6 @@ class World:
             node = self.state.nodes.get(run.node)
             if node is not None and node.kind is NodeKind.TASK and node.lane is None:
                 self.feed(self._ended(run.node, run.attempt, self.chance.choice(("completed", "failed", "lost"))))
-        if life == self.life and self.driven and not self.state.root.closed:
-            self._start_body("")
 
     def _fold_all(self) -> State:
         state = State(self.state.execution)

@@ -6,10 +6,12 @@ Values are JSON texts: found in the journal by (event, line), composed by joinin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from twingraph.core import codec, outputs
 from twingraph.core.errors import CodecError
+from twingraph.core.events import OutputMeta
 from twingraph.core.plan import Argument, NodeKind, Source, Template
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
@@ -29,16 +31,43 @@ def _weight(lines: Sequence[str]) -> int:
     return sum(map(len, lines)) + 64 if lines else 0
 
 
+def _meta(name: str, text: str) -> OutputMeta:
+    return name, codec.hash_text(text), len(text.encode("utf-8", "surrogatepass"))
+
+
 class ValueMissingError(CodecError):
     """A value that an argument needs is not there, though the node that gives it completed."""
 
 
-class Values:
-    """The values of one execution. `read` fetches the data of a journaled event."""
+class Given(NamedTuple):
+    """What a node, or a scope, gave: its named outputs, and how they belong together."""
 
-    def __init__(self, state: State, read: Callable[[int], str | None], blobs: BlobStore) -> None:
+    shape: str | None = None
+    outputs: tuple[OutputMeta, ...] = ()
+    texts: Sequence[str] = ()
+
+
+def _only_node(argument: Argument) -> str | None:
+    """The node whose whole value this is, when it is nothing else."""
+    if len(argument) != 1 or isinstance(argument[0], str) or len(argument[0].sources) != 1:
+        return None
+    source = argument[0].sources[0]
+    return source.node if source.output is None and source.index is None else None
+
+
+class Values:
+    """The values of one execution. `read` fetches the data of a journaled event, `read_many` of several at once."""
+
+    def __init__(
+        self,
+        state: State,
+        read: Callable[[int], str | None],
+        blobs: BlobStore,
+        read_many: Callable[[Sequence[int]], Mapping[int, str]] | None = None,
+    ) -> None:
         self._state = state
         self._read = read
+        self._read_many = read_many
         self._blobs = blobs
         # By the event that brought them; what was composed, by its container.
         self._lines: dict[int | str, Sequence[str]] = {}
@@ -66,6 +95,13 @@ class Values:
             known = data.split("\n")
             self.keep(seq, known)
         return known
+
+    def read_ahead(self, seqs: Iterable[int]) -> None:
+        """These will be asked for next: read what is not at hand in one go."""
+        missing = [seq for seq in seqs if seq not in self._lines]
+        if missing and self._read_many is not None:
+            for seq, data in self._read_many(missing).items():
+                self.keep(seq, data.split("\n"))
 
     # -- values of nodes -------------------------------------------------------------------------
 
@@ -96,6 +132,31 @@ class Values:
         declared = ", ".join(meta[0] for meta in node.outputs) or "none"
         raise ValueMissingError(f"{node.id} gave no output {name!r}; it gave {declared}")
 
+    def given(self, node: Node) -> Given:
+        """What a completed node gave, output by output."""
+        if node.kind is NodeKind.SCOPE and node.children:
+            return self.scope_given(node.children[0])
+        if node.kind is NodeKind.MAP:
+            return self._plain(self.whole(node))
+        if node.seq is None:
+            return Given()
+        return Given(node.shape, node.outputs, self.lines(node.seq))
+
+    def scope_given(self, scope: Scope | Node) -> Given:
+        """The same of a scope that a body drove: a body that gave another node's value gave that node's outputs."""
+        assert isinstance(scope, Scope)
+        if scope.shape is not None and scope.shape != "plain":
+            texts = [codec.compact(self.fill(argument, scope, None), self._blobs) for _, argument in scope.outputs]
+            metas = [_meta(name, text) for (name, _), text in zip(scope.outputs, texts, strict=True)]
+            return Given(scope.shape, tuple(metas), texts)
+        name = _only_node(scope.result)
+        if name is not None and scope.nodes[name].status is NodeStatus.COMPLETED:
+            return self.given(scope.nodes[name])
+        return self._plain(codec.compact(self.scope_result(scope), self._blobs))
+
+    def _plain(self, text: str) -> Given:
+        return Given("plain", (_meta("output", text),), [text])
+
     def _container(self, node: Node) -> str:
         children = node.children or []
         if node.kind is NodeKind.SCOPE:
@@ -115,6 +176,9 @@ class Values:
     def scope_result(self, scope: Scope | Node) -> str:
         """What a scope gives: its `result`, else its one last node's value, else its last nodes' values by id."""
         assert isinstance(scope, Scope)
+        if scope.shape is not None and scope.shape != "plain":
+            shape, metas, texts = self.scope_given(scope)
+            return outputs.whole(shape, [meta[0] for meta in metas], texts)
         template = self._template(scope)
         result = scope.result or (template.result if template else ())
         if result:
@@ -128,6 +192,10 @@ class Values:
     def scope_outputs(self, scope: Scope | Node) -> dict[str, str]:
         """The same by names: the last node's outputs flat, or the last nodes by id."""
         assert isinstance(scope, Scope)
+        if scope.driven:
+            _, metas, texts = self.scope_given(scope)
+            named = {meta[0]: text for meta, text in zip(metas, texts, strict=True)}
+            return named or {"output": self.scope_result(scope)}
         last = [scope.nodes[name] for name in scope.last_nodes]
         if scope.result or len(last) != 1:
             if scope.result:
@@ -153,6 +221,11 @@ class Values:
         return [
             (name, text) for name, part in node.plan.args.items() if (text := self._argument(part, node)) is not None
         ]
+
+    def scope_arguments(self, node: Node) -> list[tuple[str, str]]:
+        """What the body that a node stands for is called with."""
+        parts = node.plan.scope_args.items()
+        return [(name, text) for name, part in parts if (text := self._argument(part, node)) is not None]
 
     def shown(self, node: Node) -> dict[str, str]:
         """What a node was given, as people read it: by parameter, as far as it is known."""

@@ -104,6 +104,9 @@ class Journal(Protocol):
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""
 
+    def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
+        """The values of many events at once, of those that have any."""
+
     def changed(self) -> bool:
         """Whether another process has written since the last call. Cheap enough to ask twenty times a second."""
 
@@ -143,8 +146,9 @@ class Records(Protocol):
     ) -> list[LogRecord]:
         """Lines after this sequence number, oldest first; `level` means that level and above."""
 
-    def post(self, execution_id: str, kind: str, body: str) -> None:
-        """Leave a message for the conductor that holds the execution; for one that has ended nothing is left.
+    def post(self, execution_id: str, kind: str, body: str) -> bool:
+        """Leave a message for the conductor that holds the execution, or that takes it over later; False for one that
+        has ended, where nothing is left.
 
         Raises NotFoundError for no such id.
         """

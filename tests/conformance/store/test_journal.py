@@ -95,6 +95,14 @@ def test_one_value_is_read_alone(store: Store) -> None:
     assert store.journal.data(claim.number, 99) is None
 
 
+def test_values_of_many_events_are_read_at_once(store: Store) -> None:
+    claim = begun(store)
+    store.journal.append([part(claim, 3, 5)])
+    found = store.journal.data_of(claim.number, [6, 2, 99])
+    assert found == {seq: store.journal.data(claim.number, seq) for seq in (2, 6)}
+    assert store.journal.data_of(claim.number, []) == {}
+
+
 def test_what_another_conductor_took_is_refused_and_the_rest_is_written(store: Store) -> None:
     lost, kept = begun(store), begun(store, "exec-b")
     taken = store.other.claim("exec-a", "two")

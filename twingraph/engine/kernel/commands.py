@@ -56,7 +56,8 @@ class StartDetached(NamedTuple):
 
 
 class StartDriver(NamedTuple):
-    """The scope of a sub-pipeline call is open: its body may begin, or begin again after an adoption."""
+    """A scope that a body extends is open, '' the execution's own: the body may begin, or begin again after an
+    adoption."""
 
     scope: str
 
@@ -66,6 +67,22 @@ class WakeDriver(NamedTuple):
 
     scope: str
     node: str
+
+
+class StopDriver(NamedTuple):
+    """A scope was given up while its body still ran: the body ends at its next wait or call, and is heard no more."""
+
+    scope: str
+
+
+class PassItems(NamedTuple):
+    """Items of a generator for the body that called it: the texts from `offset` on in the data of event `seq`."""
+
+    node: str
+    first: int
+    count: int
+    seq: int
+    offset: int
 
 
 class Finish(NamedTuple):
@@ -87,5 +104,7 @@ Command = (
     | StartDetached
     | StartDriver
     | WakeDriver
+    | StopDriver
+    | PassItems
     | Finish
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import chain
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.events import OutputMeta
@@ -163,6 +164,8 @@ def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     activate(state, node, False)
     retire(state, node)
     state.move(node, status)
+    state.ended_count += 1
+    node.order = state.ended_count
     if node.kind is NodeKind.HANDLER:
         _finish_if_over(state)
         return []
@@ -347,7 +350,7 @@ def _scope_outcome(state: State, scope: Scope) -> NodeStatus:
 
 def _broken_result(scope: Scope) -> ErrorRecord | None:
     """Why the value that a body returned does not exist; None when it does."""
-    for part in scope.result:
+    for part in chain(scope.result, *(argument for _, argument in scope.outputs)):
         if isinstance(part, str):
             continue
         nodes = [scope.nodes[source.node] for source in part.sources if source.node is not None]
@@ -427,6 +430,8 @@ def _drop(state: State, node: Node) -> None:
     activate(state, node, False)
     retire(state, node)
     state.move(node, NodeStatus.CANCELLED)
+    state.ended_count += 1
+    node.order = state.ended_count
     node.dependents = None
     if node.item_of is not None:
         node.item_of.open -= 1

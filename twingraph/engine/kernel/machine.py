@@ -24,6 +24,7 @@ from twingraph.core.events import (
     ExecutionEnded,
     GraphClosed,
     GraphExtended,
+    ItemsGiven,
     LimitGranted,
     MapExpanded,
     NodeBegun,
@@ -40,6 +41,7 @@ from twingraph.engine.kernel import endings, graph, outside, runs, scheduling
 from twingraph.engine.kernel.commands import (
     Command,
     SetTimer,
+    StartDriver,
 )
 from twingraph.engine.kernel.state import Node, Scope, State
 
@@ -77,6 +79,10 @@ def _created(state: State, event: Created) -> None:
     state.settings = event.settings
     state.inputs = event.inputs
     state.move_execution(ExecutionStatus.RUNNING)
+    if event.body is not None:
+        state.body = event.body
+        state.root.driven = True
+        state.commands.append(StartDriver(""))
 
 
 def _graph_extended(state: State, event: GraphExtended) -> None:
@@ -94,6 +100,7 @@ def _graph_closed(state: State, event: GraphClosed) -> None:
     if scope is None or scope.closed:
         return
     scope.result, scope.last_nodes = event.result, event.last_nodes
+    scope.shape, scope.outputs = event.shape, event.outputs
     endings.close_scope(state, scope, event.error, event.met)
 
 
@@ -174,6 +181,7 @@ _HANDLERS: Mapping[type[Event], Callable[[State, Any], None]] = {
     BranchTaken: _branch_taken,
     NodeBegun: runs.node_begun,
     NodeEnded: runs.node_ended,
+    ItemsGiven: runs.items_given,
     NodesReturned: runs.nodes_returned,
     TimerFired: outside.timer_fired,
     Adopted: outside.adopted,

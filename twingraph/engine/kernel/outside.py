@@ -109,7 +109,8 @@ def adopted(state: State, event: Adopted) -> None:
             runs.requeue(state, node)
     if state.ending is not None and state.in_flight:
         state.commands.append(SetTimer("ending", endings.ENDING_PATIENCE))
-    state.commands.extend(StartDriver(s.path) for s in state.scopes.values() if s.parent and s.driven and not s.closed)
+    if state.ending is None:
+        state.commands.extend(StartDriver(s.path) for s in state.scopes.values() if s.driven and not s.closed)
 
 
 def _ask_again(state: State, node: Node) -> None:
@@ -198,7 +199,10 @@ def detached_started(state: State, event: DetachedStarted) -> None:
 
 
 def decision_made(state: State, event: DecisionMade) -> None:
-    """Kept in the journal for the body that asked; the kernel has no use for it."""
+    """Kept for the body that asked, which is answered alike when it runs again."""
+    scope = state.scopes.get(event.scope)
+    if scope is not None and not scope.closed:
+        scope.decisions.append((len(scope.nodes), event))
 
 
 def execution_ended(state: State, event: ExecutionEnded) -> None:

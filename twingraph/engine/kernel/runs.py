@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.events import (
+    ItemsGiven,
     NodeBegun,
     NodeEnded,
     NodesReturned,
@@ -14,6 +15,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import endings, graph, scheduling
 from twingraph.engine.kernel.commands import (
+    PassItems,
     ReleaseLimit,
     SetTimer,
 )
@@ -37,10 +39,35 @@ def takes_outcome(node: Node) -> bool:
 
 def node_begun(state: State, event: NodeBegun) -> None:
     node = awaited(state, event.node, event.attempt)
-    if node is not None and node.status is NodeStatus.QUEUED:
+    if node is not None:
+        _begin_run(state, node)
+
+
+def _begin_run(state: State, node: Node) -> None:
+    if node.status is NodeStatus.QUEUED:
         state.move(node, NodeStatus.RUNNING)
         if node.spec is not None:
             scheduling.slow(state, node.spec, 2 * scheduling.LANE_SECONDS)
+
+
+def items_given(state: State, event: ItemsGiven) -> None:
+    """A generator has handed items over. Those that are known stand; after a gap nothing can be counted, and the
+    outcome brings them all."""
+    node = state.nodes.get(event.node)
+    if node is None or node.lane is None or event.attempt != node.attempt:
+        return
+    _begin_run(state, node)
+    first, known = node.items, event.start + event.count
+    if event.start > first or known <= first:
+        return
+    offset = first - event.start
+    if node.given is None:
+        node.given = []
+    node.given.append((first, state.seq, offset))
+    node.items = known
+    scope = node.scope
+    if scope.driven and not scope.closed and node.item_of is None:
+        state.commands.append(PassItems(node.id, first, known - first, state.seq, offset))
 
 
 def nodes_returned(state: State, event: NodesReturned) -> None:

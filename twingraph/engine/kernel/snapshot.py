@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import asdict
 from typing import Any
 
-from twingraph.core.events import error_from_json, error_to_json
+from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -26,15 +26,17 @@ from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.state import Lane, Node, Scope, State
 
-VERSION = 1
+VERSION = 2
+# What an older engine wrote says nothing of bodies, since none ran.
+READABLE = (1, VERSION)
 
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
-    "active", "alone", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "losses",
-    "open", "pending", "reason", "seq", "shape", "spent",
+    "active", "alone", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "items",
+    "losses", "open", "order", "pending", "reason", "seq", "shape", "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
-    "active", "clock_from", "in_flight", "lane_counter", "lanes_open", "now", "ready_count", "reason", "seq",
+    "active", "body", "clock_from", "ended_count", "in_flight", "lane_counter", "lanes_open", "now", "ready_count", "reason", "seq",
     "timeout_armed", "used",
 )  # fmt: skip
 
@@ -68,6 +70,8 @@ def _dump_node(node: Node, shared: dict[int, list[Any]], defaults: Node) -> dict
         raw["children"] = [["scope", c.path] if isinstance(c, Scope) else ["node", c.id] for c in node.children]
     if node.pages is not None:
         raw["pages"] = node.pages
+    if node.given is not None:
+        raw["given"] = node.given
     return raw
 
 
@@ -83,6 +87,9 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
         "cancelled": scope.cancelled,
         "last_nodes": scope.last_nodes,
         "result": argument_to_json(scope.result),
+        "shape": scope.shape,
+        "outputs": [[name, argument_to_json(argument)] for name, argument in scope.outputs],
+        "decisions": [[position, body_of(decision)] for position, decision in scope.decisions],
         "error": _error(scope.error),
         "outcome": scope.outcome,
     }
@@ -125,8 +132,8 @@ def dump(state: State) -> dict[str, Any]:
 
 
 def load(raw: dict[str, Any]) -> State:
-    if raw["version"] != VERSION:
-        raise ValueError(f"snapshot version {raw['version']} is not {VERSION}")
+    if raw["version"] not in READABLE:
+        raise ValueError(f"snapshot version {raw['version']} is none of {READABLE}")
     state = State(raw["execution"])
     state.status = ExecutionStatus(raw["status"])
     state.settings = Settings(**raw["settings"])
@@ -161,6 +168,9 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
             setattr(scope, name, given[name])
         scope.last_nodes = tuple(given["last_nodes"])
         scope.result = argument_from_json(given["result"])
+        scope.shape = given.get("shape")
+        scope.outputs = tuple((name, argument_from_json(argument)) for name, argument in given.get("outputs", ()))
+        scope.decisions = [(position, _decision(body)) for position, body in given.get("decisions", ())]
         scope.error = _error_back(given["error"])
         scope.outcome = NodeStatus(given["outcome"]) if given["outcome"] else None
     lanes = {n: Lane(n, count, counted=counted, probe=probe) for n, count, counted, probe, _ in raw["lanes"]}
@@ -177,6 +187,16 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
     for number, *_, lost in raw["lanes"]:
         lanes[number].lost = state.nodes[lost] if lost is not None else None
     _join(state, raw)
+    if raw["version"] == 1:
+        for node in state.nodes.values():
+            if node.over:
+                node.order = state.ended_count = state.ended_count + 1
+
+
+def _decision(body: str) -> DecisionMade:
+    decision = event_from(KINDS[DecisionMade], body)
+    assert isinstance(decision, DecisionMade)
+    return decision
 
 
 def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> None:
@@ -190,6 +210,8 @@ def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> Non
     node.outputs = tuple((name, digest, size) for name, digest, size in given.get("outputs", ()))
     if "pages" in given:
         node.pages = [(start, seq) for start, seq in given["pages"]]
+    if "given" in given:
+        node.given = [(first, seq, offset) for first, seq, offset in given["given"]]
 
 
 def _join(state: State, raw: dict[str, Any]) -> None:

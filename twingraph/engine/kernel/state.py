@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from twingraph.core.events import OutputMeta
+from twingraph.core.events import DecisionMade, OutputMeta
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
@@ -37,6 +37,7 @@ class Scope:
     __slots__ = (
         "cancelled",
         "closed",
+        "decisions",
         "driven",
         "error",
         "index",
@@ -44,9 +45,11 @@ class Scope:
         "nodes",
         "open",
         "outcome",
+        "outputs",
         "parent",
         "path",
         "result",
+        "shape",
     )
 
     def __init__(self, path: str, parent: Node | None, index: int | None) -> None:
@@ -60,6 +63,10 @@ class Scope:
         self.cancelled = False  # something in it failed for good; the rest must not run
         self.last_nodes: tuple[str, ...] = ()
         self.result: Argument = ()
+        self.shape: str | None = None  # of the named outputs that a body returned instead of one result
+        self.outputs: tuple[tuple[str, Argument], ...] = ()
+        # What its body asked, each with the number of calls that it had made by then.
+        self.decisions: list[tuple[int, DecisionMade]] = []
         self.error: ErrorRecord | None = None  # of the body that drove it, or of the first node that failed
         self.outcome: NodeStatus | None = None  # once it is over
 
@@ -84,14 +91,17 @@ class Node:
         "due",
         "error",
         "expanded",
+        "given",
         "granted",
         "id",
         "index",
         "item_of",
+        "items",
         "kind",
         "lane",
         "losses",
         "open",
+        "order",
         "outputs",
         "pages",
         "pending",
@@ -134,6 +144,10 @@ class Node:
         self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
         self.asked: str | None = None  # 'limit' | 'cache': an answer from outside; 'resume': the end of a pause
         self.granted = False  # holds its named limits
+        self.order = 0  # how many nodes were over when this one was; rises over the whole execution
+        # Of a generator, items that came while it ran: how many, and where the texts are from an index on
+        self.items = 0
+        self.given: list[tuple[int, int, int]] | None = None  # (first index, seq of the event, offset in its data)
         # Of a container:
         self.children: list[Node | Scope] | None = None  # items of a map, or the one scope
         self.pages: list[tuple[int, int]] | None = None  # (first index, seq of the event with the items' texts)
@@ -159,7 +173,9 @@ class State:
         self.scopes: dict[str, Scope] = {"": self.root}
         self.nodes: dict[str, Node] = {}
         self.inputs: tuple[str, ...] = ()
+        self.body: str | None = None  # the entry of the body that extends the root scope
         self.seq = 0  # of the event that is being applied
+        self.ended_count = 0  # nodes that are over
         self.counts: dict[NodeStatus, int] = dict.fromkeys(NodeStatus, 0)
         # Scheduling
         self.ready: dict[int, dict[int, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival

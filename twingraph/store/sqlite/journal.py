@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,10 @@ _LOG = (
 _SNAPSHOT = f"insert or replace into snapshots values (?, ?, ?, {SCHEMA_VERSION})"
 _CLAIM = "update executions set owner = ?, epoch = epoch + 1 where number = ? and epoch = ?"
 _RELEASE = "update executions set owner = null where number = ? and owner = ?"
+_DATA_OF = """
+select seq, data from events
+where execution = ? and seq in (select value from json_each(?)) and data is not null
+"""
 _INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = ? order by inbox.id
@@ -151,6 +155,10 @@ class SqliteJournal:
             self._path,
         )
         return found[0] if found else None
+
+    def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
+        wanted = f"[{','.join(map(str, seqs))}]"
+        return dict(persistently(lambda: self._db.execute(_DATA_OF, (number, wanted)).fetchall(), self._path))
 
     def changed(self) -> bool:
         version = self._data_version()

@@ -106,7 +106,7 @@ class SqliteRecords:
             for seq, at, number, node_id, component, attempt, stream, message in rows
         ]
 
-    def post(self, execution_id: str, kind: str, body: str) -> None:
+    def post(self, execution_id: str, kind: str, body: str) -> bool:
         written = persistently(
             lambda: (
                 self._db.execute(
@@ -118,7 +118,8 @@ class SqliteRecords:
             self._path,
         )
         if not written:
-            self.record(execution_id)  # tells an id that nobody knows; one that has ended needs no message
+            self.record(execution_id)  # tells an id that nobody knows
+        return bool(written)
 
     def close(self) -> None:
         self._db.close()

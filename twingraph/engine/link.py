@@ -1,0 +1,220 @@
+"""How hosts in this process reach the conductor, and the executions whose bodies they run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from twingraph.core.bodies import BodyLog, Host
+from twingraph.core.errors import TwinGraphError
+from twingraph.core.events import Event, GraphExtended
+from twingraph.core.plan import NodeSpec
+from twingraph.engine.driving import Apply, Driving
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import Node, State, commands
+from twingraph.engine.values import Values
+from twingraph.store.base import LogRow
+
+HashOf = Callable[[State, Values, Node], str]
+
+
+class Fed(NamedTuple):
+    execution: str
+    event: Event
+    lines: Sequence[str] | None
+    specs: Sequence[NodeSpec]
+
+
+class Asked(NamedTuple):
+    execution: str
+    scope: str
+    number: int
+    what: str
+    about: str
+
+
+class Reopened(NamedTuple):
+    execution: str
+    scope: str
+
+
+class Logged(NamedTuple):
+    execution: str
+    lines: Sequence[BodyLog]
+
+
+class Heard(NamedTuple):
+    """Whatever was said before this was said to a conductor that has let go of the execution since."""
+
+    execution: str
+
+
+Word = Fed | Asked | Reopened | Logged | Heard
+
+
+class LoopLink:
+    """Takes what hosts say on any thread to the conductor's loop, with one hop for all that waits. A `core.bodies.Link`."""
+
+    def __init__(self, poke: Callable[[Callable[[], None]], None]) -> None:
+        self._poke = poke
+        self._words: deque[Word] = deque()
+        self._poked = False
+        self.hear: Callable[[list[Word]], None] = lambda words: None
+
+    def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
+        self.say(Fed(execution, event, lines, specs))
+
+    def ask(self, execution: str, scope: str, number: int, what: str, about: str) -> None:
+        self.say(Asked(execution, scope, number, what, about))
+
+    def reopen(self, execution: str, scope: str) -> None:
+        self.say(Reopened(execution, scope))
+
+    def log(self, execution: str, lines: Sequence[BodyLog]) -> None:
+        self.say(Logged(execution, lines))
+
+    def say(self, word: Word) -> None:
+        self._words.append(word)
+        if not self._poked:  # a second poke does no harm, a missing one would: the flag falls before words are taken
+            self._poked = True
+            self._poke(self._drain)
+
+    def _drain(self) -> None:
+        self._poked = False
+        words = self._words
+        self.hear([words.popleft() for _ in range(len(words))])
+
+
+class Bodies:
+    """The executions of one conductor that bodies drive. Everything but `link` belongs to the conductor's loop."""
+
+    def __init__(
+        self,
+        link: LoopLink,
+        *,
+        apply: Apply,
+        about: Callable[[Held, Callable[[], None]], None],
+        wrote: Callable[[Held], None],
+        soon: Callable[[Callable[[], None]], object],
+        hash_of: HashOf | None = None,
+    ) -> None:
+        self.link = link
+        link.hear = self._hear
+        self._apply = apply
+        self._about = about
+        self._wrote = wrote
+        self._soon = soon
+        self._hash_of = hash_of
+        self._driven: dict[str, Driving] = {}
+        self._deaf: dict[str, int] = {}
+        self._telling = False
+
+    def drive(self, held: Held, host: Host) -> None:
+        """From now on this host runs the bodies of the execution."""
+        self._driven[held.state.execution] = Driving(held, host, self._apply)
+
+    def let_go(self, execution: str, why: str) -> None:
+        """Its bodies end. What they have said and is not heard yet means nothing to whoever drives it next."""
+        driving = self._driven.pop(execution, None)
+        if driving is not None:
+            driving.stop(why)
+            self._deaf[execution] = self._deaf.get(execution, 0) + 1
+            self.link.say(Heard(execution))
+
+    # -- commands of the kernel ------------------------------------------------------------------
+
+    def start(self, execution: str, scope: str) -> None:
+        if (driving := self._driven.get(execution)) is not None:
+            driving.open(scope)
+            self.tell_soon()
+
+    def wake(self, execution: str, scope: str, node: str) -> None:
+        if (driving := self._driven.get(execution)) is not None:
+            driving.woke(scope, node)
+
+    def give(self, execution: str, command: commands.PassItems) -> None:
+        if (driving := self._driven.get(execution)) is not None:
+            driving.passed(command)
+
+    # -- history, a page at a time -----------------------------------------------------------------
+
+    def tell_soon(self) -> None:
+        """Called whenever there may be something to tell: a body was opened, or a commit is through."""
+        if not self._telling and any(driving.telling for driving in self._driven.values()):
+            self._telling = True
+            self._soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        driving = next((driving for driving in self._driven.values() if driving.telling), None)
+        if driving is not None:
+            execution = driving.held.state.execution
+            self._driven[execution] = self._driven.pop(execution)  # the others first next time
+            self._about(driving.held, driving.tell)
+            self.tell_soon()
+
+    # -- words of the hosts ------------------------------------------------------------------------
+
+    def _hear(self, words: list[Word]) -> None:
+        position = 0
+        while position < len(words):
+            word = words[position]
+            end = position + 1
+            if isinstance(word, Heard):
+                self._heard(word.execution)
+            elif word.execution not in self._deaf and (driving := self._driven.get(word.execution)) is not None:
+                if (joined := _joined(words, position)) is not None:
+                    end, path, said = joined
+                    self._about(driving.held, lambda d=driving, p=path, s=said: d.extend(p, s))  # type: ignore[misc]
+                else:
+                    self._about(driving.held, lambda d=driving, w=word: self._take(d, w))  # type: ignore[misc]
+            position = end
+
+    def _heard(self, execution: str) -> None:
+        left = self._deaf.pop(execution) - 1
+        if left:
+            self._deaf[execution] = left
+
+    def _take(self, driving: Driving, word: Word) -> None:
+        if isinstance(word, Fed):
+            driving.take(word.event, word.lines)
+        elif isinstance(word, Asked):
+            self._answer(driving, word)
+        elif isinstance(word, Reopened):
+            driving.open(word.scope)
+            self.tell_soon()
+        elif isinstance(word, Logged):
+            driving.held.logs.extend(
+                LogRow(line.at, line.level, None, None, None, line.stream, line.message) for line in word.lines
+            )
+            self._wrote(driving.held)
+
+    def _answer(self, driving: Driving, asked: Asked) -> None:
+        scope = driving.held.state.scopes.get(asked.scope)
+        node = scope.nodes.get(asked.about) if scope is not None else None
+        answer = None
+        if node is not None and asked.what == "hash" and self._hash_of is not None:
+            try:
+                answer = self._hash_of(driving.held.state, driving.held.values, node)
+            except TwinGraphError:  # a value that it is made of is gone
+                answer = None
+        driving.answer(asked.scope, asked.number, answer)
+
+
+def _joined(
+    words: Sequence[Word], start: int
+) -> tuple[int, str, list[tuple[GraphExtended, Sequence[NodeSpec]]]] | None:
+    """The calls of one body that stand in a row from here, and where they end; None when here is something else."""
+    first = words[start]
+    if not isinstance(first, Fed) or not isinstance(first.event, GraphExtended):
+        return None
+    said: list[tuple[GraphExtended, Sequence[NodeSpec]]] = []
+    for position in range(start, len(words)):
+        word = words[position]
+        if not isinstance(word, Fed) or not isinstance(word.event, GraphExtended):
+            break
+        if (word.execution, word.event.scope) != (first.execution, first.event.scope):
+            break
+        said.append((word.event, word.specs))
+    return start + len(said), first.event.scope, said
