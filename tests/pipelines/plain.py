@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
-import random as chances
 import sys
 import time
 import uuid
@@ -25,6 +24,7 @@ from typing import Any
 import twingraph
 from tests.pipelines.case import Case, Outcome
 from tests.pipelines.table import MODULES
+from twingraph.sdk.body import durable
 
 # What has been sent and not been taken. One plain program runs at a time.
 mailbox: list[tuple[str, Any]] = []
@@ -78,7 +78,7 @@ STAND_IN: Mapping[str, Any] = {
     "as_completed": lambda *values: iter(_listed(values)),
     "sleep": _sleep,
     "now": lambda: datetime.now(UTC),
-    "random": chances.Random,
+    "random": durable.random,
     "uuid4": uuid.uuid4,
     "side_effect": _side_effect,
     "wait_for_signal": _wait_for_signal,

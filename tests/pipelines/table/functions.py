@@ -20,7 +20,7 @@ def scale(x: int, by: int = 2) -> int:
 
 
 @component
-def join(*texts: str, sep: str = "-", **more: int) -> str:
+def join(texts: list[str], sep: str = "-", **more: int) -> str:
     effect("join", *texts)
     return sep.join([*texts, *(f"{name}{number}" for name, number in more.items())])
 
@@ -52,8 +52,8 @@ def default_arguments(x: int, by: int = 5) -> list[int]:
 
 
 @pipeline
-def star_arguments(*xs: int, **named: int) -> list[Any]:
-    return [[scale(x) for x in xs], {name: scale(n) for name, n in named.items()}]
+def named_arguments(first: int, **more: int) -> dict[str, int]:
+    return {name: scale(n, first) for name, n in more.items()}
 
 
 @pipeline
@@ -71,8 +71,8 @@ def helper_with_stars() -> list[int]:
 
 
 @pipeline
-def component_with_stars() -> str:
-    return join("a", str(scale(2)), sep="+", n=scale(1))
+def component_with_open_keywords() -> str:
+    return join(["a", str(scale(2))], sep="+", n=scale(1))
 
 
 @pipeline
@@ -168,8 +168,8 @@ def generator_in_the_body() -> list[int]:
 
 
 def _source() -> Iterator[str]:
-    yield join("a", "b")
-    yield from (join(x) for x in "cd")
+    yield join(["a", "b"])
+    yield from (join([x]) for x in "cd")
     yield boom("dry")
 
 
@@ -217,7 +217,7 @@ def bounds(x: int) -> Summary:
 
 @pipeline
 def described(x: int) -> dict[str, Any]:
-    return {"x": scale(x), "name": join("n", str(x))}
+    return {"x": scale(x), "name": join(["n", str(x)])}
 
 
 @pipeline
@@ -281,10 +281,10 @@ def odd(n: int) -> bool:
 
 CASES = (
     Case(default_arguments, {"x": 1}),
-    Case(star_arguments, {"a": 3}),
+    Case(named_arguments, {"first": 3, "a": 3, "b": 4}),
     Case(keyword_only, {"x": 2, "by": 7}),
     Case(helper_with_stars),
-    Case(component_with_stars),
+    Case(component_with_open_keywords),
     Case(closure, {"x": 2}),
     Case(nonlocal_state),
     Case(late_binding),

@@ -130,15 +130,14 @@ def effect_whose_failure_leaves() -> None:
 @pipeline
 def kinds_of_chance() -> list[Any]:
     a, b = uuid4(), uuid4()
-    chance = random()
-    drawn = [chance.random(), chance.random()]
+    drawn = [random(), random.random()]
     return [isinstance(a, UUID), a != b, drawn[0] != drawn[1], all(0 <= x < 1 for x in drawn), a.version]
 
 
 @pipeline
 def chance_is_handed_on() -> bool:
     a = uuid4()
-    n = random().randint(1, 10**9)
+    n = random.randint(1, 10**9)
     return note(a) == f"<{a}>" and note(n) == f"<{n}>"
 
 
