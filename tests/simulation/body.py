@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.simulation.plans import Pencil
-from twingraph.core.plan import Argument, Edge, Hole, NodeKind, PlanNode, Source
+from twingraph.core.plan import Argument, Edge, Hole, NodeKind, PlanNode, ScopeSettings, Source
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import NodeStatus
 
@@ -34,25 +34,49 @@ class Wait:
 
 
 @dataclass
+class GiveUp:
+    """Wait no longer for a sleep, a signal or an execution of its own."""
+
+    node: str
+
+
+@dataclass
+class Decide:
+    number: int  # how many it has asked for before
+    calls: int
+
+
+@dataclass
 class Return:
     result: Argument
     error: ErrorRecord | None
     met: tuple[str, ...]
+    outputs: tuple[tuple[str, Argument], ...] = ()
 
 
-Body = Generator[Call | Wait, NodeStatus | None, Return]
+Body = Generator[Call | Wait | GiveUp | Decide, NodeStatus | int | None, Return]
 
 
 def body(seed: str, pencil: Pencil, depth: int) -> Body:
     """Make calls, wait for some of them, catch some failures and let others leave."""
     chance = Random(seed)
     calls: list[str] = []
+    waits: list[str] = []
     met: list[str] = []
+    decisions = 0
     for number in range(chance.randint(0, 7)):
         sources = chance.sample(calls, min(len(calls), chance.choice((0, 0, 1, 2))))
         edges = tuple(Edge(source=source, param=f"p{at}") for at, source in enumerate(sources))
-        yield Call(_call(chance, f"c{number}", edges, pencil, depth))
-        calls.append(f"c{number}")
+        call = _call(chance, f"c{number}", edges, pencil, depth)
+        yield Call(call)
+        calls.append(call.id)
+        if call.kind in (NodeKind.SLEEP, NodeKind.SIGNAL, NodeKind.DETACHED):
+            waits.append(call.id)
+        if chance.random() < 0.2:
+            answer = yield Decide(decisions, len(calls))
+            decisions += 1
+            if answer == 0 and waits:
+                yield GiveUp(waits[-1])
         if chance.random() < 0.5:
             name = chance.choice(calls)
             status = yield Wait(name)
@@ -61,16 +85,19 @@ def body(seed: str, pencil: Pencil, depth: int) -> Body:
             if status is NodeStatus.CANCELLED or (status is not NodeStatus.COMPLETED and not caught):
                 error = ErrorRecord(code="user_error", error_type="NodeFailed", message=f"{name} is {status}")
                 return Return((), error, tuple(met))
-    result: Argument = ()
-    if calls and chance.random() < 0.7:
-        result = ("[", Hole(sources=(Source(node=chance.choice(calls)),)), "]")
+    if not calls or chance.random() < 0.3:
+        return Return((), None, tuple(met))
+    result: Argument = ("[", Hole(sources=(Source(node=chance.choice(calls)),)), "]")
+    if chance.random() < 0.3:
+        return Return((), None, tuple(met), (("first", result), ("second", ("1",))))
     return Return(result, None, tuple(met))
 
 
 def _call(chance: Random, name: str, edges: tuple[Edge, ...], pencil: Pencil, depth: int) -> PlanNode:
     kind = chance.choice(KINDS)
     if kind is NodeKind.SCOPE and depth < 2:
-        return PlanNode(id=name, kind=kind, edges=edges)  # a sub-pipeline: it has a body of its own
+        # A sub-pipeline: it has a body of its own.
+        return PlanNode(id=name, kind=kind, edges=edges, bounds=_bounds(chance), caller=chance.choice(("", "1")))
     if kind in (NodeKind.MAP, NodeKind.SCOPE) and not pencil.templates:
         kind = NodeKind.TASK
     template = chance.choice(sorted(pencil.templates)) if kind in (NodeKind.MAP, NodeKind.SCOPE) else None
@@ -86,4 +113,19 @@ def _call(chance: Random, name: str, edges: tuple[Edge, ...], pencil: Pencil, de
         keep_item_errors=kind is NodeKind.MAP and chance.random() < 0.5,
         wait=waits.get(kind),
         signal="red" if kind is NodeKind.SIGNAL else None,
+        bounds=_bounds(chance) if kind is NodeKind.SCOPE else None,
+        caller=chance.choice(("", "1", "1.1")),
+        forced=tuple(chance.sample([edge.source for edge in edges], min(len(edges), 1))),
+    )
+
+
+def _bounds(chance: Random) -> ScopeSettings | None:
+    if chance.random() < 0.4:
+        return None
+    return ScopeSettings(
+        max_parallel=chance.choice((None, 1, 2)),
+        timeout=chance.choice((None, None, 5.0, 30.0)),
+        error_handler=chance.choice((None, "fail", "continue", "retry", "custom")),
+        handler_component=0,
+        continue_on_error=chance.random() < 0.5,
     )

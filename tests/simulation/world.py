@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tests.simulation.body import Body, Call, Return, Wait, body
+from tests.simulation.body import Body, Call, Decide, GiveUp, Return, Wait, body
 from tests.simulation.plans import Drawn, Pencil
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import Node, State, apply, commands, invariants, snapshot
+from twingraph.engine.kernel import Node, Scope, State, apply, commands, invariants, snapshot
 
 MOST_EVENTS = 20_000
 CAPACITY = {"database": 2, "licence": 1}
@@ -69,6 +69,8 @@ class World:
         self.holders: set[str] = set()
         self.line: list[tuple[str, tuple[str, ...]]] = []
         self.spent: Counter[str] = Counter()  # dispatches that a policy must account for
+        self.passed: Counter[str] = Counter()  # items that this life's bodies were given of each generator
+        self.met: dict[str, tuple[str, ...]] = {}  # by scope: what its body met before it returned
         self.completed: set[str] = set()
         self.finished: ExecutionStatus | None = None
         self.story: list[str] = []
@@ -92,11 +94,13 @@ class World:
             raise Broken(f"{type(error).__name__}: {error}\n{told}\nplay it again: {again}") from error
 
     def _begin(self) -> None:
-        self.feed(ev.Created(self.drawn.settings))
+        named = self.driven and self.chance.random() < 0.7
+        self.feed(ev.Created(self.drawn.settings, body="flow:body" if named else None))
         root = self.drawn.root
         if self.driven:
             self.feed(ev.GraphExtended((), self.drawn.specs, self.drawn.templates, driven=True))
-            self._start_body("")
+            if not named:
+                self._start_body("")
         else:
             self.feed(ev.GraphExtended(root.nodes, self.drawn.specs, self.drawn.templates))
             self.feed(ev.GraphClosed(last_nodes=root.last_nodes))
@@ -198,6 +202,10 @@ class World:
                 self._plan(self.chance.uniform(0, 10), lambda: self.feed(self._ended(node, 1, status)))
             case commands.StartDriver(scope):
                 self._start_body(scope)
+            case commands.StopDriver(scope):
+                self.hosts.pop(scope, None)
+            case commands.PassItems():
+                self._pass_items(command)
             case commands.WakeDriver(scope, node):
                 self._plan(0.0, lambda: self._wake(scope, node))
             case commands.Finish(status, error):
@@ -262,6 +270,25 @@ class World:
         lanes = {r.lane for r in self.runs.values() if self._counts(self.state.nodes[r.node])}
         if len(lanes) > self.drawn.settings.max_parallel:
             raise Broken(f"{len(lanes)} lanes run at once")
+        for name, node in self.state.nodes.items():
+            if node.plan.bounds is not None and node.plan.bounds.max_parallel is not None:
+                self._check_lanes_in(name, node.plan.bounds.max_parallel)
+
+    def _check_lanes_in(self, name: str, limit: int) -> None:
+        inside = [run for run in self.runs.values() if run.node.startswith(f"{name}/")]
+        lanes = {run.lane for run in inside if self._counts(self.state.nodes[run.node])}
+        if len(lanes) > limit:
+            raise Broken(f"{len(lanes)} lanes run at once in {name}")
+
+    def _pass_items(self, command: commands.PassItems) -> None:
+        event = self.journal[command.seq - 1][0]
+        if not isinstance(event, ev.ItemsGiven) or event.node != command.node:
+            raise Broken(f"event {command.seq} has no items of {command.node}")
+        if command.first != event.start + command.offset or command.offset + command.count != event.count:
+            raise Broken(f"items from {command.first} of {command.node} are not where it is said")
+        if command.first != self.passed[command.node]:
+            raise Broken(f"items from {self.passed[command.node]} of {command.node} did not come")
+        self.passed[command.node] += command.count
 
     def _counts(self, node: Node) -> bool:
         return node.kind is not NodeKind.HANDLER and node.spec is not None and not self.state.specs[node.spec].endless
@@ -272,7 +299,18 @@ class World:
         run.begun = True
         if self.chance.random() < 0.4:
             self._soon(ev.NodeBegun(run.node, run.attempt))
+        node = self.state.nodes[run.node]
+        if node.kind is NodeKind.TASK and node.spec is not None and self.state.specs[node.spec].generator:
+            self._plan(self.chance.expovariate(2), lambda: self._give_items(run, 0))
         self._plan(self.chance.expovariate(1 / self.chance.choice((0.01, 1, 5))), lambda: self._come_to_end(run))
+
+    def _give_items(self, run: Run, start: int) -> None:
+        """A generator hands its items over, also those that an attempt before has given, in pages of its own."""
+        if self.runs.get(run.node) is not run:
+            return
+        count = self.chance.choice((0, 1, 2, 5))
+        self._tell(ev.ItemsGiven(run.node, run.attempt, start, count))
+        self._plan(self.chance.expovariate(2), lambda: self._give_items(run, start + count))
 
     def _come_to_end(self, run: Run) -> None:
         if self.runs.get(run.node) is not run:
@@ -355,19 +393,20 @@ class World:
     # -- bodies ----------------------------------------------------------------------------------
 
     def _start_body(self, scope: str) -> None:
-        self.hosts[scope] = Host(body(f"{self.seed}/{scope}", self.pencil, scope.count("/") + bool(scope)))
-        self._plan(self.chance.random(), lambda: self._drive(scope, None))
+        host = Host(body(f"{self.seed}/{scope}", self.pencil, scope.count("/") + bool(scope)))
+        self.hosts[scope] = host
+        self._plan(self.chance.random(), lambda: self._drive(scope, None) if self.hosts.get(scope) is host else None)
 
     def _wake(self, scope: str, node: str) -> None:
         host = self.hosts.get(scope)
         if host is not None and host.waits == node:
             self._drive(scope, self.state.nodes[node].status)
 
-    def _drive(self, scope: str, told: NodeStatus | None) -> None:
+    def _drive(self, scope: str, told: NodeStatus | int | None) -> None:
         """Let a body run until it waits. What it calls is answered from history as far as there is one."""
         host, life = self.hosts[scope], self.life
         host.waits = None
-        while life == self.life:
+        while life == self.life and self.hosts.get(scope) is host:
             try:
                 wish = host.body.send(told)
             except StopIteration as stop:
@@ -376,6 +415,10 @@ class World:
             told = None
             if isinstance(wish, Call):
                 self._call(scope, wish)
+            elif isinstance(wish, GiveUp):
+                self._give_up(scope, wish)
+            elif isinstance(wish, Decide):
+                told = self._decide(scope, wish)
             else:
                 told = self._wait(scope, host, wish)
                 if told is None:
@@ -398,9 +441,29 @@ class World:
         host.waits = node.id
         return None
 
+    def _give_up(self, scope: str, wish: GiveUp) -> None:
+        node = self.state.scopes[scope].nodes.get(wish.node)
+        if node is not None and not node.over:
+            self.feed(ev.NodeEnded(node.id, 1, "cancelled"))
+
+    def _decide(self, scope: str, wish: Decide) -> int:
+        """What was decided before stands, and was decided at the same place."""
+        known = self.state.scopes[scope].decisions
+        if wish.number < len(known):
+            position, decision = known[wish.number]
+            if position != wish.calls and self.state.ending is None:
+                raise Broken(f"a decision of {scope!r} came after {wish.calls} calls, and is kept after {position}")
+            return int(decision.answer)
+        answer = self.chance.randrange(3)
+        self.feed(ev.DecisionMade(scope, "now", answer))
+        return answer
+
     def _body_over(self, scope: str, end: Return) -> None:
-        del self.hosts[scope]
-        self._plan(0.2, lambda: self.feed(ev.GraphClosed(scope, end.result, error=end.error, met=end.met)))
+        self.hosts.pop(scope, None)
+        self.met[scope] = end.met
+        shape = "dict" if end.outputs else None
+        closed = ev.GraphClosed(scope, end.result, error=end.error, met=end.met, shape=shape, outputs=end.outputs)
+        self._plan(0.2, lambda: self.feed(closed))
 
     # -- what happens from outside -------------------------------------------------------------------
 
@@ -420,6 +483,7 @@ class World:
         if self.state.finishing is None:
             self.finished = None
         self.completed = {n for n, node in self.state.nodes.items() if node.status is NodeStatus.COMPLETED}
+        self.passed = Counter({name: node.items for name, node in self.state.nodes.items()})
         self._plan(0.0, lambda: self._adopt(late))
 
     def _adopt(self, late: list[Run]) -> None:
@@ -485,10 +549,37 @@ class World:
         for name, count in sorted(self.spent.items()):
             if count > self._most(self.state.nodes[name]):
                 raise Broken(f"{name} ran {count} times on its own account")
+        for scope in self.state.scopes.values():
+            if scope.driven and scope.outcome is NodeStatus.COMPLETED:
+                self._check_return(scope)
+
+    def _check_return(self, scope: Scope) -> None:
+        """What a body returned exists, and no failure was lost."""
+        for argument in (scope.result, *(argument for _, argument in scope.outputs)):
+            for hole in (part for part in argument if not isinstance(part, str)):
+                if not any(scope.nodes[s.node].status is NodeStatus.COMPLETED for s in hole.sources if s.node):
+                    raise Broken(f"the result of {scope.path!r} does not exist")
+        failed = {name for name, node in scope.nodes.items() if node.status is NodeStatus.FAILED}
+        skipped = {name for name, node in scope.nodes.items() if node.status is NodeStatus.SKIPPED}
+        met = self.met[scope.path]
+        handler, goes_on = self._rules(scope)
+        if handler != "continue" and not goes_on and not failed <= set(met) and not skipped & set(met):
+            raise Broken(f"nobody met the failure of {sorted(failed - set(met))} in {scope.path!r}")
+
+    def _rules(self, scope: Scope) -> tuple[str, bool]:
+        """The error handling that counts in this scope: (handler, whether a custom one lets the rest go on)."""
+        around: Scope | None = scope
+        while around is not None and around.parent is not None:
+            own = around.parent.plan.bounds
+            if own is not None and own.error_handler is not None:
+                return own.error_handler, own.error_handler == "custom" and own.continue_on_error
+            around = around.parent.scope
+        settings = self.drawn.settings
+        return settings.error_handler, settings.error_handler == "custom" and settings.continue_on_error
 
     def _most(self, node: Node) -> int:
         spec = self.state.specs[node.spec or 0]
         if node.kind is NodeKind.HANDLER:
             return 1
-        default = 3 if self.drawn.settings.error_handler == "retry" else 1
+        default = 3 if self._rules(node.scope)[0] == "retry" else 1
         return spec.retry.max_attempts if spec.retry is not None else default

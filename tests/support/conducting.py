@@ -32,6 +32,8 @@ from twingraph.store.sqlite.records import SqliteRecords
 from twingraph.store.sqlite.schema import prepare
 from twingraph.testing.dispatch import MemoryDispatch
 
+from tests.support.bodies import Body, ScriptedHost
+
 TASK = NodeSpec(component="task", entry="task")
 EXPAND = NodeSpec(component="map", entry="builtin:expand")
 BRANCH = NodeSpec(component="branch", entry="builtin:branch")
@@ -99,13 +101,22 @@ def no_code(version: str) -> CodeRef:
 class Rig:
     """A home and one conductor at a time; `restart` is what a fresh process would find."""
 
-    def __init__(self, path: Path, act: Act = echo, *, hold: bool = False, blobs: BlobStore | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        act: Act = echo,
+        *,
+        hold: bool = False,
+        blobs: BlobStore | None = None,
+        bodies: Mapping[str, Body] | None = None,
+    ) -> None:
         self.home = fresh_home(path)
         self.blobs = blobs if blobs is not None else MemoryBlobs()
         self.records = SqliteRecords(self.home)
         self.make_journal: Callable[[], Journal] = lambda: SqliteJournal(self.home)
         self.gone: list[Conductor] = []
         self.kept_of: Callable[[str], Mapping[str, Kept]] | None = None
+        self.bodies = dict(bodies or {})
         self.start(act, hold=hold)
 
     def start(self, act: Act = echo, *, hold: bool = False) -> None:
@@ -120,7 +131,10 @@ class Rig:
             blobs=self.blobs,
             code_of=no_code,
             kept_of=self.kept_of,
+            hosts=lambda execution, code: self.host,
+            hash_of=lambda state, values, node: f"hash of {node.id}",
         )
+        self.host = ScriptedHost(self.conductor.link, **self.bodies)
         self.conductor.start()
 
     def crash(self) -> None:
@@ -142,6 +156,21 @@ class Rig:
                 plan=of,
                 inputs={name: json.dumps(value) for name, value in (inputs or {}).items()},
                 settings=settings,
+                workflow_id="flow",
+                origin="script",
+                **more,
+            )
+        )
+
+    def drive(self, body: str, inputs: Mapping[str, Any] | None = None, **more: Any) -> Handle:
+        """Start an execution whose root this body drives."""
+        return self.conductor.submit(
+            Submission(
+                id=more.pop("execution", None) or f"exec-{secrets.token_hex(4)}",
+                name=body,
+                body=body,
+                inputs={name: json.dumps(value) for name, value in (inputs or {}).items()},
+                settings=more.pop("settings", Settings(max_parallel=1000)),
                 workflow_id="flow",
                 origin="script",
                 **more,

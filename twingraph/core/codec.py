@@ -89,10 +89,12 @@ def encode(
     key: bytes | None = None,
     path: str = "",
     named: Callable[[type], str] | None = None,
+    special: dict[type, Callable[[Any], Any]] | None = None,
 ) -> Encoded:
     """The value as text; `path` is how errors call it. Large parts go to `blobs`, without it all stays in the text.
 
-    `named(cls)` is asked what a class is called ("module:qualname") where the value will be read.
+    `named(cls)` is asked what a class is called ("module:qualname") where the value will be read. `special` gives the
+    tree that stands for instances of a class; a text with such a tree in it is not moved to `blobs` and has no hash.
     """
     kind = type(value)
     sort = 1 if kind in _SCALARS else _is_plain(value) if kind is dict or kind is list else 0
@@ -108,17 +110,25 @@ def encode(
                 return _moved(value, data, digest, blobs, 0)
         except (ValueError, RecursionError):  # not finite, lone surrogates, huge, too deep, cyclic
             pass
-    return _encode_tagged(value, blobs, pickle, key, path, named)
+    return _encode_tagged(value, blobs, pickle, key, path, named, special)
 
 
 def _encode_tagged(
-    value: Any, blobs: Any, pickle: bool, key: bytes | None, path: str, named: Callable[[type], str] | None
+    value: Any,
+    blobs: Any,
+    pickle: bool,
+    key: bytes | None,
+    path: str,
+    named: Callable[[type], str] | None,
+    special: dict[type, Callable[[Any], Any]] | None,
 ) -> Encoded:
     from twingraph.core.codec_encode import Encoder  # plain data never pays for it
 
-    encoder = Encoder(blobs, pickle, key, path, named)
+    encoder = Encoder(blobs, pickle, key, path, named, special)
     try:
         tree = encoder.tree(value)
+        if encoder.specials:
+            return Encoded(dumps(tree), "", encoder.stored)
         data = dumps(tree).encode("utf-8")
         digest = hash_tree(tree)
     except RecursionError as error:

@@ -34,7 +34,13 @@ class Encoder:
     """One encoding: knows where in the value it is, which containers are open, and how much went into blobs."""
 
     def __init__(
-        self, blobs: Any, pickle: bool, key: bytes | None, path: str, named: Callable[[type], str] | None = None
+        self,
+        blobs: Any,
+        pickle: bool,
+        key: bytes | None,
+        path: str,
+        named: Callable[[type], str] | None = None,
+        special: dict[type, Callable[[Any], Any]] | None = None,
     ) -> None:
         self.blobs = blobs
         self.named = named or class_name  # what a class is called where the value will be read
@@ -43,6 +49,8 @@ class Encoder:
         self.path = [path] if path else []
         self.open: set[int] = set()
         self.stored = 0
+        self.special = special or {}  # what stands for instances of a class, given as a tree
+        self.specials = 0
 
     def where(self) -> str:
         return "".join(self.path).lstrip(".") or "value"
@@ -69,6 +77,9 @@ class Encoder:
             return value if -_HUGE < value < _HUGE else {"$": "int", "v": hex(value)}
         if kind is float:
             return value if value - value == 0.0 else {"$": "float", "v": repr(value)}
+        if kind in self.special:
+            self.specials += 1
+            return self.special[kind](value)
         if id(value) in self.open:
             raise CodecError(f"{self.where()}: the value contains itself; a value must be a tree")
         if len(self.open) >= MAX_DEPTH:

@@ -106,7 +106,7 @@ class ItemsGiven(NamedTuple):
     node: str
     attempt: int
     start: int
-    count: int
+    count: int  # type: ignore[assignment]  # as a tuple it has a method of that name
 
 
 class NodesReturned(NamedTuple):

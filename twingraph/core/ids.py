@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NewType
 
+from twingraph.core.hashing import content_hash
+
 ExecutionId = NewType("ExecutionId", str)
 NodeId = NewType("NodeId", str)
 
@@ -22,6 +24,12 @@ def _base32(number: int, width: int) -> str:
 def execution_id(milliseconds: int, chance: int) -> ExecutionId:
     """An id that sorts by time: nine digits of milliseconds, seven of chance (35 bits)."""
     return ExecutionId(f"exec-{_base32(milliseconds, 9)}{_base32(chance, 7)}")
+
+
+def detached_id(parent: str, node: str) -> ExecutionId:
+    """Of the execution that a node stands for: the same whenever it is asked, and beside its parent when sorted."""
+    chance = int(content_hash(f"{parent}:{node}".encode())[:16], 16)
+    return ExecutionId(f"{parent[:14]:0<14}{_base32(chance, 7)}")
 
 
 def idempotency_key(execution: str, node: str) -> str:

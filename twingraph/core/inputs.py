@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twingraph.core.compile_nodes import schema_problem
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.plan import Plan
+from twingraph.core.signatures import Parameter
 
 
 def bind_inputs(
@@ -84,3 +85,23 @@ def exact_of(plan: Plan, key: str) -> str:
     """The one place that only this input reaches, as `node.param`."""
     target: str = plan.inputs[key]["targets"][0]
     return target
+
+
+def check_given(name: str, parameters: Sequence[Parameter], given: Mapping[str, Any], *, open: bool) -> None:  # noqa: A002
+    """ValidationError with everything that is wrong with the inputs of a function: unknown, missing, of another type."""
+    known = {one.name: one for one in parameters}
+    problems = [
+        Problem(node=name, field=key, message=f"is not an input of it; {did_you_mean(key, known)}")
+        for key in given
+        if key not in known and not open
+    ]
+    for key, one in known.items():
+        if key not in given:
+            if one.required:
+                problems.append(Problem(node=name, field=key, message="is missing"))
+            continue
+        expected = one.accepts(given[key]) if one.accepts is not None else None
+        if expected is not None:
+            problems.append(Problem(node=name, field=key, message=f"must be {expected}, not {given[key]!r:.80}"))
+    if problems:
+        raise ValidationError(problems)

@@ -7,7 +7,8 @@ A runner takes a result apart into named outputs before anything is encoded; `sh
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from twingraph.core.codec import join_dict
 from twingraph.core.records import ErrorRecord
@@ -23,6 +24,26 @@ def whole(shape: str | None, names: Sequence[str], texts: Sequence[str]) -> str:
         return fields
     given = f',"set":{json.dumps(list(names))}' if kind == "model" else ""
     return f'{{"$":{json.dumps(kind)},"class":{json.dumps(name)},"v":{fields}{given}}}'
+
+
+MAX_OUTPUTS = 10_000  # a dict with more names is one value
+
+
+def take_apart(result: Any, class_name: Callable[[type], str]) -> tuple[str, list[tuple[str, Any]]]:
+    """The shape of a result and its outputs by name: as the runner does it, which must stand alone."""
+    kind = type(result)
+    if kind is dict:
+        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result):
+            return "dict", list(result.items())
+    elif isinstance(result, tuple) and getattr(kind, "_fields", None):
+        return f"namedtuple:{class_name(kind)}", list(zip(kind._fields, result, strict=True))
+    elif "__dataclass_fields__" in kind.__dict__:
+        fields = [name for name, field in kind.__dataclass_fields__.items() if field._field_type.name == "_FIELD"]
+        if fields:
+            return f"dataclass:{class_name(kind)}", [(name, getattr(result, name)) for name in fields]
+    elif isinstance(getattr(kind, "__pydantic_fields__", None), dict) and kind.__pydantic_fields__:
+        return f"model:{class_name(kind)}", [(name, getattr(result, name)) for name in kind.__pydantic_fields__]
+    return "plain", [("output", result)]
 
 
 def error_text(error: ErrorRecord | None) -> str:

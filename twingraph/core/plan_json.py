@@ -31,7 +31,9 @@ def _defaults(record: type) -> dict[str, Any]:
     return found
 
 
-_DEFAULTS = {record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)}
+_DEFAULTS = {
+    record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)
+}
 _NAMES = {record: tuple(field.name for field in fields(record)) for record in _DEFAULTS}
 
 

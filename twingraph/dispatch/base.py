@@ -43,6 +43,7 @@ class RunSettings:
     resources: Mapping[str, Any] = field(default_factory=dict)
     platform_config: Mapping[str, Any] = field(default_factory=dict)
     options: str | None = None  # a BaseComponent's config as JSON text
+    generator: bool = False  # what it yields is handed over as it comes
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Lane:
 
 @dataclass(slots=True)
 class Begun:
-    """User code of a run has begun. Sent only for runs that take a while; an outcome implies it."""
+    """User code of a run has begun. Sent only for runs that take a while or give items; an outcome implies it."""
 
     execution: str
     node: str
@@ -117,7 +118,23 @@ class LogLines:
     lines: Sequence[tuple[float, str, str, str]]
 
 
-Report = Begun | Outcome | Returned | LogLines
+@dataclass(slots=True)
+class ItemsOut:
+    """Items that a generator has yielded while it still runs: their JSON texts, from index `start` on.
+
+    Only where `RunSettings.generator` says so, after the run's Begun, without gaps from 0 on in each attempt, and all
+    before the attempt's Outcome, whose one output is nevertheless the whole list. An attempt that fails, crashes or
+    is lost has given what was reported until then; the next one begins at 0 again.
+    """
+
+    execution: str
+    node: str
+    attempt: int
+    start: int
+    texts: Sequence[str]
+
+
+Report = Begun | Outcome | Returned | LogLines | ItemsOut
 
 
 class Dispatch(Protocol):

@@ -21,10 +21,11 @@ from typing import Any
 from twingraph.core.codec import decode, encode
 from twingraph.core.codec_base import loads
 from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Report, Returned
+from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
 from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.handing import Handing
 from twingraph.executors.slice_loader import Loaded
 from twingraph.store.blobs.local import LocalBlobs
 
@@ -141,9 +142,29 @@ class InlineDispatch:
         except Exception as error:
             return runner.Answer("failed", error=runner.describe(error, "code_unavailable"))
         try:
-            return runner.run_node(lambda: loaded.get(entry), run.args, self._decode, self._encode, config)
+            items = self._handing(lane, run) if lane.settings.generator else None
+            try:
+                return runner.run_node(lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items)
+            finally:
+                if items is not None:
+                    items.finish()
         finally:
             loaded.withdraw()
+
+    def _handing(self, lane: Lane, run: NodeRun) -> Handing:
+        """Takes what a generator yields, and reports it as it comes."""
+        began = time.time()
+
+        def send(start: int, texts: Sequence[str]) -> None:
+            if start == 0:
+                self._tell(Begun(lane.execution, run.node, run.attempt, began, "inline"))
+            self._tell(ItemsOut(lane.execution, run.node, run.attempt, start, texts))
+
+        return Handing(self._encode, send, self._blobs)
+
+    def _tell(self, report: Report) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._report, report)
 
     def _decode(self, text: str) -> Any:
         return decode(text, blobs=self._blobs, key=self._secret, pickle=self._secret is not None)
@@ -152,9 +173,7 @@ class InlineDispatch:
         return encode(value, blobs=self._blobs, key=self._secret, pickle=self._secret is not None, path=path)
 
     def say(self, lane: Lane, run: NodeRun, stream: str, message: str) -> None:
-        lines = LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", stream, message)])
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._report, lines)
+        self._tell(LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", stream, message)]))
 
     def keep(self, data: bytes) -> str:
         return str(self._blobs.put(data))

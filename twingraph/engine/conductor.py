@@ -16,15 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from twingraph.core.bodies import Host
 from twingraph.core.errors import ErrorCode, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
     CancelRequested,
-    Created,
     Event,
     ExecutionEnded,
-    GraphClosed,
-    GraphExtended,
     NodeBegun,
     NodesReturned,
     PauseRequested,
@@ -34,18 +32,25 @@ from twingraph.core.events import (
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, LogLines, Outcome, Report, Returned
+from twingraph.engine import inbox
 from twingraph.engine.batches import batches
+from twingraph.engine.beginning import first_events, new_execution
+from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
-from twingraph.engine.effects import Driver, Effects
+from twingraph.engine.effects import Effects
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
 from twingraph.engine.kernel import State, apply, commands
+from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.outcomes import events_of
 from twingraph.engine.recovery import ended_of, restore
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
-from twingraph.store.base import Claim, Journal, LogRow, Message, NewExecution
+from twingraph.store.base import Claim, Journal, LogRow, Message
 from twingraph.store.blobs.base import BlobStore
+
+# Where the bodies of an execution with this code run; raises when there is no such place.
+Hosts = Callable[[str, CodeRef | None], Host]
 
 # How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
 INBOX_SECONDS = 0.05
@@ -65,6 +70,9 @@ class Conductor:
         blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
         kept_of: Callable[[str], Mapping[str, Kept]] | None = None,
+        hosts: Hosts | None = None,
+        hash_of: HashOf | None = None,
+        began: Callable[[Handle], None] | None = None,
     ) -> None:
         self.name = name
         self._make_journal = make_journal
@@ -72,15 +80,37 @@ class Conductor:
         self._blobs = blobs
         self._code_of = code_of
         self._kept_of = kept_of
+        self._hosts = hosts
+        self._began = began
         self._journal: Journal
         self._held: dict[str, Held] = {}
         self._by_number: dict[int, Held] = {}
         self._dirty: dict[int, Held] = {}
         self._flushing = False
         self._loop: asyncio.AbstractEventLoop
-        self._effects = Effects(dispatch, self._apply_lines, self._by_number.get)
         self._refreshing = False
         self._door = Door()
+        self.link = LoopLink(lambda act: self._door.ask(act, lambda: None))
+        self._bodies = Bodies(
+            self.link,
+            apply=self._apply_lines,
+            about=self._about,
+            wrote=self._soon,
+            soon=lambda act: self._loop.call_soon(act),
+            hash_of=hash_of,
+        )
+        around = Around(
+            find=self._by_number.get,
+            standing=lambda execution: self._journal.standing(execution, self.name),
+            host_of=self._bodies.host_of,
+            begin=self._begin_detached,
+            take_over=self._take_over_detached,
+            bring=self._apply_lines,
+            later=lambda seconds, act: self._loop.call_later(seconds, act),
+        )
+        self._effects = Effects(
+            dispatch, self._apply_lines, self._by_number.get, code_of, self._bodies, Detached(around)
+        )
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
 
@@ -109,9 +139,6 @@ class Conductor:
     def feed(self, execution_id: str, event: Event, data: Sequence[str] | None = None) -> None:
         """Bring an event about an execution: what drivers and callers do."""
         self._call(lambda: self._feed_known(execution_id, event, data), None)
-
-    def attach(self, execution_id: str, driver: Driver) -> None:
-        self._call(lambda: self._effects.drivers.__setitem__(execution_id, driver), None)
 
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
         """Ctrl-C: start nothing new; what runs has a moment, or none. The execution is left paused."""
@@ -178,7 +205,7 @@ class Conductor:
         try:
             self._let_go()
             for held in list(self._held.values()):
-                self._drop(held)
+                self._drop(held, "stopped")
                 held.fail(self._why_ended())
             self._loop.run_until_complete(self._dispatch.stop())
         finally:
@@ -220,7 +247,7 @@ class Conductor:
 
     def _give_up(self, held: Held, error: BaseException) -> None:
         """Let go of one execution as its journal has it; whoever resumes it starts from there."""
-        self._drop(held)
+        self._drop(held, "given up")
         held.fail(error)
         try:
             self._dispatch.cancel(held.state.execution)
@@ -232,39 +259,54 @@ class Conductor:
 
     def _begin(self, submission: Submission, handle: Handle) -> None:
         now = time.time()
-        plan = submission.plan
+        events = first_events(submission)
+        host = submission.host
+        if host is None and submission.body is not None:
+            host = self._host_for(submission.id, submission.code)
         state = State(submission.id)
-        events: list[tuple[Event, str | None]] = [
-            (Created(submission.settings, tuple(submission.inputs)), "\n".join(submission.inputs.values()) or None),
-            (GraphExtended(plan.root.nodes, plan.specs, plan.templates), None),
-            (GraphClosed("", plan.root.result, plan.root.last_nodes), None),
-        ]
-        new = NewExecution(
-            id=submission.id,
-            workflow_id=submission.workflow_id,
-            name=plan.name,
-            created_at=now,
-            owner=self.name,
-            origin=submission.origin,
-            target=submission.target,
-            code_version=submission.code_version,
-            code_body=submission.code_body,
-            replay_of=submission.replay_of,
-        )
         held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
-        held.values = Values(state, lambda seq: self._journal.data(held.number, seq), self._blobs)
+        held.values = self._values(held)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
         for event, data in events:
             self._note(held, event, data, now)
-        held.number = self._journal.create(new, held.take(now)).number
-        self._hold(held)
+        held.number = self._journal.create(new_execution(submission, self.name, now), held.take(now)).number
+        self._hold(held, host)
         self._about(held, lambda: self._committed(held))
 
-    def _hold(self, held: Held) -> None:
+    def _values(self, held: Held) -> Values:
+        return Values(
+            held.state,
+            lambda seq: self._journal.data(held.number, seq),
+            self._blobs,
+            lambda seqs: self._journal.data_of(held.number, seqs),
+        )
+
+    def _host_for(self, execution_id: str, code: CodeRef | None) -> Host:
+        if self._hosts is None:
+            raise TwinGraphError(
+                f"{execution_id} is driven by the body of a pipeline, and no host for it is known here"
+            )
+        return self._hosts(execution_id, code)
+
+    def _begin_detached(self, submission: Submission) -> Handle:
+        handle = Handle(submission.id, self)
+        self._serve(lambda: self._begin(submission, handle), handle)
+        if self._began is not None:
+            self._began(handle)
+        return handle
+
+    def _take_over_detached(self, execution_id: str) -> Handle:
+        handle = Handle(execution_id, self)
+        self._serve(lambda: self._adopt(execution_id, handle, ResumeRequested()), handle)
+        return handle
+
+    def _hold(self, held: Held, host: Host | None) -> None:
         self._held[held.state.execution] = held
         self._by_number[held.number] = held
+        if host is not None:
+            self._bodies.drive(held, host)
 
     def _adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
         held = self._held.get(execution_id)
@@ -280,17 +322,21 @@ class Conductor:
     def _taken_over(self, execution_id: str, handle: Handle, wish: Event | None) -> Held | None:
         """The execution under our control; None when it turns out to be over."""
         claim = self._journal.claim(execution_id, self.name)
+        goes_on = not isinstance(wish, CancelRequested)
+        host: Host | None = None
         try:
-            held = self._restored(execution_id, claim, handle, needs_code=not isinstance(wish, CancelRequested))
+            held = self._restored(execution_id, claim, handle, needs_code=goes_on)
             if held.state.status in EXECUTION_OVER:
                 self._journal.release([claim.number], self.name)
                 data = self._journal.data(claim.number, claim.seq)
                 handle.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
                 return None
+            if held.state.body is not None and goes_on:
+                host = self._host_for(execution_id, held.code)
         except Exception:
             self._journal.release([claim.number], self.name)
             raise
-        self._hold(held)
+        self._hold(held, host)
         self._about(held, lambda: self._apply(held, Adopted(self.name, claim.epoch)))
         for message in self._journal.messages(self.name):
             self._answer(message)
@@ -310,7 +356,7 @@ class Conductor:
                 if needs_code:
                     raise
         held = Held(claim, state, code, handle)
-        held.values = Values(state, lambda seq: self._journal.data(claim.number, seq), self._blobs)
+        held.values = self._values(held)
         held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
         held.last = rows[-1] if rows else None
         if claim.replay_of is not None and self._kept_of is not None:
@@ -387,6 +433,7 @@ class Conductor:
                 self._lost_lease(held)
             elif held.number in self._by_number:
                 self._about(held, lambda held=held: self._committed(held))  # type: ignore[misc]
+        self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in dirty):
             self._refreshing = True
             self._loop.call_later(PROGRESS_SECONDS, self._refresh)
@@ -420,21 +467,21 @@ class Conductor:
         state = held.state
         if state.status in EXECUTION_OVER:
             result, outputs = held.ended or (None, {})
-            self._drop(held)
+            self._drop(held, "over")
             held.end(state.status, state.ending_error, result, outputs)
         elif held.at_rest:
-            self._drop(held)
+            self._drop(held, "interrupted")
             self._journal.release([held.number], self.name)
             held.end(state.status)
 
-    def _drop(self, held: Held) -> None:
+    def _drop(self, held: Held, why: str) -> None:
         self._held.pop(held.state.execution, None)
         self._by_number.pop(held.number, None)
         self._dirty.pop(held.number, None)
-        self._effects.forget(held)
+        self._effects.forget(held, why)
 
     def _lost_lease(self, held: Held) -> None:
-        self._drop(held)
+        self._drop(held, "lost")
         self._dispatch.cancel(held.state.execution)
         held.fail(LeaseLost(f"another conductor took {held.state.execution} over"))
 
@@ -503,18 +550,11 @@ class Conductor:
 
     def _answer(self, message: Message) -> None:
         held = self._by_number.get(message.number)
-        event = _WISHES.get(message.kind)
         if held is None or message.id in held.taken:
             return
         held.taken.append(message.id)
-        if event is None:  # from a newer version: nobody here can answer it, ever
+        said = inbox.event_of(message)
+        if said is None:  # from a newer version: nobody here can answer it, ever
             self._soon(held)
         else:
-            self._about(held, lambda: self._apply(held, event))
-
-
-_WISHES: Mapping[str, Any] = {
-    "cancel": CancelRequested(),
-    "pause": PauseRequested(),
-    "resume": ResumeRequested(),
-}
+            self._about(held, lambda: self._apply_lines(held, *said))

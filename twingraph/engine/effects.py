@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, Event, LimitGranted
 from twingraph.core.plan import NodeKind
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
 from twingraph.engine import handler_args
+from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, commands
 from twingraph.engine.limits import LimitBook
+from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
 from twingraph.engine.timers import Timers
 
-
-class Driver(Protocol):
-    """What stands behind a driven scope: a pipeline's body. Called on the conductor's loop, must not block."""
-
-    def started(self, scope: str) -> None:
-        """A scope was opened that a body has to fill; said again after a take-over."""
-
-    def woken(self, scope: str, node: str) -> None:
-        """A node of the scope is over; its outcome is in the journal."""
-
-    def detached(self, node: str) -> None:
-        """Start the execution of this detached node and report with `DetachedStarted`."""
+_NO_CODE = CodeRef(version="builtin", bundle_path="", interpreter="", working_dir="")
 
 
 class Effects:
@@ -40,17 +30,22 @@ class Effects:
         dispatch: Dispatch,
         apply: Callable[[Held, Event, Sequence[str] | None], None],
         holder: Callable[[int], Held | None],
+        code_of: Callable[[str], CodeRef],
+        bodies: Bodies,
+        detached: Detached,
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
         self._holder = holder
-        self.drivers: dict[str, Driver] = {}
+        self._code_of = code_of
+        self._bodies = bodies
+        self._detached = detached
         self._limits = LimitBook()
         self._lane = 0
 
-    def forget(self, held: Held) -> None:
+    def forget(self, held: Held, why: str) -> None:
         """The execution is not ours any more: nothing of it waits, and its limits are free."""
-        self.drivers.pop(held.state.execution, None)
+        self._bodies.let_go(held.state.execution, why)
         self.timers.clear_all(held.number)
         self._granted(self._limits.release(self._limits.holders(held.number)))
 
@@ -74,15 +69,16 @@ class Effects:
                 self._granted(self._limits.release([(held.number, node)]))
             case commands.AskCache(node):
                 self._apply_lines(held, CacheAnswered(node, "miss"), None)
-            case commands.WakeDriver(scope, node):
-                if (driver := self.drivers.get(execution)) is not None:
-                    driver.woken(scope, node)
-            case commands.StartDetached(node):
-                if (driver := self.drivers.get(execution)) is not None:
-                    driver.detached(node)
             case commands.StartDriver(scope):
-                if (driver := self.drivers.get(execution)) is not None:
-                    driver.started(scope)
+                self._bodies.start(execution, scope)
+            case commands.WakeDriver(scope, node):
+                self._bodies.wake(execution, scope, node)
+            case commands.PassItems():
+                self._bodies.give(execution, command)
+            case commands.StopDriver():
+                pass  # its calls end as cancelled, which its body is told, and nothing of it is heard any more
+            case commands.StartDetached(node):
+                self._detached.start(held, node)
             case commands.Finish():
                 pass  # done before the commit
 
@@ -98,7 +94,7 @@ class Effects:
         for node_id, attempt in command.runs:
             node = state.nodes[node_id]
             kept = held.kept.get(node_id)
-            if kept is not None and kept.fits(node.kind):
+            if kept is not None and held.keeps(node, kept):
                 for event, lines in kept.rows:
                     self._apply_lines(held, event._replace(attempt=attempt), lines)
                 continue
@@ -110,12 +106,25 @@ class Effects:
             return
         self._lane += 1
         settings = held.settings_of(command.spec)
-        code = held.code
-        if code is None:
-            code = CodeRef(version="builtin", bundle_path="", interpreter="", working_dir="")
         self._dispatch.submit(
-            Lane(number=self._lane, execution=state.execution, code=code, settings=settings, runs=runs)
+            Lane(
+                number=self._lane,
+                execution=state.execution,
+                code=self._code(held, command.spec),
+                settings=settings,
+                runs=runs,
+            )
         )
+
+    def _code(self, held: Held, spec: int) -> CodeRef:
+        """Where the code of this spec is: a component that was found late has a version of its own."""
+        version = held.state.specs[spec].code
+        if version is None:
+            return held.code or _NO_CODE
+        known = held.codes.get(version)
+        if known is None:
+            known = held.codes[version] = self._code_of(version)
+        return known
 
     def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
         if node.kind is NodeKind.HANDLER:

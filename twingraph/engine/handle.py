@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from twingraph.core.records import ErrorRecord
@@ -21,7 +21,7 @@ class Controls(Protocol):
 class Handle:
     """Filled in by the conductor, once: first that the execution is recorded, later how it ended."""
 
-    __slots__ = ("_controls", "_ended", "_recorded", "error", "fault", "id", "outputs", "result", "status")
+    __slots__ = ("_controls", "_ended", "_recorded", "_then", "error", "fault", "id", "outputs", "result", "status")
 
     def __init__(self, execution: str, controls: Controls) -> None:
         self._controls = controls
@@ -33,6 +33,7 @@ class Handle:
         self.fault: BaseException | None = None  # why the conductor could not go on with it
         self._recorded = threading.Event()
         self._ended = threading.Event()
+        self._then: Callable[[], None] | None = None
 
     def wait_recorded(self, timeout: float | None = None) -> bool:
         return self._recorded.wait(timeout)
@@ -64,13 +65,25 @@ class Handle:
     ) -> None:
         self.status, self.error, self.result = status, error, result
         self.outputs = outputs or {}
-        self._recorded.set()
-        self._ended.set()
+        self._over()
 
     def fail(self, fault: BaseException) -> None:
         self.fault = fault
+        self._over()
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Do this on the conductor's loop once it is over; at once if it is."""
+        if self._ended.is_set():
+            act()
+        else:
+            self._then = act
+
+    def _over(self) -> None:
         self._recorded.set()
         self._ended.set()
+        act, self._then = self._then, None
+        if act is not None:
+            act()
 
     def forked(self, fault: BaseException) -> None:
         """In a forked child, where no conductor will ever fill it in and whose copies of locks nobody will open."""

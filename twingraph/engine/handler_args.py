@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twingraph.engine.kernel import Node, State
+from twingraph.engine.kernel import Node, State, bounds
 
 PARTS = ("execution_id", "node_id", "component", "error_type", "message", "traceback", "attempt")
 
@@ -21,5 +21,5 @@ def of(state: State, handler: Node) -> list[tuple[str, str]]:
         "traceback": error.traceback if error else None,
         "attempt": failed.attempt,
     }
-    wanted = state.settings.handler_args
+    wanted = bounds.rules(state, failed.scope).handler_args
     return [(part, json.dumps(record[part])) for part in PARTS if wanted is None or part in wanted]

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twingraph.core.bodies import Host
 from twingraph.core.errors import ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
-from twingraph.core.plan import NodeKind, Plan
+from twingraph.core.plan import NodeKind, NodeSpec, Plan
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.handle import Handle
-from twingraph.engine.kernel import State, snapshot
+from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import Command
 from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row
@@ -34,6 +35,7 @@ class Kept:
     """The outcome of a node in an earlier execution, to be taken over instead of running the node again."""
 
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
+    given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
 
     def fits(self, kind: NodeKind) -> bool:
         """Whether a node of this kind can have this outcome: under its id there may stand another kind by now."""
@@ -49,11 +51,15 @@ class Submission:
     """What a conductor is asked to carry out."""
 
     id: str
-    plan: Plan
     inputs: Mapping[str, str]  # JSON texts
     settings: Settings
     workflow_id: str
     origin: str
+    name: str = ""  # the plan's, unless given
+    plan: Plan | None = None  # of a drawn workflow
+    body: str | None = None  # else the entry of the body that drives it,
+    specs: tuple[NodeSpec, ...] = ()  # what its settings refer to
+    host: Host | None = None  # and where it runs; None: where the conductor finds one
     target: str | None = None
     code_version: str | None = None
     code: CodeRef | None = None
@@ -79,6 +85,7 @@ class Held:
         self.commands: list[Command] = []
         self.taken: list[int] = []
         self.changes: dict[str, Any] = {}
+        self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
         self.snapshot_at = 0
         self.progress_at = 0.0
@@ -107,8 +114,13 @@ class Held:
                 resources=given.resources,
                 platform_config=given.platform_config,
                 options=given.options,
+                generator=given.generator,
             )
         return known
+
+    def keeps(self, node: Node, kept: Kept) -> bool:
+        """Whether this outcome is what the node would give."""
+        return kept.fits(node.kind) and (kept.given is None or kept.given == self.values.call_hash(node))
 
     def take(self, now: float) -> Append:
         """Everything since the last commit, as the store wants it."""

@@ -114,6 +114,10 @@ class Bodies:
         """From now on this host runs the bodies of the execution."""
         self._driven[held.state.execution] = Driving(held, host, self._apply)
 
+    def host_of(self, held: Held) -> Host | None:
+        driving = self._driven.get(held.state.execution)
+        return None if driving is None else driving.host
+
     def let_go(self, execution: str, why: str) -> None:
         """Its bodies end. What they have said and is not heard yet means nothing to whoever drives it next."""
         driving = self._driven.pop(execution, None)

@@ -22,7 +22,9 @@ def opening(held: Held, scope: Scope) -> Opened:
         return Opened(state.execution, "", state.body or "", given)
     node = scope.parent
     assert node.spec is not None
-    return Opened(state.execution, scope.path, state.specs[node.spec].entry or "", tuple(held.values.scope_arguments(node)))
+    return Opened(
+        state.execution, scope.path, state.specs[node.spec].entry or "", tuple(held.values.scope_arguments(node))
+    )
 
 
 def ended(held: Held, node: Node) -> Ended:
@@ -35,9 +37,9 @@ def ended(held: Held, node: Node) -> Ended:
 
 def items(held: Held, node: Node) -> list[Items]:
     """What a generator has handed over that has not, or not yet, given its whole list."""
-    if not node.pages or node.status is NodeStatus.COMPLETED:
+    if not node.given or node.status is NodeStatus.COMPLETED:
         return []
-    return [Items(node.plan.id, start, held.values.lines(seq)) for start, seq in node.pages]
+    return [Items(node.plan.id, first, held.values.lines(seq)[offset:]) for first, seq, offset in node.given]
 
 
 class Telling:

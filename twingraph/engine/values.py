@@ -5,6 +5,7 @@ Values are JSON texts: found in the journal by (event, line), composed by joinin
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from twingraph.core import codec, outputs
 from twingraph.core.errors import CodecError
 from twingraph.core.events import OutputMeta
+from twingraph.core.hashing import content_hash
 from twingraph.core.plan import Argument, NodeKind, Source, Template
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
@@ -226,6 +228,13 @@ class Values:
         """What the body that a node stands for is called with."""
         parts = node.plan.scope_args.items()
         return [(name, text) for name, part in parts if (text := self._argument(part, node)) is not None]
+
+    def call_hash(self, node: Node) -> str:
+        """What a call in a body asks for: equal for the same component with the same arguments."""
+        spec = self._state.specs[node.spec].component if node.spec is not None else str(node.kind)
+        parts = [*self.arguments(node), *self.scope_arguments(node)]
+        said = [spec, node.plan.signal, node.plan.wait, sorted(parts)]
+        return content_hash(json.dumps(said).encode())
 
     def shown(self, node: Node) -> dict[str, str]:
         """What a node was given, as people read it: by parameter, as far as it is known."""

@@ -1,7 +1,8 @@
 """The one implementation of 'run one node'. Every platform runs this file: Python 3.8, standard library only.
 
 The codec is handed in, so that the file stands alone: `decode(text)` gives a value, `encode(value, path)` gives
-(text, hash, size) and raises for a value that cannot be stored.
+(text, hash, size) and raises for a value that cannot be stored. `items`, where what a generator yields is to be handed
+over as it comes, takes each with `give(item)`, which raises likewise, and gives the list of all as `whole()`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,21 @@ class Answer(NamedTuple):
     error: Optional[dict] = None  # type: ignore[type-arg]  # noqa: UP045
 
 
+class _UnfitError(Exception):
+    """An item cannot be stored; the mistake is the item's and not that of the code that runs."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
 def run_node(
     find: Callable[[], Any],
     arguments: Iterable[Tuple[str, str]],  # noqa: UP006
     decode: Callable[[str], Any],
     encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
     config: Any = None,
+    items: Any = None,
 ) -> Answer:
     """Never raises: whatever happens in user code, its module or its values becomes an Answer."""
     try:
@@ -43,13 +53,15 @@ def run_node(
     except BaseException as error:
         return Answer("failed", error=describe(error, "invalid_input", permanent=True))
     try:
-        result = call(target, values, config)
+        result = call(target, values, config, items)
+    except _UnfitError as unfit:
+        return Answer("failed", error=describe(unfit.error, "invalid_output", permanent=True))
     except BaseException as error:
         described = describe(error, "user_error")
         described["exception"] = _parts(error, encode)
         return Answer("failed", error=described)
     try:
-        return _encoded(result, encode)
+        return _encoded(result, encode) if items is None or result is not items else _whole(items)
     except BaseException as error:
         return Answer("failed", error=describe(error, "invalid_output", permanent=True))
 
@@ -68,8 +80,11 @@ def _parts(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, in
     return None
 
 
-def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:
-    """Call a function, an async function, a generator function or the class of a component."""
+def call(target: Any, values: dict[str, Any], config: Any = None, items: Any = None) -> Any:
+    """Call a function, an async function, a generator function or the class of a component.
+
+    With `items` these take what a generator yields, and are the result.
+    """
     if isinstance(target, type) and hasattr(target, "execute"):
         component = target(dict(config or {}))
         validate = getattr(component, "validate_inputs", None)
@@ -80,26 +95,50 @@ def call(target: Any, values: dict[str, Any], config: Any = None) -> Any:
         result = target(**values)
     if type(result) in _PLAIN:
         return result
-    return _settled(result)
+    return _settled(result, items)
 
 
-def _settled(result: Any) -> Any:
+def _settled(result: Any, items: Any) -> Any:
     """What a coroutine or a generator finally gives."""
     if hasattr(result, "__await__") and hasattr(result, "send"):
         import asyncio
 
-        return _settled(asyncio.run(result))
+        return _settled(asyncio.run(result), items)
     if hasattr(result, "__aiter__") and hasattr(result, "asend"):
         import asyncio
 
-        return asyncio.run(_gathered(result))
+        return asyncio.run(_gathered(result) if items is None else _give_each(result, items))
     if hasattr(result, "__next__") and hasattr(result, "throw"):
-        return list(result)
+        return list(result) if items is None else _give_all(result, items)
     return result
 
 
 async def _gathered(items: Any) -> List[Any]:  # noqa: UP006
     return [item async for item in items]
+
+
+def _give_all(generator: Any, items: Any) -> Any:
+    for item in generator:
+        try:
+            items.give(item)
+        except BaseException as error:  # noqa: PERF203 - only an item's own failure is the item's
+            generator.close()
+            raise _UnfitError(error) from error
+    return items
+
+
+async def _give_each(generator: Any, items: Any) -> Any:
+    async for item in generator:
+        try:
+            items.give(item)
+        except BaseException as error:
+            raise _UnfitError(error) from error
+    return items
+
+
+def _whole(items: Any) -> Answer:
+    text, digest, size = items.whole()
+    return Answer("completed", "plain", [("output", digest, size)], [text])
 
 
 def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006

@@ -23,8 +23,9 @@ FACTORY = "__twingraph_factory__"
 class _Finder:
     """Exactly the modules of one bundle, and empty packages above them."""
 
-    def __init__(self, modules: dict[str, Any]) -> None:
+    def __init__(self, modules: dict[str, Any], factories: dict[str, list[str]]) -> None:
         self.modules = modules
+        self.bundled = {name: _with_factories(record, factories.get(name, ())) for name, record in modules.items()}
         self.parents: set[str] = set()
         for name in modules:
             parts = name.split(".")
@@ -52,7 +53,8 @@ class _Finder:
             exec(code, module.__dict__)
 
     def get_source(self, fullname: str) -> str | None:
-        record = self.modules.get(fullname)
+        """Also with the functions that factories make: who cuts or rewrites one of them looks for it here."""
+        record = self.bundled.get(fullname)
         text: str | None = record["text"] if record is not None else None
         return text
 
@@ -124,7 +126,7 @@ class Loaded:
         self.main_modules = frozenset(name for name, record in self.modules.items() if record["main"])
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
-        self._finder = _Finder(self.modules)
+        self._finder = _Finder(self.modules, _factories(self.entries.values()))
         self._hidden: dict[str, Any] = {}
         self._resting: dict[str, Any] = {}
 
@@ -138,7 +140,7 @@ class Loaded:
         importlib.invalidate_caches()
         if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
             sys.meta_path.append(_StandIn())
-        for record in self.modules.values():
+        for record in self._finder.bundled.values():
             _show(record["file"], record["text"], record.get("shown"))
         for entry in self.entries.values():
             if entry["factory"] and entry["file"] not in linecache.cache:
@@ -183,10 +185,11 @@ class Loaded:
         space: dict[str, Any] = {}
         exec(compile(factory, filename, "exec", dont_inherit=True), module.__dict__, space)
         made = types.FunctionType(space[FACTORY].__code__, module.__dict__)(**values)
+        function = made if isinstance(made, types.FunctionType) else getattr(made, "fn", made)
         for free in own:
-            code = made.__code__
+            code = function.__code__
             if free in code.co_freevars:
-                made.__closure__[code.co_freevars.index(free)].cell_contents = made
+                cast(Any, function.__closure__)[code.co_freevars.index(free)].cell_contents = made
         return made
 
     def _value(self, value: dict[str, Any]) -> Any:
@@ -224,6 +227,29 @@ def _reach(value: Any, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def _factories(entries: Any) -> dict[str, list[str]]:
+    """Module to the sources of its nested functions, also of those that others close over."""
+    found: dict[str, list[str]] = {}
+    todo = list(entries)
+    while todo:
+        made = todo.pop()
+        if made.get("factory"):
+            found.setdefault(made["module"], []).append(made["factory"])
+            todo.extend(made["closure"].values())
+    return found
+
+
+def _with_factories(record: dict[str, Any], factories: Any) -> dict[str, Any]:
+    """The module's text with each factory whose lines are free in it."""
+    lines = record["text"].split("\n")
+    for factory in factories:
+        added = factory.split("\n")
+        lines.extend([""] * (len(added) - len(lines)))
+        if not any(new.strip() and lines[number].strip() for number, new in enumerate(added)):
+            lines[: len(added)] = [new if new.strip() else lines[number] for number, new in enumerate(added)]
+    return dict(record, text="\n".join(lines))
 
 
 def _show(file: str, text: str, shown: dict[str, str] | None = None) -> None:

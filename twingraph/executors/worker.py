@@ -2,7 +2,8 @@
 
 Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
 argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
-the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between.
+the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between, and before the "o" of
+a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
@@ -62,6 +63,7 @@ class Worker:
         self.progress_left: Any = None
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
         self.err = capture.Stream("stderr", "warning", 2, self.records, self.written)
+        self.handing: Any = None
         self._loaded: Any = None
         self._found: dict[str, Any] = {}
         self._blobs: Any = None
@@ -178,7 +180,27 @@ class Worker:
         def find() -> Any:
             return self._found.get(entry) or self._find(entry)
 
+        if lane.get("generator"):
+            return lambda arguments: self._hand_over(find, arguments, config)
         return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config)
+
+    def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
+        """Run a node whose items are sent as they come."""
+        from twingraph.executors.handing import Handing
+
+        number, began = self.records.number, self.marks.at
+
+        def send(start: int, texts: Sequence[str]) -> None:
+            with contextlib.suppress(OSError):  # the outcome's message will meet the same and tell
+                head = dumps(["i", number, start, len(texts), began])
+                self.channel.send("\n".join([head, *texts, ""]))
+
+        self.handing = Handing(self.encode, send, _Later(self))
+        try:
+            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing)
+        finally:
+            self.handing.finish()
+            self.handing = None
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
@@ -266,6 +288,8 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
         channel.close_in_child()
         worker.records.lock = threading.RLock()
         worker.out.direct = worker.err.direct = True
+        if worker.handing is not None:
+            worker.handing.in_child()
         os.close(incoming)
 
     os.register_at_fork(after_in_child=in_child)

@@ -95,7 +95,7 @@ class Registry:
 
 
 def is_pipeline(target: object) -> bool:
-    """Asked of the class: a variable of this name in a component says nothing."""
+    """Asked of the type alone: a handle would answer for its value."""
     return getattr(type(target), "is_pipeline", False) is True
 
 

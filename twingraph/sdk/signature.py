@@ -197,6 +197,16 @@ def code_of(target: Any) -> Any:
     return target.fn if ours and "fn" in getattr(target, "__dict__", ()) else target
 
 
+def is_pipeline(value: Any) -> bool:
+    """Asked of the type alone: a handle would answer for its value."""
+    return getattr(type(value), "is_pipeline", False) is True
+
+
+def is_handle(value: Any) -> bool:
+    """What a call in a running body gave; it must not be asked anything, since it may wait to answer."""
+    return type(value).__module__.startswith("twingraph.sdk.body")
+
+
 def entry_of(target: Any) -> str:
     """Key of its code in a bundle. A script is called there what it is shipped as, so that the process that runs it and
     one that loaded its recorded text agree."""

@@ -83,6 +83,13 @@ class Claim:
     replay_of: str | None = None
 
 
+class Standing(NamedTuple):
+    """How an execution stands that the asker may not hold."""
+
+    status: str
+    elsewhere: bool  # another owner that is alive holds it
+
+
 class Journal(Protocol):
     """The conductor's side."""
 
@@ -97,6 +104,9 @@ class Journal(Protocol):
 
     def release(self, numbers: Sequence[int], owner: str) -> None:
         """Let go of executions without ending them."""
+
+    def standing(self, execution_id: str, owner: str) -> Standing | None:
+        """How it stands as this owner sees it; None for no such id."""
 
     def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
         """The latest snapshot, and the rows after it in order."""

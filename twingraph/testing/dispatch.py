@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from twingraph.core.codec import encode
+from twingraph.core.codec import CodecError, encode
 from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Begun, Lane, NodeRun, Outcome, Report, Returned
+from twingraph.dispatch.base import Begun, ItemsOut, Lane, NodeRun, Outcome, Report, Returned
 
 # The entry of what turns a list into the items of a map.
 EXPAND = "builtin:expand"
@@ -18,8 +18,9 @@ EXPAND = "builtin:expand"
 class MemoryDispatch:
     """Answers each run with `act(lane, run)`: a value is the single output, an exception the failure.
 
-    What opens a map gets an output per item of the value, which is a list, or a dict of items by key. With `hold` runs
-    wait until `let_go`, so that a test can look at them, cancel or recall them.
+    What opens a map gets an output per item of the value, which is a list, or a dict of items by key. Of a generator,
+    where the settings say so, the items are reported one by one before the outcome. With `hold` runs wait until
+    `let_go`, so that a test can look at them, cancel or recall them.
     """
 
     def __init__(self, act: Callable[[Lane, NodeRun], object], *, hold: bool = False) -> None:
@@ -84,9 +85,11 @@ class MemoryDispatch:
         started = time.time()
         try:
             value = self._act(lane, run)
+            if lane.settings.generator and isinstance(value, Iterator):
+                value = self._give(lane, run, value, started)
         except Exception as error:
             record = ErrorRecord(
-                code="user_error",
+                code="invalid_output" if isinstance(error, CodecError) else "user_error",
                 error_type=type(error).__name__,
                 message=str(error),
                 types=tuple(kind.__name__ for kind in type(error).__mro__),
@@ -97,6 +100,16 @@ class MemoryDispatch:
         outputs = tuple((name, part.hash, part.size) for name, part in encoded.items())
         texts = tuple(part.text for part in encoded.values())
         return self._outcome(lane, run, "completed", started, outputs=outputs, texts=texts)
+
+    def _give(self, lane: Lane, run: NodeRun, items: Iterator[object], started: float) -> list[object]:
+        given: list[object] = []
+        for item in items:
+            text = encode(item, path=f"output[{len(given)}]").text
+            if not given:
+                self._report(Begun(lane.execution, run.node, run.attempt, started, "memory"))
+            self._report(ItemsOut(lane.execution, run.node, run.attempt, len(given), [text]))
+            given.append(item)
+        return given
 
     def _outcome(
         self,

@@ -7,14 +7,26 @@ import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun, Outcome, Report, Returned, RunSettings
+from twingraph.core.codec import encode
+from twingraph.dispatch.base import (
+    Begun,
+    CodeRef,
+    Dispatch,
+    ItemsOut,
+    Lane,
+    NodeRun,
+    Outcome,
+    Report,
+    Returned,
+    RunSettings,
+)
 from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 from twingraph.dispatch.inline import InlineDispatch
 from twingraph.testing.dispatch import MemoryDispatch
@@ -32,8 +44,28 @@ def hold(folder):
     while not os.path.exists(os.path.join(folder, "go")):
         time.sleep(0.005)
     return "went"
+
+def count(to, fails_at=None):
+    for number in range(to):
+        if number == fails_at:
+            raise LookupError("no %d" % number)
+        yield {"number": number}
+
+async def count_async(to):
+    for number in range(to):
+        yield {"number": number}
+
+def unfit(to):
+    loop = []
+    loop.append(loop)
+    for number in range(to):
+        yield loop if number == 3 else number
+
+def one_and_hold(folder):
+    yield "first"
+    yield hold(folder)
 """
-ENTRIES = ("double", "fail", "hold")
+ENTRIES = ("double", "fail", "hold", "count", "count_async", "unfit", "one_and_hold")
 
 
 class Bench:
@@ -53,11 +85,19 @@ class Bench:
         self.threads.add(threading.get_ident())
         self._changed.set()
 
-    def submit(self, entry: str, *nodes: str, execution: str = "e", attempt: int = 1, **args: Any) -> None:
+    def submit(
+        self,
+        entry: str,
+        *nodes: str,
+        execution: str = "e",
+        attempt: int = 1,
+        generator: bool = False,
+        **args: Any,
+    ) -> None:
         self._lane += 1
         texts = [(name, json.dumps(value)) for name, value in args.items()]
         runs = [NodeRun(node, attempt, texts) for node in nodes]
-        settings = RunSettings(component=entry, entry=entry)
+        settings = RunSettings(component=entry, entry=entry, generator=generator)
         self.dispatch.submit(Lane(number=self._lane, execution=execution, code=self.code, settings=settings, runs=runs))
 
     def hold(self, *nodes: str, execution: str = "e") -> None:
@@ -79,6 +119,34 @@ class Bench:
                         return report
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def begun_giving(self) -> ItemsOut:
+        """The first items."""
+        async with asyncio.timeout(20):
+            while True:
+                for report in self.reports:
+                    if isinstance(report, ItemsOut):
+                        return report
+                self._changed.clear()
+                await self._changed.wait()
+
+    def items(self, node: str, attempt: int = 1) -> list[Any]:
+        """What a run gave, as far as nothing is missing or comes after its outcome or before its begin."""
+        found: list[Any] = []
+        begun = over = False
+        for report in self.reports:
+            if isinstance(report, ItemsOut | Begun | Outcome):
+                if (report.node, report.attempt) != (node, attempt):
+                    continue
+                begun = begun or isinstance(report, Begun)
+                over = over or isinstance(report, Outcome)
+                if isinstance(report, ItemsOut):
+                    assert begun
+                    assert not over
+                    assert report.start == len(found)
+                    assert report.texts
+                    found += map(json.loads, report.texts)
+        return found
 
     async def returned(self, count: int) -> list[tuple[str, int]]:
         async with asyncio.timeout(20):
@@ -133,7 +201,26 @@ def act(lane: Lane, run: NodeRun) -> object:
     given = {name: json.loads(text) for name, text in run.args}
     if lane.settings.entry == "fail":
         raise LookupError(f"no {given['x']}")
+    if lane.settings.entry in _GENERATORS:
+        return _GENERATORS[lane.settings.entry](**given)
     return given["x"] * 2 if lane.settings.entry == "double" else "went"
+
+
+def _count(to: int, fails_at: int | None = None) -> Iterator[object]:
+    for number in range(to):
+        if number == fails_at:
+            raise LookupError(f"no {number}")
+        yield {"number": number}
+
+
+def _unfit(to: int) -> Iterator[object]:
+    loop: list[object] = []
+    loop.append(loop)
+    for number in range(to):
+        yield loop if number == 3 else number
+
+
+_GENERATORS: dict[str, Callable[..., Iterator[object]]] = {"count": _count, "count_async": _count, "unfit": _unfit}
 
 
 def memory(folder: Path) -> Dispatch:
@@ -246,3 +333,68 @@ async def test_after_a_stop_nothing_is_reported(bench: Bench) -> None:
     for _ in range(10):
         await asyncio.sleep(0)
     assert len(bench.reports) == told
+
+
+@pytest.mark.parametrize("entry", ["count", "count_async"])
+async def test_a_generator_gives_its_items_before_its_outcome_which_is_the_whole_list(bench: Bench, entry: str) -> None:
+    bench.submit(entry, "n", generator=True, to=1000)
+    bench.go()
+    outcome = (await bench.ended("n"))["n"]
+    everything = [{"number": number} for number in range(1000)]
+    assert bench.items("n") == everything
+    assert (outcome.status, outcome.shape) == ("completed", "plain")
+    assert json.loads(outcome.texts[0]) == everything
+    assert [tuple(meta) for meta in outcome.outputs] == [("output", *encode(everything)[1:])]
+
+
+async def test_a_generator_that_gives_nothing_ends_with_an_empty_list(bench: Bench) -> None:
+    bench.submit("count", "n", generator=True, to=0)
+    bench.go()
+    outcome = (await bench.ended("n"))["n"]
+    assert list(outcome.texts) == ["[]"]
+    assert [tuple(meta) for meta in outcome.outputs] == [("output", *encode([])[1:])]
+    assert not any(isinstance(report, ItemsOut) for report in bench.reports)
+
+
+async def test_what_was_given_before_a_failure_stays_and_the_next_attempt_begins_at_the_first(bench: Bench) -> None:
+    bench.submit("count", "n", generator=True, to=5, fails_at=3)
+    bench.go()
+    outcome = (await bench.ended("n"))["n"]
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.code, outcome.error.message) == ("failed", "user_error", "no 3")
+    assert bench.items("n") == [{"number": number} for number in range(3)]
+    bench.reports.clear()
+    bench.submit("count", "n", attempt=2, generator=True, to=5)
+    bench.go()
+    await bench.ended("n")
+    assert len(bench.items("n", attempt=2)) == 5
+
+
+async def test_an_item_that_cannot_be_encoded_is_named(bench: Bench) -> None:
+    bench.submit("unfit", "n", generator=True, to=5)
+    bench.go()
+    outcome = (await bench.ended("n"))["n"]
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.code) == ("failed", "invalid_output")
+    assert "output[3]" in outcome.error.message
+    assert bench.items("n") == [0, 1, 2]
+
+
+async def test_an_item_comes_while_the_generator_still_runs(bench: Bench) -> None:
+    if isinstance(bench.dispatch, MemoryDispatch):
+        return  # its runs take no time
+    bench.submit("one_and_hold", "n", generator=True, folder=str(bench.folder))
+    assert list((await bench.begun_giving()).texts) == ['"first"']
+    assert not bench.endings()
+    bench.go()
+    assert json.loads((await bench.ended("n"))["n"].texts[0]) == ["first", "went"]
+    assert bench.items("n") == ["first", "went"]
+
+
+async def test_without_the_setting_a_generator_gives_only_its_list(bench: Bench) -> None:
+    if isinstance(bench.dispatch, MemoryDispatch):
+        return  # its runs give values and not generators
+    bench.submit("count", "n", to=2)
+    bench.go()
+    assert json.loads((await bench.ended("n"))["n"].texts[0]) == [{"number": 0}, {"number": 1}]
+    assert not any(isinstance(report, ItemsOut) for report in bench.reports)

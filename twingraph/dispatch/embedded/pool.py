@@ -9,7 +9,7 @@ from typing import Any
 
 from twingraph.core.quantities import byte_count
 from twingraph.dispatch import spawner
-from twingraph.dispatch.base import Lane, LogLines, Report, Returned
+from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, Report, Returned
 from twingraph.dispatch.embedded import endings, planning, protocol
 from twingraph.dispatch.embedded.admission import NOTHING, Admission, Need, devices, need_of
 from twingraph.dispatch.embedded.group import Batch, Group
@@ -213,6 +213,13 @@ class EmbeddedPool:
         if group.free or group.needing:
             self._soon()
 
+    def run_gave(self, worker: WorkerProcess, held: Held, start: int, texts: list[str], began: float) -> None:
+        execution, run = held.lane.execution, held.run
+        if not held.announced:
+            held.announced = True
+            self.report(Begun(execution, run.node, run.attempt, began, worker.name))
+        self.report(ItemsOut(execution, run.node, run.attempt, start, texts))
+
     def _relieve(self, worker: WorkerProcess) -> None:
         """What the worker's lane needed is free again."""
         if worker.need is not NOTHING and not worker.pending and self._admission is not None:
@@ -259,6 +266,9 @@ class _GroupOwner:
 
     def ended(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None:
         self._pool.run_ended(self._group, worker, held, head, texts)
+
+    def gave(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None:
+        self._pool.run_gave(worker, held, head[2], texts, head[4])
 
     def returned(self, worker: WorkerProcess, held: list[Held]) -> None:
         self._pool.runs_returned(self._group, worker, held)

@@ -52,6 +52,7 @@ class Owner(Protocol):
     """Who is told. All on the loop, none re-entered."""
 
     def ended(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None: ...
+    def gave(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None: ...
     def returned(self, worker: WorkerProcess, held: list[Held]) -> None: ...
     def said(self, held: Held, lines: list[Any]) -> None: ...
     def ready(self, worker: WorkerProcess) -> None: ...
@@ -163,6 +164,10 @@ class WorkerProcess:
             held = self.pending.get(head[1])
             if held is not None:
                 self._owner.said(held, head[2])
+        elif kind == "i":
+            held = self.pending.get(head[1])
+            if held is not None:
+                self._owner.gave(self, held, head, texts)
         elif kind == "r":
             found = [held for number in head[1] if (held := self.pending.pop(number, None)) is not None]
             if found:

@@ -32,6 +32,8 @@ def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]]) -> bytes:
         "environment": dict(settings.environment),
         "config": loads(settings.options) if settings.options else {},
     }
+    if settings.generator:
+        head["generator"] = True
     lines[0] = dumps(head)
     lines.append("")
     return "\n".join(lines).encode("utf-8", "surrogatepass")
@@ -58,8 +60,9 @@ class Parser:
         while position < end:
             head = loads(lines[position].decode())
             texts: list[str] = []
-            if head[0] == "o" and head[8]:
-                after = position + 1 + len(head[8])
+            follow = len(head[8]) if head[0] == "o" else head[3] if head[0] == "i" else 0
+            if follow:
+                after = position + 1 + follow
                 if after > end:
                     break
                 texts = [line.decode() for line in lines[position + 1 : after]]

@@ -80,7 +80,7 @@ class PassItems(NamedTuple):
 
     node: str
     first: int
-    count: int
+    count: int  # type: ignore[assignment]  # as a tuple it has a method of that name
     seq: int
     offset: int
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from itertools import chain
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.events import OutputMeta
@@ -16,7 +15,7 @@ from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import graph, scheduling
+from twingraph.engine.kernel import bodies, bounds, graph, scheduling
 from twingraph.engine.kernel.commands import (
     AskCache,
     AskLimit,
@@ -27,6 +26,7 @@ from twingraph.engine.kernel.commands import (
     SetTimer,
     StartDetached,
     StartDriver,
+    StopDriver,
     WakeDriver,
 )
 from twingraph.engine.kernel.state import Node, Scope, State
@@ -51,13 +51,6 @@ def end_node(state: State, node: Node, status: NodeStatus) -> None:
         settle(state, freed)
 
 
-def activate(state: State, node: Node, active: bool) -> None:
-    """Whether the node keeps the time-out clock going."""
-    if node.active is not active:
-        node.active = active
-        state.active += 1 if active else -1
-
-
 # -- beginnings ----------------------------------------------------------------------------------
 
 
@@ -79,7 +72,7 @@ def _begin(state: State, node: Node) -> list[Node]:
         return []
     if kind in graph.WAITS:
         return _begin_wait(state, node)
-    activate(state, node, True)
+    bounds.activate(state, node, True)
     if kind is NodeKind.SIDE_EFFECT:  # the body that asked for it carries it out
         state.move(node, NodeStatus.RUNNING)
         node.attempt = 1
@@ -98,6 +91,7 @@ def _begin_scope(state: State, node: Node) -> list[Node]:
     scope, created = graph.open_scope(state, node.id, node, None)
     node.children, node.expanded, node.open = [scope], True, 1
     if scope.driven:
+        bounds.tend_body(state, scope)
         state.commands.append(StartDriver(scope.path))
     return created or scope_over(state, scope)
 
@@ -159,9 +153,19 @@ def retire(state: State, node: Node) -> None:
         state.commands.append(ClearTimer(f"node:{node.id}"))
 
 
+def give_up_wait(state: State, node: Node) -> None:
+    """Nobody waits for it any more. That is no failure."""
+    waiting = state.waiting_signals.get(node.plan.signal) if node.plan.signal is not None else None
+    if waiting is not None and node in waiting:
+        waiting.remove(node)
+        if not waiting and node.plan.signal is not None:
+            del state.waiting_signals[node.plan.signal]
+    end_node(state, node, NodeStatus.CANCELLED)
+
+
 def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     """Put the node to its end; the nodes that may begin because of it."""
-    activate(state, node, False)
+    bounds.activate(state, node, False)
     retire(state, node)
     state.move(node, status)
     state.ended_count += 1
@@ -179,9 +183,10 @@ def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     if node.item_of is not None:
         freed += _child_over(state, node.item_of)
     else:
+        scope.open -= 1
         if scope.driven:
             state.commands.append(WakeDriver(scope.path, node.id))
-        scope.open -= 1
+            bounds.tend_body(state, scope)
         if scope.open == 0:
             freed += scope_over(state, scope)
     if state.ending is not None:
@@ -220,12 +225,6 @@ def _is_broken(child: Node | Scope) -> bool:
 # -- failures ------------------------------------------------------------------------------------
 
 
-def _goes_on(state: State) -> bool:
-    """Whether what does not depend on a failed node goes on."""
-    handler = state.settings.error_handler
-    return handler == ErrorHandler.CONTINUE or (handler == ErrorHandler.CUSTOM and state.settings.continue_on_error)
-
-
 def doomed(node: Node) -> bool:
     """Whether something around the node was given up, so that it must not run."""
     while not node.scope.cancelled:
@@ -239,11 +238,11 @@ def doomed(node: Node) -> bool:
 
 def _failed(state: State, node: Node) -> list[Node]:
     """A node failed for good: call the custom handler, and decide how far the failure reaches."""
-    if not node.children:
+    if not node.children or _failed_itself(node):
         _call_handler(state, node)
     if node.scope.error is None and node.item_of is None and not node.scope.driven:
         node.scope.error = node.error
-    if state.ending is not None or _goes_on(state):
+    if state.ending is not None or bounds.goes_on(state, node.scope):
         return []
     inner: Node = node
     while not inner.scope.cancelled:
@@ -258,11 +257,20 @@ def _failed(state: State, node: Node) -> list[Node]:
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, node.error)
             return []
-        if scope.driven or scope.parent.plan.keep_item_errors:
+        own = bounds.has_own_rules(scope) and bounds.goes_on(state, scope.parent.scope)
+        if own or scope.driven or scope.parent.plan.keep_item_errors:
             scope.error = scope.error or node.error
             return cancel_scope(state, scope)
         inner = scope.parent
     return []
+
+
+def _failed_itself(node: Node) -> bool:
+    """Whether a sub-pipeline failed by its body or its time limit, rather than by a node in it."""
+    inside = node.children[0] if node.children else None
+    return (
+        isinstance(inside, Scope) and inside.driven and node.error is not None and node.error.node_id in (None, node.id)
+    )
 
 
 def _give_up(state: State, container: Node, failed: Node) -> list[Node]:
@@ -301,6 +309,8 @@ def _cancel(state: State, children: Iterable[Node | Scope]) -> list[Node]:
         if isinstance(child, Scope):
             child.cancelled = True
             queue.extend(child.nodes.values())
+            if child.driven and not child.closed:
+                freed += _give_up_body(state, child)
         elif child.over:
             continue
         elif child.lane is not None:
@@ -317,10 +327,19 @@ def _cancel(state: State, children: Iterable[Node | Scope]) -> list[Node]:
     return freed
 
 
+def _give_up_body(state: State, scope: Scope) -> list[Node]:
+    """Nothing that the body still does can matter: do not wait for it, it might never look up."""
+    scope.closed = True
+    bounds.tend_body(state, scope)
+    state.commands.append(StopDriver(scope.path))
+    return scope_over(state, scope)
+
+
 def _call_handler(state: State, failed: Node) -> None:
     """The custom error handler, once per node that failed for good. What becomes of it changes nothing."""
-    spec = state.settings.handler_component
-    if spec is None or state.settings.error_handler != ErrorHandler.CUSTOM:
+    rules = bounds.rules(state, failed.scope)
+    spec = rules.handler_component
+    if spec is None or rules.error_handler != ErrorHandler.CUSTOM:
         return
     plan = PlanNode(id=f"{failed.id}!handler", kind=NodeKind.HANDLER, spec=spec)
     node = Node(plan.id, plan, Scope("", None, None))
@@ -333,12 +352,12 @@ def _call_handler(state: State, failed: Node) -> None:
 
 def _scope_outcome(state: State, scope: Scope) -> NodeStatus:
     if scope.driven:
-        scope.error = scope.error or _broken_result(scope)
+        scope.error = scope.error or bodies.broken_result(scope)
         if scope.error is not None:
             return NodeStatus.FAILED
         return NodeStatus.CANCELLED if scope.cancelled else NodeStatus.COMPLETED
     statuses = [node.status for node in scope.nodes.values()]
-    if not _goes_on(state) and NodeStatus.FAILED in statuses:
+    if not bounds.goes_on(state, scope) and NodeStatus.FAILED in statuses:
         return NodeStatus.FAILED
     if NodeStatus.CANCELLED in statuses:
         return NodeStatus.CANCELLED
@@ -346,22 +365,6 @@ def _scope_outcome(state: State, scope: Scope) -> NodeStatus:
     if any(node.status is NodeStatus.FAILED or node.reason == "upstream" for node in last):
         return NodeStatus.FAILED
     return NodeStatus.COMPLETED
-
-
-def _broken_result(scope: Scope) -> ErrorRecord | None:
-    """Why the value that a body returned does not exist; None when it does."""
-    for part in chain(scope.result, *(argument for _, argument in scope.outputs)):
-        if isinstance(part, str):
-            continue
-        nodes = [scope.nodes[source.node] for source in part.sources if source.node is not None]
-        if nodes and not any(node.status is NodeStatus.COMPLETED for node in nodes):
-            return next((node.error for node in nodes if node.error is not None), None) or ErrorRecord(
-                code=ErrorCode.UPSTREAM,
-                error_type="UpstreamFailed",
-                message=f"the result needs {nodes[0].id}, which is {nodes[0].status}",
-                node_id=nodes[0].id,
-            )
-    return None
 
 
 def scope_over(state: State, scope: Scope) -> list[Node]:
@@ -372,6 +375,7 @@ def scope_over(state: State, scope: Scope) -> list[Node]:
         _finish_if_over(state)
         return []
     scope.outcome = _scope_outcome(state, scope)
+    bounds.stop_clock(state, scope)
     return _child_over(state, scope.parent)
 
 
@@ -379,21 +383,42 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
     """No more nodes will come. A failure that left the body, or that it never met, is unhandled."""
     scope.closed = True
     scope.driven = scope.driven or error is not None
-    if scope.driven and error is None and not _goes_on(state):
-        handled = frozenset(met)
-        error = next(
-            (n.error for name, n in scope.nodes.items() if n.status is NodeStatus.FAILED and name not in handled), None
-        )
+    bounds.tend_body(state, scope)
+    goes_on = bounds.goes_on(state, scope)
+    if scope.driven and error is None and not goes_on:
+        error = bodies.unmet_failure(scope, met)
     scope.error = scope.error or error
-    if error is not None and not _goes_on(state):
+    if error is not None and not goes_on:
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, error)
         else:
             settle(state, cancel_scope(state, scope))
-    for node in list(scope.nodes.values()) if scope.driven else ():
-        if node.kind is NodeKind.SIDE_EFFECT and not node.over:  # the body that would carry it out is gone
-            end_node(state, node, NodeStatus.CANCELLED)
+    if scope.driven:
+        _let_go(state, scope)
     settle(state, scope_over(state, scope))
+
+
+def _let_go(state: State, scope: Scope) -> None:
+    """The body is gone: end what only it would have carried out or waited for, last calls first."""
+    returned = bodies.in_result(scope)
+    for node in reversed(list(scope.nodes.values())):
+        if node.over:
+            continue
+        if node.kind is NodeKind.DETACHED:
+            let_go_detached(state, node)
+        elif node.kind is NodeKind.SIDE_EFFECT or (
+            node.kind in graph.WAITS and not bodies.is_waited_for(node, returned)
+        ):
+            end_node(state, node, NodeStatus.CANCELLED)
+
+
+def let_go_detached(state: State, node: Node) -> None:
+    """An execution of its own goes on without the body that started it, as soon as it is known to have started."""
+    scope = node.scope
+    if not scope.driven or not scope.closed or node.status is not NodeStatus.RUNNING or node.reason is None:
+        return
+    if not bodies.is_waited_for(node, bodies.in_result(scope)):
+        end_node(state, node, NodeStatus.COMPLETED)
 
 
 def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | None = None) -> None:
@@ -427,7 +452,7 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
 
 def _drop(state: State, node: Node) -> None:
     """Cancel the node as part of the ending of everything: nothing follows from it but the counting."""
-    activate(state, node, False)
+    bounds.activate(state, node, False)
     retire(state, node)
     state.move(node, NodeStatus.CANCELLED)
     state.ended_count += 1
@@ -439,6 +464,7 @@ def _drop(state: State, node: Node) -> None:
         node.scope.open -= 1
         if node.scope.driven:
             state.commands.append(WakeDriver(node.scope.path, node.id))
+            bounds.tend_body(state, node.scope)
 
 
 def lose_patience(state: State) -> None:

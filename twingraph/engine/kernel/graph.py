@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.statuses import NodeStatus
+from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.state import Node, Scope, State
 
 
@@ -38,6 +39,8 @@ def open_scope(state: State, path: str, parent: Node, index: int | None) -> tupl
     Without a template the scope belongs to a body, which extends and closes it.
     """
     scope = Scope(path, parent, index)
+    bounds.bind(scope)
+    state.timed = state.timed or scope.clock is not None
     if parent.plan.template is None:
         scope.driven = True
         state.scopes[path] = scope

@@ -6,13 +6,20 @@ from collections.abc import Iterator
 
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import graph
+from twingraph.engine.kernel import bounds, graph
 from twingraph.engine.kernel.state import Node, Scope, State
 
 
 def broken(state: State) -> list[str]:
     """Every invariant that does not hold, in words."""
-    return [*_counters(state), *_lanes(state), *_dependencies(state), *_holdings(state), *_endings(state)]
+    return [
+        *_counters(state),
+        *_lanes(state),
+        *_clocks(state),
+        *_dependencies(state),
+        *_holdings(state),
+        *_endings(state),
+    ]
 
 
 def _counters(state: State) -> Iterator[str]:
@@ -26,6 +33,12 @@ def _counters(state: State) -> Iterator[str]:
     ready = sum(len(queue) for queues in state.ready.values() for queue in queues.values())
     if ready != state.ready_count:
         yield f"ready_count is {state.ready_count}, really {ready}"
+    over = sum(node.over for node in state.nodes.values())
+    if len({node.order for node in state.nodes.values() if node.order}) != over or state.ended_count != over:
+        yield f"{over} nodes are over, ended_count is {state.ended_count}, and each must have an order of its own"
+    computing = sum(scope.driven and not scope.closed and not scope.open for scope in state.scopes.values())
+    if computing != state.computing:
+        yield f"computing is {state.computing}, really {computing}"
     for scope in state.scopes.values():
         still_open = sum(not node.over for node in scope.nodes.values())
         if still_open != scope.open:
@@ -47,12 +60,40 @@ def _lanes(state: State) -> Iterator[str]:
         yield f"lanes_open is {state.lanes_open}, really {len(counted)}"
     if len(lanes & counted) > state.settings.max_parallel:
         yield f"{len(lanes)} lanes are open, over max_parallel {state.settings.max_parallel}"
+    for scope in state.scopes.values():
+        if scope.bounds is not None:
+            yield from _bounded_lanes(scope, flying)
     for node in flying:
         if node.status not in (NodeStatus.QUEUED, NodeStatus.RUNNING):
             yield f"{node.id} is in flight but {node.status}"
     for node in state.nodes.values():
         if node.status is NodeStatus.QUEUED and node.lane is None:
             yield f"{node.id} is queued but in no lane"
+
+
+def _bounded_lanes(scope: Scope, flying: list[Node]) -> Iterator[str]:
+    inside = [node for node in flying if node.lane and node.lane.counted and scope in bounds.around(node.scope)]
+    lanes = {node.lane.number for node in inside if node.lane}
+    if len(lanes) != scope.lanes_open:
+        yield f"scope {scope.path!r} counts {scope.lanes_open} open lanes, really {len(lanes)}"
+    limit = scope.bounds.max_parallel if scope.bounds else None
+    if limit is not None and len(lanes) > limit:
+        yield f"{len(lanes)} lanes are open in {scope.path!r}, over its max_parallel {limit}"
+
+
+def _clocks(state: State) -> Iterator[str]:
+    for scope in state.scopes.values():
+        clock = scope.clock
+        if clock is None:
+            continue
+        active = sum(node.active and scope in bounds.around(node.scope) for node in state.nodes.values())
+        active += sum(other.computes and scope in bounds.around(other) for other in state.scopes.values())
+        if active != clock.active or (clock.since is not None) != bool(active):
+            yield f"the clock of {scope.path!r} counts {clock.active}, really {active}, and runs from {clock.since}"
+        running = state.status is ExecutionStatus.RUNNING and state.ending is None and state.finishing is None
+        given_up = scope.parent is not None and scope.parent.error is not None
+        if running and active and not clock.armed and not given_up:
+            yield f"the clock of {scope.path!r} runs and no timer is set"
 
 
 def _dependencies(state: State) -> Iterator[str]:

@@ -37,7 +37,7 @@ from twingraph.core.events import (
 )
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import endings, graph, outside, runs, scheduling
+from twingraph.engine.kernel import bounds, endings, graph, outside, runs, scheduling
 from twingraph.engine.kernel.commands import (
     Command,
     SetTimer,
@@ -50,6 +50,13 @@ def apply(state: State, event: Event, at: float, seq: int) -> list[Command]:
     """Take one event in; the commands that follow from it, in order."""
     if state.clock_from is not None and not isinstance(event, Adopted):
         state.used += max(0.0, at - state.clock_from)
+    if (
+        state.timed
+        and state.status is ExecutionStatus.RUNNING
+        and state.ending is None
+        and not isinstance(event, Adopted)
+    ):
+        state.elapsed += max(0.0, at - state.now)
     state.now, state.seq = at, seq
     state.commands = []
     _HANDLERS[type(event)](state, event)
@@ -59,9 +66,9 @@ def apply(state: State, event: Event, at: float, seq: int) -> list[Command]:
 
 
 def _tend_clock(state: State) -> None:
-    """The time-out clock runs while the execution runs and a node of it is under way."""
+    """The time-out clock runs while the execution runs and a node of it is under way, or its body computes."""
     running = (
-        state.active > 0
+        (state.active > 0 or state.computing > 0)
         and state.status is ExecutionStatus.RUNNING
         and state.ending is None
         and state.finishing is None
@@ -82,6 +89,7 @@ def _created(state: State, event: Created) -> None:
     if event.body is not None:
         state.body = event.body
         state.root.driven = True
+        bounds.tend_body(state, state.root)
         state.commands.append(StartDriver(""))
 
 
@@ -92,7 +100,10 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
     if scope is None or scope.closed or state.finishing is not None:
         return
     scope.driven = scope.driven or event.driven
-    endings.settle(state, graph.add_nodes(state, scope, event.nodes))
+    created = graph.add_nodes(state, scope, event.nodes)
+    if scope.driven:
+        bounds.tend_body(state, scope)
+    endings.settle(state, created)
 
 
 def _graph_closed(state: State, event: GraphClosed) -> None:
@@ -154,7 +165,7 @@ def _twice(node: Node, key: str) -> ErrorRecord:
 
 def _now_container(state: State, node: Node) -> None:
     """Its own run is over; from here on it lives as long as its children."""
-    endings.activate(state, node, False)
+    bounds.activate(state, node, False)
     endings.retire(state, node)
     node.error = None
     if node.children is None:

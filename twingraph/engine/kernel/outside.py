@@ -22,7 +22,7 @@ from twingraph.core.events import (
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import endings, runs, scheduling
+from twingraph.engine.kernel import bounds, endings, runs, scheduling
 from twingraph.engine.kernel.commands import (
     AskCache,
     Finish,
@@ -43,6 +43,8 @@ def timer_fired(state: State, event: TimerFired) -> None:
         _timeout_due(state)
     elif event.timer == "ending":
         endings.lose_patience(state)
+    elif event.timer.startswith("scope:"):
+        _scope_due(state, event.timer.removeprefix("scope:"))
     else:
         node = state.nodes.get(event.timer.removeprefix("node:"))
         if node is None or node.over or node.due is None:
@@ -64,6 +66,22 @@ def _timeout_due(state: State) -> None:
         message=f"the execution took longer than its timeout of {limit:g} s",
     )
     endings.begin_ending(state, ExecutionStatus.FAILED, error)
+
+
+def _scope_due(state: State, path: str) -> None:
+    scope = state.scopes.get(path)
+    if scope is None or state.ending is not None or not bounds.time_is_up(state, scope, EARLY):
+        return
+    pipeline = scope.parent
+    assert pipeline is not None
+    assert scope.clock is not None
+    error = ErrorRecord(
+        code=ErrorCode.TIMEOUT,
+        error_type="TimeoutError",
+        message=f"the pipeline {pipeline.id} took longer than its timeout of {scope.clock.limit:g} s",
+        node_id=pipeline.id,
+    )
+    endings.settle(state, endings.fail_container(state, pipeline, error))
 
 
 def _node_due(state: State, node: Node) -> None:
@@ -107,6 +125,7 @@ def adopted(state: State, event: Adopted) -> None:
             endings.end_node(state, node, NodeStatus.CANCELLED)
         else:
             runs.requeue(state, node)
+    bounds.arm_all(state, anew=True)
     if state.ending is not None and state.in_flight:
         state.commands.append(SetTimer("ending", endings.ENDING_PATIENCE))
     if state.ending is None:
@@ -153,6 +172,7 @@ def resume_requested(state: State, event: ResumeRequested) -> None:
             if node.active:
                 endings.queue_up(state, node)
         endings.settle(state, parked)
+        bounds.arm_all(state)
 
 
 def signal_received(state: State, event: SignalReceived) -> None:
@@ -196,6 +216,7 @@ def detached_started(state: State, event: DetachedStarted) -> None:
     node = state.nodes.get(event.node)
     if node is not None and not node.over:
         node.reason = event.execution
+        endings.let_go_detached(state, node)
 
 
 def decision_made(state: State, event: DecisionMade) -> None:

@@ -13,7 +13,7 @@ from twingraph.core.plan import NodeKind
 from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import endings, graph, scheduling
+from twingraph.engine.kernel import bounds, endings, graph, scheduling
 from twingraph.engine.kernel.commands import (
     PassItems,
     ReleaseLimit,
@@ -138,6 +138,8 @@ def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
             if node.kind is not NodeKind.DETACHED:  # there it names the other execution
                 node.reason = None
             _completed(state, node, event)
+    elif event.status == "cancelled" and event.error is None and node.kind in graph.WAITS and node.scope.driven:
+        endings.give_up_wait(state, node)
     elif node.status is NodeStatus.RUNNING and (waits or node.children is not None):
         error = event.error or _unexplained(node, event)
         if node.children is not None:
@@ -192,7 +194,7 @@ def _policy(state: State, node: Node) -> RetryPolicy | None:
     if node.kind is NodeKind.HANDLER:
         return None
     policy = state.specs[node.spec].retry if node.spec is not None else None
-    if policy is None and state.settings.error_handler == ErrorHandler.RETRY:
+    if policy is None and bounds.rules(state, node.scope).error_handler == ErrorHandler.RETRY:
         return DEFAULT_RETRY
     return policy
 

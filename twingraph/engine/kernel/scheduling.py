@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable
 
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.commands import Dispatch
-from twingraph.engine.kernel.state import Lane, Node, State
+from twingraph.engine.kernel.state import Lane, Node, QueueKey, State
 
 LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
@@ -33,9 +34,11 @@ def enqueue(state: State, node: Node, *, front: bool = False) -> None:
     queues = state.ready.get(priority)
     if queues is None:
         queues = state.ready[priority] = {}
-    queue = queues.get(spec)
+    bound = node.scope.bound
+    key: QueueKey = spec if bound is None else (spec, bound.path)
+    queue = queues.get(key)
     if queue is None:
-        queue = queues[spec] = deque()
+        queue = queues[key] = deque()
     if front:
         queue.appendleft(node)
     else:
@@ -77,37 +80,42 @@ def dispatch(state: State) -> None:
             del ready[priority]
 
 
-def _serve_endless(state: State, queues: dict[int, deque[Node]]) -> None:
-    for spec, queue in queues.items():
+def _serve_endless(state: State, queues: dict[QueueKey, deque[Node]]) -> None:
+    for key, queue in queues.items():
         while queue:
-            _open_lane(state, spec, queue, 1, counted=False, probe=False)
+            _open_lane(state, key, queue, 1, counted=False, probe=False)
     queues.clear()
 
 
-def _serve(state: State, queues: dict[int, deque[Node]], free: int) -> int:
+def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
     """One lane for each spec in turn, as long as any is free; how many are left."""
     held_back = 0
     while free > 0 and held_back < len(queues):
-        spec = next(iter(queues))
-        queue = queues.pop(spec)
+        key = next(iter(queues))
+        queue = queues.pop(key)
+        spec, room = (key, free) if isinstance(key, int) else (key[0], bounds.room(state.scopes[key[1]], free))
         probe = spec not in state.means
-        if probe and state.probing.get(spec, 0) >= PROBE_LANES:
-            queues[spec] = queue
+        if room <= 0 or (probe and state.probing.get(spec, 0) >= PROBE_LANES):
+            queues[key] = queue
             held_back += 1
             continue
-        size = _lane_size(state, spec, len(queue), free)
-        if _open_lane(state, spec, queue, size, counted=True, probe=probe):
+        size = _lane_size(state, spec, len(queue), room)
+        if _open_lane(state, key, queue, size, counted=True, probe=probe):
             free -= 1
             held_back = 0
         if queue:
-            queues[spec] = queue  # behind the others: specs take turns from event to event
+            queues[key] = queue  # behind the others: specs take turns from event to event
     return free
 
 
-def _open_lane(state: State, spec: int, queue: deque[Node], size: int, *, counted: bool, probe: bool) -> bool:
+def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, counted: bool, probe: bool) -> bool:
     """Hand over the first nodes of the queue; False when none of them still waits."""
     runs: list[tuple[str, int]] = []
     lane = Lane(state.lane_counter + 1, 0, counted=counted, probe=probe)
+    if isinstance(key, int):
+        spec = key
+    else:
+        spec, lane.bound = key[0], state.scopes[key[1]]
     while queue and len(runs) < size:
         # A node that was lost before runs alone, so that its loss can be laid at its door.
         if queue[0].alone and runs:
@@ -135,6 +143,8 @@ def _count_lane(state: State, lane: Lane, spec: int, runs: int) -> None:
     state.in_flight += runs
     if lane.counted:
         state.lanes_open += 1
+        if lane.bound is not None:
+            bounds.count_lane(lane.bound, 1)
     if lane.probe:
         state.probing[spec] = state.probing.get(spec, 0) + 1
 
@@ -179,5 +189,7 @@ def leave_lane(state: State, node: Node) -> None:
         return
     if lane.counted:
         state.lanes_open -= 1
+        if lane.bound is not None:
+            bounds.count_lane(lane.bound, -1)
     if lane.probe and node.spec in state.probing:
         state.probing[node.spec] -= 1

@@ -24,7 +24,8 @@ from twingraph.core.plan_json import (
 )
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel.state import Lane, Node, Scope, State
+from twingraph.engine.kernel import bounds
+from twingraph.engine.kernel.state import Lane, Node, QueueKey, Scope, State
 
 VERSION = 2
 # What an older engine wrote says nothing of bodies, since none ran.
@@ -36,9 +37,12 @@ _PLAIN_NODE = (
     "losses", "open", "order", "pending", "reason", "seq", "shape", "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
-    "active", "body", "clock_from", "ended_count", "in_flight", "lane_counter", "lanes_open", "now", "ready_count", "reason", "seq",
-    "timeout_armed", "used",
+    "active", "body", "clock_from", "computing", "elapsed", "ended_count", "in_flight", "lane_counter", "lanes_open",
+    "now", "ready_count", "reason", "seq", "timed", "timeout_armed", "used",
 )  # fmt: skip
+
+
+_CLOCK = ("used", "since", "active", "armed")
 
 
 def _error(error: ErrorRecord | None) -> dict[str, Any] | None:
@@ -76,7 +80,7 @@ def _dump_node(node: Node, shared: dict[int, list[Any]], defaults: Node) -> dict
 
 
 def _dump_scope(scope: Scope) -> dict[str, Any]:
-    return {
+    raw: dict[str, Any] = {
         "path": scope.path,
         "parent": scope.parent.id if scope.parent else None,
         "index": scope.index,
@@ -93,6 +97,11 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
         "error": _error(scope.error),
         "outcome": scope.outcome,
     }
+    if scope.lanes_open:
+        raw["lanes_open"] = scope.lanes_open
+    if scope.clock is not None:
+        raw["clock"] = [getattr(scope.clock, name) for name in _CLOCK]
+    return raw
 
 
 def dump(state: State) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def dump(state: State) -> dict[str, Any]:
             for lane in lanes.values()
         ],
         "ready": [
-            [priority, [[spec, [node.id for node in queue]] for spec, queue in queues.items()]]
+            [priority, [[key, [node.id for node in queue]] for key, queue in queues.items()]]
             for priority, queues in state.ready.items()
         ],
         "means": list(state.means.items()),
@@ -144,7 +153,7 @@ def load(raw: dict[str, Any]) -> State:
         setattr(state, name, value)
     _load_graph(state, raw)
     state.ready = {
-        priority: {spec: deque(state.nodes[node] for node in nodes) for spec, nodes in queues}
+        priority: {_key(key): deque(state.nodes[node] for node in nodes) for key, nodes in queues}
         for priority, queues in raw["ready"]
     }
     state.means = dict(raw["means"])
@@ -173,6 +182,7 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
         scope.decisions = [(position, _decision(body)) for position, body in given.get("decisions", ())]
         scope.error = _error_back(given["error"])
         scope.outcome = NodeStatus(given["outcome"]) if given["outcome"] else None
+        scope.computes = scope.driven and not scope.closed and not scope.open
     lanes = {n: Lane(n, count, counted=counted, probe=probe) for n, count, counted, probe, _ in raw["lanes"]}
     loose = Scope("", None, None)  # the error handlers' own
     for given in raw["nodes"]:
@@ -191,6 +201,10 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
         for node in state.nodes.values():
             if node.over:
                 node.order = state.ended_count = state.ended_count + 1
+
+
+def _key(raw: int | list[Any]) -> QueueKey:
+    return (raw[0], raw[1]) if isinstance(raw, list) else raw
 
 
 def _decision(body: str) -> DecisionMade:
@@ -218,9 +232,16 @@ def _join(state: State, raw: dict[str, Any]) -> None:
     for given in raw["scopes"]:
         scope = state.scopes[given["path"]]
         scope.parent = state.nodes[given["parent"]] if given["parent"] else None
+        bounds.bind(scope)
+        scope.lanes_open = given.get("lanes_open", 0)
+        if scope.clock is not None:
+            for name, value in zip(_CLOCK, given["clock"], strict=True):
+                setattr(scope.clock, name, value)
         scope.nodes = {relative: state.nodes[node] for relative, node in given["nodes"].items()}
     for given in raw["nodes"]:
         node = state.nodes[given["id"]]
+        if node.lane is not None and node.lane.counted and node.kind is not NodeKind.HANDLER:
+            node.lane.bound = node.scope.bound
         if "item_of" in given:
             node.item_of = state.nodes[given["item_of"]]
         if "dependents" in given:

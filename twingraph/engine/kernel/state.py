@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import deque
 
 from twingraph.core.events import DecisionMade, OutputMeta
-from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
+from twingraph.core.plan import Argument, NodeSpec, PlanNode, ScopeSettings, Template
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Command
 
 # How many recent moves an error may tell.
 STORY_LENGTH = 200
+
+# Nodes of a bounded scope do not share their lanes with others: (spec, path of the nearest bounded scope).
+QueueKey = int | tuple[int, str]
 
 
 class IllegalMove(Exception):  # noqa: N818 - says what happened
@@ -21,26 +24,45 @@ class IllegalMove(Exception):  # noqa: N818 - says what happened
 class Lane:
     """Runs that one process carries out one after another; it counts as one towards `max_parallel`."""
 
-    __slots__ = ("counted", "lost", "number", "open", "probe")
+    __slots__ = ("bound", "counted", "lost", "number", "open", "probe")
 
     def __init__(self, number: int, open_runs: int, *, counted: bool = True, probe: bool = False) -> None:
         self.number = number
         self.open = open_runs
         self.counted = counted  # towards `max_parallel`; lanes of endless nodes are not
         self.probe = probe  # was opened to find out how long nodes of its spec take
+        self.bound: Scope | None = None  # the nearest bounded scope of its nodes
         self.lost: Node | None = None  # the first of its runs that had begun when the process was lost
+
+
+class Clock:
+    """How much of its own time limit a scope has used."""
+
+    __slots__ = ("active", "armed", "limit", "since", "used")
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.used = 0.0  # up to the last time that it stopped
+        self.since: float | None = None  # it runs, from this on `State.elapsed`
+        self.active = 0  # nodes and bodies that keep it going
+        self.armed = False
 
 
 class Scope:
     """A set of nodes with their own names: the root, one item of a map over a workflow, or a sub-workflow."""
 
     __slots__ = (
+        "bound",
+        "bounds",
         "cancelled",
+        "clock",
         "closed",
+        "computes",
         "decisions",
         "driven",
         "error",
         "index",
+        "lanes_open",
         "last_nodes",
         "nodes",
         "open",
@@ -60,6 +82,7 @@ class Scope:
         self.open = 0  # nodes that are not over
         self.closed = False
         self.driven = False
+        self.computes = False  # its body does something, as no call of it is open
         self.cancelled = False  # something in it failed for good; the rest must not run
         self.last_nodes: tuple[str, ...] = ()
         self.result: Argument = ()
@@ -69,6 +92,11 @@ class Scope:
         self.decisions: list[tuple[int, DecisionMade]] = []
         self.error: ErrorRecord | None = None  # of the body that drove it, or of the first node that failed
         self.outcome: NodeStatus | None = None  # once it is over
+        self.bounds: ScopeSettings | None = None  # its own
+        self.bound: Scope | None = None  # the nearest bounded scope that it lies in, or itself
+        # Of a bounded scope, with all that is below it:
+        self.lanes_open = 0
+        self.clock: Clock | None = None
 
     def absolute(self, relative: str) -> str:
         if not self.path:
@@ -178,7 +206,7 @@ class State:
         self.ended_count = 0  # nodes that are over
         self.counts: dict[NodeStatus, int] = dict.fromkeys(NodeStatus, 0)
         # Scheduling
-        self.ready: dict[int, dict[int, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival
+        self.ready: dict[int, dict[QueueKey, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival
         self.ready_count = 0
         self.lanes_open = 0
         self.in_flight = 0  # nodes that were handed over and have not come back
@@ -197,6 +225,9 @@ class State:
         self.timeout_armed = False
         self.now = 0.0
         self.active = 0  # nodes that keep the clock going
+        self.computing = 0  # bodies that do, for no call of them is open
+        self.timed = False  # a scope has a clock of its own
+        self.elapsed = 0.0  # what the clocks of scopes go by: stands in a pause, and while nobody holds the execution
         self.commands: list[Command] = []
         self.story: deque[tuple[int, str, str, str]] = deque(maxlen=STORY_LENGTH)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import Component
-from twingraph.sdk.signature import code_of
+from twingraph.sdk.signature import code_of, is_handle, is_pipeline
 from twingraph.sdk.slicing.locality import find_local, is_local_file
 
 _DEPTH = 3  # of containers in containers
@@ -32,13 +32,6 @@ class Reached:
     components: list[Any] = field(default_factory=list)
     pipelines: list[Any] = field(default_factory=list)
     classes: list[type] = field(default_factory=list)
-
-
-def is_pipeline(value: Any) -> bool:
-    """Asked of the type alone: a handle would answer for its value."""
-    return bool(getattr(type(value), "is_pipeline", False)) or (
-        type(value).__name__ == "Pipeline" and type(value).__module__.startswith("twingraph.")
-    )
 
 
 def reachable(function: Any) -> Reached:
@@ -81,7 +74,7 @@ class _Walk:
 
     def _take(self, value: Any, names: tuple[str, ...], depth: int = _DEPTH) -> None:
         kind = type(value)
-        if kind in _PLAIN or kind.__module__.startswith("twingraph.sdk.body"):  # a handle is not looked into
+        if kind in _PLAIN or is_handle(value):
             return
         if id(value) in self._seen and not issubclass(kind, ModuleType):
             return

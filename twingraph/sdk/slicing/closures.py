@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import types
 from collections.abc import Callable, Mapping
@@ -10,12 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core.errors import SliceError
+from twingraph.sdk.signature import code_of, is_handle
 from twingraph.sdk.slicing.rewriting import node_lines
 from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.syntax import all_arguments
 
 FACTORY = "__twingraph_factory__"
+<<<<<<< HEAD
+_HOOKS = "__twingraph"  # free variables that a body which was rewritten has besides its author's
+=======
+_BODY_HOOKS = "__twingraph__"  # stands in functions of a rewritten body (sdk/body/rewriting), not in their source
+>>>>>>> rewriting
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _REMEDY = "pass it as a parameter, or move the function to module level"
 
@@ -41,6 +48,8 @@ def lift(function: types.FunctionType, kept: Kept) -> Lifted:
         for key in [key for key in walk.facts.uses if key[0] == name]:
             if name in free:
                 del walk.facts.uses[key]
+    if ours is None:
+        _check_eager(walk.facts, free, kept, node)
     lines = node_lines(node, source, ours, nested=True)
     first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
     name = getattr(node, "name", None)
@@ -61,6 +70,21 @@ def lift(function: types.FunctionType, kept: Kept) -> Lifted:
             raise SliceError("this nested function cannot be lifted out; move it to module level", file=source.file)
         text = b"\n" * (first - 2) + header + b"\n" + b"\n".join(lines) + b"\n" + indent + f"return {name}".encode()
     return Lifted(node, walk.facts, text.decode("utf-8", "surrogatepass") + "\n", free)
+
+
+def _check_eager(facts: Facts, free: Mapping[str, Any], kept: Kept, node: _Function) -> None:
+    """Decorators, annotations and defaults run anew: they cannot use locals of the function around."""
+    module = kept.facts.binders
+    gone = sorted(
+        name for name in facts.eager if name not in free and name not in module and not hasattr(builtins, name)
+    )
+    if gone:
+        raise SliceError(
+            f"its decorators, annotations or defaults use {', '.join(gone)}, which the function around it made; "
+            "move it to module level",
+            file=kept.facts.source.file,
+            line=node.lineno,
+        )
 
 
 def _find(function: types.FunctionType, kept: Kept) -> _Function:
@@ -90,6 +114,12 @@ def _find(function: types.FunctionType, kept: Kept) -> _Function:
 def _free_variables(function: types.FunctionType, node: _Function, file: str) -> dict[str, Any]:
     free: dict[str, Any] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+<<<<<<< HEAD
+        if name.startswith(_HOOKS):
+=======
+        if name == _BODY_HOOKS:
+>>>>>>> rewriting
+            continue
         if name == "__class__":
             raise SliceError(
                 "a nested function cannot use super() of a class around it; move it to module level",
@@ -121,7 +151,14 @@ def describe(
     value: Any, *, name: str, owner: types.FunctionType, file: str, line: int, function: Callable[[Any], dict[str, Any]]
 ) -> dict[str, Any]:
     """How a free variable is made again. `function` describes functions and classes by their definitions."""
-    if value is owner:
+    if is_handle(value):
+        raise SliceError(
+            f"the free variable {name!r} of {owner.__qualname__} is the result of a call, which the graph would not "
+            "show; pass it as a parameter",
+            file=file,
+            line=line,
+        )
+    if value is owner or code_of(value) is owner:
         return {"kind": "self"}
     if isinstance(value, types.ModuleType):
         return {"kind": "module", "name": value.__name__}

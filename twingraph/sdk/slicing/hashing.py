@@ -18,7 +18,7 @@ from twingraph.sdk.slicing.rewriting import is_our_decorator
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.sources import Source
 from twingraph.sdk.slicing.statements import ModuleFacts, Statement
-from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, keeps_annotations
+from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, ships_annotations
 
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -27,7 +27,7 @@ _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 class Dump:
     """Canonical text of syntax, for one module of a selection."""
 
-    def __init__(self, source: Source, ours: set[str], labels: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, ours: set[str] | None, labels: Mapping[str, str]) -> None:
         self.source, self.ours, self.labels = source, ours, labels
 
     def dump(self, node: object, *, in_function: bool = False, in_class: bool = False) -> str:
@@ -55,8 +55,8 @@ class Dump:
         if isinstance(node, _DOCUMENTED):
             fields["body"] = _without_docstring(node.body)
             fields["decorator_list"] = [d for d in node.decorator_list if not is_our_decorator(d, self.ours)]
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not keeps_annotations(
-            fields["decorator_list"]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not ships_annotations(
+            node, fields["decorator_list"], self.ours
         ):
             fields["returns"] = None
             fields["args"] = _Bare(node.args)

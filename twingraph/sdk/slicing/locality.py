@@ -21,6 +21,8 @@ class Place:
     package: bool
     search: tuple[str, ...] = ()
     compiled: bool = False
+    text: str | None = None  # of a module that was loaded from a bundle, whatever its file says by now
+    main: bool = False
 
 
 # Where `os` lies lies the standard library, in a virtual environment too; `sysconfig` would cost 10 ms to ask.
@@ -42,11 +44,34 @@ def find_local(name: str) -> Place | None:
     top = name.partition(".")[0]
     if not top or top == "twingraph" or name in sys.builtin_module_names:
         return None
+    recorded = _recorded(name)
+    if recorded is not None:
+        return recorded
     module = sys.modules.get(name)
     spec: ModuleSpec | None = getattr(module, "__spec__", None) if module is not None else None
     if module is not None and spec is None:
         return _place_of_file(name, getattr(module, "__file__", None))
     return _place(name, spec if spec is not None else _find_spec(name))
+
+
+def _recorded(name: str) -> Place | None:
+    """Modules of a bundle that `executors/slice_loader.py` has installed here."""
+    module = sys.modules.get(name)
+    loaders = sys.meta_path if module is None else (getattr(module, "__loader__", None),)
+    for loader in loaders:
+        record = getattr(loader, "bundled", {}).get(name)
+        if record is not None:
+            return Place(
+                name=name,
+                file=record["file"],
+                package=record["package"],
+                search=tuple(record["search"]),
+                text=record["text"],
+                main=record["main"],
+            )
+        if name in getattr(loader, "parents", ()) and hasattr(loader, "bundled"):
+            return Place(name=name, file=None, package=True)
+    return None
 
 
 def _place_of_file(name: str, file: str | None) -> Place | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.sources import Source
-from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, all_arguments, chain_of, keeps_annotations
+from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, all_arguments, chain_of, ships_annotations
 
 _FROM = re.compile(rb"from\b(.*?)\bimport\b", re.DOTALL)
 
@@ -29,9 +29,9 @@ class Edit:
     bare: bool = False
 
 
-def is_our_decorator(decorator: ast.expr, ours: set[str]) -> bool:
+def is_our_decorator(decorator: ast.expr, ours: set[str] | None) -> bool:
     found = chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
-    return found is not None and found[0] in ours
+    return ours is not None and found is not None and found[0] in ours
 
 
 def import_text(refs: Iterable[ImportRef]) -> bytes:
@@ -76,7 +76,9 @@ def edited_lines(text: str, source: Source) -> dict[str, str]:
     return changed
 
 
-def node_lines(node: ast.stmt | ast.expr, source: Source, ours: set[str], *, nested: bool = False) -> list[bytes]:
+def node_lines(
+    node: ast.stmt | ast.expr, source: Source, ours: set[str] | None, *, nested: bool = False
+) -> list[bytes]:
     """The lines of one statement from its first decorator on, edited; other text of those lines is cut away."""
     decorators: Sequence[ast.expr] = getattr(node, "decorator_list", ())
     first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
@@ -105,7 +107,7 @@ def _apply(lines: list[bytes], edit: Edit, first: int) -> None:
     lines[end] = tail
 
 
-def _edits(node: ast.AST, source: Source, ours: set[str], *, module_level: bool) -> Iterator[Edit]:
+def _edits(node: ast.AST, source: Source, ours: set[str] | None, *, module_level: bool) -> Iterator[Edit]:
     """Edits in a piece of syntax; `module_level` is False inside functions and classes."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         yield from _function_edits(node, source, ours)
@@ -121,7 +123,7 @@ def _edits(node: ast.AST, source: Source, ours: set[str], *, module_level: bool)
 
 
 def _decorator_edits(
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, source: Source, ours: set[str]
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, source: Source, ours: set[str] | None
 ) -> Iterator[Edit]:
     for decorator in node.decorator_list:
         if is_our_decorator(decorator, ours):
@@ -130,9 +132,11 @@ def _decorator_edits(
             yield Edit(decorator.lineno, at, _end_line(decorator), _end_column(decorator))
 
 
-def _function_edits(node: ast.FunctionDef | ast.AsyncFunctionDef, source: Source, ours: set[str]) -> Iterator[Edit]:
+def _function_edits(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, source: Source, ours: set[str] | None
+) -> Iterator[Edit]:
     yield from _decorator_edits(node, source, ours)
-    if keeps_annotations([found for found in node.decorator_list if not is_our_decorator(found, ours)]):
+    if ships_annotations(node, [found for found in node.decorator_list if not is_our_decorator(found, ours)], ours):
         return
     for argument in all_arguments(node.args):
         if argument.annotation is not None:

@@ -22,8 +22,8 @@ from twingraph.sdk.slicing.syntax import (
     import_refs,
     is_main_guard,
     is_type_checking,
-    keeps_annotations,
     root_of,
+    ships_annotations,
     type_params,
 )
 
@@ -83,9 +83,9 @@ class _Scope:
 
 
 class ScopeWalk(ast.NodeVisitor):
-    """Fills `facts` for one piece of module-level syntax."""
+    """Fills `facts` for one piece of module-level syntax. Decorators that `ours` names are not shipped; None: all are."""
 
-    def __init__(self, package: str, ours: set[str]) -> None:
+    def __init__(self, package: str, ours: set[str] | None) -> None:
         self.facts = Facts()
         self.package = package
         self.ours = ours
@@ -252,7 +252,7 @@ class ScopeWalk(ast.NodeVisitor):
         self.scopes.append(_Scope("function", {param.name for param in type_params(node)}))  # type: ignore[attr-defined]
         for param in type_params(node):
             self.visit_type_param(param)
-        if keeps_annotations(kept):
+        if ships_annotations(node, kept, self.ours):
             for annotation in annotations_of(node):
                 self._annotation(annotation)
         self._defaults(node.args)
@@ -443,7 +443,7 @@ class ScopeWalk(ast.NodeVisitor):
     def is_our_decorator(self, decorator: ast.expr) -> bool:
         func = decorator.func if isinstance(decorator, ast.Call) else decorator
         found = chain_of(func)
-        return found is not None and found[0] in self.ours and self._find(found[0]) is None
+        return self.ours is not None and found is not None and found[0] in self.ours and self._find(found[0]) is None
 
 
 def collect_bound(body: Iterable[ast.AST], scope: _Scope, package: str) -> None:

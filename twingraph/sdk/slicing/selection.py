@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from twingraph.sdk.slicing.locality import Place, find_local
+from twingraph.sdk.slicing.runs import refuse_run
 from twingraph.sdk.slicing.scopes import Facts
 from twingraph.sdk.slicing.sources import Source, source_of
 from twingraph.sdk.slicing.statements import ModuleFacts, Statement, read_module
@@ -38,8 +39,8 @@ class Kept:
 class Selection:
     """Grows until nothing that is kept uses anything that is not."""
 
-    def __init__(self, *, by_line: bool) -> None:
-        self.by_line = by_line
+    def __init__(self, *, by_line: bool, keep_ours: bool = False) -> None:
+        self.by_line, self.keep_ours = by_line, keep_ours
         self.modules: dict[str, Kept] = {}
         self.external: set[str] = set()
         self.search: dict[str, tuple[str, ...]] = {}
@@ -55,7 +56,7 @@ class Selection:
     def add_source(self, source: Source) -> Kept:
         kept = self.modules.get(source.name)
         if kept is None:
-            kept = self.modules[source.name] = Kept(read_module(source))
+            kept = self.modules[source.name] = Kept(read_module(source, keep_ours=self.keep_ours))
             for statement in kept.facts.statements:
                 if statement.future:
                     self._keep(kept, statement)
@@ -80,7 +81,7 @@ class Selection:
         if kept is not None:
             return kept.facts
         source = source_of(name)
-        return read_module(source) if source is not None else None
+        return read_module(source, keep_ours=self.keep_ours) if source is not None else None
 
     def _touch(self, name: str) -> Kept | None:
         """A local module is imported: it and its parents exist, though perhaps empty."""
@@ -170,6 +171,7 @@ class Selection:
         if facts.dynamic:
             line, note = facts.dynamic[0]
             raise CannotSliceError(note, kept.facts.source, line)
+        refuse_run(kept.facts, statement)
         for bound in sorted(facts.binds):
             self.require(kept.facts.source.name, bound, None)
         self.use(kept, facts)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twingraph.core.errors import SliceError
+from twingraph.sdk.signature import is_handle
 from twingraph.sdk.slicing import closures
 from twingraph.sdk.slicing.grammar import Need, lowest, needs
 from twingraph.sdk.slicing.hashing import Dump, code_hash
@@ -21,19 +22,22 @@ from twingraph.sdk.slicing.sources import Source, no_source, source_of
 Target = Callable[..., Any] | type
 
 
-def slice_of(target: Target, *, target_python: tuple[int, int] | None = None) -> Slice:
+def slice_of(target: Target, *, target_python: tuple[int, int] | None = None, keep_ours: bool = False) -> Slice:
     """The slice of a function, a class, or something that `@component` made.
+
+    With `keep_ours` our decorators are kept, and the annotations that they read: loading it gives a component or
+    pipeline again.
 
     Raises `SliceError` with file, line and remedy when no source can be found, when a free variable cannot
     be shipped, or when the code needs a newer Python than `target_python`.
     """
-    target = plain(target)
-    module, name = _identify(target)
+    given, target = target, plain(target)
+    module, name = _identify(target, given if keep_ours else target)
     source = source_of(module)
     if source is None:
         return _without_source(target, module, name)
     try:
-        return _Slicing(target, name, source, target_python).result()
+        return _Slicing(target, name, source, target_python, keep_ours).result()
     except CannotSliceError as error:
         return _importing(source, module, name, error.note)
 
@@ -45,14 +49,18 @@ def _is_nested(name: str) -> bool:
 
 def plain(target: Any) -> Any:
     """What stands under our own decorators; those of other libraries stay."""
-    while not isinstance(target, (types.FunctionType, type)) and callable(getattr(target, "fn", None)):
+    while (
+        not is_handle(target)
+        and not isinstance(target, (types.FunctionType, type))
+        and callable(getattr(target, "fn", None))
+    ):
         target = target.fn
     if isinstance(target, types.MethodType):
         return target.__func__
     return target
 
 
-def _identify(target: Any) -> tuple[str, str]:
+def _identify(target: Any, given: Any = None) -> tuple[str, str]:
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
     if isinstance(target, functools.partial) or not module or not name:
         module, name = _search(target)
@@ -62,6 +70,10 @@ def _identify(target: Any) -> tuple[str, str]:
     if live is not None and (_is_nested(name) or plain(_reach(live, name)) is not target):
         for candidate, value in list(vars(live).items()):  # `run = make(3)`: the module's own name says more
             if plain(value) is target:
+                return module, candidate
+    elif live is not None and given is not None and _reach(live, name) is not given:
+        for candidate, value in list(vars(live).items()):  # `flow = pipeline(function)`
+            if value is given:
                 return module, candidate
     return module, name
 
@@ -132,8 +144,9 @@ def _slice_module(kept: Kept, search: tuple[str, ...]) -> SliceModule:
 class _Slicing:
     """One target's way through selection, text, grammar and hash."""
 
-    def __init__(self, target: Any, name: str, source: Source, python: tuple[int, int] | None) -> None:
+    def __init__(self, target: Any, name: str, source: Source, python: tuple[int, int] | None, keep_ours: bool) -> None:
         self.target, self.name, self.source, self.python = target, name, source, python
+        self.keep_ours = keep_ours
         self.factory: str | None = None
         self.closure: dict[str, dict[str, Any]] = {}
         self.extra: list[Need] = []
@@ -177,7 +190,7 @@ class _Slicing:
         return self.name.rpartition(".")[2] if _is_nested(self.name) else self.name
 
     def _select(self, *, by_line: bool) -> Selection:
-        selection = Selection(by_line=by_line)
+        selection = Selection(by_line=by_line, keep_ours=self.keep_ours)
         kept = selection.add_source(self.source)
         if _is_nested(self.name):
             self.factory, self.closure = self._lift(self.target, kept, selection, ())
@@ -216,7 +229,7 @@ class _Slicing:
         self.factory_dump += Dump(source, kept.facts.ours, {}).dump(lifted.node)
 
         def definition(value: Any) -> dict[str, Any]:
-            return self._definition(plain(value), selection, (*around, function))
+            return self._definition(plain(value), selection, (*around, function), value)
 
         closure = {
             name: closures.describe(
@@ -229,8 +242,8 @@ class _Slicing:
                 selection.take_whole(described["name"])
         return lifted.factory, closure
 
-    def _definition(self, value: Any, selection: Selection, around: tuple[Any, ...]) -> dict[str, Any]:
-        module, name = _identify(value)
+    def _definition(self, value: Any, selection: Selection, around: tuple[Any, ...], given: Any) -> dict[str, Any]:
+        module, name = _identify(value, given if self.keep_ours else value)
         source = source_of(module)
         if source is None:
             return {"kind": "name", "module": module, "name": name}

@@ -34,6 +34,12 @@ class Source:
     package: bool
     main: bool
     search: tuple[str, ...] = ()
+    recorded: bool = False  # loaded from a bundle
+
+    @property
+    def live_name(self) -> str:
+        """The name of the module in this process."""
+        return "__main__" if self.main and not self.recorded else self.name
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -97,7 +103,24 @@ def source_of(name: str) -> Source | None:
     place = find_local(name)
     if place is None or place.file is None:
         return None
-    return _from_file(name, place)
+    return _from_file(name, place) if place.text is None else _from_bundle(place, place.text)
+
+
+def _from_bundle(place: Place, text: str) -> Source:
+    key, known = hash(text), _cache.get(place.name)
+    if known is not None and known[0] == key and known[1].file == place.file and known[1].text == text:
+        return known[1]
+    source = Source(
+        name=place.name,
+        file=place.file or "",
+        text=text,
+        package=place.package,
+        main=place.main,
+        search=place.search,
+        recorded=True,
+    )
+    _cache[place.name] = (key, source)
+    return source
 
 
 def _from_file(name: str, place: Place, *, main: bool = False) -> Source | None:

@@ -37,7 +37,10 @@ class ModuleFacts:
 
     source: Source
     statements: list[Statement]
-    ours: set[str]
+    ours: set[str] | None
+    """Names whose decorators are not shipped; None where all are kept."""
+    known: set[str] = field(default_factory=set)
+    """Names that stand for TwinGraph or something made from it."""
     binders: dict[str, list[Statement]] = field(default_factory=dict)
 
     @cached_property
@@ -97,28 +100,30 @@ class ModuleFacts:
             name
             for statement in self.statements
             for name in statement.facts.binds
-            if _is_target(statement.node, self.ours)
+            if _is_target(statement.node, self.known)
         }
 
 
-def read_module(source: Source) -> ModuleFacts:
+def read_module(source: Source, *, keep_ours: bool = False) -> ModuleFacts:
     """Facts of every top-level statement; cached on the source object."""
-    known: ModuleFacts | None = source.__dict__.get("_facts")
+    place = "_facts_with_ours" if keep_ours else "_facts"
+    known: ModuleFacts | None = source.__dict__.get(place)
     if known is not None:
         return known
-    ours = _our_names(source)
+    names = _our_names(source)
+    ours = None if keep_ours else names
     statements = [
         _statement(index, node, source, ours) for index, node in enumerate(source.tree.body) if not _is_dropped(node)
     ]
     for index, statement in enumerate(statements):
         statement.index = index
-    facts = ModuleFacts(source=source, statements=statements, ours=ours)
+    facts = ModuleFacts(source=source, statements=statements, ours=ours, known=names)
     for statement in statements:
         for name in statement.facts.binds:
             facts.binders.setdefault(name, []).append(statement)
     for statement in statements:
         statement.runs_ours = _runs_ours(statement, facts)
-    source.__dict__["_facts"] = facts
+    source.__dict__[place] = facts
     return facts
 
 
@@ -130,7 +135,7 @@ def _is_dropped(node: ast.stmt) -> bool:
     )
 
 
-def _statement(index: int, node: ast.stmt, source: Source, ours: set[str]) -> Statement:
+def _statement(index: int, node: ast.stmt, source: Source, ours: set[str] | None) -> Statement:
     walk = ScopeWalk(source.package_name, ours)
     walk.visit(node)
     decorators = getattr(node, "decorator_list", [])

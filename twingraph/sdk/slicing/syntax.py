@@ -104,6 +104,13 @@ def keeps_annotations(decorators: Sequence[ast.expr]) -> bool:
     return False
 
 
+def ships_annotations(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, decorators: Sequence[ast.expr], ours: set[str] | None
+) -> bool:
+    """Decorators of ours, where they are kept (`ours` is None), read signatures: their own, and those of `execute`."""
+    return keeps_annotations(decorators) or (ours is None and node.name == "execute")
+
+
 def all_arguments(arguments: ast.arguments) -> list[ast.arg]:
     extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]

@@ -9,7 +9,7 @@ from typing import Any
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
-from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row
+from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row, Standing
 from twingraph.store.home import Home
 from twingraph.store.sqlite.connection import Result, connect, persistently
 
@@ -130,6 +130,16 @@ class SqliteJournal:
 
     def release(self, numbers: Sequence[int], owner: str) -> None:
         self._transaction(lambda: self._db.executemany(_RELEASE, [(number, owner) for number in numbers]))
+
+    def standing(self, execution_id: str, owner: str) -> Standing | None:
+        found = persistently(
+            lambda: self._db.execute("select status, owner from executions where id = ?", (execution_id,)).fetchone(),
+            self._path,
+        )
+        if found is None:
+            return None
+        status, holder = found
+        return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
 
     def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
         snapshot = persistently(

@@ -1,0 +1,40 @@
+"""How an execution begins: its first events, and its row in the list of executions."""
+
+from __future__ import annotations
+
+from twingraph.core.errors import TwinGraphError
+from twingraph.core.events import Created, Event, GraphClosed, GraphExtended
+from twingraph.engine.held import Submission
+from twingraph.store.base import NewExecution
+
+
+def first_events(submission: Submission) -> list[tuple[Event, str | None]]:
+    """Each with its data. A drawn workflow is known whole; a body says by and by what it calls."""
+    inputs = "\n".join(submission.inputs.values()) or None
+    created = Created(submission.settings, tuple(submission.inputs), submission.body)
+    events: list[tuple[Event, str | None]] = [(created, inputs)]
+    plan = submission.plan
+    if submission.body is not None:
+        if submission.specs:
+            events.append((GraphExtended((), submission.specs, driven=True), None))
+    elif plan is not None:
+        events.append((GraphExtended(plan.root.nodes, plan.specs, plan.templates), None))
+        events.append((GraphClosed("", plan.root.result, plan.root.last_nodes), None))
+    else:
+        raise TwinGraphError(f"{submission.id} has neither a plan nor a body")
+    return events
+
+
+def new_execution(submission: Submission, owner: str, now: float) -> NewExecution:
+    return NewExecution(
+        id=submission.id,
+        workflow_id=submission.workflow_id,
+        name=submission.name or (submission.plan.name if submission.plan is not None else submission.workflow_id),
+        created_at=now,
+        owner=owner,
+        origin=submission.origin,
+        target=submission.target,
+        code_version=submission.code_version,
+        code_body=submission.code_body,
+        replay_of=submission.replay_of,
+    )

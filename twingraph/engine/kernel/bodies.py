@@ -1,0 +1,59 @@
+"""What may be asked about a scope that a body drives, once the body is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from twingraph.core.errors import ErrorCode
+from twingraph.core.plan import Hole
+from twingraph.core.records import ErrorRecord
+from twingraph.core.statuses import NodeStatus
+from twingraph.engine.kernel.state import Node, Scope
+
+
+def _holes(scope: Scope) -> Iterator[Hole]:
+    """The gaps in what the body returned, one result or named outputs."""
+    for part in chain(scope.result, *(argument for _, argument in scope.outputs)):
+        if not isinstance(part, str):
+            yield part
+
+
+def broken_result(scope: Scope) -> ErrorRecord | None:
+    """Why the value that a body returned does not exist; None when it does."""
+    for hole in _holes(scope):
+        nodes = [scope.nodes[source.node] for source in hole.sources if source.node is not None]
+        if nodes and not any(node.status is NodeStatus.COMPLETED for node in nodes):
+            return next((node.error for node in nodes if node.error is not None), None) or ErrorRecord(
+                code=ErrorCode.UPSTREAM,
+                error_type="UpstreamFailed",
+                message=f"the result needs {nodes[0].id}, which is {nodes[0].status}",
+                node_id=nodes[0].id,
+            )
+    return None
+
+
+def unmet_failure(scope: Scope, met: Iterable[str]) -> ErrorRecord | None:
+    """The first failure that the body has not met. Who met a skipped call met the failure that it was skipped for."""
+    handled: set[str] = set()
+    asked = list(met)
+    while asked:
+        name = asked.pop()
+        node = scope.nodes.get(name)
+        if node is None or name in handled:
+            continue
+        handled.add(name)
+        if node.status is NodeStatus.SKIPPED:
+            asked.extend(edge.source for edge in node.plan.edges)
+    failed = (n.error for name, n in scope.nodes.items() if n.status is NodeStatus.FAILED and name not in handled)
+    return next(failed, None)
+
+
+def in_result(scope: Scope) -> frozenset[str]:
+    """The nodes whose values the body returned."""
+    return frozenset(source.node for hole in _holes(scope) for source in hole.sources if source.node is not None)
+
+
+def is_waited_for(node: Node, returned: frozenset[str]) -> bool:
+    """Whether anything still needs what this node will give, although the body is over."""
+    return node.plan.id in returned or any(not dependent.over for dependent in node.dependents or ())

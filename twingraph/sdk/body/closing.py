@@ -1,0 +1,57 @@
+"""From the top of a body to its end: the arguments in, what it returned or raised out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twingraph.core.bodies import Opened
+from twingraph.core.events import GraphClosed
+from twingraph.core.outputs import take_apart
+from twingraph.core.plan import Argument
+from twingraph.sdk.body.arguments import Coder, Writing
+from twingraph.sdk.body.body import Body
+from twingraph.sdk.body.describing import describe
+from twingraph.sdk.body.handles import Handle
+from twingraph.sdk.body.loop import AsyncBody
+from twingraph.sdk.body.stopping import BodyStopped
+
+
+def closed(
+    body: Body, function: Callable[..., Any], opened: Opened, coder: Coder
+) -> tuple[GraphClosed, BaseException | None]:
+    """Run it to its end; the event that says how it ended. BodyStopped when it was not to go on."""
+    try:
+        value = _run(body, function, opened, coder)
+        event = _returned(body, value, coder)
+    except BodyStopped:
+        raise
+    except BaseException as error:  # the author's code: whatever it raises ends this scope and nothing else
+        if body.stopped is not None:
+            raise body.stopped from None
+        return GraphClosed(body.scope, error=describe(error, coder), met=tuple(body.met)), error
+    if body.stopped is not None:  # it held on to what should have ended it
+        raise body.stopped
+    return event, None
+
+
+def _run(body: Body, function: Callable[..., Any], opened: Opened, coder: Coder) -> Any:
+    arguments = {name: coder.decode(text) for name, text in opened.arguments}
+    result = function(**arguments)
+    if isinstance(body, AsyncBody):
+        return body.run(result)
+    return result
+
+
+def _returned(body: Body, value: Any, coder: Coder) -> GraphClosed:
+    left = body.history.left()
+    if left:
+        body.history.mismatch(left[0], "has come to its end", None)
+    writing = Writing(coder, body.kinds, body.given.origin)
+    if type(value) is Handle:
+        return GraphClosed(body.scope, writing.argument("result", value), met=tuple(body.met))
+    shape, parts = take_apart(value, coder.class_name)
+    written: list[tuple[str, Argument]] = [(name, writing.argument(name, part)) for name, part in parts]
+    if shape == "plain":
+        return GraphClosed(body.scope, written[0][1], met=tuple(body.met))
+    return GraphClosed(body.scope, met=tuple(body.met), shape=shape, outputs=tuple(written))

@@ -1,0 +1,110 @@
+"""Failures on their way into a body and out of it."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any, Protocol
+
+from twingraph.core.bodies import Ended
+from twingraph.core.errors import ErrorCode, PermanentError, ReplayMismatch, TwinGraphError
+from twingraph.core.records import ErrorRecord
+from twingraph.sdk.body.arguments import Coder
+from twingraph.sdk.failures import node_failed
+
+_OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+MAX_MESSAGE = 20_000
+MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
+_HINT = "a handle stood where only its value can; take the value with .result() and pass that"
+
+
+class Named(Protocol):
+    execution: str
+
+    def absolute(self, node: str) -> str: ...
+
+
+def failure_of(body: Named, node: str, ended: Ended, coder: Coder) -> BaseException:
+    """Why a node gave nothing, as the error that a body meets."""
+    name = body.absolute(node)
+    record = ended.error or ErrorRecord(
+        code=ErrorCode.CANCELLED if ended.status == "cancelled" else ErrorCode.UPSTREAM,
+        error_type="NodeFailed",
+        message=f"it was {ended.status}" + (f" ({ended.reason})" if ended.reason else ""),
+        node_id=name,
+    )
+    parts: dict[str, Any] = {}
+    if record.exception:
+        try:
+            parts = dict(coder.decode(record.exception))
+        except Exception:  # a class in it may be gone: the error's description has to do
+            parts = {}
+    made = node_failed(record, body.execution, parts)
+    made.__dict__["_tg_record"] = record
+    return made
+
+
+def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> ErrorRecord:
+    """What left a body, or made what it carried out itself fail. A node's failure that went through stays what it was."""
+    passed: ErrorRecord | None = error.__dict__.get("_tg_record")
+    if passed is not None:
+        return passed
+    kinds = [kind for kind in type(error).__mro__ if kind is not object]
+    return ErrorRecord(
+        code=ErrorCode.REPLAY_MISMATCH if isinstance(error, ReplayMismatch) else ErrorCode.USER_ERROR,
+        error_type=type(error).__name__,
+        message=_message(error),
+        node_id=node,
+        traceback=_traceback(error),
+        types=tuple(
+            k.__qualname__ if k.__module__ == "builtins" else f"{k.__module__}.{k.__qualname__}" for k in kinds
+        ),
+        permanent=isinstance(error, PermanentError),
+        exception=_parts(error, coder),
+    )
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the body called sys.exit({error.code!r}); return a value or raise an exception instead"
+    try:
+        text = str(error)[:MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8")
+    except Exception as second:
+        return f"<the message of this {type(error).__name__} could not be made: {type(second).__name__}>"
+    if isinstance(error, TypeError) and "Handle" in text and not isinstance(error, TwinGraphError):
+        return f"{text} ({_HINT})"
+    return text
+
+
+def _traceback(error: BaseException) -> str | None:
+    """The author's frames only."""
+    try:
+        whole = traceback.TracebackException.from_exception(error)
+        _cut(whole, set())
+        return "".join(whole.format())[-100_000:].encode("utf-8", "replace").decode("utf-8")
+    except Exception:  # no stack is left, or the exception cannot be shown
+        return None
+
+
+def _cut(part: Any, seen: set[int]) -> None:
+    if part is None or id(part) in seen:
+        return
+    seen.add(id(part))
+    part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN)]
+    _cut(part.__cause__, seen)
+    _cut(part.__context__, seen)
+    for inner in getattr(part, "exceptions", None) or ():
+        _cut(inner, seen)
+
+
+def _parts(error: BaseException, coder: Coder) -> str | None:
+    state = {name: value for name, value in error.__dict__.items() if name[:2] != "__" and name[:4] != "_tg_"}
+    bare: dict[str, Any] = {"args": list(error.args)}
+    for parts in ({**bare, "state": state}, bare) if state else (bare,):
+        try:
+            text = coder.encode(parts, "exception").text
+        except Exception:  # they may be anything
+            continue
+        if len(text) <= MAX_PARTS:
+            return text
+    return None

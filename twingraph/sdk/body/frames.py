@@ -1,0 +1,61 @@
+"""Whether a call is made inside a `try`, told from the code alone: for functions that are not rewritten."""
+
+from __future__ import annotations
+
+import opcode
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CodeType, FrameType
+
+_PUSH = opcode.opmap["PUSH_EXC_INFO"]
+_WITH = opcode.opmap["WITH_EXCEPT_START"]
+
+
+def in_try(frame: FrameType) -> bool:
+    """Whether what the frame does now stands under an `except` or `finally` of its own function."""
+    return _protected(frame.f_code, frame.f_lasti)
+
+
+@lru_cache(maxsize=4096)
+def _protected(code: CodeType, offset: int) -> bool:
+    """The compiler's own handlers (of comprehensions, generators, `await`, the end of `except ... as`) keep no
+    exception and lead on to the handler outside of them; those of `with` call `__exit__` first."""
+    table, text = _table(code), code.co_code
+    seen: set[int] = set()
+    while offset not in seen:
+        seen.add(offset)
+        target = _handler(table, offset)
+        if target is None:
+            return False
+        if text[target] == _PUSH and text[target + 2] != _WITH:
+            return True
+        offset = target
+    return False
+
+
+def _handler(table: tuple[tuple[int, int, int], ...], offset: int) -> int | None:
+    position = bisect_right(table, (offset, 1 << 62, 0)) - 1
+    if position < 0:
+        return None
+    _, end, target = table[position]
+    return target if offset < end else None
+
+
+@lru_cache(maxsize=1024)
+def _table(code: CodeType) -> tuple[tuple[int, int, int], ...]:
+    """(start, end, handler) in bytes, by start. Written as numbers of six bits; the first of an entry has bit 7."""
+    numbers = list(_numbers(code.co_exceptiontable))
+    return tuple(
+        (2 * start, 2 * (start + length), 2 * target)
+        for start, length, target in zip(numbers[0::4], numbers[1::4], numbers[2::4], strict=True)
+    )
+
+
+def _numbers(data: bytes) -> Iterator[int]:
+    number = 0
+    for byte in data:
+        number = (number << 6) | (byte & 0x3F)
+        if not byte & 0x40:
+            yield number
+            number = 0

@@ -1,0 +1,133 @@
+"""What a body did before, and whether it does the same again."""
+
+from __future__ import annotations
+
+import linecache
+from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
+
+from twingraph.core.bodies import Page, Past, PastCall, PastDecision
+from twingraph.core.codec import hash_text
+from twingraph.core.errors import CodecError, ReplayMismatch
+from twingraph.core.plan import Argument, PlanNode
+
+HOW_TO_GO_ON = (
+    "a body must make the same calls whenever it is run: take time, chance and anything from outside through "
+    "twingraph.now(), random(), uuid4() or side_effect(). Go on with the recorded code (`twingraph resume {id} --code "
+    "recorded`), or as a new execution that keeps what still fits (`twingraph resume {id} --code current`)"
+)
+
+
+class History:
+    """The past of one body: for each of its tasks what it called and decided, in order."""
+
+    def __init__(self, execution: str, more: Callable[[], None]) -> None:
+        self._execution = execution
+        self._more = more  # waits for the next message, which may bring a page
+        self._past: dict[str, deque[Past]] = {}
+        self.complete = False
+
+    def take(self, page: Page) -> None:
+        for past in page.past:
+            caller = past.node.caller if type(past) is PastCall else past.caller
+            self._past.setdefault(caller, deque()).append(past)
+        self.complete = self.complete or page.last
+
+    @property
+    def used_up(self) -> bool:
+        return self.complete and not any(self._past.values())
+
+    def left(self) -> list[Past]:
+        """What was done before and has not been done again."""
+        while not self.complete:
+            self._more()
+        return [past for waiting in self._past.values() for past in waiting]
+
+    def _next(self, caller: str) -> Past | None:
+        while True:
+            waiting = self._past.get(caller)
+            if waiting:
+                return waiting.popleft()
+            if self.complete:
+                return None
+            self._more()
+
+    def call(self, node: PlanNode, component: str) -> bool:
+        """Whether this call was made before; raises when another one was."""
+        past = self._next(node.caller)
+        if past is None:
+            return False
+        if type(past) is not PastCall or not self._same(past, node, component):
+            self.mismatch(past, f"calls {_call_words(component, node)}", node.place)
+        return True
+
+    def decision(self, caller: str, what: str, place: str | None) -> PastDecision | None:
+        past = self._next(caller)
+        if past is not None and (type(past) is not PastDecision or past.what != what):
+            self.mismatch(past, f"asks {what}()", place)
+        assert not isinstance(past, PastCall)
+        return past
+
+    def _same(self, past: PastCall, node: PlanNode, component: str) -> bool:
+        before = past.node
+        return (
+            before.id == node.id
+            and before.kind is node.kind
+            and past.component == component
+            and _equal(before.args, node.args)
+            and _equal(before.scope_args, node.scope_args)
+        )
+
+    def mismatch(self, past: Past | None, now: str, place: str | None) -> NoReturn:
+        if past is None:
+            before, where = "ended here", None
+        elif type(past) is PastCall:
+            before, where = f"called {_call_words(past.component, past.node)}", past.node.place
+        else:
+            before, where = f"asked {past.what}()", past.place
+        raise ReplayMismatch(
+            f"the body does not do what it did before.\n"
+            f"  its history: it {before}{_shown(where)}\n"
+            f"  the code now: it {now}{_shown(place)}\n" + HOW_TO_GO_ON.format(id=self._execution)
+        )
+
+
+def _equal(before: object, now: object) -> bool:
+    """Equal arguments; where only the spelling of a value differs (the order of a dict), by its hash."""
+    if before == now:
+        return True
+    if not isinstance(before, dict) or not isinstance(now, dict) or before.keys() != now.keys():
+        return False
+    return all(_same_argument(before[name], now[name]) for name in before)
+
+
+def _same_argument(before: Argument, now: Argument) -> bool:
+    if before == now:
+        return True
+    if len(before) != 1 or len(now) != 1 or not isinstance(before[0], str) or not isinstance(now[0], str):
+        return False
+    try:
+        return hash_text(before[0]) == hash_text(now[0])
+    except CodecError:
+        return False
+
+
+def _call_words(component: str, node: PlanNode) -> str:
+    given = node.args or node.scope_args
+    told = ", ".join(f"{name}={_argument_words(argument)}" for name, argument in given.items())
+    return f"{component}({told}) as {node.id!r}"
+
+
+def _argument_words(argument: Argument) -> str:
+    text = "".join(part if isinstance(part, str) else f"<{part.sources[0].node}>" for part in argument)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _shown(place: str | None) -> str:
+    """'file:line' with the line itself, where it can be read."""
+    if place is None:
+        return ""
+    file, _, line = place.rpartition(":")
+    text = linecache.getline(file, int(line)).strip() if line.isdigit() else ""
+    return f"\n      {place}" + (f"\n        {text}" if text else "")

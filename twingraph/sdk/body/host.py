@@ -1,0 +1,251 @@
+"""Where bodies run: a thread each, woken by what the conductor says.
+
+A thousand bodies that wait are cheap; over the limit the one that has waited longest is let go, parents that wait for
+sub-pipelines first, and is run again from the top once something that it waits for is over.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from types import CodeType, FunctionType
+from typing import Any, Protocol
+
+from twingraph.core.bodies import Ended, Items, Link, Opened, Page
+from twingraph.core.events import GraphClosed
+from twingraph.sdk.body.active import active
+from twingraph.sdk.body.arguments import Coder
+from twingraph.sdk.body.body import Answer, Body, Evict, Stop
+from twingraph.sdk.body.closing import closed
+from twingraph.sdk.body.describing import describe
+from twingraph.sdk.body.known import Known
+from twingraph.sdk.body.loop import AsyncBody
+from twingraph.sdk.body.rewriting import rewritten
+from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
+
+# Bodies that are kept alive in one host; beyond, waiting ones are let go.
+BODY_LIMIT = 1_100
+
+Key = tuple[str, str]
+
+
+class Place:
+    """A body's place in the host: its thread while it has one, and what it waits for while it has none."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.body: Body | None = None
+        self.early: list[Any] = []  # messages before the thread stands
+        self.sleeps_for: frozenset[str] | None = None
+        self.dropped = False
+
+
+class World(Protocol):
+    """What surrounds the bodies of a host. Any thread."""
+
+    def find(self, execution: str, entry: str, bundle: str | None) -> Callable[..., Any]:
+        """The plain function of a body."""
+
+    def coder(self, execution: str) -> Coder: ...
+
+    def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
+        """See that workers can load these, by entry. None: the execution's own code has them; else the version that has."""
+
+    def forget(self, execution: str) -> None:
+        """Nothing of it will be asked for any more."""
+
+
+class BodyHost:
+    """A `core.bodies.Host`."""
+
+    def __init__(self, link: Link, world: World, *, limit: int = BODY_LIMIT, evict_when_idle: bool = False) -> None:
+        self._link = link
+        self._world = world
+        self._known: dict[str, Known] = {}
+        self._limit = limit
+        self._evict_when_idle = evict_when_idle  # for tests: a body that has to wait is let go at once
+        self._places: dict[Key, Place] = {}
+        self._queue: list[Place] = []  # bodies that wait for room
+        self._alive = 0
+        self._lock = threading.Lock()
+        self._codes: dict[Any, tuple[Callable[..., Any], frozenset[CodeType] | None]] = {}
+        self.exceptions: dict[str, BaseException] = {}  # what left the body of an execution, in this process
+
+    # -- what the conductor says ---------------------------------------------------------------------
+
+    def open(self, opened: Opened) -> None:
+        key = opened.execution, opened.scope
+        with self._lock:
+            before = self._places.get(key)
+            if before is not None:
+                self._drop(before, "it is run again from the top")
+            place = self._places[key] = Place(opened)
+            if self._alive >= self._limit and not self._make_room():
+                self._queue.append(place)
+                return
+            self._alive += 1
+        self._start(place)
+
+    def page(self, execution: str, scope: str, page: Page) -> None:
+        self._tell(execution, scope, page)
+
+    def ended(self, execution: str, scope: str, ended: Ended) -> None:
+        self._tell(execution, scope, ended)
+
+    def items(self, execution: str, scope: str, items: Items) -> None:
+        self._tell(execution, scope, items)
+
+    def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
+        self._tell(execution, scope, Answer(number, answer))
+
+    def stop(self, execution: str, why: str) -> None:
+        with self._lock:
+            for key in [key for key in self._places if key[0] == execution]:
+                self._drop(self._places.pop(key), why)
+            self._known.pop(execution, None)
+        self._world.forget(execution)
+
+    def live(self) -> int:
+        """How many bodies have a thread."""
+        return self._alive
+
+    def _tell(self, execution: str, scope: str, message: Any) -> None:
+        with self._lock:
+            place = self._places.get((execution, scope))
+            if place is None:
+                return
+            if place.sleeps_for is not None:
+                wakes = isinstance(message, Items) or (isinstance(message, Ended) and message.node in place.sleeps_for)
+                if not wakes:
+                    return  # its history will say so
+                place.sleeps_for = None
+                self._places.pop((execution, scope))
+            elif place.body is None:
+                place.early.append(message)
+                return
+            else:
+                place.body.inbox.put(message)
+                return
+        self._link.reopen(execution, scope)
+
+    def _drop(self, place: Place, why: str) -> None:
+        place.dropped = True
+        if place.body is not None:
+            place.body.inbox.put(Stop(why))
+        elif place in self._queue:
+            self._queue.remove(place)
+
+    def _make_room(self) -> bool:
+        """Let one waiting body go. Those that wait for sub-pipelines first: their children need the room."""
+        waiting = [p for p in self._places.values() if p.body is not None and p.body.waits_for and not p.dropped]
+        parents = [p for p in waiting if self._has_children(p)]
+        for place in (parents or waiting)[:1]:
+            assert place.body is not None
+            place.body.inbox.put(Evict())
+        return False
+
+    def _has_children(self, place: Place) -> bool:
+        execution, scope = place.opened.execution, place.opened.scope
+        return any((execution, f"{scope}/{n}" if scope else n) in self._places for n in place.body.waits_for or ())  # type: ignore[union-attr]
+
+    # -- the threads ---------------------------------------------------------------------------------
+
+    def _start(self, place: Place) -> None:
+        name = f"twingraph-body-{place.opened.scope or place.opened.execution}"
+        threading.Thread(target=self._run, args=(place,), name=name, daemon=True).start()
+
+    def _run(self, place: Place) -> None:
+        body: Body | None = None
+        try:
+            body = self._carry_out(place)
+        finally:
+            active.caller = None
+            self._leave(place, body)
+
+    def _leave(self, place: Place, body: Body | None) -> None:
+        """The thread ends: its place is free, or waits to be woken."""
+        key = place.opened.execution, place.opened.scope
+        again = False
+        with self._lock:
+            self._alive -= 1
+            place.body = None
+            evicted = body is not None and isinstance(body.stopped, BodyEvicted) and not place.dropped
+            if evicted:
+                assert body is not None
+                wanted = body.evicted_for
+                missed = not body.inbox.empty()
+                again = missed or not wanted.isdisjoint(body.over)
+                place.sleeps_for = None if again else wanted
+            if (not evicted or again) and self._places.get(key) is place:
+                del self._places[key]
+            following = self._queue.pop(0) if self._queue and self._alive < self._limit else None
+            if following is not None:
+                self._alive += 1
+        if again:
+            self._link.reopen(*key)
+        if following is not None:
+            self._start(following)
+
+    def _carry_out(self, place: Place) -> Body | None:
+        opened = place.opened
+        coder = self._world.coder(opened.execution)
+        known = self._known_of(opened.execution)
+        try:
+            function, codes = self._prepared(opened)
+            kind = AsyncBody if inspect.iscoroutinefunction(function) else Body
+            body = kind(opened, self._link, coder, lambda target: known.target(target, self._link), codes)
+            body.evicts_itself = self._evict_when_idle
+        except Exception as error:  # the code cannot be loaded: everybody who waits must learn it
+            self._close(opened, GraphClosed(opened.scope, error=describe(error, coder)), error)
+            return None
+        with self._lock:
+            if place.dropped:
+                return None
+            place.body = body
+            for message in place.early:
+                body.inbox.put(message)
+            place.early = []
+        active.caller = body
+        try:
+            event, error = closed(body, function, opened, coder)
+        except BodyStopped:
+            return body
+        self._close(opened, event, error)
+        return body
+
+    def _close(self, opened: Opened, event: GraphClosed, error: BaseException | None) -> None:
+        if error is not None and not opened.scope:
+            self.exceptions[opened.execution] = error
+        self._link.feed(opened.execution, event, None)
+
+    def _known_of(self, execution: str) -> Known:
+        with self._lock:
+            known = self._known.get(execution)
+            if known is None:
+                known = self._known[execution] = Known(
+                    execution, lambda objects: self._world.locate(execution, objects)
+                )
+            return known
+
+    def _prepared(self, opened: Opened) -> tuple[Callable[..., Any], frozenset[CodeType] | None]:
+        function = self._world.find(opened.execution, opened.entry, opened.bundle)
+        key = getattr(function, "__code__", function)
+        if not isinstance(function, FunctionType):
+            return function, None
+        known = self._codes.get((key, function))
+        if known is None:
+            changed = rewritten(function)
+            known = (function, None) if changed is None else (changed, _codes_of(changed.__code__))
+            self._codes[key, function] = known
+        return known
+
+
+def _codes_of(code: CodeType) -> frozenset[CodeType]:
+    """The body's code and that of the functions inside it."""
+    found, todo = set(), [code]
+    while todo:
+        one = todo.pop()
+        found.add(one)
+        todo.extend(part for part in one.co_consts if isinstance(part, CodeType))
+    return frozenset(found)

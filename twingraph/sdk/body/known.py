@@ -1,0 +1,101 @@
+"""What the bodies of one execution share: the components that they have called so far, with the specs of their nodes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twingraph.core.bodies import Link
+from twingraph.core.events import GraphExtended
+from twingraph.core.plan import NodeKind, NodeSpec, ScopeSettings
+from twingraph.core.signatures import ComponentInfo
+from twingraph.sdk import signature
+from twingraph.sdk.base_component import BaseComponent
+from twingraph.sdk.body.targets import Target, spec_of
+from twingraph.sdk.library import CodeTable
+from twingraph.sdk.pipeline import Pipeline
+
+Locate = Callable[[Mapping[str, Any]], str | None]
+
+
+class Known:
+    """Of one execution in one host. `locate(objects)` makes sure that workers can load these, by entry: None when the
+    execution's own code has them, else the code version that does."""
+
+    def __init__(self, execution: str, locate: Locate) -> None:
+        self._execution = execution
+        self._locate = locate
+        self._table = CodeTable()
+        self._specs: dict[Any, int] = {}
+        self._kept: list[Any] = []  # what the table knows by its id must stay alive
+        self._lock = threading.Lock()
+
+    def target(self, target: Any, link: Link) -> Target:
+        with self._lock:
+            self._kept.append(target)
+            return self._pipeline(target, link) if isinstance(target, Pipeline) else self._component(target, link)
+
+    def _component(self, target: Any, link: Link) -> Target:
+        info = self._table.info(target)
+        function = _function_of(target)
+        code = self._locate({info.entry: self._table.objects[info.entry]})
+        definition = getattr(target, "definition", None)
+        return Target(
+            info.name,
+            function,
+            spec=self._number(spec_of(info, function, code), link),
+            kind=NodeKind.TASK,
+            outputs=info.outputs,
+            node_id=getattr(definition, "id", None),
+            method=isinstance(target, BaseComponent),
+        )
+
+    def _pipeline(self, target: Pipeline[Any, Any], link: Link) -> Target:
+        entry = signature.entry_of(target)
+        outputs = signature.outputs_of(target.fn)
+        info = ComponentInfo(name=target.name, entry=entry, parameters=target.parameters, open=False, outputs=outputs)
+        detached = target.definition.detached
+        return Target(
+            target.name,
+            target.fn,
+            spec=self._number(spec_of(info, target.fn, None), link),
+            kind=NodeKind.DETACHED if detached else NodeKind.SCOPE,
+            outputs=outputs,
+            node_id=target.definition.id,
+            bounds=self._bounds(target, link),
+        )
+
+    def _bounds(self, target: Pipeline[Any, Any], link: Link) -> ScopeSettings | None:
+        """What the author said of this pipeline; what was not said is the execution's."""
+        given = target.definition.declared.raw
+        settings = target.settings
+        named = {
+            name: getattr(settings, name) for name in ("max_parallel", "timeout", "error_handler") if name in given
+        }
+        if "error_handler" in named:
+            named["continue_on_error"] = settings.continue_on_error
+        name = target.definition.declared.handler if "error_handler" in named else None
+        if name is not None:
+            handler = target.registry.find(name)
+            info = self._table.info(handler)
+            code = self._locate({info.entry: self._table.objects[info.entry]})
+            named["handler_component"] = self._number(spec_of(info, _function_of(handler), code), link)
+            named["handler_args"] = None if info.open else tuple(one.name for one in info.parameters)
+        return ScopeSettings(**named) if named else None
+
+    def _number(self, spec: NodeSpec, link: Link) -> int:
+        """The spec's place among those that this host has named; told before anything is said about it."""
+        key = repr(spec)
+        known = self._specs.get(key)
+        if known is None:
+            known = self._specs[key] = len(self._specs)
+            link.feed(self._execution, GraphExtended((), driven=True), None, (spec,))
+        return known
+
+
+def _function_of(target: Any) -> Callable[..., Any]:
+    found: Any = getattr(target, "fn", None) or target
+    if isinstance(target, BaseComponent):
+        found = type(target).execute
+    return found  # type: ignore[no-any-return]

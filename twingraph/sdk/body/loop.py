@@ -1,0 +1,320 @@
+"""The event loop of async bodies. It advances only on journaled results, one at a time, in the order of the journal, so
+that a replay takes the same turns. Timers are durable nodes; there is no I/O in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from typing import Any
+
+from twingraph.core.bodies import Ended
+from twingraph.core.errors import PermanentError
+from twingraph.core.plan import NodeKind
+from twingraph.sdk.body.body import Body, handles_in
+from twingraph.sdk.body.handles import Handle, plain
+
+_path: contextvars.ContextVar[str] = contextvars.ContextVar("twingraph_task", default="")
+
+
+class AsyncBody(Body):
+    """A body that is an async function: what waits is awaited, so that its other tasks go on meanwhile."""
+
+    in_loop = True
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.loop = BodyLoop(self)
+
+    @property
+    def task(self) -> str:
+        return _path.get()
+
+    @task.setter
+    def task(self, path: str) -> None:
+        """Each task of asyncio carries its path in its context."""
+
+    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+        while not self.history.complete:  # what ended first is needed first, and may stand on the last page
+            self.receive()
+        return self.loop.run_until_complete(main)
+
+    def note_over(self, ended: Ended) -> None:
+        if ended.node not in self.over:
+            heapq.heappush(self.loop.arrived, (ended.order, ended.node))
+        super().note_over(ended)
+
+    # -- awaiting ----------------------------------------------------------------------------------
+
+    def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
+        yield from self.loop.delivery((node,)).__await__()
+        return self.value(node, output)
+
+    def sleep(self, seconds: float) -> Any:
+        self._check()
+        return self._value_later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
+
+    def wait_for_signal(self, name: str, timeout: float | None) -> Any:
+        self._check()
+        return self._value_later(
+            self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name),
+        )
+
+    async def _value_later(self, node: str) -> Any:
+        await self.loop.delivery((node,))
+        return self.value(node, None)
+
+    def gather(self, handles: Iterable[Any]) -> Any:
+        return self._gather(list(handles))
+
+    async def _gather(self, wanted: list[Any]) -> list[Any]:
+        nodes = [handle._tg_node for handle in wanted if type(handle) is Handle]
+        while True:
+            there = [node for node in nodes if self.loop.is_delivered(node)]
+            failed = [node for node in there if self.over[node].status != "completed"]
+            if failed:
+                self.met.update(dict.fromkeys(nodes))
+                raise self.failure(min(failed, key=lambda node: self.over[node].order))
+            if len(there) == len(nodes):
+                return [plain(handle) if type(handle) is Handle else await _awaited(handle) for handle in wanted]
+            await self.loop.delivery([node for node in nodes if not self.loop.is_delivered(node)])
+
+    def wait_any(self, handles: Iterable[Any]) -> Any:
+        return self._first({handle._tg_node: handle for handle in handles})
+
+    async def _first(self, left: dict[str, Any]) -> Any:
+        if not left:
+            raise ValueError("there is nothing to wait for")
+        await self.loop.delivery(left)
+        there = [node for node in left if self.loop.is_delivered(node)]
+        first = min(there, key=lambda node: self.over[node].order)
+        self._forced[first] = None
+        return left.pop(first)
+
+    def as_completed(self, handles: Iterable[Any]) -> Any:
+        return _Completed(self, {handle._tg_node: handle for handle in handles})
+
+    # -- the rewritten body ------------------------------------------------------------------------
+
+    async def asettle(self, mark: list[int]) -> None:
+        since = self._since(mark)
+        for node in since:
+            await self.loop.delivery((node,))
+        self._raise_first(since)
+
+    async def asettled(self, mark: list[int], value: Any) -> Any:
+        await self.asettle(mark)
+        return value
+
+    async def areturned(self, mark: list[int], value: Any) -> Any:
+        await self.asettle(mark)
+        for handle in handles_in(value):
+            await self.loop.delivery((handle._tg_node,))
+            plain(handle)
+        return value
+
+
+class _Completed:
+    """The handles as they are over: `async for handle in ...`, or `for next_one in ...: handle = await next_one`."""
+
+    def __init__(self, body: AsyncBody, left: dict[str, Any]) -> None:
+        self._body = body
+        self._left = left
+
+    def __iter__(self) -> Iterator[Awaitable[Any]]:
+        for _ in range(len(self._left)):
+            yield self._body._first(self._left)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while self._left:
+            yield await self._body._first(self._left)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if hasattr(value, "__await__") else value
+
+
+class BodyTimer(asyncio.TimerHandle):
+    """A callback that a SLEEP node of the journal calls."""
+
+    def __init__(self, when: float, callback: Any, args: Any, loop: BodyLoop, context: Any, node: str) -> None:
+        super().__init__(when, callback, args, loop, context)
+        self.node = node
+
+    def cancel(self) -> None:
+        if not self.cancelled():
+            super().cancel()
+            self._loop.give_up(self)  # type: ignore[attr-defined]
+
+
+class BodyLoop(asyncio.AbstractEventLoop):
+    def __init__(self, body: AsyncBody) -> None:
+        self._body = body
+        self._ready: deque[asyncio.Handle] = deque()
+        self._delivered: set[str] = set()
+        self.arrived: list[tuple[int, str]] = []  # what is over and has not had its turn
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._timers: dict[str, BodyTimer] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._created: dict[str, int] = {}
+        self._time = 0.0
+        self._closed = False
+
+    # -- turns -------------------------------------------------------------------------------------
+
+    def run_until_complete(self, future: Any) -> Any:
+        asyncio._set_running_loop(self)
+        try:
+            main = self._new_task(future, path="")
+            self._turn(main)
+            left = [task for task in self._tasks if not task.done()]
+            for task in left:
+                task.cancel()
+            for task in left:
+                self._turn(task)
+            return main.result()
+        finally:
+            asyncio._set_running_loop(None)
+            self._closed = True
+
+    def _turn(self, until: asyncio.Future[Any]) -> None:
+        body = self._body
+        while not until.done():
+            while self._ready:
+                handle = self._ready.popleft()
+                if not handle.cancelled():
+                    handle._run()
+                if body.stopped is not None:
+                    raise body.stopped
+            if not until.done():
+                self._deliver_next()
+
+    def _deliver_next(self) -> None:
+        """The result that is next in the journal, and nothing else, before everything has gone on that waited for it."""
+        while not self.arrived:
+            self._body.waits_for = frozenset(self._waiters) | frozenset(self._timers)
+            try:
+                self._body.receive()
+            finally:
+                self._body.waits_for = None
+        self._deliver(heapq.heappop(self.arrived)[1])
+
+    def _deliver(self, node: str) -> None:
+        self._delivered.add(node)
+        timer = self._timers.pop(node, None)
+        if timer is not None and not timer.cancelled():
+            self._time = max(self._time, timer.when())
+            self._ready.append(timer)
+        for future in self._waiters.pop(node, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def is_delivered(self, node: str) -> bool:
+        return node in self._delivered
+
+    async def delivery(self, nodes: Iterable[str]) -> None:
+        """Until the result of one of these has had its turn."""
+        wanted = tuple(nodes)
+        if self._body.stopped is not None:
+            raise self._body.stopped
+        if not wanted or not self._delivered.isdisjoint(wanted):
+            return
+        future: asyncio.Future[None] = self.create_future()
+        for node in wanted:
+            self._waiters.setdefault(node, []).append(future)
+        await future
+
+    # -- callbacks and timers ----------------------------------------------------------------------
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> BodyTimer:
+        return self.call_at(self._time + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> BodyTimer:
+        node = self._body._wait_node("sleep", NodeKind.SLEEP, wait=max(0.0, when - self._time))
+        timer = self._timers[node] = BodyTimer(when, callback, args, self, context, node)
+        return timer
+
+    def give_up(self, timer: BodyTimer) -> None:
+        if self._timers.pop(timer.node, None) is not None:
+            self._body.give_up(timer.node)
+
+    def time(self) -> float:
+        """Moves with the timers alone: the same in every replay. What a person means by time is `twingraph.now()`."""
+        return self._time
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Asked for by asyncio; `BodyTimer.cancel` does it."""
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **_: Any
+    ) -> asyncio.Task[Any]:
+        parent = _path.get()
+        number = self._created[parent] = self._created.get(parent, 0) + 1
+        return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)
+
+    def _new_task(
+        self, coro: Any, *, path: str, name: str | None = None, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        inside = contextvars.copy_context() if context is None else context
+        inside.run(_path.set, path)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=inside)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+        return task
+
+    # -- what asyncio asks of any loop -------------------------------------------------------------
+
+    def is_running(self) -> bool:
+        return not self._closed
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """There is nothing to show."""
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def call_exception_handler(self, context: Mapping[str, Any]) -> None:
+        """A task that failed with nobody to see it: told as asyncio tells it."""
+        import logging
+
+        logging.getLogger("asyncio").error("%s", context.get("message"), exc_info=context.get("exception"))
+
+    def default_exception_handler(self, context: Mapping[str, Any]) -> None:
+        self.call_exception_handler(context)
+
+    async def shutdown_asyncgens(self) -> None:
+        """They end with the body."""
+
+
+def _refusing(name: str) -> Callable[..., Any]:
+    def refuse(self: BodyLoop, *args: Any, **kwargs: Any) -> Any:
+        raise PermanentError(
+            f"the body of a pipeline waits for its own calls alone, and asyncio's {name} is something else: do it in a "
+            "component, or once and recorded by twingraph.side_effect(function)"
+        )
+
+    return refuse
+
+
+for _name, _method in vars(asyncio.AbstractEventLoop).items():
+    if callable(_method) and not _name.startswith("__") and _name not in vars(BodyLoop):
+        setattr(BodyLoop, _name, _refusing(_name))
+BodyLoop.__abstractmethods__ = frozenset()

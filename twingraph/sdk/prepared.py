@@ -1,0 +1,100 @@
+"""A pipeline made ready to begin: its body, what that may call, and what bounds it. Nothing is compiled or called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.errors import NotFoundError, Problem, ValidationError
+from twingraph.core.inputs import check_given
+from twingraph.core.plan import NodeSpec
+from twingraph.core.records import Settings
+from twingraph.core.signatures import Parameter
+from twingraph.sdk import signature
+from twingraph.sdk.body.reach import reachable
+from twingraph.sdk.library import CodeTable, LiveLibrary
+from twingraph.sdk.value_classes import ValueClasses
+
+if TYPE_CHECKING:
+    from twingraph.sdk.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledPipeline:
+    """What a runtime needs to begin an execution of it."""
+
+    name: str
+    entry: str
+    pipeline: Any
+    settings: Settings  # `handler_component` counts over `specs`
+    specs: tuple[NodeSpec, ...]  # of the custom error handler, where there is one
+    objects: Mapping[str, Any]  # what the body may call, and classes of values: for workers
+    bodies: Mapping[str, Any]  # this body and those of pipelines that it may call: for hosts
+    notifications: Mapping[str, Any]
+    parameters: tuple[Parameter, ...]
+    open: bool
+    workflow_id: str | None = None
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """ValidationError with everything that is unknown, missing or of a wrong type."""
+        check_given(self.name, self.parameters, inputs, open=self.open)
+
+
+def prepare(pipeline: Pipeline[..., Any]) -> CompiledPipeline:
+    """ValidationError when its error handler is not known."""
+    table = CodeTable()
+    settings, specs = _with_handler(pipeline, table)
+    bodies = _reach(pipeline, table)
+    definition = pipeline.definition
+    return CompiledPipeline(
+        name=pipeline.name,
+        entry=signature.entry_of(pipeline),
+        pipeline=pipeline,
+        settings=settings,
+        specs=specs,
+        objects=table.objects,
+        bodies=bodies,
+        notifications=pipeline.notifications,
+        parameters=definition.parameters,
+        open=definition.open,
+    )
+
+
+def handler_of(pipeline: Pipeline[..., Any], table: CodeTable) -> tuple[NodeSpec, tuple[str, ...] | None] | None:
+    """How the component that hears of failures is run, and the parts of the error that it wants; None: all."""
+    name = pipeline.definition.declared.handler
+    if name is None:
+        return None
+    try:
+        info = LiveLibrary(pipeline.registry, table, {}).handler(name)
+    except (NotFoundError, ValidationError) as error:
+        raise ValidationError(
+            [Problem(node=pipeline.name, field="error_config.handler", message=str(error))]
+        ) from error
+    spec = NodeSpec(
+        component=info.name, entry=info.entry, outputs=info.outputs, options=info.options, **info.settings
+    )
+    return spec, None if info.open else tuple(one.name for one in info.parameters)
+
+
+def _with_handler(pipeline: Pipeline[..., Any], table: CodeTable) -> tuple[Settings, tuple[NodeSpec, ...]]:
+    found = handler_of(pipeline, table)
+    if found is None:
+        return pipeline.settings, ()
+    spec, wanted = found
+    return replace(pipeline.settings, handler_component=0, handler_args=wanted), (spec,)
+
+
+def _reach(pipeline: Pipeline[..., Any], table: CodeTable) -> dict[str, Any]:
+    """Fills the table; gives the bodies by entry."""
+    found = reachable(pipeline)
+    for component in found.components:
+        try:
+            table.info(component)
+        except ValidationError:  # it is told when it is called; to be mentioned is no mistake
+            continue
+    classes = ValueClasses(table.objects)
+    for kind in found.classes:
+        classes.name(kind)
+    return {signature.entry_of(one): one for one in (pipeline, *found.pipelines)}
