@@ -1,7 +1,7 @@
 """Serving the bodies of pipelines: what a conductor says to their host, and what the host says in the kernel's words.
 
-A host counts the specs that it names over all it has said about an execution; the state counts those that it knows, from
-all hosts that ever carried the execution out. Equal specs are one.
+A host counts the specs that it names over all it has said about an execution; the state counts those that it knows,
+from all hosts that ever carried the execution out. Equal specs are one.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Driving:
         """Something else that a body did; what comes too late is nobody's any more."""
         if isinstance(event, NodeEnded):
             node = self.held.state.nodes.get(event.node)
-            if node is None or node.over or node.kind is not NodeKind.SIDE_EFFECT:
+            if node is None or node.over or not _may_end(node.kind, event.status):
                 return
         elif not isinstance(event, (GraphClosed, DecisionMade)) or self.scope(event.scope) is None:
             return
@@ -163,3 +163,9 @@ class Driving:
 
 
 _WAITS = frozenset({NodeKind.SLEEP, NodeKind.SIGNAL})
+
+
+def _may_end(kind: NodeKind, status: str) -> bool:
+    """A body carries its side effects out, and may wait for something no longer."""
+    gives_up = status == "cancelled" and (kind in _WAITS or kind is NodeKind.DETACHED)
+    return gives_up or kind is NodeKind.SIDE_EFFECT

@@ -54,7 +54,7 @@ Word = Fed | Asked | Reopened | Logged | Heard
 
 
 class LoopLink:
-    """Takes what hosts say on any thread to the conductor's loop, with one hop for all that waits. A `core.bodies.Link`."""
+    """A `core.bodies.Link`: takes what hosts say on any thread to the conductor's loop, one hop for all that waits."""
 
     def __init__(self, poke: Callable[[Callable[[], None]], None]) -> None:
         self._poke = poke

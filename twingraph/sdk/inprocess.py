@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,19 @@ if not os.environ.get("TWINGRAPH_INLINE"):
     spawner.start_ahead()
 
 from twingraph import wiring
-from twingraph.core.errors import ExecutionFailed
+from twingraph.core.errors import ConflictError, ExecutionFailed
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import failure
+from twingraph.sdk.awaiting import in_running_loop, until_over
 from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import short
 
 if TYPE_CHECKING:
+    from twingraph.sdk.pipeline import Pipeline
     from twingraph.sdk.workflow_builder import CompiledWorkflow, Workflow
+
+Started = tuple[wiring.Runtime, Handle]
 
 
 class Execution:
@@ -58,22 +62,88 @@ class Execution:
 def submit(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Execution:
     """Start it and return once it is recorded."""
     _stop_if_loading(workflow)
+    return _recorded(_start_workflow(workflow, compiled, inputs))
+
+
+def run(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Any:
+    """Carry it out and give its result. Ctrl-C leaves it paused and resumable; a second one kills what runs."""
+    _stop_if_loading(workflow)
+    return _carried_out(_start_workflow(workflow, compiled, inputs))
+
+
+def submit_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Execution:
+    return _recorded(_starter(pipeline, inputs)())
+
+
+def call_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Any:
+    """Its value. Where an event loop runs, an async pipeline gives an awaitable; else this blocks."""
+    start = _starter(pipeline, inputs)
+    if pipeline.is_async and in_running_loop():
+        return _awaited(start)
+    return _carried_out(start())
+
+
+def _start_workflow(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Started:
     runtime = wiring.runtime()
-    handle = runtime.submit(compiled, inputs, target=target_of(workflow))
+    return runtime, runtime.submit(compiled, inputs, target=target_of(workflow))
+
+
+def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Callable[[], Started]:
+    """What is wrong with the inputs is told here, on the author's own thread."""
+    from twingraph.sdk.prepared import prepare
+
+    _stop_if_loading(pipeline)
+    compiled = prepare(pipeline)
+    compiled.check(inputs)
+    target = target_of(pipeline)
+
+    def start() -> Started:
+        runtime = wiring.runtime()
+        return runtime, runtime.submit_pipeline(compiled, inputs, target=target)
+
+    return start
+
+
+def _recorded(started: Started) -> Execution:
+    runtime, handle = started
     handle.wait_recorded()
     if handle.fault is not None:
         raise handle.fault
     return Execution(runtime, handle)
 
 
-def run(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Any:
-    """Carry it out and give its result. Ctrl-C leaves it paused and resumable; a second one kills what runs."""
-    _stop_if_loading(workflow)
-    runtime = wiring.runtime()
-    handle = runtime.submit(compiled, inputs, target=target_of(workflow))
+def _carried_out(started: Started) -> Any:
+    runtime, handle = started
     with _shown(runtime, handle):
         _wait(runtime, handle)
     return result_of(runtime, handle)
+
+
+async def _awaited(start: Callable[[], Started]) -> Any:
+    over: _Begun = await until_over(lambda: _Begun(*start()))
+    return result_of(over.runtime, over.handle)
+
+
+class _Begun:
+    """An execution that a coroutine waits for; used on threads beside its loop."""
+
+    def __init__(self, runtime: wiring.Runtime, handle: Handle) -> None:
+        self.runtime = runtime
+        self.handle = handle
+        self._shown: AbstractContextManager[None] = _shown(runtime, handle)
+        self._shown.__enter__()
+
+    def wait(self) -> None:
+        self.handle.wait()
+        self._shown.__exit__(None, None, None)
+
+    def stop(self, presses: int) -> None:
+        if presses:
+            _interrupt(self.runtime, self.handle, presses)
+            self.handle.wait()
+            return
+        with suppress(ConflictError):  # it has ended meanwhile
+            self.runtime.cancel(self.handle.id)
 
 
 def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
@@ -85,13 +155,17 @@ def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
                 pass
         except KeyboardInterrupt:
             presses += 1
-            runtime.interrupt(handle.id, kill=presses > 1)
-            word = "killing what runs" if presses > 1 else "no new node starts; what runs has 10 s (Ctrl-C: kill)"
-            print(f"\ntwingraph: {word}; go on with: twingraph resume {handle.id}", file=sys.stderr)
+            _interrupt(runtime, handle, presses)
             continue
         if presses and handle.status is ExecutionStatus.PAUSED:
             raise KeyboardInterrupt
         return
+
+
+def _interrupt(runtime: wiring.Runtime, handle: Handle, presses: int) -> None:
+    runtime.interrupt(handle.id, kill=presses > 1)
+    word = "killing what runs" if presses > 1 else "no new node starts; what runs has 10 s (Ctrl-C: kill)"
+    print(f"\ntwingraph: {word}; go on with: twingraph resume {handle.id}", file=sys.stderr)
 
 
 @contextmanager
@@ -138,10 +212,10 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
 
 
 class FoundWhileLoading(BaseException):
-    """A file that is loaded for its workflow has reached the line that would run it: no need to go on."""
+    """A file that is loaded for what it holds has reached the line that would run it: no need to go on."""
 
-    def __init__(self, workflow: Workflow) -> None:
-        self.workflow = workflow
+    def __init__(self, found: Workflow | Pipeline[..., Any]) -> None:
+        self.found = found
 
 
 _loading = threading.local()
@@ -149,7 +223,7 @@ _loading = threading.local()
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While this is open, running a workflow on this thread raises FoundWhileLoading instead."""
+    """While this is open, running a workflow or a pipeline on this thread raises FoundWhileLoading instead."""
     _loading.open = True
     try:
         yield
@@ -157,23 +231,23 @@ def loading() -> Iterator[None]:
         _loading.open = False
 
 
-def _stop_if_loading(workflow: Workflow) -> None:
+def _stop_if_loading(found: Workflow | Pipeline[..., Any]) -> None:
     if getattr(_loading, "open", False):
-        raise FoundWhileLoading(workflow)
+        raise FoundWhileLoading(found)
 
 
 # Where no workflow stands that anybody would run: the standard library, installed packages, and this one.
 _NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path(__file__).parents[1]))
 
 
-def target_of(workflow: Workflow) -> str | None:
+def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
     """What `twingraph run` would be given, in any folder, to run this again; None when it stands in no file."""
     main = sys.modules.get("__main__")
     for module in (main, *list(sys.modules.values())):
         file = getattr(module, "__file__", None)
         if module is None or not isinstance(file, str) or not file.endswith(".py") or file.startswith(_NOT_THE_AUTHORS):
             continue
-        name = next((name for name, value in list(vars(module).items()) if value is workflow), None)
+        name = next((name for name, value in list(vars(module).items()) if value is thing), None)
         if name is not None:
             return f"{Path(file).absolute()}:{name}"
     file = getattr(main, "__file__", None)

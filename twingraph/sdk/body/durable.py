@@ -119,9 +119,10 @@ def _all_of(handles: tuple[Any, ...]) -> list[Any]:
 
 
 def _seconds(length: Any, where: str) -> float:
-    seconds: Any = length.total_seconds() if isinstance(length, timedelta) else length
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    if isinstance(length, timedelta):
+        length = length.total_seconds()
+    if type(length) is bool or not isinstance(length, (int, float)):
         raise TypeError(f"{where} takes seconds or a timedelta, not {length!r}")
-    if not seconds >= 0:  # also what is not a number
+    if not length >= 0:  # also what is not a number
         raise ValueError(f"{where} takes a length from 0, not {length!r}")
-    return float(seconds)
+    return float(length)
