@@ -22,6 +22,7 @@ from twingraph.core.events import (
     Adopted,
     CancelRequested,
     Event,
+    ItemsGiven,
     NodeBegun,
     NodesReturned,
     PauseRequested,
@@ -29,7 +30,7 @@ from twingraph.core.events import (
     TimerFired,
 )
 from twingraph.core.statuses import EXECUTION_OVER
-from twingraph.dispatch.base import Begun, CodeRef, Dispatch, LogLines, Outcome, Report, Returned
+from twingraph.dispatch.base import Begun, CodeRef, Dispatch, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
 from twingraph.engine.batches import batches
 from twingraph.engine.beginning import first_events, new_execution
@@ -473,6 +474,9 @@ class Conductor:
             self._apply(held, NodeBegun(report.node, report.attempt, report.worker))
         elif type(report) is Returned:
             self._apply(held, NodesReturned(tuple((node, attempt) for node, attempt in report.runs)))
+        elif type(report) is ItemsOut:
+            given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
+            self._apply_lines(held, given, report.texts)
         elif type(report) is LogLines:
             self._log(held, report)
 

@@ -144,10 +144,9 @@ class Driving:
         scope = self.held.state.scopes[path]
         for plan in nodes if self.held.kept else ():
             node = scope.nodes[plan.id]
-            kept = self.held.kept.get(node.id)
-            if kept is not None and node.kind in _WAITS and not node.over and self.held.keeps(node, kept):
-                for event, lines in kept.rows:
-                    self._apply(self.held, event._replace(attempt=node.attempt), lines)
+            kept = self.held.kept_for(node) if node.kind in _WAITS and not node.over else None
+            for event, lines in kept.rows if kept is not None else ():
+                self._apply(self.held, event._replace(attempt=max(1, node.attempt)), lines)
 
     def take(self, event: Event, lines: Sequence[str] | None) -> None:
         """Something else that a body did; what comes too late is nobody's any more."""

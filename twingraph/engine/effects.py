@@ -78,7 +78,8 @@ class Effects:
             case commands.StopDriver():
                 pass  # its calls end as cancelled, which its body is told, and nothing of it is heard any more
             case commands.StartDetached(node):
-                self._detached.start(held, node)
+                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
+                    self._detached.start(held, node)
             case commands.Finish():
                 pass  # done before the commit
 
@@ -93,10 +94,7 @@ class Effects:
         runs: list[NodeRun] = []
         for node_id, attempt in command.runs:
             node = state.nodes[node_id]
-            kept = held.kept.get(node_id)
-            if kept is not None and held.keeps(node, kept):
-                for event, lines in kept.rows:
-                    self._apply_lines(held, event._replace(attempt=attempt), lines)
+            if self._keeps(held, node, attempt):
                 continue
             try:
                 runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
@@ -125,6 +123,13 @@ class Effects:
         if known is None:
             known = held.codes[version] = self._code_of(version)
         return known
+
+    def _keeps(self, held: Held, node: Node, attempt: int) -> bool:
+        """Whether the node's outcome was known before; then it is brought instead."""
+        kept = held.kept_for(node)
+        for event, lines in kept.rows if kept is not None else ():
+            self._apply_lines(held, event._replace(attempt=attempt), lines)
+        return kept is not None
 
     def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
         if node.kind is NodeKind.HANDLER:

@@ -18,6 +18,7 @@ from twingraph.core.execution import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import NODE_OVER, NodeStatus
+from twingraph.engine.identity import cache_key_of, hash_of
 from twingraph.engine.kernel import Node, Scope, State, apply
 from twingraph.engine.values import Values
 from twingraph.store.base import Records, Row
@@ -209,6 +210,7 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         reused_from=node.cached_from,
         started_at=started,
         completed_at=ended or _moment(state.ended.get(node.id)),
+        identity=lambda: (cache_key_of(state, values, node), hash_of(state, values, node)),
     )
 
 

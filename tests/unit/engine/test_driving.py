@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -15,10 +16,12 @@ from twingraph.core.bodies import BodyLog, PastCall
 from twingraph.core.errors import ConflictError
 from twingraph.core.events import GraphExtended
 from twingraph.core.ids import detached_id
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import NodeKind, NodeSpec
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.engine.handle import Handle
 from twingraph.engine.reader import Reader
+from twingraph.engine.replay import earlier
 from twingraph.store.sqlite.records import SqliteRecords
 
 Script = Generator[Any, Any, Any]
@@ -255,6 +258,20 @@ def test_a_side_effect_is_carried_out_by_the_body(tmp_path: Path) -> None:
         assert value(over(rig.drive("effect"))) == 5
 
 
+def test_the_items_of_a_generator_reach_the_body_while_it_runs(tmp_path: Path) -> None:
+    def reading(do: Steps) -> Script:
+        numbers = yield do.start("numbers", spec=NodeSpec(component="numbers", entry="numbers", generator=True))
+        return (yield do.wait(numbers))
+
+    def count(lane: Lane, run: NodeRun) -> object:
+        yield from range(3)
+
+    with Rig(tmp_path, count, bodies={"reading": reading}) as rig:
+        assert value(over(rig.drive("reading"))) == [0, 1, 2]
+        given = [(what.start, list(what.texts)) for kind, what in rig.host.heard if kind == "items"]
+        assert given == [(0, ["0"]), (1, ["1"]), (2, ["2"])]
+
+
 def test_the_hash_of_a_call_is_told(tmp_path: Path) -> None:
     def hashing(do: Steps) -> Script:
         handle = yield do.start("one", 1)
@@ -318,3 +335,45 @@ def test_a_detached_failure_is_the_failure_of_the_call(tmp_path: Path) -> None:
         handle = over(rig.drive("parent", {"x": 1}))
         assert handle.error is not None
         assert (handle.error.node_id, handle.error.message) == ("chain", "boom")
+
+
+# -- again after a failure ---------------------------------------------------------------------------
+
+
+def rerun(rig: Rig, failed: Handle, inputs: dict[str, Any] | None = None) -> Handle:
+    old = earlier(rig.records, failed.id, rig.blobs)
+    assert old.body is not None
+    given = inputs or {name: json.loads(text) for name, text in old.inputs.items()}
+    return over(rig.drive(old.body, given, replay_of=old.execution, kept=old.kept))
+
+
+def shaky(do: Steps, x: int) -> Script:
+    yield do.call("wait", kind=NodeKind.SLEEP, wait=0.001)
+    asked = yield do.call("answer", kind=NodeKind.SIGNAL, signal="answer")
+    a = yield do.call("one", x)
+    b = yield do.call("one", asked)
+    c = yield do.start("inner", a, kind=NodeKind.SCOPE)
+    d = yield do.call("two", c)
+    return [a, b, d]
+
+
+def test_a_replay_keeps_the_calls_that_ask_for_the_same(tmp_path: Path) -> None:
+    def fails(lane: Lane, run: NodeRun) -> object:
+        if lane.settings.component == "two":
+            raise ValueError("not yet")
+        return add(lane, run)
+
+    with Rig(tmp_path, fails, bodies={"shaky": shaky, "inner": inner}) as rig:
+        handle = rig.drive("shaky", {"x": 1})
+        send(rig, handle.id, "answer", "5")
+        assert over(handle).status == "failed"
+        rig.restart(add)
+        again = rerun(rig, handle)
+        assert value(again) == [2, 6, 4]
+        assert [node for node, _ in rig.dispatch.begun] == ["two"]
+        rig.dispatch.begun.clear()
+        other = rerun(rig, handle, {"x": 2})
+        assert value(other) == [3, 6, 5]
+        assert [node for node, _ in rig.dispatch.begun] == ["one", "inner/one", "two"]
+        reused = {node.id for node in rig.view(other.id).nodes if node.reused_from}
+        assert reused == {"wait", "answer", "one-2"}

@@ -18,11 +18,7 @@ from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.syntax import all_arguments
 
 FACTORY = "__twingraph_factory__"
-<<<<<<< HEAD
 _HOOKS = "__twingraph"  # free variables that a body which was rewritten has besides its author's
-=======
-_BODY_HOOKS = "__twingraph__"  # stands in functions of a rewritten body (sdk/body/rewriting), not in their source
->>>>>>> rewriting
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _REMEDY = "pass it as a parameter, or move the function to module level"
 
@@ -114,11 +110,7 @@ def _find(function: types.FunctionType, kept: Kept) -> _Function:
 def _free_variables(function: types.FunctionType, node: _Function, file: str) -> dict[str, Any]:
     free: dict[str, Any] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-<<<<<<< HEAD
         if name.startswith(_HOOKS):
-=======
-        if name == _BODY_HOOKS:
->>>>>>> rewriting
             continue
         if name == "__class__":
             raise SliceError(
