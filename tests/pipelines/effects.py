@@ -1,25 +1,53 @@
-"""What components do to the world outside: a line in a file for each time that one of them really runs."""
+"""What components do to the world outside, noted each time that one of them really runs."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
-VARIABLE = "TABLE_EFFECTS"  # a folder; a file in it per execution, in one worker or many
+VARIABLE = "TABLE_EFFECTS"  # a file to which worker processes append
+
+
+class Effect(NamedTuple):
+    node: str | None  # None: no node ran, but the plain program, or a body
+    attempt: int
+    what: str
+
+
+# Where those of this process are noted while somebody looks.
+_noted: list[list[Effect]] = []
 
 
 def effect(*what: object) -> None:
-    """Leave a trace. Appending a short line is atomic, so that processes may do it at the same time."""
-    folder = os.environ.get(VARIABLE)
-    if folder is None:
-        return
+    """Leave a trace."""
     line = " ".join(str(part) for part in what)
-    name = os.environ.get("TWINGRAPH_EXECUTION_ID", "plain")
-    with open(os.path.join(folder, name), "a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    if _noted:
+        _noted[-1].append(Effect(*_place(), line))
+    elif VARIABLE in os.environ:
+        # Appending a short line is atomic, so that processes may do it at the same time.
+        with open(os.environ[VARIABLE], "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
 
 
-def effects(folder: Path, execution: str = "plain") -> list[str]:
-    """All traces of an execution, sorted: nodes that run side by side leave them in any order."""
-    path = folder / execution
-    return sorted(path.read_text("utf-8").splitlines()) if path.exists() else []
+def _place() -> tuple[str | None, int]:
+    from twingraph.core.errors import TwinGraphError
+    from twingraph.executors.context import current
+
+    try:
+        run = current()
+    except TwinGraphError:
+        return None, 0
+    return run.node_id, run.attempt
+
+
+@contextmanager
+def noted() -> Iterator[list[Effect]]:
+    """All traces that this process leaves meanwhile."""
+    effects: list[Effect] = []
+    _noted.append(effects)
+    try:
+        yield effects
+    finally:
+        _noted.remove(effects)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from twingraph.core.ids import execution_id
@@ -20,6 +20,7 @@ from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import short
 from twingraph.sdk.pipeline import Pipeline
 from twingraph.sdk.workflow_builder import Workflow
+from twingraph.store.base import Row
 from twingraph.testing.clock import BEGINNING, Clock
 from twingraph.testing.hosting import Memory
 from twingraph.testing.life import Life, Record
@@ -46,7 +47,10 @@ class Inline:
     function to call instead, `sequence(...)` with one of these per attempt, `takes(seconds, ...)`.
     """
 
-    def __init__(self, outcomes: Mapping[Any, Any] | None = None, *, start: datetime = BEGINNING) -> None:
+    def __init__(
+        self, outcomes: Mapping[Any, Any] | None = None, *, start: datetime = BEGINNING, evict: bool = False
+    ) -> None:
+        """`evict` lets a body go whenever it waits, and runs it again from the top: a replay at every step."""
         self.clock = Clock(start)
         self.clock.settle = lambda: self._life.settle()
         self.chosen = Chosen(outcomes or {})
@@ -54,10 +58,10 @@ class Inline:
         self.memory = Memory()
         self.records: dict[str, Record] = {}
         self.hash_of = _hash_of()
-        self.evict = False  # let a body go whenever it waits, and run it again from the top
+        self.evict = evict
         self._signals: list[tuple[str, Any]] = []
         self._numbers = itertools.count(1)
-        self._life = Life(self)
+        self._life = Life(self, evict=evict)
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -151,8 +155,24 @@ class Inline:
     def life(self) -> Life:
         return self._life
 
+    def restored(self, execution: InlineExecution, commits: int) -> InlineExecution:
+        """Another engine that finds so many commits of this execution and resumes it, as after a crash just then."""
+        world = Inline(start=datetime.fromtimestamp(self.clock.time(), UTC), evict=self.evict)
+        world.chosen, world.memory = self.chosen, self.memory
+        record = world.record(execution.id)
+        record.commits = list(self.records[execution.id].commits[:commits])
+        world.clock = Clock(datetime.fromtimestamp(record.rows[-1].at, UTC))
+        world.clock.settle = lambda: world.life.settle()
+        world.crash()
+        again = InlineExecution(world, execution.id, execution.name, Handle(execution.id, world.life))
+        again.resume()
+        return again
+
     def crash(self) -> None:
-        """Let the engine die, with everything that was not committed, and begin another."""
+        """Let the engine die, with everything that was not committed, and begin another.
+
+        `execution.resume()` then takes an execution over.
+        """
         self._life.end()
         self._life = Life(self, evict=self.evict)
 
@@ -196,8 +216,22 @@ class InlineExecution:
     # -- how it stands -----------------------------------------------------------------------------
 
     @property
+    def world(self) -> Inline:
+        return self._world
+
+    @property
     def _record(self) -> Record:
         return self._world.records[self.id]
+
+    @property
+    def commits(self) -> list[list[Row]]:
+        """The events of each commit so far."""
+        return self._record.commits
+
+    @property
+    def journal(self) -> list[Row]:
+        """All events that were committed."""
+        return self._record.rows
 
     @property
     def _state(self) -> State:
