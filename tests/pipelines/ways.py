@@ -128,24 +128,36 @@ def _signals(journal: Iterable[Row]) -> int:
     return sum(row.kind == KINDS[SignalReceived] for row in journal)
 
 
-def left_to_do(seen: Seen, journal: Iterable[Row]) -> Runs:
-    """What a life did whose outcome is not in this journal."""
-    ended: dict[str, int] = defaultdict(int)
-    in_body = 0
-    for row in journal:
+def _ended(seen: Seen, commits: int) -> dict[str, int]:
+    """How many attempts of each node are over by this commit."""
+    found: dict[str, int] = defaultdict(int)
+    for row in (row for commit in seen.execution.commits[:commits] for row in commit):
         event = event_from(row.kind, row.body)
         if isinstance(event, NodeEnded):
-            ended[event.node] += 1
-            in_body += event.node not in seen.effects and _is_side_effect(seen, event.node)
+            found[event.node] += 1
+    return found
+
+
+def left_to_do(seen: Seen, commits: int) -> Runs:
+    """What a life did whose outcome was not committed by then."""
+    ended = _ended(seen, commits)
     left = {node: runs[ended[node] if node else 0 :] for node, runs in seen.effects.items()}
-    if None in left:
-        lines = [line for run in left[None] for line in run][in_body:]
+    if None in left:  # what bodies did, in the order of their side effects
+        done = sum(1 for node in ended if node in _side_effects(seen))
+        lines = [line for run in left[None] for line in run][done:]
         left[None] = [lines] if lines else []
     return {node: runs for node, runs in left.items() if runs}
 
 
-def _is_side_effect(seen: Seen, node: str) -> bool:
-    return bool(node.rpartition("/")[2].startswith(("_outside", "outside")))
+def done(seen: Seen, commits: int) -> set[str]:
+    """The nodes that had completed by then."""
+    nodes = seen.execution.nodes
+    return {node for node in _ended(seen, commits) if nodes[node].status == "completed"}
+
+
+def _side_effects(seen: Seen) -> set[str]:
+    """Those whose functions leave a trace."""
+    return {node for node in seen.nodes if "outside" in node}
 
 
 def every_commit(seen: Seen) -> Iterator[int]:

@@ -553,8 +553,9 @@ class Body:
         self._raise_first(since)
 
     def _raise_first(self, nodes: Iterable[str]) -> None:
-        """The failure of the earliest call; the others have been met with it, for plain Python never gets to them."""
-        failed = [node for node in nodes if self.over[node].status != _COMPLETED]
+        """The failure of the earliest call; the others have been met with it, for plain Python never gets to them. What
+        was raised before, at an inner `try`, is not raised again."""
+        failed = [node for node in nodes if self.over[node].status != _COMPLETED and node not in self.met]
         if failed:
             self.met.update(dict.fromkeys(failed))
             raise self.failure(failed[0])
