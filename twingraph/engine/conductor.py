@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -72,6 +72,7 @@ class Conductor:
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] | None = None,
+        platforms: Collection[str] | None = None,
     ) -> None:
         self.name = name
         self._make_journal = make_journal
@@ -101,14 +102,19 @@ class Conductor:
         around = Around(
             find=self._by_number.get,
             standing=lambda execution: self._journal.standing(execution, self.name),
-            host_of=self._bodies.host_of,
             begin=self._begin_detached,
             take_over=self._take_over_detached,
             bring=self._apply_lines,
             later=lambda seconds, act: self._loop.call_later(seconds, act),
         )
         self._effects = Effects(
-            dispatch, self._apply_lines, self._by_number.get, code_of, self._bodies, Detached(around)
+            dispatch,
+            self._apply_lines,
+            self._by_number.get,
+            code_of=code_of,
+            bodies=self._bodies,
+            detached=Detached(around),
+            platforms=platforms,
         )
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
@@ -259,9 +265,7 @@ class Conductor:
     def _begin(self, submission: Submission, handle: Handle) -> None:
         now = time.time()
         events = first_events(submission)
-        host = submission.host
-        if host is None and submission.body is not None:
-            host = self._host_for(submission.id, submission.code)
+        host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         state = State(submission.id)
         held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
         held.values = self._values(held)

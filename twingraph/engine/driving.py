@@ -30,7 +30,7 @@ class Driving:
 
     def __init__(self, held: Held, host: Host, apply: Apply) -> None:
         self.held = held
-        self.host = host
+        self._host = host
         self._apply = apply
         self._open: dict[str, Telling | None] = {}  # scopes whose bodies run; the history that is still being told
         self._specs: list[NodeSpec] = []  # as the host counts
@@ -44,7 +44,7 @@ class Driving:
         scope = self.held.state.scopes.get(path)
         if scope is None or scope.closed:
             return
-        self.host.open(opening(self.held, scope))
+        self._host.open(opening(self.held, scope))
         telling = Telling(self.held, scope)
         self._open[path] = telling
         if not telling.left:
@@ -66,13 +66,13 @@ class Driving:
         page = telling.page()
         if page.last:
             self._open[path] = None
-        self.host.page(self.held.state.execution, path, page)
+        self._host.page(self.held.state.execution, path, page)
 
     def woke(self, path: str, node_id: str) -> None:
         """A node that the body of this scope called is over."""
         node = self.held.state.nodes[node_id]
         if self._hears(path, node.plan.id):
-            self.host.ended(self.held.state.execution, path, ended(self.held, node))
+            self._host.ended(self.held.state.execution, path, ended(self.held, node))
 
     def passed(self, command: commands.PassItems) -> None:
         """A generator has handed items over."""
@@ -80,7 +80,7 @@ class Driving:
         path = node.scope.path
         if self._hears(path, node.plan.id):
             texts = self.held.values.lines(command.seq)[command.offset :]
-            self.host.items(self.held.state.execution, path, Items(node.plan.id, command.first, texts))
+            self._host.items(self.held.state.execution, path, Items(node.plan.id, command.first, texts))
 
     def _hears(self, path: str, relative: str) -> bool:
         """Whether the body knows this call already: else the page that brings it tells how it stands then."""
@@ -90,11 +90,11 @@ class Driving:
         return telling is None or relative not in telling.ahead
 
     def answer(self, path: str, number: int, answer: object) -> None:
-        self.host.answer(self.held.state.execution, path, number, answer)
+        self._host.answer(self.held.state.execution, path, number, answer)
 
     def stop(self, why: str) -> None:
         self._open.clear()
-        self.host.stop(self.held.state.execution, why)
+        self._host.stop(self.held.state.execution, why)
 
     # -- from the host ---------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, Event, LimitGranted
@@ -30,9 +30,11 @@ class Effects:
         dispatch: Dispatch,
         apply: Callable[[Held, Event, Sequence[str] | None], None],
         holder: Callable[[int], Held | None],
+        *,
         code_of: Callable[[str], CodeRef],
         bodies: Bodies,
         detached: Detached,
+        platforms: Collection[str] | None = None,
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
@@ -40,6 +42,7 @@ class Effects:
         self._code_of = code_of
         self._bodies = bodies
         self._detached = detached
+        self._platforms = platforms  # where nodes can be carried out; None: anywhere
         self._limits = LimitBook()
         self._lane = 0
 
@@ -97,6 +100,7 @@ class Effects:
             if self._keeps(held, node, attempt):
                 continue
             try:
+                self._check_platform(held, command.spec)
                 runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
             except TwinGraphError as error:
                 self._apply_lines(held, impossible(node_id, attempt, error), None)
@@ -113,6 +117,13 @@ class Effects:
                 runs=runs,
             )
         )
+
+    def _check_platform(self, held: Held, spec: int) -> None:
+        """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
+        platform = held.state.specs[spec].platform
+        if self._platforms is not None and platform not in self._platforms:
+            can = ", ".join(self._platforms)
+            raise TwinGraphError(f"platform {platform!r} cannot be used yet: this version carries nodes out on {can}")
 
     def _code(self, held: Held, spec: int) -> CodeRef:
         """Where the code of this spec is: a component that was found late has a version of its own."""

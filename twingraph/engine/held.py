@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twingraph.core.bodies import Host
 from twingraph.core.errors import CodecError, ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
@@ -58,8 +57,7 @@ class Submission:
     name: str = ""  # the plan's, unless given
     plan: Plan | None = None  # of a drawn workflow
     body: str | None = None  # else the entry of the body that drives it,
-    specs: tuple[NodeSpec, ...] = ()  # what its settings refer to
-    host: Host | None = None  # and where it runs; None: where the conductor finds one
+    specs: tuple[NodeSpec, ...] = ()  # and what its settings refer to
     target: str | None = None
     code_version: str | None = None
     code: CodeRef | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from twingraph.core import codec
+from twingraph.core.errors import CodecError
 from twingraph.core.events import (
     BranchTaken,
     Created,
@@ -16,7 +17,6 @@ from twingraph.core.events import (
     NodeEnded,
     event_from,
 )
-from twingraph.core.errors import CodecError
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
