@@ -104,6 +104,9 @@ def events() -> st.SearchStrategy[ev.Event]:
 def _event(record: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
     fields: dict[str, st.SearchStrategy[Any]] = {}
     for name, annotation in record.__annotations__.items():  # of a named tuple: references by their text
+        if (record, name) in _OF_RECORDS:
+            fields[name] = _OF_RECORDS[record, name]
+            continue
         plain = _OF_TYPES.get(annotation.__forward_arg__)
-        fields[name] = _OF_RECORDS.get((record, name)) or (_OF_FIELDS[name] if plain is None else plain)
+        fields[name] = _OF_FIELDS[name] if plain is None else plain
     return st.builds(record, **fields)
