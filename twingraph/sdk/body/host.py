@@ -117,8 +117,13 @@ class BodyHost:
     def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
         self._tell(execution, scope, Answer(number, answer))
 
-    def stop(self, execution: str, why: str) -> None:
+    def stop(self, execution: str, why: str, scope: str | None = None) -> None:
         with self._lock:
+            if scope is not None:
+                place = self._places.pop((execution, scope), None)
+                if place is not None:
+                    self._drop(place, why)
+                return
             for key in [key for key in self._places if key[0] == execution]:
                 self._drop(self._places.pop(key), why)
             self._known.pop(execution, None)
