@@ -117,7 +117,8 @@ class Rig:
         self.gone: list[Conductor] = []
         self.kept_of: Callable[[str], Mapping[str, Kept]] | None = None
         self.bodies = dict(bodies or {})
-        self.more = {
+        self.host: ScriptedHost
+        self.more: dict[str, Any] = {
             "code_of": no_code,
             "hosts": lambda execution, code: self.host,
             "hash_of": lambda state, values, node: f"hash of {node.id}",
