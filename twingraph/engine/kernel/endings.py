@@ -407,20 +407,25 @@ def _let_go(state: State, scope: Scope) -> None:
     for node in reversed(list(scope.nodes.values())):
         if node.over:
             continue
-        if node.kind is NodeKind.DETACHED:
-            let_go_detached(state, node)
-        elif node.kind is NodeKind.SIDE_EFFECT or (
-            node.kind in graph.WAITS and not bodies.is_waited_for(node, returned)
-        ):
+        if node.kind is NodeKind.SIDE_EFFECT:
             end_node(state, node, NodeStatus.CANCELLED)
+        elif node.kind in graph.WAITS and not bodies.is_waited_for(node, returned):
+            if node.kind is NodeKind.DETACHED:
+                _let_go_detached(state, node)
+            else:
+                end_node(state, node, NodeStatus.CANCELLED)
 
 
-def let_go_detached(state: State, node: Node) -> None:
-    """An execution of its own goes on without the body that started it, as soon as it is known to have started."""
+def detached_has_started(state: State, node: Node, execution: str) -> None:
+    node.reason = execution
     scope = node.scope
-    if not scope.driven or not scope.closed or node.status is not NodeStatus.RUNNING or node.reason is None:
-        return
-    if not bodies.is_waited_for(node, bodies.in_result(scope)):
+    if scope.driven and scope.closed and not bodies.is_waited_for(node, bodies.in_result(scope)):
+        _let_go_detached(state, node)
+
+
+def _let_go_detached(state: State, node: Node) -> None:
+    """An execution of its own goes on without the body that called it, once it is known to have started."""
+    if node.status is NodeStatus.RUNNING and node.reason is not None:
         end_node(state, node, NodeStatus.COMPLETED)
 
 
