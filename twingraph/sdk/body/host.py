@@ -55,6 +55,9 @@ class World(Protocol):
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
         """See that workers can load these, by entry. None: the execution's own code has them; else the version that."""
 
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        """The entry by which `find` gives the body of this very pipeline."""
+
     def code_hash(self, execution: str, entry: str) -> str | None:
         """The identity of the code under this entry, once it was located."""
 
@@ -254,6 +257,7 @@ class BodyHost:
                     execution,
                     lambda objects: world.locate(execution, objects),
                     lambda entry: world.code_hash(execution, entry),
+                    lambda pipeline: world.body_entry(execution, pipeline),
                 )
             return known
 
