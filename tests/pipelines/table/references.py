@@ -69,7 +69,7 @@ def hashes() -> list[Any]:
     a: Any = plus(1)
     b: Any = plus(1)
     c: Any = plus(2)
-    return [a["hash"] == b["hash"], a["hash"] == c["hash"], isinstance(a["hash"], str), a.id, b.id]
+    return [a["hash"] == b["hash"], a["hash"] == c["hash"], len(a["hash"]) > 8, a.id, b.id]
 
 
 @pipeline
