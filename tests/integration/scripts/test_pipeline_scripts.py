@@ -126,7 +126,7 @@ ENDINGS = {
     "a time limit of its own": (
         "@pipeline\n"
         "def slowly():\n"
-        "    return slow(30.0)\n"
+        "    return slow(2.0)\n"
         "try:\n"
         "    slowly.options(timeout=0.3)()\n"
         "except ExecutionFailed as error:\n"
