@@ -45,7 +45,7 @@ def failure_of(body: Named, node: str, ended: Ended, coder: Coder) -> BaseExcept
 
 
 def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> ErrorRecord:
-    """What left a body, or made what it carried out itself fail. A node's failure that went through stays what it was."""
+    """What left a body, or made what it carried out itself fail. A node's failure that passes stays what it was."""
     passed: ErrorRecord | None = error.__dict__.get("_tg_record")
     if passed is not None:
         return passed

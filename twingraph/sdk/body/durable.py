@@ -79,7 +79,7 @@ def side_effect(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) 
 
 def wait_for_signal(name: str, timeout: float | timedelta | None = None) -> Any:
     """Wait until somebody sends `twingraph signal ID NAME [VALUE]`; gives the value. TimeoutError after `timeout`."""
-    if not isinstance(name, str) or not name.strip():
+    if not _is_name(name):
         raise ValidationError(f"the name of a signal must be a text that is not empty, not {name!r}")
     limit = None if timeout is None else _seconds(timeout, "wait_for_signal(timeout=)")
     caller = active.caller
@@ -116,6 +116,10 @@ def _all_of(handles: tuple[Any, ...]) -> list[Any]:
         inside: Iterable[Any] = handles[0]
         return list(inside)
     return list(handles)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip())
 
 
 def _seconds(length: Any, where: str) -> float:

@@ -1,0 +1,163 @@
+"""The static plan of a pipeline: what its body would call, as far as that can be known before it runs.
+
+Ids are those of a live run. What only data decides stands in a region: a node of kind 'dynamic', whose label says on
+what it depends; nodes inside of it name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+DYNAMIC = "dynamic"
+DATA, CONTROL = "data_flow", "control_flow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A node that does not run in every case: in which, and the line that decides it."""
+
+    reason: str
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticNode:
+    id: str
+    component: str
+    kind: str = "task"
+    platform: str = "local"
+    conditional: Condition | None = None
+    region: str | None = None  # the dynamic region that holds it
+    scope: str = ""  # path of the sub-pipeline's node that holds it
+    place: str | None = None  # 'file:line'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticEdge:
+    source: str
+    target: str
+    output: str | None = None
+    param: str | None = None
+    label: str = DATA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticPlan:
+    name: str
+    nodes: tuple[StaticNode, ...] = ()
+    edges: tuple[StaticEdge, ...] = ()
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "nodes": [_sparse(node) for node in self.nodes],
+            "edges": [_sparse(edge) for edge in self.edges],
+            "parameters": {name: dict(about) for name, about in self.parameters.items()},
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> StaticPlan:
+        return cls(
+            name=raw["name"],
+            nodes=tuple(_node(one) for one in raw.get("nodes", ())),
+            edges=tuple(StaticEdge(**one) for one in raw.get("edges", ())),
+            parameters=raw.get("parameters", {}),
+            warnings=tuple(raw.get("warnings", ())),
+        )
+
+
+def _sparse(record: StaticNode | StaticEdge | Condition) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one in fields(record):
+        value = getattr(record, one.name)
+        if one.default is MISSING or value != one.default:
+            found[one.name] = _sparse(value) if isinstance(value, Condition) else value
+    # What every reader asks for is always said.
+    if isinstance(record, StaticNode):
+        found.update(kind=record.kind, platform=record.platform)
+    if isinstance(record, StaticEdge):
+        found["label"] = record.label
+    return found
+
+
+def _node(raw: Mapping[str, Any]) -> StaticNode:
+    condition = raw.get("conditional")
+    return StaticNode(**{**raw, "conditional": None if condition is None else Condition(**condition)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActualNode:
+    """What an overlay needs of a node that an execution has."""
+
+    id: str
+    component: str
+    status: str
+    container: str | None = None
+    kind: str = "task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayRow:
+    """One line of planned laid over actual. `what`: 'ran', 'not_run', 'dynamic' (ran in a region), 'unplanned'."""
+
+    id: str
+    component: str
+    what: str
+    planned: StaticNode | None = None
+    status: str | None = None
+    region: str | None = None
+    times: int = 1  # of a planned node in a region: how often it ran
+
+
+def overlay(plan: StaticPlan, actual: Iterable[ActualNode]) -> list[OverlayRow]:
+    """Planned nodes in their order with what became of them, each followed by what ran in its region."""
+    ran = {node.id: node for node in actual}
+    held: dict[tuple[str, str], StaticNode] = {}
+    for node in plan.nodes:
+        if node.region is not None and node.kind != DYNAMIC:
+            held.setdefault((node.scope, node.component), node)
+    planned = {node.id for node in plan.nodes}
+    more: dict[str, list[ActualNode]] = {}
+    loose: list[ActualNode] = []
+    for one in ran.values():
+        if one.id in planned:
+            continue
+        home = held.get((_scope_of(one), one.component))
+        if home is None:
+            loose.append(one)
+        else:
+            more.setdefault(home.id, []).append(one)
+    rows: list[OverlayRow] = []
+    for node in plan.nodes:
+        rows.append(_planned_row(node, ran.get(node.id), len(more.get(node.id, ()))))
+        rows += [_further(one, "dynamic", node.region) for one in more.get(node.id, ())]
+    open_regions = {node.scope: node.id for node in reversed(plan.nodes) if node.kind == DYNAMIC}
+    for one in loose:
+        region = open_regions.get(_scope_of(one))
+        rows.append(_further(one, "unplanned" if region is None else "dynamic", region))
+    return rows
+
+
+def _planned_row(node: StaticNode, ran: ActualNode | None, more: int) -> OverlayRow:
+    return OverlayRow(
+        id=node.id,
+        component=node.component,
+        what=DYNAMIC if node.kind == DYNAMIC else "not_run" if ran is None else "ran",
+        planned=node,
+        status=None if ran is None else ran.status,
+        region=node.region,
+        times=more + (ran is not None),
+    )
+
+
+def _further(one: ActualNode, what: str, region: str | None) -> OverlayRow:
+    return OverlayRow(id=one.id, component=one.component, what=what, status=one.status, region=region)
+
+
+def _scope_of(node: ActualNode) -> str:
+    return node.id.rpartition("/")[0]

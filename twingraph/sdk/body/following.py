@@ -1,0 +1,562 @@
+"""One way through a body, followed with symbolic values: the calls made on it, and what each decision of it was.
+
+A `Follower` is the caller that a body finds while it is traced. It runs nothing; where the body's way depends on data,
+it takes the choice that it was told, or the first one, and remembers that there were others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from twingraph.core.errors import NodeFailed
+from twingraph.core.static_plan import CONTROL, DYNAMIC, StaticEdge, StaticNode
+from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
+from twingraph.sdk.body.symbols import HASH, Facts, Origin, Symbol, derived, facts_of, handle, shown
+
+_MOST_DECISIONS = 200  # of one way; the further ones take their first choice
+_MOST_VISITS = 50  # of one decision in a loop that nothing seems to end
+_MOST_FAILURES = 3  # of one `try` in a `for` loop, which may count its attempts
+ROOT = "followed"
+
+
+class Ended(BaseException):
+    """Following this way makes no sense any more. `label`: what the rest of it depends on; None: we are out of time."""
+
+    def __init__(self, label: str | None = None) -> None:
+        super().__init__(label)
+        self.label = label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds the tracing of one pipeline."""
+
+    paths: int = 64  # ways through one body
+    calls: int = 2_000  # of one way
+    seconds: float = 2.0  # for all of it
+    depth: int = 8  # of pipelines in pipelines
+
+
+class Decision(NamedTuple):
+    place: str
+    reasons: tuple[str, ...]  # of each choice
+    failure: bool = False  # every choice but the first is something that fails
+
+
+@dataclass(slots=True, eq=False)
+class Region:
+    id: str
+
+
+@dataclass(slots=True)
+class Inner:
+    """What a sub-pipeline's own tracing gave, with ids of its own."""
+
+    nodes: tuple[StaticNode, ...] = ()
+    edges: tuple[StaticEdge, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Path:
+    """What was met on one way through a body."""
+
+    wanted: tuple[int, ...]
+    taken: list[int] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    nodes: dict[str, StaticNode] = field(default_factory=dict)
+    edges: dict[StaticEdge, None] = field(default_factory=dict)
+    inner: dict[str, Inner] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)  # regions that mean something although nothing is in them
+    end: str = "returned"  # returned | raised | open: its rest depends on data
+
+    @property
+    def normal(self) -> bool:
+        """Whether it came to its end without a failure: only such ways say what always runs."""
+        failed = any(one.failure and chosen for one, chosen in zip(self.decisions, self.taken, strict=True))
+        return self.end == "returned" and not failed
+
+
+class Tracing:
+    """What the ways of all bodies of one `compile()` share: limits, time and warnings."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits
+        self._clock = clock
+        self._until = clock() + limits.seconds
+        self.stopped = False
+        self.warnings: dict[str, None] = {}
+
+    @property
+    def late(self) -> bool:
+        return self.stopped or self._clock() > self._until
+
+    def warn(self, message: str) -> None:
+        self.warnings[message] = None
+
+
+# Traces what a pipeline called in a body would call: (pipeline, arguments) -> what is inside.
+Nested = Callable[[Any, Mapping[str, Any]], Inner]
+
+
+class Follower:
+    """The caller of one way through one body."""
+
+    def __init__(self, tracing: Tracing, path: Path, nested: Nested, *, in_loop: bool = False) -> None:
+        self.in_loop = in_loop
+        self._tracing = tracing
+        self._path = path
+        self._nested = nested
+        self._counts: dict[str, int] = {}
+        self._regions: list[Region] = []
+        self._rest: Region | None = None  # everything from here on rests on a guess
+        self._forced: dict[str, dict[str, None]] = {}  # by the task that looked
+        self._visits: dict[Site, list[int]] = {}  # (choice, nodes by then) per visit
+        self._firsts: dict[Site, tuple[int, int]] = {}
+        self._failures: dict[tuple[int, int], int] = {}
+        self._answers: dict[str, int] = {}
+        self._frames: list[Any] = []  # kept alive, so that no other frame is taken for one of them
+
+    # -- calls -----------------------------------------------------------------------------------------
+
+    def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        described = _described(target)
+        given, parents = _arguments(target, described, args, kwargs, self._tracing)
+        opened = described.pipeline is not None and not described.detached
+        kind = "scope" if opened else "detached" if described.pipeline is not None else "task"
+        node = self._add(described.name, kind, described.id, described.platform, given, parents)
+        if opened:
+            self._path.inner[node] = self._nested(target, given)
+        self._may_fail()
+        return handle(self, node)
+
+    def _add(
+        self,
+        name: str,
+        kind: str,
+        chosen: str | None = None,
+        platform: str = "local",
+        given: Mapping[str, Any] | None = None,
+        parents: Iterable[Any] = (),
+    ) -> str:
+        self._check()
+        if len(self._path.nodes) >= self._tracing.limits.calls:
+            self._tracing.warn(f"more than {self._tracing.limits.calls:,} calls on one way; the plan ends there")
+            raise Ended(f"more than {self._tracing.limits.calls:,} calls")
+        node = chosen or self._named(name)
+        region = self._region_of((given or {}).values())
+        self._path.nodes[node] = StaticNode(
+            id=node, component=name, kind=kind, platform=platform, region=region, place=_place()
+        )
+        self._draw(node, given or {}, parents)
+        return node
+
+    def _named(self, name: str) -> str:
+        caller = _task()
+        full = f"task{caller}.{name}" if caller else name
+        count = self._counts[full] = self._counts.get(full, 0) + 1
+        return full if count == 1 else f"{full}-{count}"
+
+    def _region_of(self, given: Iterable[Any]) -> str | None:
+        """The open region; else the closed one whose items these are, when nothing stood in it while it was open."""
+        if self._regions:
+            return self._regions[-1].id
+        if self._rest is not None:
+            return self._rest.id
+        held = {node.region for node in self._path.nodes.values()}
+        for value in given:
+            facts = facts_of(value)
+            if facts is not None and isinstance(facts.item_of, Region) and facts.item_of.id not in held:
+                return facts.item_of.id
+        return None
+
+    def _draw(self, node: str, given: Mapping[str, Any], parents: Iterable[Any]) -> None:
+        """Edges of data, then those of order alone between nodes that have none."""
+        drawn: set[str] = set()
+        for param, value in given.items():
+            for origin in _origins(value):
+                if origin.output != HASH and origin.node != node:
+                    self._edge(StaticEdge(source=origin.node, target=node, output=origin.output, param=param))
+                    drawn.add(origin.node)
+        order = [origin.node for value in (*given.values(), *parents) for origin in _origins(value)]
+        for source in dict.fromkeys([*order, *self._forced.pop(_task(), ())]):
+            if source not in drawn and source != node:
+                self._edge(StaticEdge(source=source, target=node, label=CONTROL))
+
+    def _edge(self, edge: StaticEdge) -> None:
+        if edge.source in self._path.nodes:
+            self._path.edges[edge] = None
+
+    def _check(self) -> None:
+        if self._tracing.late:
+            raise Ended
+
+    # -- durable functions -----------------------------------------------------------------------------
+
+    def sleep(self, seconds: Any) -> Any:
+        return self._done(self._add("sleep", "sleep", given={"seconds": seconds}))
+
+    def wait_for_signal(self, name: str, timeout: Any) -> Any:
+        node = self._add("wait_for_signal", "signal", given={"timeout": timeout})
+        self._may_fail()
+        return self._done(node)
+
+    def side_effect(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        named = {str(at): value for at, value in enumerate(args)}
+        word = getattr(function, "__name__", "side_effect").strip("<>")
+        node = self._add(word, "side_effect", given={**named, **kwargs})
+        self._may_fail()
+        return self._done(node)
+
+    def _done(self, node: str) -> Any:
+        """The value of what was waited for where it was asked for."""
+        self._forced.setdefault(_task(), {})[node] = None
+        return derived(Facts(self, node, (Origin(node),)), node)
+
+    def _unknown(self, label: str, origins: tuple[Origin, ...] = ()) -> Any:
+        return Symbol(Facts(self, label, origins))
+
+    def now(self) -> Any:
+        return self._unknown("now()")
+
+    def random(self) -> Any:
+        return self._unknown("random")
+
+    def uuid4(self) -> Any:
+        return self._unknown("uuid4()")
+
+    # -- handles ---------------------------------------------------------------------------------------
+
+    def gather(self, handles: Iterable[Any]) -> Any:
+        values = [self.settled(None, one) for one in handles]
+        for one in values:
+            self._force_value(one)
+        return _Ready(values) if self.in_loop else values
+
+    def wait_any(self, handles: Iterable[Any]) -> Any:
+        every = list(handles)
+        for one in every:
+            self._force_value(one)
+        first = self._one_of("first of", every)
+        return _Ready(first) if self.in_loop else first
+
+    def as_completed(self, handles: Iterable[Any]) -> Iterator[Any]:
+        every = list(handles)
+        for _ in every:
+            yield self._one_of("one of", every)
+
+    def _one_of(self, word: str, every: list[Any]) -> Any:
+        names = ", ".join(shown(one) for one in every)
+        origins = tuple(dict.fromkeys(origin for one in every for origin in _origins(one)))
+        return Symbol(Facts(self, f"{word} {names}", origins, face="handle"))
+
+    def _force_value(self, value: Any) -> None:
+        facts = facts_of(value)
+        if facts is not None:
+            self.force(facts)
+
+    # -- what symbols ask ------------------------------------------------------------------------------
+
+    def force(self, facts: Facts) -> None:
+        """The body looks at the value: what it calls next comes after."""
+        self._check()
+        forced = self._forced.setdefault(_task(), {})
+        for origin in facts.origins:
+            forced[origin.node] = None
+        if facts.face == "handle":
+            self._may_fail()
+
+    def guess(self, facts: Facts, label: str) -> None:
+        """Python took a real value where only a symbolic one was known."""
+        self.force(facts)
+        if self._rest is None:
+            self._rest = self._open(f"depends on {label}", facts, push=False)
+
+    def each(self, facts: Facts) -> Iterator[Any]:
+        """One item, which stands for all; what is called meanwhile stands in one region."""
+        self.force(facts)
+        region = self._open(f"for each of {facts.label}", facts)
+        item = derived(facts, f"item of {facts.label}")
+        object.__getattribute__(item, "_twingraph").item_of = region
+        return self._items(item, region)
+
+    def _items(self, item: Any, region: Region) -> Iterator[Any]:
+        try:
+            yield item
+        finally:
+            if region in self._regions:
+                del self._regions[self._regions.index(region) :]
+
+    def _open(self, label: str, facts: Facts | None = None, *, push: bool = True, place: str | None = None) -> Region:
+        place = place or _place()
+        line = place.rpartition(":")[2] if place else ""
+        name = f"~{line}"
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        region = Region(name if count == 1 else f"{name}-{count}")
+        outer = self._regions[-1].id if self._regions else self._rest.id if self._rest is not None else None
+        self._path.nodes[region.id] = StaticNode(
+            id=region.id, component=label, kind=DYNAMIC, platform="-", region=outer, place=place
+        )
+        for origin in facts.origins if facts is not None else ():
+            self._edge(StaticEdge(source=origin.node, target=region.id, label=CONTROL))
+        if push:
+            self._regions.append(region)
+        return region
+
+    # -- decisions -------------------------------------------------------------------------------------
+
+    def decide_truth(self, facts: Facts) -> bool:
+        self.force(facts)
+        frame = next(user_frames(ROOT), None)
+        if frame is None:
+            return True
+        site = site_of(frame)
+        around = surroundings(site.file, site.line, site.column)
+        reasons = (f"if {facts.label}", f"if not {facts.label}")
+        if around.loop == "while" and site in self._firsts:
+            return self._again(site, facts) == 0
+        choice = self._chosen(Decision(site.place, reasons), facts.label)
+        self._remember(site, choice, frame)
+        return choice == 0
+
+    def _again(self, site: Site, facts: Facts) -> int:
+        """A loop has come round to the same question: the other answer ends it, and what it did may repeat."""
+        first, since = self._firsts[site]
+        visits = self._visits.setdefault(site, [])
+        visits.append(1)
+        if len(visits) > _MOST_VISITS:
+            raise Ended(f"depends on {facts.label}")
+        if len(visits) == 1:
+            self._repeats(since, site, facts)
+        return 0 if first else 1
+
+    def _repeats(self, since: int, site: Site, facts: Facts) -> None:
+        order = list(self._path.nodes)
+        outer = self._regions[-1].id if self._regions else self._rest.id if self._rest is not None else None
+        held = [node for node in order[since:] if self._path.nodes[node].region == outer]
+        if not held:
+            return
+        region = self._open(f"repeats, as {facts.label} decides", facts, push=False)
+        region_node = self._path.nodes.pop(region.id)
+        moved = {}
+        for at, (name, node) in enumerate(self._path.nodes.items()):
+            if at == since:
+                moved[region.id] = region_node
+            moved[name] = replace(node, region=region.id) if name in held else node
+        self._path.nodes = moved
+        self._path.edges = {
+            edge: None for edge in self._path.edges if not (edge.target == region.id and edge.source in held)
+        }
+
+    def _chosen(self, decision: Decision, about: str) -> int:
+        """What was told to be chosen here; the same question has the same answer all along one way."""
+        path = self._path
+        if about in self._answers:
+            return self._answers[about]
+        if len(path.taken) >= _MOST_DECISIONS:
+            return 0
+        at = len(path.taken)
+        choice = path.wanted[at] if at < len(path.wanted) else 0
+        path.taken.append(choice)
+        path.decisions.append(decision)
+        if not decision.failure:
+            self._answers[about] = choice
+        return choice
+
+    def _remember(self, site: Site, choice: int, frame: Any) -> None:
+        if site not in self._firsts:
+            self._firsts[site] = (choice, len(self._path.nodes))
+            self._frames.append(frame)
+
+    # -- failures --------------------------------------------------------------------------------------
+
+    def _may_fail(self) -> None:
+        """Inside a `try`: on further ways, what was called fails here, once for each handler."""
+        for frame in user_frames(ROOT):
+            line, column = position(frame)
+            around = surroundings(frame.f_code.co_filename, line, column)
+            if not around.tries:
+                continue
+            block = around.tries[-1]
+            key = (id(frame), block.lineno)
+            count = self._failures[key] = self._failures.get(key, 0) + 1
+            self._frames.append(frame)
+            if count > (_MOST_FAILURES if around.loop == "for" else 1):
+                return
+            classes = [caught_by(clause, frame) for clause in block.handlers]
+            possible = [made for made in map(_failure, classes) if made is not None]
+            where = f"{frame.f_code.co_filename}:{line}"
+            reasons = ("", *(f"when line {line} fails" for _ in possible))
+            choice = self._chosen(Decision(where, reasons, failure=True), "")
+            if choice:
+                raise possible[choice - 1]
+            return
+
+    # -- what a rewritten body asks --------------------------------------------------------------------
+
+    def mark(self) -> Any:
+        return None
+
+    def settle(self, mark: Any) -> None: ...
+
+    def plain(self, value: Any) -> Any:
+        """`value is None` may be true of any value that is not known."""
+        facts = facts_of(value)
+        if facts is None:
+            return value
+        frame = next(user_frames(ROOT), None)
+        if frame is None:
+            return value
+        self.force(facts)
+        site = site_of(frame)
+        reasons = (f"if {facts.label} is not None", f"if {facts.label} is None")
+        around = surroundings(site.file, site.line, site.column)
+        if around.loop == "while" and site in self._firsts:
+            return None if self._again(site, facts) else value
+        choice = self._chosen(Decision(site.place, reasons), f"{facts.label} is None")
+        self._remember(site, choice, frame)
+        return None if choice else value
+
+    def settled(self, mark: Any, value: Any) -> Any:
+        return value
+
+    def returned(self, mark: Any, value: Any) -> Any:
+        return value
+
+    async def asettle(self, mark: Any) -> None: ...
+
+    async def asettled(self, mark: Any, value: Any) -> Any:
+        return value
+
+    async def areturned(self, mark: Any, value: Any) -> Any:
+        return value
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def leave_open(self, label: str, place: str | None) -> None:
+        """The rest of this way is not known."""
+        self._path.end = "open"
+        self._path.kept.add(self._open(label, push=False, place=place).id)
+
+
+class _Ready:
+    """A value where an async body awaits it."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Any:
+        return self._value
+        yield
+
+
+def _place() -> str | None:
+    frame = next(user_frames(ROOT), None)
+    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _task() -> str:
+    """The name of the asyncio task that calls; '' the body itself."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return ""
+    return getattr(task, "twingraph_caller", "") if task is not None else ""
+
+
+def _failure(kind: type[BaseException] | None) -> Exception | None:
+    """What a handler of this class would catch."""
+    if kind is None or not (issubclass(kind, Exception) or kind is BaseException):
+        return None
+    plain = NodeFailed("a call failed", execution_id="", node_id="")
+    if isinstance(plain, kind):
+        return plain
+    try:
+        joined = type(kind.__name__, (NodeFailed, kind), {"__init__": lambda self: None})
+        made = joined()
+        made.__dict__.update(plain.__dict__)
+    except Exception:  # a class that is made in its own way
+        return None
+    made.args = ("a call failed",)
+    return made if isinstance(made, Exception) else None
+
+
+# -- what is called ------------------------------------------------------------------------------------
+
+
+class _Described(NamedTuple):
+    name: str
+    id: str | None = None
+    platform: str = "local"
+    pipeline: Any = None
+    detached: bool = False
+    function: Any = None
+    skip_self: bool = False
+
+
+def _described(target: Any) -> _Described:
+    definition = getattr(target, "definition", None)
+    if getattr(target, "is_pipeline", False):
+        detached = bool(getattr(definition, "detached", False))
+        return _Described(target.name, getattr(definition, "id", None), "-", target, detached, target.fn)
+    if definition is not None:
+        platform = definition.settings.get("platform", "local")
+        return _Described(definition.name, definition.id, platform, function=target.fn)
+    execute = getattr(type(target), "execute", None)
+    name = getattr(target, "name", None)
+    return _Described(name if isinstance(name, str) else type(target).__name__, function=execute, skip_self=True)
+
+
+def _arguments(
+    target: Any, described: _Described, args: tuple[Any, ...], kwargs: Mapping[str, Any], tracing: Tracing
+) -> tuple[dict[str, Any], list[Any]]:
+    """Arguments by parameter, and what was named as a parent alone."""
+    given = dict(kwargs)
+    parents: list[Any] = []
+    try:
+        parameters = inspect.signature(described.function).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # type: ignore[assignment]
+    for key in ("parent_hash", "parent_hashes"):
+        if key in given and key not in parameters:
+            parents.append(given.pop(key))
+    names = list(parameters)[1:] if described.skip_self else list(parameters)
+    try:
+        signature = inspect.Signature([one for key, one in parameters.items() if key in names])
+        bound = signature.bind(*args, **given).arguments
+    except (TypeError, ValueError) as error:
+        if not any(facts_of(one) for one in given):
+            tracing.warn(f"{described.name}: {error} ({_place() or 'unknown place'})")
+        bound = {**{name: value for name, value in zip(names, args, strict=False)}, **given}
+    flat: dict[str, Any] = {}
+    for key, value in bound.items():
+        one = parameters.get(key)
+        if one is not None and one.kind is one.VAR_KEYWORD:
+            flat.update(value)
+        else:
+            flat[key] = value
+    return flat, parents
+
+
+def _origins(value: Any, depth: int = 0) -> Iterator[Origin]:
+    """Of every symbolic value inside, as deep as references are looked for."""
+    facts = facts_of(value)
+    if facts is not None:
+        yield from facts.origins
+    elif depth > 20:
+        return
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _origins(key, depth + 1)
+            yield from _origins(one, depth + 1)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for one in value:
+            yield from _origins(one, depth + 1)
+    elif hasattr(type(value), "__dataclass_fields__"):
+        for name in type(value).__dataclass_fields__:
+            yield from _origins(getattr(value, name, None), depth + 1)

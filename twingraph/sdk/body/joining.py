@@ -1,0 +1,96 @@
+"""The ways through a body as one plan: every node once, with what decides whether it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from twingraph.core.static_plan import DYNAMIC, Condition, StaticEdge, StaticNode
+from twingraph.sdk.body.following import Inner, Path
+
+
+def join(paths: Iterable[Path]) -> Inner:
+    """Nodes in the order of the first way that has them; the same for the same ways in any order."""
+    ways = sorted(paths, key=lambda path: path.taken)
+    normal = [path for path in ways if path.normal]
+    nodes = {name: _joined(name, ways, normal) for name in _order(ways)}
+    kept = {name for path in ways for name in path.kept}
+    nodes = _without_empty(nodes, kept)
+    edges = dict.fromkeys(edge for path in ways for edge in path.edges if {edge.source, edge.target} <= nodes.keys())
+    inner = {name: found for path in reversed(ways) for name, found in path.inner.items()}
+    return _unfolded(nodes, list(edges), inner)
+
+
+def _order(ways: Sequence[Path]) -> list[str]:
+    """What only later ways have stands before what comes next on both."""
+    order: list[str] = []
+    for path in ways:
+        known = set(order)
+        waiting: list[str] = []
+        for name in path.nodes:
+            if name not in known:
+                waiting.append(name)
+            elif waiting:
+                at = order.index(name)
+                order[at:at] = waiting
+                waiting = []
+        order += waiting
+    return order
+
+
+def _joined(name: str, ways: Sequence[Path], normal: Sequence[Path]) -> StaticNode:
+    seen = [path.nodes[name] for path in ways if name in path.nodes]
+    regions = [node.region for node in seen]
+    region = None if None in regions else regions[0]
+    return replace(seen[0], region=region, conditional=_condition(name, ways, normal))
+
+
+def _condition(name: str, ways: Sequence[Path], normal: Sequence[Path]) -> Condition | None:
+    """The last decision that a node hangs on. Ways that end early or fail take nothing away from the others."""
+    pool = normal if any(name in path.nodes for path in normal) else list(ways)
+    depth = 0
+    while not all(name in path.nodes for path in pool):
+        choices = sorted({path.taken[depth] for path in pool if name in path.nodes and depth < len(path.taken)})
+        if not choices:
+            break
+        pool = [path for path in pool if depth < len(path.taken) and path.taken[depth] == choices[0]]
+        depth += 1
+    if depth == 0:
+        return None
+    holder = next(path for path in pool if name in path.nodes)
+    decision = holder.decisions[depth - 1]
+    return Condition(reason=decision.reasons[holder.taken[depth - 1]], place=decision.place)
+
+
+def _without_empty(nodes: dict[str, StaticNode], kept: set[str]) -> dict[str, StaticNode]:
+    """Regions in which nothing is called say nothing."""
+    while True:
+        held = {node.region for node in nodes.values()}
+        empty = [name for name, node in nodes.items() if node.kind == DYNAMIC and name not in held and name not in kept]
+        if not empty:
+            return nodes
+        nodes = {name: node for name, node in nodes.items() if name not in empty}
+
+
+def _unfolded(nodes: dict[str, StaticNode], edges: list[StaticEdge], inner: dict[str, Inner]) -> Inner:
+    """Each sub-pipeline followed by what is inside of it, under its own path."""
+    flat: list[StaticNode] = []
+    warnings: dict[str, None] = {}
+    for name, node in nodes.items():
+        flat.append(node)
+        if name not in inner:
+            continue
+        found = inner[name]
+        warnings.update(dict.fromkeys(found.warnings))
+        flat += [_under(name, one) for one in found.nodes]
+        edges += [replace(one, source=f"{name}/{one.source}", target=f"{name}/{one.target}") for one in found.edges]
+    return Inner(tuple(flat), tuple(edges), tuple(warnings))
+
+
+def _under(scope: str, node: StaticNode) -> StaticNode:
+    return replace(
+        node,
+        id=f"{scope}/{node.id}",
+        region=None if node.region is None else f"{scope}/{node.region}",
+        scope=f"{scope}/{node.scope}" if node.scope else scope,
+    )
