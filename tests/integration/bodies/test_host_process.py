@@ -18,7 +18,7 @@ from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.hosting import HostProcesses, ProcessHost
 
-FLOWS = '''
+FLOWS = """
 import os
 from twingraph import component, pipeline
 
@@ -46,7 +46,7 @@ def nested(x: int):
     def inner(y: int) -> int:
         return y
     return int(inner(x))
-'''
+"""
 
 
 class Link:
@@ -77,7 +77,7 @@ class Link:
         self.lines += [line.message for line in lines]
 
     async def until(self, met: Callable[[], Any]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while not met():
                 await asyncio.sleep(0.002)
 
@@ -143,7 +143,8 @@ def test_a_body_runs_to_its_end(tmp_path: Path) -> None:
     async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
         host = processes.host_for("e1", code)
         begin(host, "body")
-        await link.until(lambda: link.nodes)
+        await link.until(lambda: link.nodes or link.closed)
+        assert not link.closed, link.closed
         await asyncio.sleep(0.05)
         assert [node.id for node in link.nodes] == ["add"]  # it stands in a `try`
         host.ended("e1", "", gave("add", 1, "5"))
@@ -164,7 +165,8 @@ def test_a_killed_process_is_followed_by_another(tmp_path: Path) -> None:
     async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
         host = processes.host_for("e1", code)
         begin(host, "body")
-        await link.until(lambda: link.nodes)
+        await link.until(lambda: link.nodes or link.closed)
+        assert not link.closed, link.closed
         first = host.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
@@ -188,7 +190,8 @@ def test_a_body_that_kills_its_process_fails_and_takes_nobody_along(tmp_path: Pa
     async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
         hosts = {name: processes.host_for(name, code) for name in ("body", "deadly")}
         begin(hosts["body"], "body")
-        await link.until(lambda: link.nodes)
+        await link.until(lambda: link.nodes or link.closed)
+        assert not link.closed, link.closed
         begin(hosts["deadly"], "deadly")
         while not link.closed:
             await link.until(lambda: link.reopened or link.closed)

@@ -7,12 +7,10 @@ have threads of their own, and speak through the link. It ends when its pipe or 
 from __future__ import annotations
 
 import faulthandler
-import io
 import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,10 +22,8 @@ from twingraph.core.codec import Encoded
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import Event
 from twingraph.core.plan import NodeSpec
-from twingraph.executors import capture
 from twingraph.executors.slice_loader import Loaded, load
 from twingraph.executors.worker import Channel, die_with_parent
-from twingraph.sdk.body.active import active
 from twingraph.sdk.body.host import BodyHost
 from twingraph.store.blobs.local import LocalBlobs
 
@@ -142,58 +138,6 @@ def _read(path: str) -> dict[str, Any]:
         return found
 
 
-# -- what bodies print and log -----------------------------------------------------------------------------
-
-
-class _Said(capture.Records):
-    """Sends each line as the body's that runs on this thread, unless that only replays."""
-
-    def __init__(self, link: PipeLink) -> None:
-        super().__init__()
-        self._link = link
-
-    def add(self, level: str, stream: str, message: str) -> None:
-        body: Any = active.caller
-        if body is not None and not body.replays:
-            now = time.time()
-            lines = [BodyLog(now, level, stream, piece) for piece in capture.pieces(message)]
-            self._link.log(body.execution, lines)
-
-
-class _Streams(io.TextIOBase):
-    """A stream of its own for each thread, so that lines of bodies do not mix."""
-
-    def __init__(self, name: str, level: str, descriptor: int, said: _Said) -> None:
-        self.name = name
-        self._made = lambda: capture.Stream(name, level, descriptor, said, lambda: None)
-        self._local = threading.local()
-
-    def _own(self) -> capture.Stream:
-        stream: capture.Stream | None = getattr(self._local, "stream", None)
-        if stream is None:
-            stream = self._local.stream = self._made()
-        return stream
-
-    def write(self, text: str) -> int:
-        return self._own().write(text)
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._own().fileno()
-
-    @property
-    def buffer(self) -> Any:
-        return self._own().buffer
-
-
-def _capture(link: PipeLink) -> None:
-    said = _Said(link)
-    sys.stdout, sys.stderr = _Streams("stdout", "info", 1, said), _Streams("stderr", "warning", 2, said)
-    capture.on_import_of_logging(lambda logging: capture.install_handler(logging, said, lambda: None))
-
-
 # -- the process -------------------------------------------------------------------------------------------
 
 
@@ -235,9 +179,8 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     blobs = LocalBlobs(Path(given["blobs"]))
     coder = RecordedCoder(blobs, bytes.fromhex(given["secret"]) if given["secret"] else None)
     world = RecordedWorld(given["bodies"], given["components"], blobs, coder, link)
-    _capture(link)
     link.say("hello")
     try:
-        serve(reader, BodyHost(link, world), world)
+        serve(reader, BodyHost(link, world, shows_prints=False), world)
     finally:
         os._exit(0)  # threads of bodies shall not keep it alive
