@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,11 +127,11 @@ class Runtime:
             texts, objects = rebind_inputs(compiled.plan, old.inputs), self._with_classes(compiled, old)
         else:
             texts, objects = self._encode_inputs(compiled, inputs)
-        version, reference = self._pack(objects, compiled.sources)
+        version, reference, hashes = self._pack(objects, compiled.sources)
         return self._start(
             Submission(
                 id=_new_id(),
-                plan=compiled.plan,
+                plan=with_hashes(compiled.plan, hashes),
                 inputs=texts,
                 settings=compiled.settings,
                 workflow_id=compiled.workflow_id or target or compiled.plan.name,
@@ -156,8 +157,8 @@ class Runtime:
     ) -> Handle:
         """Start an execution that a body of this process drives. The same for pipelines as `submit` for drawn ones."""
         texts, objects = self._pipeline_inputs(compiled, inputs, old)
-        version, reference = self._pack(objects, {}, compiled.bodies)
-        self._live().know(version, compiled.bodies, objects)
+        version, reference, hashes = self._pack(objects, {}, compiled.bodies)
+        self._live().know(version, compiled.bodies, objects, hashes)
         return self._start(
             Submission(
                 id=_new_id(),
@@ -230,20 +231,21 @@ class Runtime:
 
     def _pack(
         self, objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mapping[str, Any] | None = None
-    ) -> tuple[str | None, CodeRef | None]:
+    ) -> tuple[str | None, CodeRef | None, Mapping[str, str]]:
+        """The code version, where its bundles are, and the hash of each entry."""
         if not objects and not sources and not bodies:
-            return None, None
+            return None, None, {}
         from twingraph.sdk import packing
 
         key = (*packing.key_of(objects, sources, bodies), os.getcwd(), tuple(sys.path))
         known = self._packed.get(key)
         if known is not None and known[0].is_fresh():
-            return known[1]
+            return *known[1], known[0].hashes
         packed = packing.pack_pipeline(objects, sources, bodies) if bodies else packing.pack(objects, sources)
         body = self.blobs.put(packed.body) if packed.body else None
         described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages, body)
         self._packed[key] = packed, described
-        return described
+        return *described, packed.hashes
 
     # -- bodies of pipelines ---------------------------------------------------------------------
 
@@ -269,9 +271,9 @@ class Runtime:
         assert self._host is not None
         return self._host
 
-    def _pack_late(self, objects: Mapping[str, Any]) -> str:
+    def _pack_late(self, objects: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
         """Record what a body calls and nobody could see before. Called on threads of bodies."""
-        version, reference = self._pack(objects, {})
+        version, reference, hashes = self._pack(objects, {})
         assert version is not None
         assert reference is not None
         journal = SqliteJournal(self.home)
@@ -280,7 +282,7 @@ class Runtime:
         finally:
             journal.close()
         self._codes[version] = reference
-        return version
+        return version, hashes
 
     def body_error(self, execution: str) -> BaseException | None:
         """What left the body of an execution that ran in this process."""
@@ -467,6 +469,12 @@ def _hash_of(state: State, values: Values, node: Node) -> str | None:
     from twingraph.engine.identity import hash_of
 
     return hash_of(state, values, node)
+
+
+def with_hashes(plan: Plan, hashes: Mapping[str, str]) -> Plan:
+    """The plan with the hash of the code behind each of its specs."""
+    specs = (replace(spec, code_hash=hashes.get(spec.entry or "")) for spec in plan.specs)
+    return replace(plan, specs=tuple(specs))
 
 
 def _check_platforms(plan: Plan) -> None:

@@ -70,7 +70,7 @@ def _timeout_due(state: State) -> None:
 
 def _scope_due(state: State, path: str) -> None:
     scope = state.scopes.get(path)
-    if scope is None or state.ending is not None or not bounds.time_is_up(state, scope, EARLY):
+    if scope is None or scope.cancelled or state.ending is not None or not bounds.time_is_up(state, scope, EARLY):
         return
     pipeline = scope.parent
     assert pipeline is not None

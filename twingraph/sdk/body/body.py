@@ -22,6 +22,7 @@ from uuid import UUID
 from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import DecisionMade, GraphExtended, NodeEnded
+from twingraph.core.ids import detached_id
 from twingraph.core.plan import Edge, NodeKind, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body import frames
@@ -359,6 +360,11 @@ class Body:
 
     def absolute(self, node: str) -> str:
         return f"{self.scope}/{node}" if self.scope else node
+
+    def identity(self, node: str) -> str:
+        target = self._calls[node].target
+        detached = target is not None and target.kind is NodeKind.DETACHED
+        return detached_id(self.execution, self.absolute(node)) if detached else self.absolute(node)
 
     def repeated(self, node: str, output: str | None) -> str:
         if threading.get_ident() != self._thread:

@@ -53,6 +53,9 @@ class World(Protocol):
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
         """See that workers can load these, by entry. None: the execution's own code has them; else the version that."""
 
+    def code_hash(self, execution: str, entry: str) -> str | None:
+        """The identity of the code under this entry, once it was located."""
+
     def forget(self, execution: str) -> None:
         """Nothing of it will be asked for any more."""
 
@@ -235,8 +238,11 @@ class BodyHost:
         with self._lock:
             known = self._known.get(execution)
             if known is None:
+                world = self._world
                 known = self._known[execution] = Known(
-                    execution, lambda objects: self._world.locate(execution, objects)
+                    execution,
+                    lambda objects: world.locate(execution, objects),
+                    lambda entry: world.code_hash(execution, entry),
                 )
             return known
 

@@ -86,8 +86,9 @@ class Speaking:
 
     def end(self, body: Body | None) -> None:
         with self._lock:
-            for stream in self._streams.values() if body is not None else ():
-                stream.end(body)
+            if body is not None:
+                for stream in self._streams.values():
+                    stream.end(body)
             self._alive -= 1
             if self._alive:
                 return
