@@ -25,6 +25,7 @@ from twingraph.core.plan import NodeSpec
 from twingraph.executors.slice_loader import Loaded, load
 from twingraph.executors.worker import Channel, die_with_parent
 from twingraph.sdk.body.host import BodyHost
+from twingraph.sdk.library import same_code
 from twingraph.store.blobs.local import LocalBlobs
 
 _ROOT = str(Path(__file__).parents[3])
@@ -76,37 +77,62 @@ class RecordedWorld:
         self._bodies, self._components = bodies, components
         self._blobs, self._coder, self._link = blobs, coder, link
         self._loaded: Loaded | None = None
-        self._entries: frozenset[str] | None = None
+        self._hashes: dict[str, str | None] | None = None  # by entry that workers can load: of its code
+        self._late: dict[
+            tuple[str, str], tuple[Any, str, str | None]
+        ] = {}  # (object, version, hash)
         self._lock = threading.Lock()
         self._waiting: dict[int, SimpleQueue[tuple[str | None, str | None]]] = {}
         self._numbers = 0
 
     def find(self, execution: str, entry: str, bundle: str | None) -> Callable[..., Any]:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = load(_read(self._bodies))
-        known = self._loaded.entries.get(entry)
+        loaded = self._load()
+        known = loaded.entries.get(entry)
         if known is None:
             raise PermanentError(f"the recorded code has no pipeline {entry!r}; go on with `--code current`")
         if known["mode"] == "refused":
             raise PermanentError(f"{entry} could not be recorded: {known['note']}; go on with `--code current`")
-        found = self._loaded.get(entry)
+        found = loaded.get(entry)
         function: Callable[..., Any] = getattr(found, "fn", found)
         return function
+
+    def _load(self) -> Loaded:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load(_read(self._bodies))
+            return self._loaded
 
     def coder(self, execution: str) -> RecordedCoder:
         return self._coder
 
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
-        with self._lock:
-            if self._entries is None:
-                self._entries = frozenset(_read(self._components)["entries"])
-        if self._entries.issuperset(objects):
-            return None
-        from twingraph.sdk import packing
+        recorded, version = self._recorded(), None
+        for entry, target in objects.items():
+            if entry not in recorded:
+                version = self._locate_late(execution, entry, target)
+        return version
 
-        packed = packing.pack(objects)
-        return self._ask(execution, self._blobs.put(packed.data), packed.packages)
+    def _recorded(self) -> dict[str, str | None]:
+        with self._lock:
+            if self._hashes is None:
+                self._hashes = {key: entry.get("hash") for key, entry in _read(self._components)["entries"].items()}
+            return self._hashes
+
+    def _locate_late(self, execution: str, entry: str, target: Any) -> str:
+        known = self._late.get((execution, entry))
+        if known is None or not same_code(known[0], target):
+            from twingraph.sdk import packing
+
+            loaded = self._load()
+            classes = {key: loaded.get(key) for key in loaded.entries if key.startswith("class ")}
+            packed = packing.pack({entry: target, **classes})
+            version = self._ask(execution, self._blobs.put(packed.data), packed.packages)
+            known = self._late[execution, entry] = target, version, packed.hashes.get(entry)
+        return known[1]
+
+    def code_hash(self, execution: str, entry: str) -> str | None:
+        late = self._late.get((execution, entry))
+        return late[2] if late is not None else self._recorded().get(entry)
 
     def _ask(self, execution: str, bundle: str, packages: Iterable[str]) -> str:
         answer: SimpleQueue[tuple[str | None, str | None]] = SimpleQueue()
@@ -127,7 +153,8 @@ class RecordedWorld:
             waiting.put((version, problem))
 
     def forget(self, execution: str) -> None:
-        """Its code is that of others too."""
+        for key in [key for key in self._late if key[0] == execution]:
+            del self._late[key]
 
 
 def _read(path: str) -> dict[str, Any]:
