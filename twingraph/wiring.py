@@ -193,6 +193,7 @@ class Runtime:
             for text in texts.values():
                 classes.take(text)
         else:
+            compiled.check(inputs)
             texts = {
                 name: classes.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path=f"inputs.{name}").text
                 for name, value in inputs.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from twingraph.cli.console import Line, Span, table
 from twingraph.cli.display.final import BLANK
@@ -38,9 +39,13 @@ def _row(plan: StaticPlan, node: StaticNode) -> list[Span]:
 
 def _when(node: StaticNode) -> str:
     if node.conditional is None:
-        return f"known when it runs ({node.place})" if node.kind == DYNAMIC and node.place else ""
-    place = f" ({node.conditional.place})" if node.conditional.place else ""
-    return printable(f"{node.conditional.reason}{place}")
+        return f"known when it runs{_place(node.place)}" if node.kind == DYNAMIC else ""
+    return printable(f"{node.conditional.reason}{_place(node.conditional.place)}")
+
+
+def _place(place: str | None) -> str:
+    """'flow.py:12'; where the file lies is known to whoever asked."""
+    return "" if place is None else f" ({Path(place).name})"
 
 
 def _depth(plan: StaticPlan, node: StaticNode) -> int:

@@ -30,7 +30,6 @@ class Effects:
         dispatch: Dispatch,
         apply: Callable[[Held, Event, Sequence[str] | None], None],
         holder: Callable[[int], Held | None],
-        *,
         code_of: Callable[[str], CodeRef],
         bodies: Bodies,
         detached: Detached,

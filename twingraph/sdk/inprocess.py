@@ -23,7 +23,7 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import failure
 from twingraph.sdk.awaiting import in_running_loop, until_over
 from twingraph.sdk.failures import enrich
-from twingraph.sdk.frames import short
+from twingraph.sdk.frames import own_frames, short
 
 if TYPE_CHECKING:
     from twingraph.sdk.pipeline import Pipeline
@@ -170,18 +170,25 @@ def _interrupt(runtime: wiring.Runtime, handle: Handle, presses: int) -> None:
 
 @contextmanager
 def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
-    """Draw the run on a terminal. The display belongs to the command line; nothing of it loads off a terminal."""
+    """Draw the run on a terminal or in a notebook. Elsewhere nothing of the display is even loaded."""
     progress = runtime.settings.progress
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    if progress == "off" or (progress == "auto" and not terminal):
+    notebook = "IPython" in sys.modules and progress != "plain"
+    if progress == "off" or (progress == "auto" and not terminal and not notebook):
         yield
         return
-    from twingraph.cli.display import attach
+    from twingraph.cli.display import NotebookWatch, attach, in_kernel
 
     handle.wait_recorded()
+    if handle.fault is not None:
+        yield
+        return
     reader = wiring.read(runtime.home)
-    stopped = runtime.stopped_before(handle.id)
-    watch = attach(reader, handle.id, progress=progress, stopped_before=stopped)
+    watch: Any
+    if notebook and in_kernel():
+        watch = NotebookWatch(reader, handle.id)
+    else:
+        watch = attach(reader, handle.id, progress=progress, stopped_before=runtime.stopped_before(handle.id))
     try:
         yield
     finally:
@@ -205,7 +212,8 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
     if record is None:
         return error
     parts = runtime.decode_exception(record.exception) if record.exception else {}
-    return enrich(error, record.types or (record.error_type,), parts)
+    live = runtime.body_error(handle.id)
+    return enrich(error, record.types or (record.error_type,), parts, own_frames(live) if live is not None else None)
 
 
 # -- loading a file for its workflow -----------------------------------------------------------------

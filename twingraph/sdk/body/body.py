@@ -81,6 +81,7 @@ class Body:
         there is no source, so that every call waits."""
         self.execution, self.scope = opened.execution, opened.scope
         self.inbox: SimpleQueue[Message] = SimpleQueue()
+        self.clock: Callable[[], float] = time
         self.waits_for: frozenset[str] | None = None
         self.evicted_for: frozenset[str] = frozenset()  # what it waited for when it was let go
         self.evicts_itself = False  # for tests: let go whenever it has to wait
@@ -494,7 +495,7 @@ class Body:
         past = self.history.decision(self.task, "now", place)
         if past is not None:
             return datetime.fromtimestamp(past.answer, UTC)
-        moment = time()
+        moment = self.clock()
         self._link.feed(self.execution, DecisionMade(self.scope, "now", moment, self.task, place), None)
         return datetime.fromtimestamp(moment, UTC)
 
@@ -527,18 +528,18 @@ class Body:
         return self.value(node.id, None)
 
     def _carry_out(self, node: str, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        started = time()
+        started = self.clock()
         name = self.absolute(node)
         try:
             written = self.coder.encode(function(*args, **kwargs), "side_effect")
         except Exception as error:
             record = describe(error, self.coder, node=name)
-            event = NodeEnded(name, 1, "failed", started, time(), error=record)
+            event = NodeEnded(name, 1, "failed", started, self.clock(), error=record)
             self._link.feed(self.execution, event, None)
             self.note_over(Ended(node, 0, "failed", error=record))
             return
         outputs = (("output", written.hash, written.size),)
-        event = NodeEnded(name, 1, "completed", started, time(), shape="plain", outputs=outputs)
+        event = NodeEnded(name, 1, "completed", started, self.clock(), shape="plain", outputs=outputs)
         self._link.feed(self.execution, event, [written.text])
         self.note_over(Ended(node, 0, "completed", "plain", outputs, (written.text,)))
 
@@ -560,8 +561,9 @@ class Body:
         self._raise_first(since)
 
     def _raise_first(self, nodes: Iterable[str]) -> None:
-        """The failure of the earliest call; the others have been met with it, for plain Python never gets to them."""
-        failed = [node for node in nodes if self.over[node].status != _COMPLETED]
+        """The failure of the earliest call; the others have been met with it, for plain Python never gets to them. What
+        was raised before, at an inner `try`, is not raised again."""
+        failed = [node for node in nodes if self.over[node].status != _COMPLETED and node not in self.met]
         if failed:
             self.met.update(dict.fromkeys(failed))
             raise self.failure(failed[0])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from time import time
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
@@ -84,6 +86,9 @@ class BodyHost:
         self._lock = threading.Lock()
         self._codes: dict[Any, tuple[Callable[..., Any], frozenset[CodeType] | None]] = {}
         self.exceptions: dict[str, BaseException] = {}  # what left the body of an execution, in this process
+        # For tests: another clock, and inboxes that tell who waits.
+        self.clock: Callable[[], float] = time
+        self.make_inbox: Callable[[], SimpleQueue[Any]] = SimpleQueue
 
     # -- what the conductor says ---------------------------------------------------------------------
 
@@ -211,6 +216,7 @@ class BodyHost:
             kind = AsyncBody if inspect.iscoroutinefunction(function) else Body
             body = kind(opened, self._link, coder, lambda target: known.target(target, self._link), codes)
             body.evicts_itself = self._evict_when_idle
+            body.inbox, body.clock = self.make_inbox(), self.clock
         except Exception as error:  # the code cannot be loaded: everybody who waits must learn it
             self._close(opened, GraphClosed(opened.scope, error=describe(error, coder)), error)
             return None
