@@ -84,6 +84,7 @@ class Runtime:
         self.blobs = LocalBlobs(self.home.path)
         self.secret = self.home.secret()
         self.handles: dict[str, Handle] = {}
+        self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._alive = FileLock(self.home.run / f"{self._name}.lock")
         self._alive.take()
@@ -260,7 +261,7 @@ class Runtime:
 
             how = {"blobs": self.blobs, "pickle": True, "key": self.secret}
             self._world = LiveWorld(pack=self._pack_late, decode=self.decode, how=how)
-            self._host = BodyHost(self.conductor.link, self._world)
+            self._host = BodyHost(self.conductor.link, self._world, shows_prints=lambda: self.shows_prints)
         return self._world
 
     def _host_for(self, execution: str, code: CodeRef | None) -> Host:

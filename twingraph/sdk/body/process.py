@@ -78,9 +78,7 @@ class RecordedWorld:
         self._blobs, self._coder, self._link = blobs, coder, link
         self._loaded: Loaded | None = None
         self._hashes: dict[str, str | None] | None = None  # by entry that workers can load: of its code
-        self._late: dict[
-            tuple[str, str], tuple[Any, str, str | None]
-        ] = {}  # (object, version, hash)
+        self._late: dict[tuple[str, str], tuple[Any, str, str | None]] = {}  # (object, version, hash)
         self._lock = threading.Lock()
         self._waiting: dict[int, SimpleQueue[tuple[str | None, str | None]]] = {}
         self._numbers = 0
@@ -208,6 +206,6 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     world = RecordedWorld(given["bodies"], given["components"], blobs, coder, link)
     link.say("hello")
     try:
-        serve(reader, BodyHost(link, world, shows_prints=False), world)
+        serve(reader, BodyHost(link, world, shows_prints=lambda: False), world)
     finally:
         os._exit(0)  # threads of bodies shall not keep it alive
