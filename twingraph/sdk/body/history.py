@@ -103,7 +103,9 @@ class History:
 def _is_same(past: PastCall, move: Move) -> bool:
     """The same call; where only the spelling of an argument differs (the order of a dict), by its hash."""
     node = past.node
-    if node.id != move.id or node.kind is not move.kind or past.component != move.component:
+    if node.id != move.id or node.kind is not move.kind:
+        return False
+    if node.spec is not None and past.component != move.component:  # what has no spec is named by its kind alone
         return False
     before, now = node.scope_args if node.kind is NodeKind.SCOPE else node.args, move.arguments
     if before == now:
