@@ -111,7 +111,9 @@ class Body:
 
     @property
     def replays(self) -> bool:
-        """Whether history still answers: what is printed meanwhile was printed before."""
+        """Whether history still answers: what is printed meanwhile was printed before. May wait for the next page."""
+        while not self.history.complete and not self.history.ahead:
+            self.receive()
         return not self.history.used_up
 
     def say(self, lines: Sequence[BodyLog]) -> None:
