@@ -56,7 +56,7 @@ def _begin() -> None:
         if _users == 1:
             _before.update(out=sys.stdout, err=sys.stderr, handle=logging.Logger.handle)
             sys.stdout, sys.stderr = _Stream(sys.stdout), _Stream(sys.stderr)
-            logging.Logger.handle = _handle  # type: ignore[method-assign]
+            logging.Logger.handle = _handle  # type: ignore[method-assign,assignment]
 
 
 def _end() -> None:

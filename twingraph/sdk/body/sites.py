@@ -38,7 +38,7 @@ class Site(NamedTuple):
 
 
 def user_frames(root: str | None = None) -> Iterator[FrameType]:
-    """The author's frames, the innermost first, up to the one that the tracer called: a frame of the function `root`."""
+    """The author's frames, the innermost first, up to our function called `root`, where they begin."""
     frame = sys._getframe(1)
     while frame is not None:
         if root is not None and frame.f_code.co_name == root and frame.f_code.co_filename.startswith(_OURS):

@@ -21,29 +21,30 @@ from twingraph.core.errors import NodeFailed
 from twingraph.core.static_plan import DYNAMIC, StaticNode, StaticPlan
 from twingraph.sdk.body import tracing_loop
 from twingraph.sdk.body.active import active
-from twingraph.sdk.body.following import Ended, Follower, Inner, Limits, Path, Tracing
+from twingraph.sdk.body.following import Follower
 from twingraph.sdk.body.joining import join
 from twingraph.sdk.body.quiet import quiet
 from twingraph.sdk.body.rewriting import rewritten, whole_body_in_one_try
 from twingraph.sdk.body.sites import is_user_file
 from twingraph.sdk.body.symbols import Facts, Symbol, facts_of
 from twingraph.sdk.body.tracing_builtins import prepared
+from twingraph.sdk.body.ways import Ended, Inner, Limits, Path, Tracing
 
 _GRACE = 0.25  # seconds in which a body that is out of time may still end by itself
 
 Arguments = Callable[[Follower], dict[str, Any]]
 
 
-def compile_pipeline(pipeline: Any, *, limits: Limits | None = None, given: Mapping[str, Any] | None = None) -> StaticPlan:
+def compile_pipeline(
+    pipeline: Any, *, limits: Limits | None = None, given: Mapping[str, Any] | None = None
+) -> StaticPlan:
     """The plan. `given` are arguments that are known; every other parameter is symbolic."""
     limits = limits or Limits()
     tracing = Tracing(limits)
     tracer = _Tracer(tracing)
     values = dict(given or {})
     ways: list[Path] = []
-    thread = threading.Thread(
-        target=tracer.top, args=(pipeline, values, ways), name="twingraph-compile", daemon=True
-    )
+    thread = threading.Thread(target=tracer.top, args=(pipeline, values, ways), name="twingraph-compile", daemon=True)
     thread.start()
     _wait(thread, tracing)
     inner = join(ways)
@@ -236,7 +237,9 @@ def _parameters(function: FunctionType) -> dict[str, dict[str, Any]]:
     for name, one in inspect.signature(function).parameters.items():
         about: dict[str, Any] = {"required": one.default is one.empty}
         if one.annotation is not one.empty:
-            about["type"] = one.annotation if isinstance(one.annotation, str) else inspect.formatannotation(one.annotation)
+            about["type"] = (
+                one.annotation if isinstance(one.annotation, str) else inspect.formatannotation(one.annotation)
+            )
         if one.default is not one.empty:
             try:
                 about["default"] = json.dumps(one.default)

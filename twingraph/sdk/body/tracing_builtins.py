@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from twingraph.sdk.body.active import active
 from twingraph.sdk.body.symbols import Symbol, derived, facts_of, shown
 
 
@@ -48,8 +49,10 @@ def _over(name: str) -> Callable[..., Any]:
         first = list(args[0]) if len(args) == 1 or name in ("sum", "sorted") else list(args)
         inside = first if len(args) == 1 else [*first, *args[1:]]
         if _known(*inside):
-            return real(first, *args[1:], **kwargs) if len(args) == 1 or name in ("sum", "sorted") else real(
-                *args, **kwargs
+            return (
+                real(first, *args[1:], **kwargs)
+                if len(args) == 1 or name in ("sum", "sorted")
+                else real(*args, **kwargs)
             )
         return first if name == "sorted" else _called(name, inside)
 
@@ -68,7 +71,7 @@ def _enumerate(values: Any, start: Any = 0) -> Iterator[Any]:
 def _zip(*values: Any, **kwargs: Any) -> Iterator[Any]:
     unknown = [value for value in values if facts_of(value) is not None]
     if not unknown:
-        return zip(*values, **kwargs)
+        return zip(*values, **kwargs)  # noqa: B905 - as the author says
     return _side_by_side(values, unknown[0])
 
 
@@ -87,6 +90,19 @@ def _isinstance(value: Any, kind: Any) -> Any:
     return _called(f"isinstance {getattr(kind, '__name__', 'of one')} of ", [value])
 
 
+def _open(file: Any, mode: Any = "r", *args: Any, **kwargs: Any) -> Any:
+    """A plan writes no files, and none whose name is made up is read."""
+    caller: Any = active.caller
+    if _known(file, mode) and not set("wax+") & set(str(mode)):
+        return open(file, mode, *args, **kwargs)
+    return caller.unknown("a file")
+
+
+def _asked() -> Any:
+    caller: Any = active.caller
+    return caller.unknown("input()")
+
+
 def _silent(*_: Any, **__: Any) -> None: ...
 
 
@@ -96,8 +112,10 @@ _OWN: Mapping[str, Any] = {
     "enumerate": _enumerate,
     "zip": _zip,
     "isinstance": _isinstance,
+    "open": _open,
     "print": _silent,
     "breakpoint": _silent,
+    "input": lambda *_: _asked(),
 }
 
 
@@ -116,9 +134,7 @@ def prepared(function: types.FunctionType) -> types.FunctionType:
 
 
 def _copied(function: types.FunctionType, space: dict[str, Any]) -> types.FunctionType:
-    made = types.FunctionType(
-        function.__code__, space, function.__name__, function.__defaults__, function.__closure__
-    )
+    made = types.FunctionType(function.__code__, space, function.__name__, function.__defaults__, function.__closure__)
     made.__kwdefaults__ = function.__kwdefaults__
     made.__dict__.update(function.__dict__)
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
