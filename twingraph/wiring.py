@@ -44,11 +44,19 @@ from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from twingraph.core.bodies import Host
     from twingraph.core.execution import ExecutionRecord
     from twingraph.core.plan import Plan
+    from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed, Reader
     from twingraph.engine.replay import Earlier
+    from twingraph.engine.values import Values
+    from twingraph.sdk.body.host import BodyHost
+    from twingraph.sdk.body.live import LiveWorld
     from twingraph.sdk.packing import Packed
+    from twingraph.sdk.prepared import CompiledPipeline
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
 # Where this version can carry a node out.
@@ -80,6 +88,8 @@ class Runtime:
         self._codes: dict[str, CodeRef] = {}
         # Running the same workflow again in one process slices nothing anew while its files stand as they were.
         self._packed: dict[tuple[Any, ...], tuple[Packed, tuple[str, CodeRef]]] = {}
+        self._world: LiveWorld | None = None  # of the pipelines that this process declares,
+        self._host: BodyHost | None = None  # and where their bodies run
         self.conductor = Conductor(
             self._name,
             make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
@@ -87,6 +97,10 @@ class Runtime:
             blobs=self.blobs,
             code_of=self._code_of,
             kept_of=self._kept_of,
+            hosts=self._host_for,
+            hash_of=_hash_of,
+            began=self._began,
+            platforms=PLATFORMS,
         )
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.conductor.start()
@@ -130,13 +144,68 @@ class Runtime:
             )
         )
 
+    def submit_pipeline(
+        self,
+        compiled: CompiledPipeline,
+        inputs: Mapping[str, Any],
+        *,
+        origin: str = "script",
+        target: str | None = None,
+        old: Earlier | None = None,
+        refresh: bool = False,
+    ) -> Handle:
+        """Start an execution that a body of this process drives. The same for pipelines as `submit` for drawn ones."""
+        texts, objects = self._pipeline_inputs(compiled, inputs, old)
+        version, reference = self._pack(objects, {}, compiled.bodies)
+        self._live().know(version, compiled.bodies, objects)
+        return self._start(
+            Submission(
+                id=_new_id(),
+                name=compiled.name,
+                body=compiled.entry,
+                specs=compiled.specs,
+                inputs=texts,
+                settings=compiled.settings,
+                workflow_id=compiled.workflow_id or target or compiled.name,
+                origin=origin,
+                target=target,
+                code_version=version,
+                code=reference,
+                code_body=code_versions.body(reference) if reference else None,
+                replay_of=old.execution if old is not None else None,
+                kept=old.kept if old is not None else None,
+            )
+        )
+
+    def _pipeline_inputs(
+        self, compiled: CompiledPipeline, inputs: Mapping[str, Any], old: Earlier | None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """The inputs' texts, and what is to be shipped."""
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(compiled.objects))
+        if old is not None:
+            texts = {name: text for name, text in old.inputs.items() if compiled.takes(name)}
+            compiled.check_names(texts)
+            for text in texts.values():
+                classes.take(text)
+        else:
+            texts = {
+                name: classes.encode(value, blobs=self.blobs, pickle=True, key=self.secret, path=f"inputs.{name}").text
+                for name, value in inputs.items()
+            }
+        return texts, classes.found
+
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
+        self._began(handle)
+        return handle
+
+    def _began(self, handle: Handle) -> None:
         for known, held in list(self.handles.items()):  # other threads start executions too
             if held.wait(0):
                 self.handles.pop(known, None)
         self.handles[handle.id] = handle
-        return handle
 
     def _encode_inputs(
         self, compiled: CompiledWorkflow, inputs: Mapping[str, Any]
@@ -159,22 +228,75 @@ class Runtime:
             classes.take(text)
         return classes.found
 
-    def _pack(self, objects: Mapping[str, Any], sources: Mapping[str, str]) -> tuple[str | None, CodeRef | None]:
-        if not objects and not sources:
+    def _pack(
+        self, objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mapping[str, Any] | None = None
+    ) -> tuple[str | None, CodeRef | None]:
+        if not objects and not sources and not bodies:
             return None, None
         from twingraph.sdk import packing
 
-        key = (*packing.key_of(objects, sources), os.getcwd(), tuple(sys.path))
+        key = (*packing.key_of(objects, sources, bodies), os.getcwd(), tuple(sys.path))
         known = self._packed.get(key)
         if known is not None and known[0].is_fresh():
             return known[1]
-        packed = packing.pack(objects, sources)
-        described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages)
+        packed = packing.pack_pipeline(objects, sources, bodies) if bodies else packing.pack(objects, sources)
+        body = self.blobs.put(packed.body) if packed.body else None
+        described = code_versions.describe(self.blobs.put(packed.data), self.blobs, packed.packages, body)
         self._packed[key] = packed, described
         return described
 
+    # -- bodies of pipelines ---------------------------------------------------------------------
+
+    def _live(self) -> LiveWorld:
+        """The world of bodies that run in this process; loaded with the first pipeline."""
+        if self._world is None:
+            from twingraph.sdk.body.host import BodyHost
+            from twingraph.sdk.body.live import LiveWorld
+
+            how = {"blobs": self.blobs, "pickle": True, "key": self.secret}
+            self._world = LiveWorld(pack=self._pack_late, decode=self.decode, how=how)
+            self._host = BodyHost(self.conductor.link, self._world)
+        return self._world
+
+    def _host_for(self, execution: str, code: CodeRef | None) -> Host:
+        """Where the bodies of an execution run. Called on the conductor's thread."""
+        world = self._live()
+        if not world.takes(execution, code.version if code is not None else None):
+            raise ConflictError(
+                f"{execution} is a pipeline that another process has started; this version goes on with pipelines only "
+                "in the process that declares them as they were: run its script again"
+            )
+        assert self._host is not None
+        return self._host
+
+    def _pack_late(self, objects: Mapping[str, Any]) -> str:
+        """Record what a body calls and nobody could see before. Called on threads of bodies."""
+        version, reference = self._pack(objects, {})
+        assert version is not None
+        assert reference is not None
+        journal = SqliteJournal(self.home)
+        try:
+            journal.keep_code(version, code_versions.body(reference), time.time())
+        finally:
+            journal.close()
+        self._codes[version] = reference
+        return version
+
+    def body_error(self, execution: str) -> BaseException | None:
+        """What left the body of an execution that ran in this process."""
+        return self._host.exceptions.pop(execution, None) if self._host is not None else None
+
+    def send_signal(self, execution: str, name: str, text: str) -> None:
+        """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
+        with closing(read(self.home)) as reader:
+            reader.send_signal(execution, name, text)
+
     def resume(
-        self, execution: str, *, code: str = "recorded", compiled: CompiledWorkflow | None = None
+        self,
+        execution: str,
+        *,
+        code: str = "recorded",
+        compiled: CompiledWorkflow | CompiledPipeline | None = None,
     ) -> Handle | Followed:
         """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept.
 
@@ -192,26 +314,39 @@ class Runtime:
                 return handle
             if record.status not in EXECUTION_OVER:
                 if compiled is not None:  # code that cannot run must not cost what has been done so far
-                    old = reader.earlier(execution)
-                    _check_platforms(compiled.plan)
-                    rebind_inputs(compiled.plan, old.inputs)
-                    self._pack(self._with_classes(compiled, old), compiled.sources)
+                    self._try_out(compiled, reader.earlier(execution))
                 self.cancel(execution)  # an execution never mixes two code versions
             return self._replay(reader.earlier(execution), record, compiled)
+
+    def _try_out(self, compiled: CompiledWorkflow | CompiledPipeline, old: Earlier) -> None:
+        """Whether this code could be started with the inputs of `old`; raises what would be in the way."""
+        if _is_pipeline(compiled):
+            self._pack(self._pipeline_inputs(compiled, {}, old)[1], {}, compiled.bodies)
+        else:
+            _check_platforms(compiled.plan)
+            rebind_inputs(compiled.plan, old.inputs)
+            self._pack(self._with_classes(compiled, old), compiled.sources)
 
     def _follow(self, execution: str) -> Followed:
         from twingraph.engine.reader import Followed
 
         return Followed(read(self.home), execution)
 
-    def _replay(self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | None) -> Handle:
+    def _replay(
+        self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | CompiledPipeline | None
+    ) -> Handle:
+        if compiled is not None and _is_pipeline(compiled):
+            return self.submit_pipeline(compiled, {}, origin=record.origin, target=record.target, old=old)
         if compiled is not None:
             return self.submit(compiled, {}, origin=record.origin, target=record.target, old=old)
         reference = self._code_of(record.code_version) if record.code_version else None
         return self._start(
             Submission(
                 id=_new_id(),
+                name=record.name,
                 plan=old.plan,
+                body=old.body,
+                specs=old.specs,
                 inputs=old.inputs,
                 settings=old.settings,
                 workflow_id=record.workflow_id,
@@ -322,6 +457,16 @@ def _class_of(module: str, name: str) -> Any:
     if found is None and module not in sys.modules and shipped_main() == module:
         raise LookupError(f"{name} is not in the script")
     return found
+
+
+def _is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[CompiledPipeline]:
+    return hasattr(compiled, "bodies")
+
+
+def _hash_of(state: State, values: Values, node: Node) -> str | None:
+    from twingraph.engine.identity import hash_of
+
+    return hash_of(state, values, node)
 
 
 def _check_platforms(plan: Plan) -> None:

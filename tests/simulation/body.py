@@ -15,7 +15,7 @@ from twingraph.core.statuses import NodeStatus
 KINDS = (
     *[NodeKind.TASK] * 6,
     NodeKind.MAP,
-    NodeKind.SCOPE,
+    *[NodeKind.SCOPE] * 4,
     NodeKind.SLEEP,
     NodeKind.SIGNAL,
     NodeKind.SIDE_EFFECT,
@@ -64,7 +64,7 @@ def body(seed: str, pencil: Pencil, depth: int) -> Body:
     waits: list[str] = []
     met: list[str] = []
     decisions = 0
-    for number in range(chance.randint(0, 7)):
+    for number in range(chance.randint(0, 9)):
         sources = chance.sample(calls, min(len(calls), chance.choice((0, 0, 1, 2))))
         edges = tuple(Edge(source=source, param=f"p{at}") for at, source in enumerate(sources))
         call = _call(chance, f"c{number}", edges, pencil, depth)

@@ -52,7 +52,7 @@ class World:
         self.chance = Random(seed)
         self.pencil = Pencil(self.chance)
         self.drawn: Drawn = self.pencil.draw()
-        self.driven = self.chance.random() < 0.4
+        self.driven = self.chance.random() < 0.6
         self.calm = self.chance.random() < 0.3  # no crash, no wish from outside
         self.safe = True  # while several events go into one commit, and in a calm world, nobody dies
         self.state = State(f"exec-{seed}")

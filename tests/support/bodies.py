@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twingraph.core.bodies import Ended, Items, Link, Opened, Page, Past, PastCall, PastDecision
@@ -25,7 +25,7 @@ from twingraph.core.records import ErrorRecord
 Body = Callable[..., Generator[Any, Any, Any]]
 
 
-class CallFailed(Exception):
+class CallFailedError(Exception):
     """A node that a body waited for did not complete."""
 
     def __init__(self, ended: Ended) -> None:
@@ -71,8 +71,8 @@ class Steps:
         """Make a call and go on."""
         args = {f"a{i}": argument(value) for i, value in enumerate(given)}
         edges = tuple(Edge(source=v.node, param=f"a{i}") for i, v in enumerate(given) if isinstance(v, Called))
-        into = "scope_args" if more.get("kind") is NodeKind.SCOPE else "args"
-        plan = PlanNode(id=self._id(component), edges=edges, **{into: args}, **more)
+        more["scope_args" if more.get("kind") is NodeKind.SCOPE else "args"] = args
+        plan = PlanNode(id=self._id(component), edges=edges, **more)
         needs_spec = plan.kind in (NodeKind.TASK, NodeKind.SCOPE, NodeKind.DETACHED)
         if spec is None and needs_spec:
             spec = NodeSpec(component=component, entry=component)
@@ -184,7 +184,9 @@ class ScriptedHost:
         execution, scope = running.opened.execution, running.opened.scope
         try:
             while True:
-                step = running.generator.throw(sent) if isinstance(sent, BaseException) else running.generator.send(sent)
+                step = (
+                    running.generator.throw(sent) if isinstance(sent, BaseException) else running.generator.send(sent)
+                )
                 sent = self._do(running, step)
                 if sent is _WAIT:
                     return
@@ -237,7 +239,7 @@ class ScriptedHost:
             if step.spec not in known:
                 fresh.append(step.spec)
                 known.append(step.spec)
-            plan = _with_spec(plan, known.index(step.spec))
+            plan = replace(plan, spec=known.index(step.spec))
         self.link.feed(execution, GraphExtended((plan,), scope=scope, driven=True), None, fresh)
 
     def _decide(self, running: Running, what: str, answer: Any) -> Any:
@@ -259,7 +261,7 @@ class ScriptedHost:
         running.waits = []
         for ended in over:
             if ended.status != "completed":
-                return CallFailed(ended)
+                return CallFailedError(ended)
         values = [_value(ended) for ended in over]
         return values[0] if running.single else values
 
@@ -274,14 +276,8 @@ def _value(ended: Ended) -> Any:
     return {meta[0]: json.loads(text) for meta, text in zip(ended.outputs, texts, strict=True)}
 
 
-def _with_spec(plan: PlanNode, spec: int) -> PlanNode:
-    from dataclasses import replace
-
-    return replace(plan, spec=spec)
-
-
 def _record(error: Exception) -> ErrorRecord:
-    if isinstance(error, CallFailed) and error.ended.error is not None:
+    if isinstance(error, CallFailedError) and error.ended.error is not None:
         return error.ended.error
     return ErrorRecord(code="user_error", error_type=type(error).__name__, message=str(error))
 

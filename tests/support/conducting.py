@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.bodies import Body, ScriptedHost
 from twingraph.core.errors import StoreError
 from twingraph.core.execution import ExecutionRecord, ExecutionView
 from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
@@ -31,8 +32,6 @@ from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.store.sqlite.records import SqliteRecords
 from twingraph.store.sqlite.schema import prepare
 from twingraph.testing.dispatch import MemoryDispatch
-
-from tests.support.bodies import Body, ScriptedHost
 
 TASK = NodeSpec(component="task", entry="task")
 EXPAND = NodeSpec(component="map", entry="builtin:expand")
@@ -164,7 +163,7 @@ class Rig:
 
     def drive(self, body: str, inputs: Mapping[str, Any] | None = None, **more: Any) -> Handle:
         """Start an execution whose root this body drives."""
-        return self.conductor.submit(
+        handle = self.conductor.submit(
             Submission(
                 id=more.pop("execution", None) or f"exec-{secrets.token_hex(4)}",
                 name=body,
@@ -176,6 +175,8 @@ class Rig:
                 **more,
             )
         )
+        assert handle.wait_recorded(SOON)
+        return handle
 
     def run(self, of: Plan, inputs: Mapping[str, Any] | None = None, **more: Any) -> Handle:
         return over(self.submit(of, inputs, **more))

@@ -44,6 +44,9 @@ class Reader(Protocol):
     def value(self, text: str) -> object:
         """A stored value as people read it."""
 
+    def send_signal(self, execution_id: str, name: str, text: str) -> None:
+        """Leave a signal, with its value's text, for what waits or will wait; ConflictError when it is over."""
+
 
 class RunHandle(Protocol):
     """One execution that this process waits for."""
@@ -80,6 +83,11 @@ class Backend(Protocol):
     def open_reader(self, settings: Settings) -> Reader: ...
 
     def runtime(self, settings: Settings) -> Runtime: ...
+
+
+def is_prepared(compiled: object) -> bool:
+    """A pipeline that was made ready, not a workflow that was compiled; the room of authors is not loaded to tell."""
+    return hasattr(compiled, "pipeline")
 
 
 class WiredHandle:
@@ -120,7 +128,8 @@ class WiredRuntime:
         self._runtime = wiring.runtime(settings=settings)
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
-        return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
+        submit = self._runtime.submit_pipeline if is_prepared(compiled) else self._runtime.submit
+        return WiredHandle(submit(compiled, inputs, origin="run", target=target, refresh=refresh))
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))

@@ -54,6 +54,19 @@ def _read_file(file: str) -> Mapping[str, Any]:
     return read
 
 
+def inputs_of(compiled: Any) -> list[str]:
+    """What a workflow or a pipeline takes, one line each."""
+    if not hasattr(compiled, "parameters"):
+        return describe_inputs(plan_of(compiled).inputs, getattr(compiled, "checks", {}))
+    checks = {one.name: one.accepts for one in compiled.parameters if one.accepts is not None}
+    return describe_inputs({one.name: {"required": one.required} for one in compiled.parameters}, checks)
+
+
+def plan_of(compiled: Any) -> Any:
+    """The plan, whether compiling gives it bare or together with the code."""
+    return getattr(compiled, "plan", compiled)
+
+
 def describe_inputs(known: Mapping[str, Any], checks: Mapping[str, Any]) -> list[str]:
     """The inputs of a plan, one line each: name, type, and whether it must be given."""
     lines = []

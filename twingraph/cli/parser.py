@@ -14,13 +14,14 @@ from twingraph.core.nearest import did_you_mean
 
 COMMANDS = {
     "new": "write a small workflow file to begin with",
-    "run": "run a workflow and show it",
+    "run": "run a pipeline, a workflow or a component, and show it",
     "show": "look at an execution: tree, values, errors, or one HTML page",
     "plan": "say what would run, and where, without running it",
     "executions": "list what has run, newest first",
     "logs": "print what nodes printed and logged",
     "resume": "go on with an execution that stopped or failed",
     "cancel": "stop an execution for good",
+    "signal": "give an execution what it waits for",
     "doctor": "say what is installed, reachable and missing",
 }
 

@@ -84,6 +84,8 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
         "status": str(node.status),
         "reason": node.reason,
         "platform": node.platform,
+        "hash": node.hash,
+        "cache_key": node.cache_key,
         "parents": list(node.parents),
         "container": node.container,
         "cached": node.cached,

@@ -1,4 +1,4 @@
-"""From `path.py:name` or `module:name` to a workflow."""
+"""From `path.py:name` or `module:name` to a workflow or a pipeline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -61,8 +61,8 @@ def _existing(path: Path) -> Path:
     raise UsageError(f"there is no file {path}; {hint}")
 
 
-def load_workflow(typed: str) -> Any:
-    """The workflow that was named; the only one when none was."""
+def load_target(typed: str) -> Any:
+    """The workflow or pipeline that was named, a component as a workflow of its own; the only one when none was."""
     target = parse_target(typed)
     module = _load_file(target.path) if target.path else _load_module(target)
     if target.name is not None:
@@ -70,12 +70,21 @@ def load_workflow(typed: str) -> Any:
     return _only(target, module)
 
 
-def recorded_target(typed: str, workflow: Any) -> str:
+def made_ready(thing: Any) -> Any:
+    """What a runtime takes."""
+    if not is_pipeline(thing):
+        return thing.compile()
+    from twingraph.sdk.prepared import prepare
+
+    return prepare(thing)
+
+
+def recorded_target(typed: str, thing: Any) -> str:
     """The target as it is found again from any folder."""
     target = parse_target(typed)
     from twingraph.sdk.inprocess import target_of
 
-    found = target_of(workflow)
+    found = target_of(thing)
     if found is not None and ":" in found:
         return found
     if target.path is None:
@@ -139,7 +148,7 @@ def _load_module(target: Target) -> ModuleType:
 
 @contextlib.contextmanager
 def _no_runs() -> Iterator[None]:
-    """A file that runs its workflow as it is loaded, without a guard, has said enough when it comes to that line."""
+    """A file that runs what it holds as it is loaded, without a guard, has said enough when it comes to that line."""
     from twingraph.sdk.inprocess import FoundWhileLoading, loading
 
     try:
@@ -164,6 +173,10 @@ def is_workflow(thing: object) -> bool:
     return _is_a(thing, "Workflow")
 
 
+def is_pipeline(thing: object) -> bool:
+    return not isinstance(thing, type) and _is_a(thing, "Pipeline")
+
+
 def is_component(thing: object) -> bool:
     return _is_a(thing, "Component") or _is_a(thing, "BaseComponent")
 
@@ -177,42 +190,53 @@ def _is_a(thing: object, name: str) -> bool:
 
 
 def _named(target: Target, module: ModuleType, name: str) -> Any:
-    things = {**_own(module, is_workflow), **_own(module, is_component)}
+    things = {**_own(module, _runs), **_own(module, is_component)}
     try:
         thing = getattr(module, name)
     except AttributeError:
         raise UsageError(f"{target.typed}: there is no {name!r} in it; {did_you_mean(name, things)}") from None
-    if is_workflow(thing):
+    if _runs(thing):
         return thing
     if is_component(thing):
         return alone(name, thing)
     raise UsageError(
-        f"{target.typed}: {name!r} is {_article(type(thing).__name__)}, neither a Workflow nor a component; "
-        + (did_you_mean(name, things) if things else "decorate a function with @component to run it")
+        f"{target.typed}: {name!r} is {_article(type(thing).__name__)}, neither a pipeline nor a Workflow nor a "
+        "component; " + (did_you_mean(name, things) if things else "decorate a function with @pipeline to run it")
     )
 
 
 def _only(target: Target, module: ModuleType) -> Any:
-    for kind in (is_workflow, is_component):
+    for kind in (_runs, is_component):
         found = _own(module, kind)
         if len(found) == 1:
             name, thing = next(iter(found.items()))
-            return thing if kind is is_workflow else alone(name, thing)
+            return thing if kind is _runs else alone(name, thing)
         if found:
             choices = "\n".join(f"  twingraph run {target.spelled(name)}" for name in found)
-            what = "workflows" if kind is is_workflow else "components"
-            raise UsageError(f"{target.typed} holds {len(found)} {what}; say which:\n{choices}")
+            raise UsageError(f"{target.typed} holds {len(found)} {_kinds(found)}; say which:\n{choices}")
     raise UsageError(
-        f"{target.typed} holds no workflow; give it one at the top of the file (wf = Workflow(...)) "
-        "or decorate a function with @component"
+        f"{target.typed} holds nothing to run; decorate a function with @pipeline or @component, "
+        "or draw a workflow at the top of the file (wf = Workflow(...))"
     )
 
 
-def _own(module: ModuleType, kind: Any) -> dict[str, Any]:
+def _runs(thing: object) -> bool:
+    return is_workflow(thing) or is_pipeline(thing)
+
+
+def _kinds(found: Mapping[str, Any]) -> str:
+    words = {
+        "components" if is_component(thing) else "pipelines" if is_pipeline(thing) else "workflows"
+        for thing in found.values()
+    }
+    return " and ".join(sorted(words))
+
+
+def _own(module: ModuleType, kind: Callable[[object], bool]) -> dict[str, Any]:
     """Things of a kind that the module made itself, each once, in order."""
     found: dict[str, Any] = {}
     for name, thing in vars(module).items():
-        imported = kind is is_component and getattr(thing, "__module__", module.__name__) != module.__name__
+        imported = not is_workflow(thing) and getattr(thing, "__module__", module.__name__) != module.__name__
         if kind(thing) and not imported and not any(thing is other for other in found.values()):
             found[name] = thing
     return found

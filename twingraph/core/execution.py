@@ -62,6 +62,10 @@ class AttemptView:
     error: ErrorRecord | None = None
 
 
+def _unknown() -> tuple[str | None, str | None]:
+    return None, None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     id: str
@@ -70,7 +74,7 @@ class NodeView:
     status: NodeStatus
     reason: str | None  # of a skip: 'branch' | 'upstream'; of a wait
     platform: str
-    parents: tuple[str, ...]  # node ids that it depends on, data first
+    parents: tuple[str, ...]  # node ids that it depends on: data first, then order, then control flow
     container: str | None  # the map or sub-workflow node that holds it
     attempts: tuple[AttemptView, ...]
     outputs: tuple[OutputView, ...]
@@ -79,6 +83,20 @@ class NodeView:
     reused_from: str | None = None  # the execution whose outcome was kept
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    # Those of the parents whose values a pipeline's body only looked at before it made this call: drawn dashed.
+    forced: tuple[str, ...] = ()
+    # Its cache key and its hash, as far as they are known. Computed when asked for.
+    identity: Callable[[], tuple[str | None, str | None]] = field(default=_unknown, compare=False, repr=False)
+
+    @property
+    def cache_key(self) -> str | None:
+        """Equal for equal work: the same code with equal arguments in the same surroundings."""
+        return self.identity()[0]
+
+    @property
+    def hash(self) -> str | None:
+        """Equal for equal work with the same history."""
+        return self.identity()[1]
 
 
 def _nothing(_node: str) -> Mapping[str, str]:

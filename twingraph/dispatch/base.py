@@ -28,6 +28,7 @@ class CodeRef:
     interpreter: str
     working_dir: str
     sys_path: tuple[str, ...] = ()
+    body_path: str = ""  # the same of the bodies of pipelines; '' where there are none
     description: str = ""  # all of this as JSON text, as it is recorded
 
 

@@ -19,8 +19,13 @@ class CodeUnavailableError(PermanentError):
     """What an execution was started with is not on this machine any more."""
 
 
-def describe(bundle: str, blobs: BlobStore, packages: Iterable[str] = ()) -> tuple[str, CodeRef]:
-    """The version of this bundle in this process's world; `packages` are what its code imports from outside."""
+def describe(
+    bundle: str, blobs: BlobStore, packages: Iterable[str] = (), body: str | None = None
+) -> tuple[str, CodeRef]:
+    """The version of this bundle in this process's world; `packages` are what its code imports from outside.
+
+    `body` is the bundle of the bodies of pipelines, where there are some.
+    """
     world = {
         "bundle": bundle,
         "interpreter": sys.executable,
@@ -29,9 +34,11 @@ def describe(bundle: str, blobs: BlobStore, packages: Iterable[str] = ()) -> tup
         "sys_path": [entry for entry in sys.path if entry],
         "distributions": installed(packages),
     }
-    body = json.dumps(world, sort_keys=True)
-    version = content_hash(body.encode())
-    return version, reference(version, body, blobs)
+    if body is not None:
+        world["body"] = body
+    text = json.dumps(world, sort_keys=True)
+    version = content_hash(text.encode())
+    return version, reference(version, text, blobs)
 
 
 def body(code: CodeRef) -> str:
@@ -64,11 +71,13 @@ def reference(version: str, body: str, blobs: BlobStore) -> CodeRef:
         )
     try:
         bundle = blobs.path(world["bundle"])
+        bodies = str(blobs.path(world["body"])) if "body" in world else ""
     except (NotFoundError, TwinGraphError) as error:
         raise CodeUnavailableError(f"its recorded code cannot be read: {error}; go on with `--code current`") from error
     return CodeRef(
         version=version,
         bundle_path=str(bundle),
+        body_path=bodies,
         interpreter=interpreter,
         working_dir=folder,
         sys_path=tuple(world["sys_path"]),

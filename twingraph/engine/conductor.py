@@ -12,26 +12,25 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from twingraph.core.bodies import Host
-from twingraph.core.errors import ErrorCode, LeaseLost, StoreError, TwinGraphError
+from twingraph.core.errors import LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
     CancelRequested,
     Event,
-    ExecutionEnded,
+    ItemsGiven,
     NodeBegun,
     NodesReturned,
     PauseRequested,
     ResumeRequested,
     TimerFired,
 )
-from twingraph.core.records import ErrorRecord
-from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
-from twingraph.dispatch.base import Begun, CodeRef, Dispatch, LogLines, Outcome, Report, Returned
+from twingraph.core.statuses import EXECUTION_OVER
+from twingraph.dispatch.base import Begun, CodeRef, Dispatch, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
 from twingraph.engine.batches import batches
 from twingraph.engine.beginning import first_events, new_execution
@@ -42,11 +41,11 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, HashOf, LoopLink
-from twingraph.engine.outcomes import events_of
-from twingraph.engine.recovery import ended_of, restore
+from twingraph.engine.outcomes import ending_of, events_of, log_rows
+from twingraph.engine.recovery import ended_of, restored
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
-from twingraph.store.base import Claim, Journal, LogRow, Message
+from twingraph.store.base import Claim, Journal, Message
 from twingraph.store.blobs.base import BlobStore
 
 # Where the bodies of an execution with this code run; raises when there is no such place.
@@ -73,6 +72,7 @@ class Conductor:
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] | None = None,
+        platforms: Collection[str] | None = None,
     ) -> None:
         self.name = name
         self._make_journal = make_journal
@@ -102,14 +102,19 @@ class Conductor:
         around = Around(
             find=self._by_number.get,
             standing=lambda execution: self._journal.standing(execution, self.name),
-            host_of=self._bodies.host_of,
             begin=self._begin_detached,
             take_over=self._take_over_detached,
             bring=self._apply_lines,
             later=lambda seconds, act: self._loop.call_later(seconds, act),
         )
         self._effects = Effects(
-            dispatch, self._apply_lines, self._by_number.get, code_of, self._bodies, Detached(around)
+            dispatch,
+            self._apply_lines,
+            self._by_number.get,
+            code_of=code_of,
+            bodies=self._bodies,
+            detached=Detached(around),
+            platforms=platforms,
         )
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
@@ -260,9 +265,7 @@ class Conductor:
     def _begin(self, submission: Submission, handle: Handle) -> None:
         now = time.time()
         events = first_events(submission)
-        host = submission.host
-        if host is None and submission.body is not None:
-            host = self._host_for(submission.id, submission.code)
+        host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         state = State(submission.id)
         held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
         held.values = self._values(held)
@@ -302,6 +305,12 @@ class Conductor:
         self._serve(lambda: self._adopt(execution_id, handle, ResumeRequested()), handle)
         return handle
 
+    def _any_code(self, version: str) -> CodeRef | None:
+        """What is only to be stopped needs none."""
+        with suppress(TwinGraphError):
+            return self._code_of(version)
+        return None
+
     def _hold(self, held: Held, host: Host | None) -> None:
         self._held[held.state.execution] = held
         self._by_number[held.number] = held
@@ -325,7 +334,10 @@ class Conductor:
         goes_on = not isinstance(wish, CancelRequested)
         host: Host | None = None
         try:
-            held = self._restored(execution_id, claim, handle, needs_code=goes_on)
+            held = restored(self._journal, claim, execution_id, handle, self._code_of if goes_on else self._any_code)
+            held.values = self._values(held)
+            if claim.replay_of is not None and self._kept_of is not None:
+                held.kept = self._kept_of(claim.replay_of)
             if held.state.status in EXECUTION_OVER:
                 self._journal.release([claim.number], self.name)
                 data = self._journal.data(claim.number, claim.seq)
@@ -340,27 +352,6 @@ class Conductor:
         self._about(held, lambda: self._apply(held, Adopted(self.name, claim.epoch)))
         for message in self._journal.messages(self.name):
             self._answer(message)
-        return held
-
-    def _restored(self, execution_id: str, claim: Claim, handle: Handle, *, needs_code: bool) -> Held:
-        saved, unread = self._journal.load(claim.number)
-        rows = list(unread)
-        state = restore(execution_id, saved, rows)
-        if state.status is ExecutionStatus.PENDING:
-            raise TwinGraphError(f"{execution_id} has no events: its process ended before it began; run it again")
-        code: CodeRef | None = None
-        if claim.code_version is not None:
-            try:
-                code = self._code_of(claim.code_version)
-            except TwinGraphError:
-                if needs_code:
-                    raise
-        held = Held(claim, state, code, handle)
-        held.values = self._values(held)
-        held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
-        held.last = rows[-1] if rows else None
-        if claim.replay_of is not None and self._kept_of is not None:
-            held.kept = self._kept_of(claim.replay_of)
         return held
 
     # -- events ----------------------------------------------------------------------------------
@@ -402,19 +393,7 @@ class Conductor:
 
     def _finish(self, held: Held, command: commands.Finish, at: float) -> None:
         """Put the result together and write the last event in the same commit as what led to it."""
-        status, error = command.status, command.error
-        result: str | None = None
-        outputs: Mapping[str, str] = {}
-        if status is ExecutionStatus.COMPLETED:
-            try:
-                result = held.values.result()
-                outputs = held.values.scope_outputs(held.state.root)
-            except TwinGraphError as fault:
-                status = ExecutionStatus.FAILED
-                error = ErrorRecord(code=ErrorCode.INTERNAL, error_type=type(fault).__name__, message=str(fault))
-        ended = ExecutionEnded(str(status), error, tuple(outputs))
-        data = None if result is None else "\n".join([result, *outputs.values()])
-        held.ended = (result, outputs)
+        ended, data = ending_of(held, command)
         self._note(held, ended, data, at)
 
     def _flush(self) -> None:
@@ -499,6 +478,9 @@ class Conductor:
             self._apply(held, NodeBegun(report.node, report.attempt, report.worker))
         elif type(report) is Returned:
             self._apply(held, NodesReturned(tuple((node, attempt) for node, attempt in report.runs)))
+        elif type(report) is ItemsOut:
+            given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
+            self._apply_lines(held, given, report.texts)
         elif type(report) is LogLines:
             self._log(held, report)
 
@@ -508,13 +490,7 @@ class Conductor:
             self._apply_lines(held, event, lines)
 
     def _log(self, held: Held, report: LogLines) -> None:
-        node = held.state.nodes.get(report.node)
-        spec = node.spec if node is not None else None
-        component = held.state.specs[spec].component if spec is not None else None
-        held.logs.extend(
-            LogRow(at, level, report.node, component, report.attempt, stream, message)
-            for at, level, stream, message in report.lines
-        )
+        held.logs.extend(log_rows(held.state, report))
         self._soon(held)
 
     # -- time and wishes -------------------------------------------------------------------------

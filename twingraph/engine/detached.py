@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from twingraph.core import outputs
-from twingraph.core.bodies import Host
 from twingraph.core.codec import hash_text
 from twingraph.core.errors import ErrorCode, LeaseLost
 from twingraph.core.events import DetachedStarted, Event, NodeEnded, OutputMeta
@@ -33,7 +32,6 @@ class Around(NamedTuple):
 
     find: Callable[[int], Held | None]
     standing: Callable[[str], Standing | None]
-    host_of: Callable[[Held], Host | None]
     begin: Callable[[Submission], Handle]
     take_over: Callable[[str], Handle]
     bring: Callable[[Held, Event, Sequence[str] | None], None]
@@ -53,7 +51,7 @@ class Detached:
             self._around.bring(held, DetachedStarted(node_id, child), None)
         standing = self._around.standing(child)
         if standing is None:
-            self._follow(held, node, self._around.begin(submission(held, node, child, self._around.host_of(held))))
+            self._follow(held, node, self._around.begin(submission(held, node, child)))
         elif standing.elsewhere:
             self._watch(held, node)
         else:
@@ -86,7 +84,7 @@ class Detached:
             self._around.bring(held, *_ending(node, handle))
 
 
-def submission(held: Held, node: Node, child: str, host: Host | None) -> Submission:
+def submission(held: Held, node: Node, child: str) -> Submission:
     """The same code with the arguments of the call; the settings are the pipeline's own."""
     spec = held.state.specs[node.spec] if node.spec is not None else NodeSpec(component=node.id)
     settings, specs = _settings(node.plan, held.state.specs)
@@ -99,7 +97,6 @@ def submission(held: Held, node: Node, child: str, host: Host | None) -> Submiss
         origin="detached",
         body=spec.entry or "",
         specs=specs,
-        host=host,
         code_version=held.code.version if held.code is not None else None,
         code=held.code,
     )

@@ -1,7 +1,7 @@
 """Serving the bodies of pipelines: what a conductor says to their host, and what the host says in the kernel's words.
 
-A host counts the specs that it names over all it has said about an execution; the state counts those that it knows, from
-all hosts that ever carried the execution out. Equal specs are one.
+A host counts the specs that it names over all it has said about an execution; the state counts those that it knows,
+from all hosts that ever carried the execution out. Equal specs are one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Driving:
 
     def __init__(self, held: Held, host: Host, apply: Apply) -> None:
         self.held = held
-        self.host = host
+        self._host = host
         self._apply = apply
         self._open: dict[str, Telling | None] = {}  # scopes whose bodies run; the history that is still being told
         self._specs: list[NodeSpec] = []  # as the host counts
@@ -44,7 +44,7 @@ class Driving:
         scope = self.held.state.scopes.get(path)
         if scope is None or scope.closed:
             return
-        self.host.open(opening(self.held, scope))
+        self._host.open(opening(self.held, scope))
         telling = Telling(self.held, scope)
         self._open[path] = telling
         if not telling.left:
@@ -66,13 +66,13 @@ class Driving:
         page = telling.page()
         if page.last:
             self._open[path] = None
-        self.host.page(self.held.state.execution, path, page)
+        self._host.page(self.held.state.execution, path, page)
 
     def woke(self, path: str, node_id: str) -> None:
         """A node that the body of this scope called is over."""
         node = self.held.state.nodes[node_id]
         if self._hears(path, node.plan.id):
-            self.host.ended(self.held.state.execution, path, ended(self.held, node))
+            self._host.ended(self.held.state.execution, path, ended(self.held, node))
 
     def passed(self, command: commands.PassItems) -> None:
         """A generator has handed items over."""
@@ -80,7 +80,7 @@ class Driving:
         path = node.scope.path
         if self._hears(path, node.plan.id):
             texts = self.held.values.lines(command.seq)[command.offset :]
-            self.host.items(self.held.state.execution, path, Items(node.plan.id, command.first, texts))
+            self._host.items(self.held.state.execution, path, Items(node.plan.id, command.first, texts))
 
     def _hears(self, path: str, relative: str) -> bool:
         """Whether the body knows this call already: else the page that brings it tells how it stands then."""
@@ -90,11 +90,11 @@ class Driving:
         return telling is None or relative not in telling.ahead
 
     def answer(self, path: str, number: int, answer: object) -> None:
-        self.host.answer(self.held.state.execution, path, number, answer)
+        self._host.answer(self.held.state.execution, path, number, answer)
 
     def stop(self, why: str) -> None:
         self._open.clear()
-        self.host.stop(self.held.state.execution, why)
+        self._host.stop(self.held.state.execution, why)
 
     # -- from the host ---------------------------------------------------------------------------
 
@@ -144,16 +144,15 @@ class Driving:
         scope = self.held.state.scopes[path]
         for plan in nodes if self.held.kept else ():
             node = scope.nodes[plan.id]
-            kept = self.held.kept.get(node.id)
-            if kept is not None and node.kind in _WAITS and not node.over and self.held.keeps(node, kept):
-                for event, lines in kept.rows:
-                    self._apply(self.held, event._replace(attempt=node.attempt), lines)
+            kept = self.held.kept_for(node) if node.kind in _WAITS and not node.over else None
+            for event, lines in kept.rows if kept is not None else ():
+                self._apply(self.held, event._replace(attempt=max(1, node.attempt)), lines)
 
     def take(self, event: Event, lines: Sequence[str] | None) -> None:
         """Something else that a body did; what comes too late is nobody's any more."""
         if isinstance(event, NodeEnded):
             node = self.held.state.nodes.get(event.node)
-            if node is None or node.over or node.kind is not NodeKind.SIDE_EFFECT:
+            if node is None or node.over or not _may_end(node.kind, event.status):
                 return
         elif not isinstance(event, (GraphClosed, DecisionMade)) or self.scope(event.scope) is None:
             return
@@ -163,3 +162,9 @@ class Driving:
 
 
 _WAITS = frozenset({NodeKind.SLEEP, NodeKind.SIGNAL})
+
+
+def _may_end(kind: NodeKind, status: str) -> bool:
+    """A body carries its side effects out, and may wait for something no longer."""
+    gives_up = status == "cancelled" and (kind in _WAITS or kind is NodeKind.DETACHED)
+    return gives_up or kind is NodeKind.SIDE_EFFECT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, Event, LimitGranted
@@ -30,9 +30,11 @@ class Effects:
         dispatch: Dispatch,
         apply: Callable[[Held, Event, Sequence[str] | None], None],
         holder: Callable[[int], Held | None],
+        *,
         code_of: Callable[[str], CodeRef],
         bodies: Bodies,
         detached: Detached,
+        platforms: Collection[str] | None = None,
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
@@ -40,6 +42,7 @@ class Effects:
         self._code_of = code_of
         self._bodies = bodies
         self._detached = detached
+        self._platforms = platforms  # where nodes can be carried out; None: anywhere
         self._limits = LimitBook()
         self._lane = 0
 
@@ -78,7 +81,8 @@ class Effects:
             case commands.StopDriver():
                 pass  # its calls end as cancelled, which its body is told, and nothing of it is heard any more
             case commands.StartDetached(node):
-                self._detached.start(held, node)
+                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
+                    self._detached.start(held, node)
             case commands.Finish():
                 pass  # done before the commit
 
@@ -93,12 +97,10 @@ class Effects:
         runs: list[NodeRun] = []
         for node_id, attempt in command.runs:
             node = state.nodes[node_id]
-            kept = held.kept.get(node_id)
-            if kept is not None and held.keeps(node, kept):
-                for event, lines in kept.rows:
-                    self._apply_lines(held, event._replace(attempt=attempt), lines)
+            if self._keeps(held, node, attempt):
                 continue
             try:
+                self._check_platform(held, command.spec)
                 runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
             except TwinGraphError as error:
                 self._apply_lines(held, impossible(node_id, attempt, error), None)
@@ -116,6 +118,13 @@ class Effects:
             )
         )
 
+    def _check_platform(self, held: Held, spec: int) -> None:
+        """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
+        platform = held.state.specs[spec].platform
+        if self._platforms is not None and platform not in self._platforms:
+            can = ", ".join(self._platforms)
+            raise TwinGraphError(f"platform {platform!r} cannot be used yet: this version carries nodes out on {can}")
+
     def _code(self, held: Held, spec: int) -> CodeRef:
         """Where the code of this spec is: a component that was found late has a version of its own."""
         version = held.state.specs[spec].code
@@ -125,6 +134,13 @@ class Effects:
         if known is None:
             known = held.codes[version] = self._code_of(version)
         return known
+
+    def _keeps(self, held: Held, node: Node, attempt: int) -> bool:
+        """Whether the node's outcome was known before; then it is brought instead."""
+        kept = held.kept_for(node)
+        for event, lines in kept.rows if kept is not None else ():
+            self._apply_lines(held, event._replace(attempt=attempt), lines)
+        return kept is not None
 
     def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
         if node.kind is NodeKind.HANDLER:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twingraph.core.bodies import Host
-from twingraph.core.errors import ExecutionFailed
+from twingraph.core.errors import CodecError, ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
 from twingraph.core.records import ErrorRecord, Settings
@@ -58,8 +57,7 @@ class Submission:
     name: str = ""  # the plan's, unless given
     plan: Plan | None = None  # of a drawn workflow
     body: str | None = None  # else the entry of the body that drives it,
-    specs: tuple[NodeSpec, ...] = ()  # what its settings refer to
-    host: Host | None = None  # and where it runs; None: where the conductor finds one
+    specs: tuple[NodeSpec, ...] = ()  # and what its settings refer to
     target: str | None = None
     code_version: str | None = None
     code: CodeRef | None = None
@@ -118,9 +116,16 @@ class Held:
             )
         return known
 
-    def keeps(self, node: Node, kept: Kept) -> bool:
-        """Whether this outcome is what the node would give."""
-        return kept.fits(node.kind) and (kept.given is None or kept.given == self.values.call_hash(node))
+    def kept_for(self, node: Node) -> Kept | None:
+        """What is known of an earlier execution to be what this node would give."""
+        kept = self.kept.get(node.id)
+        if kept is None or not kept.fits(node.kind):
+            return None
+        try:
+            same = kept.given is None or kept.given == self.values.call_hash(node)
+        except CodecError:  # its own run will tell
+            return None
+        return kept if same else None
 
     def take(self, now: float) -> Append:
         """Everything since the last commit, as the store wants it."""

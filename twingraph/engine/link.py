@@ -16,7 +16,7 @@ from twingraph.engine.kernel import Node, State, commands
 from twingraph.engine.values import Values
 from twingraph.store.base import LogRow
 
-HashOf = Callable[[State, Values, Node], str]
+HashOf = Callable[[State, Values, Node], str | None]
 
 
 class Fed(NamedTuple):
@@ -54,7 +54,7 @@ Word = Fed | Asked | Reopened | Logged | Heard
 
 
 class LoopLink:
-    """Takes what hosts say on any thread to the conductor's loop, with one hop for all that waits. A `core.bodies.Link`."""
+    """A `core.bodies.Link`: takes what hosts say on any thread to the conductor's loop, one hop for all that waits."""
 
     def __init__(self, poke: Callable[[Callable[[], None]], None]) -> None:
         self._poke = poke
@@ -113,10 +113,6 @@ class Bodies:
     def drive(self, held: Held, host: Host) -> None:
         """From now on this host runs the bodies of the execution."""
         self._driven[held.state.execution] = Driving(held, host, self._apply)
-
-    def host_of(self, held: Held) -> Host | None:
-        driving = self._driven.get(held.state.execution)
-        return None if driving is None else driving.host
 
     def let_go(self, execution: str, why: str) -> None:
         """Its bodies end. What they have said and is not heard yet means nothing to whoever drives it next."""

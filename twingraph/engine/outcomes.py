@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from twingraph.core.errors import ErrorCode, TwinGraphError
-from twingraph.core.events import BranchTaken, Event, MapExpanded, NodeEnded
+from twingraph.core.events import BranchTaken, Event, ExecutionEnded, MapExpanded, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Outcome
-from twingraph.engine.kernel import Node
+from twingraph.core.statuses import ExecutionStatus
+from twingraph.dispatch.base import LogLines, Outcome
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import Node, State
+from twingraph.engine.kernel.commands import Finish
+from twingraph.store.base import LogRow
 
 MAP_PAGE = 1_000
 
@@ -71,3 +75,27 @@ def impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
         permanent=True,
     )
     return NodeEnded(node, attempt, "failed", error=record, begun=False)
+
+
+def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:
+    """The last event, with the result where there is one."""
+    status, error = command.status, command.error
+    result: str | None = None
+    outputs: Mapping[str, str] = {}
+    if status is ExecutionStatus.COMPLETED:
+        try:
+            result = held.values.result()
+            outputs = held.values.scope_outputs(held.state.root)
+        except TwinGraphError as fault:
+            status = ExecutionStatus.FAILED
+            error = ErrorRecord(code=ErrorCode.INTERNAL, error_type=type(fault).__name__, message=str(fault))
+    held.ended = (result, outputs)
+    data = None if result is None else "\n".join([result, *outputs.values()])
+    return ExecutionEnded(str(status), error, tuple(outputs)), data
+
+
+def log_rows(state: State, report: LogLines) -> Iterator[LogRow]:
+    node = state.nodes.get(report.node)
+    component = state.specs[node.spec].component if node is not None and node.spec is not None else None
+    for at, level, stream, message in report.lines:
+        yield LogRow(at, level, report.node, component, report.attempt, stream, message)

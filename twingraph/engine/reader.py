@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 from twingraph.core import codec
+from twingraph.core.errors import ConflictError
 from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine import views
+from twingraph.engine.inbox import signal_body
 from twingraph.engine.replay import Earlier, earlier
 from twingraph.store.base import Records
 from twingraph.store.blobs.base import BlobStore
@@ -61,6 +63,12 @@ class Reader:
 
     def post(self, execution: str, kind: str) -> None:
         self._records.post(execution, kind, "{}")
+
+    def send_signal(self, execution: str, name: str, text: str) -> None:
+        """Leave a signal, with its value's text, for the execution: wherever it runs, or once it is resumed."""
+        if not self._records.post(execution, "signal", signal_body(name, text)):
+            status = self._records.record(execution).status
+            raise ConflictError(f"{execution} has already ended ({status}): nothing waits for the signal {name!r}")
 
     def close(self) -> None:
         self._records.close()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from twingraph.core.errors import StoreError
+from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
+from twingraph.core.statuses import ExecutionStatus
+from twingraph.dispatch.base import CodeRef
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Held
 from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
-from twingraph.store.base import Row
+from twingraph.store.base import Claim, Journal, Row
 
 
 def fold(state: State, rows: Iterable[Row]) -> State:
@@ -26,6 +30,22 @@ def fold(state: State, rows: Iterable[Row]) -> State:
 
 def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
     return fold(snapshot.load(json.loads(saved)) if saved is not None else State(execution), rows)
+
+
+def restored(
+    journal: Journal, claim: Claim, execution: str, handle: Handle, code_of: Callable[[str], CodeRef | None]
+) -> Held:
+    """An execution that was claimed, as its journal has it; without its values yet."""
+    saved, unread = journal.load(claim.number)
+    rows = list(unread)
+    state = restore(execution, saved, rows)
+    if state.status is ExecutionStatus.PENDING:
+        raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
+    code = code_of(claim.code_version) if claim.code_version is not None else None
+    held = Held(claim, state, code, handle)
+    held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
+    held.last = rows[-1] if rows else None
+    return held
 
 
 def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[str, str]]:

@@ -18,6 +18,7 @@ from twingraph.core.execution import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import NODE_OVER, NodeStatus
+from twingraph.engine.identity import cache_key_of, hash_of
 from twingraph.engine.kernel import Node, Scope, State, apply
 from twingraph.engine.values import Values
 from twingraph.store.base import Records, Row
@@ -178,19 +179,29 @@ def _parents(node: Node) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _forced(node: Node, parents: tuple[str, ...]) -> tuple[str, ...]:
+    """What the body looked at before this call, and did not pass to it."""
+    known = node.scope.nodes
+    looked_at = dict.fromkeys(known[name].id for name in node.plan.forced if name in known)
+    return tuple(name for name in looked_at if name not in parents)
+
+
 def _outputs(node: Node, values: Values) -> tuple[OutputView, ...]:
-    if node.seq is None or not node.outputs:
+    called = node.kind is NodeKind.SCOPE and node.plan.template is None and node.status is NodeStatus.COMPLETED
+    if not called and (node.seq is None or not node.outputs):
         return ()
-    lines = values.lines(node.seq)
+    _, metas, texts = values.given(node)
     return tuple(
         OutputView(name=name, text=text, hash=digest, size=size)
-        for (name, digest, size), text in zip(node.outputs, lines, strict=True)
+        for (name, digest, size), text in zip(metas, texts, strict=True)
     )
 
 
 def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Values) -> NodeView:
     container = node.item_of or node.scope.parent
     tried = attempts.of(node.id)
+    parents = _parents(node)
+    forced = _forced(node, parents)
     started = next((a.started_at for a in tried if a.started_at), None) or _moment(state.begun.get(node.id))
     ended = tried[-1].ended_at if tried and node.status in NODE_OVER else None
     return NodeView(
@@ -200,7 +211,8 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         status=node.status,
         reason=node.reason,
         platform=state.specs[node.spec].platform if node.spec is not None else "local",
-        parents=_parents(node),
+        parents=(*parents, *forced),
+        forced=forced,
         container=container.id if container is not None else None,
         attempts=tried,
         outputs=_outputs(node, values),
@@ -209,6 +221,7 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         reused_from=node.cached_from,
         started_at=started,
         completed_at=ended or _moment(state.ended.get(node.id)),
+        identity=lambda: (cache_key_of(state, values, node), hash_of(state, values, node)),
     )
 
 

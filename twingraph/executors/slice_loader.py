@@ -165,6 +165,8 @@ class Loaded:
             return self._made[key]
 
     def _make(self, entry: dict[str, Any]) -> Any:
+        if entry["mode"] == "refused":
+            raise ImportError(entry["note"])
         if entry["mode"] == "import":
             return _reach(self._import_whole(entry), entry["name"])
         if entry["factory"]:

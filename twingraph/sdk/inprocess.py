@@ -170,18 +170,25 @@ def _interrupt(runtime: wiring.Runtime, handle: Handle, presses: int) -> None:
 
 @contextmanager
 def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
-    """Draw the run on a terminal. The display belongs to the command line; nothing of it loads off a terminal."""
+    """Draw the run on a terminal or in a notebook. Elsewhere nothing of the display is even loaded."""
     progress = runtime.settings.progress
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    if progress == "off" or (progress == "auto" and not terminal):
+    notebook = "IPython" in sys.modules and progress != "plain"
+    if progress == "off" or (progress == "auto" and not terminal and not notebook):
         yield
         return
-    from twingraph.cli.display import attach
+    from twingraph.cli.display import NotebookWatch, attach, in_kernel
 
     handle.wait_recorded()
+    if handle.fault is not None:
+        yield
+        return
     reader = wiring.read(runtime.home)
-    stopped = runtime.stopped_before(handle.id)
-    watch = attach(reader, handle.id, progress=progress, stopped_before=stopped)
+    watch: Any
+    if notebook and in_kernel():
+        watch = NotebookWatch(reader, handle.id)
+    else:
+        watch = attach(reader, handle.id, progress=progress, stopped_before=runtime.stopped_before(handle.id))
     try:
         yield
     finally:

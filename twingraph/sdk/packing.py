@@ -1,35 +1,48 @@
-"""From the code of a compiled workflow to the bundle that its workers load."""
+"""From the code of a workflow to the bundles that its workers, and the hosts of its bodies, load."""
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from twingraph.sdk.slicing import bundle, slice_of
+from twingraph.core.errors import SliceError
+from twingraph.sdk.slicing import Slice, bundle, slice_of
+from twingraph.sdk.slicing.hashing import text_hash
 
 Stamp = tuple[int, int] | None
+# Their text came with the command that started this process, so it stays as it is.
+_NEVER_CHANGED = ("<string>", "<stdin>")
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A bundle as canonical JSON (equal code gives equal bytes), and what it was read from."""
+    """Bundles as canonical JSON (equal code gives equal bytes), and what they were read from."""
 
     data: bytes
     origin: tuple[Any, ...]  # kept alive, so that the ids in the key stay theirs
     files: tuple[str, ...]
     stamps: tuple[Stamp, ...]
     packages: tuple[str, ...]  # what the code imports from outside the project
+    hashes: Mapping[str, str] = field(default_factory=dict)  # entry to the hash of its code
+    body: bytes = b""  # the bundle of the bodies; empty where there are none
+    notes: Mapping[str, str] = field(default_factory=dict)  # entry to why its code is not sliced
 
     def is_fresh(self) -> bool:
         return self.stamps == stamps_of(self.files) and None not in self.stamps
 
 
-def key_of(objects: Mapping[str, Any], sources: Mapping[str, str]) -> tuple[Any, ...]:
+def key_of(objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mapping[str, Any] | None = None) -> Any:
     """Equal for the same live objects under the same names."""
-    return tuple((key, id(target)) for key, target in objects.items()), tuple(sources.items())
+    return _ids(objects), tuple(sources.items()), _ids(bodies or {})
+
+
+def _ids(objects: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    return tuple((key, id(target)) for key, target in objects.items())
 
 
 def stamps_of(files: tuple[str, ...]) -> tuple[Stamp, ...]:
@@ -38,6 +51,8 @@ def stamps_of(files: tuple[str, ...]) -> tuple[Stamp, ...]:
 
 
 def _stamp(file: str) -> Stamp:
+    if file in _NEVER_CHANGED:
+        return 0, 0
     try:
         found = os.stat(file)
     except OSError:
@@ -45,24 +60,108 @@ def _stamp(file: str) -> Stamp:
     return found.st_mtime_ns, found.st_size
 
 
-def pack(objects: Mapping[str, Any], sources: Mapping[str, str]) -> Packed:
-    """The functions, classes and code nodes under these keys."""
-    slices = {key: slice_of(target) for key, target in objects.items()}
+def pack(objects: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> Packed:
+    """The functions, classes and code nodes under these keys. May be asked of any thread, while bodies run."""
+    slices = {key: _sliced(target) for key, target in objects.items()}
     packed = bundle(slices)
-    packages = {name for found in slices.values() for name in found.external}
-    files = tuple(module["file"] for module in packed["modules"].values())
-    stamps = stamps_of(files)
-    for key, text in sources.items():
-        name = f"_code_{len(packed['modules'])}"
-        packed["modules"][name] = {"file": f"<{key}>", "text": text, "package": False, "main": False, "search": []}
-        packed["entries"][key] = {
-            "mode": "slice",
-            "module": name,
-            "name": "run",
-            "factory": None,
-            "closure": {},
-            "file": f"<{key}>",
-            "main": False,
-        }
-    data = json.dumps(packed, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    return Packed(data, tuple(objects.values()), files, stamps, tuple(sorted(packages)))
+    for key, text in (sources or {}).items():
+        _add_source(packed, key, text)
+    return _finished(packed, slices, tuple(objects.values()))
+
+
+def pack_bodies(bodies: Mapping[str, Any]) -> Packed:
+    """The bodies of pipelines, with decorators and typed parameters, for processes that have TwinGraph.
+
+    A body that cannot be recorded runs all the same; it only cannot go on in another process. Loading it says why.
+    """
+    slices: dict[str, Slice] = {}
+    refused: dict[str, str] = {}
+    for key, target in bodies.items():
+        try:
+            slices[key] = _sliced(target, keep_ours=True)
+        except SliceError as error:
+            refused[key] = str(error)
+    packed = bundle(slices)
+    for key, why in refused.items():
+        packed["entries"][key] = {"mode": "refused", "note": why, "factory": None}
+    return _finished(packed, slices, tuple(bodies.values()), refused)
+
+
+def pack_pipeline(objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mapping[str, Any]) -> Packed:
+    """Components for the workers in `data`, bodies for their hosts in `body`, with the classes of values in both."""
+    classes = {key: target for key, target in objects.items() if key.startswith("class ")}
+    work, body = pack(objects, sources), pack_bodies({**bodies, **classes})
+    files = dict(zip((*work.files, *body.files), (*work.stamps, *body.stamps), strict=True))
+    return Packed(
+        data=work.data,
+        origin=(*work.origin, *body.origin),
+        files=tuple(files),
+        stamps=tuple(files.values()),
+        packages=tuple(sorted({*work.packages, *body.packages})),
+        hashes={**body.hashes, **work.hashes},
+        body=body.data,
+        notes={**body.notes, **work.notes},
+    )
+
+
+def code_hashes(packed: Packed | bytes) -> Mapping[str, str]:
+    """Entry to the hash of its code, also of a bundle that was recorded earlier."""
+    if isinstance(packed, Packed):
+        return packed.hashes
+    return {key: entry["hash"] for key, entry in json.loads(packed)["entries"].items() if entry.get("hash")}
+
+
+def _add_source(packed: dict[str, Any], key: str, text: str) -> None:
+    name = f"_code_{len(packed['modules'])}"
+    packed["modules"][name] = {"file": f"<{key}>", "text": text, "package": False, "main": False, "search": []}
+    packed["entries"][key] = {
+        "mode": "slice",
+        "module": name,
+        "name": "run",
+        "factory": None,
+        "closure": {},
+        "file": f"<{key}>",
+        "main": False,
+        "hash": text_hash(text),
+    }
+
+
+def _finished(
+    packed: dict[str, Any], slices: Mapping[str, Slice], origin: tuple[Any, ...], notes: Mapping[str, str] | None = None
+) -> Packed:
+    files = tuple(dict.fromkeys(file for found in slices.values() for file in _files_of(found)))
+    entries: dict[str, dict[str, Any]] = packed["entries"]
+    return Packed(
+        data=json.dumps(packed, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(),
+        origin=origin,
+        files=files,
+        stamps=stamps_of(files),
+        packages=tuple(sorted({name for found in slices.values() for name in found.external})),
+        hashes={key: entry["hash"] for key, entry in entries.items() if entry.get("hash")},
+        notes={**(notes or {}), **{key: found.note for key, found in slices.items() if found.note}},
+    )
+
+
+def _files_of(found: Slice) -> tuple[str, ...]:
+    files = [module.file for module in found.modules.values()]
+    return tuple(files) if files or not found.file else (found.file,)
+
+
+# What each live object was sliced to, while its files stand as they were.
+_known: WeakKeyDictionary[Any, dict[bool, tuple[Slice, tuple[Stamp, ...]]]] = WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+def _sliced(target: Any, *, keep_ours: bool = False) -> Slice:
+    with _lock:
+        try:
+            kept = _known.setdefault(target, {})
+        except TypeError:  # it has no hash, or takes no weak reference
+            kept = {}
+        known = kept.get(keep_ours)
+        if known is not None and None not in known[1] and known[1] == stamps_of(_files_of(known[0])):
+            return known[0]
+        found = slice_of(target, keep_ours=keep_ours)
+        if found.factory is None:  # what a nested function closes over may change from call to call
+            kept[keep_ours] = found, stamps_of(_files_of(found))
+        return found

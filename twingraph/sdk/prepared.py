@@ -40,6 +40,15 @@ class CompiledPipeline:
         """ValidationError with everything that is unknown, missing or of a wrong type."""
         check_given(self.name, self.parameters, inputs, open=self.open)
 
+    def takes(self, name: str) -> bool:
+        return self.open or any(one.name == name for one in self.parameters)
+
+    def check_names(self, given: Mapping[str, str]) -> None:
+        """ValidationError when what an earlier execution was given does not do any more."""
+        missing = [one.name for one in self.parameters if one.required and one.name not in given]
+        if missing:
+            raise ValidationError([Problem(node=self.name, field=name, message="is missing") for name in missing])
+
 
 def prepare(pipeline: Pipeline[..., Any]) -> CompiledPipeline:
     """ValidationError when its error handler is not known."""

@@ -126,6 +126,9 @@ class Journal(Protocol):
     def code(self, version: str) -> str | None:
         """What was recorded of a code version."""
 
+    def keep_code(self, version: str, body: str, at: float) -> None:
+        """Record a code version that no execution began with."""
+
     def close(self) -> None: ...
 
 

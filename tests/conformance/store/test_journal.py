@@ -196,6 +196,22 @@ def test_a_message_stays_when_its_answer_is_refused(store: Store) -> None:
     assert [waiting.kind for waiting in store.other.messages("two")] == ["pause"]
 
 
+def test_code_is_kept_beside_what_an_execution_began_with(store: Store) -> None:
+    store.journal.keep_code("v2", "{}", 1.0)
+    store.journal.keep_code("v2", "{}", 2.0)
+    assert (store.other.code("v2"), store.other.code("v3")) == ("{}", None)
+
+
+def test_how_an_execution_stands_depends_on_who_asks(store: Store) -> None:
+    end = store.begin("one")
+    begun(store)
+    assert store.journal.standing("exec-a", "one") == ("running", False)
+    assert store.other.standing("exec-a", "two") == ("running", True)
+    end()
+    assert store.other.standing("exec-a", "two") == ("running", False)
+    assert store.other.standing("exec-b", "two") is None
+
+
 def test_an_end_clears_messages_and_snapshots(store: Store) -> None:
     claim = begun(store)
     store.journal.append([part(claim, 3, snapshot="at 3")])

@@ -12,7 +12,7 @@ from typing import Any
 
 from twingraph.cli.backend import Reader, RunHandle, Runtime
 from twingraph.cli.console import Console, Surface
-from twingraph.core.errors import ErrorCode, NotFoundError
+from twingraph.core.errors import ConflictError, ErrorCode, NotFoundError
 from twingraph.core.execution import (
     AttemptView,
     ExecutionRecord,
@@ -216,6 +216,7 @@ _LEVELS = ["debug", "info", "warning", "error", "critical"]
 class MemoryReader:
     views: list[ExecutionView] = field(default_factory=list)  # newest first
     said: list[LogRecord] = field(default_factory=list)
+    signals: list[tuple[str, str, str]] = field(default_factory=list)
 
     def resolve(self, id_or_last: str) -> str:
         ids = [view.record.id for view in self.views]
@@ -256,6 +257,12 @@ class MemoryReader:
 
     def value(self, text: str) -> object:
         return json.loads(text)
+
+    def send_signal(self, execution_id: str, name: str, text: str) -> None:
+        status = self.view(execution_id).record.status
+        if status in ("completed", "failed", "cancelled"):
+            raise ConflictError(f"{execution_id} has already ended ({status}): nothing waits for the signal {name!r}")
+        self.signals.append((execution_id, name, text))
 
     def put(self, view: ExecutionView) -> None:
         self.views = [view, *(other for other in self.views if other.record.id != view.record.id)]

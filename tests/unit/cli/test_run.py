@@ -33,9 +33,9 @@ class FakeWorkflow:
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> MemoryBackend:
-    monkeypatch.setattr(run_command, "load_workflow", lambda target: FakeWorkflow())
+    monkeypatch.setattr(run_command, "load_target", lambda target: FakeWorkflow())
     monkeypatch.setattr(run_command, "recorded_target", lambda target, workflow: target)
-    monkeypatch.setattr(resume_command, "load_workflow", lambda target: FakeWorkflow())
+    monkeypatch.setattr(resume_command, "load_target", lambda target: FakeWorkflow())
     monkeypatch.setenv("TWINGRAPH_PROGRESS", "plain")
     return MemoryBackend()
 

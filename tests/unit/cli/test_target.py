@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from twingraph.cli.errors import TargetError, UsageError
-from twingraph.cli.target import load_workflow, parse_target
+from twingraph.cli.target import load_target, parse_target
 
 HEAD = """
 from twingraph import Workflow, component
@@ -38,43 +38,43 @@ def write(folder: Path, text: str, name: str = "flow_under_test.py") -> str:
 
 def test_the_only_workflow_needs_no_name(tmp_path: Path) -> None:
     file = write(tmp_path, "wf = Workflow('one'); again = wf; c = Component('c')")
-    assert load_workflow(file).name == "one"
-    assert load_workflow(f"{file}:again").name == "one"
+    assert load_target(file).name == "one"
+    assert load_target(f"{file}:again").name == "one"
 
 
 def test_several_are_listed_as_they_are_typed(tmp_path: Path) -> None:
     file = write(tmp_path, "a = Workflow('one'); b = Workflow('two')")
     with pytest.raises(UsageError) as caught:
-        load_workflow(file)
+        load_target(file)
     assert f"twingraph run {file}:a\n  twingraph run {file}:b" in str(caught.value)
 
 
 def test_a_lone_component_is_a_target(tmp_path: Path) -> None:
-    plan = load_workflow(write(tmp_path, "c = Component('c')")).compile().plan
+    plan = load_target(write(tmp_path, "c = Component('c')")).compile().plan
     assert [node.id for node in plan.root.nodes] == ["c"]
     assert list(plan.inputs) == ["x"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'wf'"):
-        load_workflow(write(tmp_path, "wf = Workflow('one')") + ":wff")
+        load_target(write(tmp_path, "wf = Workflow('one')") + ":wff")
 
 
 @pytest.mark.parametrize("text", ["", "x = 1"])
 def test_a_file_without_a_workflow_says_what_to_write(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"wf = Workflow\(\.\.\.\)"):
-        load_workflow(write(tmp_path, text))
+        load_target(write(tmp_path, text))
 
 
 def test_a_name_that_is_neither_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is an int, neither a Workflow nor a component"):
-        load_workflow(write(tmp_path, "x = 1") + ":x")
+    with pytest.raises(UsageError, match="is an int, neither a pipeline nor a Workflow nor a component"):
+        load_target(write(tmp_path, "x = 1") + ":x")
 
 
 def test_an_error_in_the_file_shows_the_authors_frames_alone(tmp_path: Path) -> None:
     file = write(tmp_path, "def deep():\n    return 1 / 0\ndeep()\n")
     with pytest.raises(TargetError) as caught:
-        load_workflow(file)
+        load_target(file)
     trace = caught.value.traceback
     assert trace.startswith(f'Traceback (most recent call last):\n  File "{file}", line')
     assert "return 1 / 0" in trace
@@ -84,16 +84,16 @@ def test_an_error_in_the_file_shows_the_authors_frames_alone(tmp_path: Path) -> 
 
 def test_a_syntax_error_shows_its_line(tmp_path: Path) -> None:
     with pytest.raises(TargetError) as caught:
-        load_workflow(write(tmp_path, "def broken(:\n"))
+        load_target(write(tmp_path, "def broken(:\n"))
     assert "SyntaxError" in caught.value.traceback
     assert "def broken(:" in caught.value.traceback
 
 
 def test_a_file_that_ends_the_program_or_lacks_a_module_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="__main__"):
-        load_workflow(write(tmp_path, "raise SystemExit(3)"))
+        load_target(write(tmp_path, "raise SystemExit(3)"))
     with pytest.raises(TargetError, match="install 'no_such_thing'"):
-        load_workflow(write(tmp_path, "import no_such_thing"))
+        load_target(write(tmp_path, "import no_such_thing"))
 
 
 def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
@@ -105,17 +105,17 @@ def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("typed", ["", ":x", "a b", "1x:y", "./nothing", "no_such_module_here"])
 def test_what_is_no_target_is_wrong_use(typed: str) -> None:
     with pytest.raises(UsageError):
-        load_workflow(typed)
+        load_target(typed)
 
 
 def test_a_module_is_found_from_the_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "wf = Workflow('one')", "module_under_test.py")
     monkeypatch.chdir(tmp_path)
-    assert load_workflow("module_under_test:wf").name == "one"
+    assert load_target("module_under_test:wf").name == "one"
 
 
 def test_a_file_called_like_a_loaded_module_does_not_take_its_place(tmp_path: Path) -> None:
     import json
 
-    assert load_workflow(write(tmp_path, "wf = Workflow('one')", "json.py")).name == "one"
+    assert load_target(write(tmp_path, "wf = Workflow('one')", "json.py")).name == "one"
     assert sys.modules["json"] is json

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.bodies import CallFailed, Steps
-from tests.support.conducting import Rig, args, over, value
-from twingraph.core.bodies import PastCall
+from tests.support.bodies import CallFailedError, Steps
+from tests.support.conducting import Rig, args, inbox, over, until_node, value, wait_until
+from twingraph.core.bodies import BodyLog, PastCall
+from twingraph.core.errors import ConflictError
+from twingraph.core.events import GraphExtended
+from twingraph.core.ids import detached_id
 from twingraph.core.plan import NodeKind, NodeSpec
+from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.engine.handle import Handle
+from twingraph.engine.reader import Reader
+from twingraph.engine.replay import earlier
+from twingraph.store.sqlite.records import SqliteRecords
 
 Script = Generator[Any, Any, Any]
 
@@ -34,7 +43,8 @@ def chain(do: Steps, x: int) -> Script:
 def fan(do: Steps, x: int) -> Script:
     handles = []
     for i in range(x):
-        handles.append((yield do.start("one", i)))
+        handle = yield do.start("one", i)
+        handles.append(handle)
     values = yield do.wait(*handles)
     return sum(values)
 
@@ -87,7 +97,7 @@ def test_a_body_calls_a_body(tmp_path: Path) -> None:
 
 def test_a_failure_is_raised_where_it_is_waited_for(tmp_path: Path) -> None:
     def careful(do: Steps) -> Script:
-        with pytest.raises(CallFailed):
+        with pytest.raises(CallFailedError):
             yield do.call("boom")
         return "fine"
 
@@ -100,3 +110,270 @@ def test_a_failure_is_raised_where_it_is_waited_for(tmp_path: Path) -> None:
         failed = over(rig.drive("careless"))
         assert failed.error is not None
         assert (failed.status, failed.error.node_id) == ("failed", "boom")
+
+
+def send(rig: Rig, execution: str, name: str, text: str) -> None:
+    """As another process would."""
+    with closing(Reader(SqliteRecords(rig.home), rig.blobs)) as reader:
+        reader.send_signal(execution, name, text)
+
+
+# -- history ---------------------------------------------------------------------------------------
+
+
+def calls_of(rig: Rig) -> list[str]:
+    """What the host was told of the past, call by call."""
+    pages = [page for what, page in rig.host.heard if what == "page"]
+    return [past.node.id for page in pages for past in page.past if isinstance(past, PastCall)]
+
+
+def told(rig: Rig) -> bool:
+    return any(what == "page" and page.last for what, page in list(rig.host.heard))
+
+
+def test_a_body_is_opened_again_with_its_history(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"outer": outer, "inner": inner}) as rig:
+        handle = rig.drive("outer", {"x": 1})
+        rig.dispatch.let_one_go("one")
+        rig.dispatch.let_one_go("inner/one")
+        rig.dispatch.wait_for(1)
+        rig.restart(add)
+        again = over(rig.conductor.adopt(handle.id))
+        assert value(again) == {"c": 4, "b": 3}
+        assert calls_of(rig)[:3] == ["one", "inner", "one-2"]
+        assert sorted(node for node, _ in rig.dispatch.begun) == ["one-2"]
+
+
+def test_a_body_in_the_middle_goes_on_in_its_scope(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"outer": outer, "inner": inner}) as rig:
+        handle = rig.drive("outer", {"x": 1})
+        rig.dispatch.let_one_go("one")
+        until_node(rig, handle.id, "inner/one", NodeStatus.QUEUED)
+        rig.restart(add)
+        assert value(over(rig.conductor.adopt(handle.id))) == {"c": 4, "b": 3}
+        opened = [what.scope for kind, what in rig.host.heard if kind == "open"]
+        assert opened == ["", "inner"]
+
+
+def many(do: Steps, x: int) -> Script:
+    total = 0
+    for i in range(x):
+        assert (yield do.decide("now", i)) == i
+        total += yield do.call("one", i)
+    yield do.call("go", kind=NodeKind.SIGNAL, signal="go")
+    return total
+
+
+def test_history_comes_in_pages_with_decisions_where_they_were(tmp_path: Path) -> None:
+    count = 1_300
+    with Rig(tmp_path, add, bodies={"many": many}) as rig:
+        handle = rig.drive("many", {"x": count})
+        until_node(rig, handle.id, "go", NodeStatus.RUNNING)
+        rig.restart(add)
+        again = rig.conductor.adopt(handle.id)
+        wait_until(lambda: told(rig), "its history was not told to the end")
+        send(rig, handle.id, "go", "1")
+        assert value(over(again)) == sum(range(1, count + 1))
+        pages = [page for what, page in rig.host.heard if what == "page"]
+        assert [len(page.past) for page in pages] == [1000, 1000, 601]
+        assert [page.last for page in pages] == [False, False, True]
+        assert sum(len(page.ended) for page in pages) == count
+
+
+def test_a_body_that_was_let_go_is_opened_again_when_it_is_needed(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"chain": chain}) as rig:
+        handle = rig.drive("chain", {"x": 1})
+        rig.dispatch.wait_for(1)
+        rig.host.evict(handle.id, "")
+        rig.dispatch.let_go()
+        until_node(rig, handle.id, "one", NodeStatus.COMPLETED)
+        rig.host.link.reopen(handle.id, "")
+        assert value(over(handle)) == 3
+        assert calls_of(rig) == ["one"]
+
+
+# -- ends ------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_stops_the_bodies_and_what_comes_late_is_nobodys(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"chain": chain}) as rig:
+        handle = rig.drive("chain", {"x": 1})
+        rig.dispatch.wait_for(1)
+        over(rig.conductor.cancel(handle.id))
+        assert rig.host.stopped == {handle.id: "over"}
+        last = rig.record(handle.id).seq
+        rig.host.link.feed(handle.id, GraphExtended((), scope="", driven=True), None)
+        rig.dispatch.let_go()
+        assert value(over(rig.drive("chain", {"x": 1}))) == 3
+        assert rig.record(handle.id).seq == last
+
+
+def test_a_host_is_stopped_when_an_interrupted_execution_is_at_rest(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"chain": chain}) as rig:
+        handle = rig.drive("chain", {"x": 1})
+        rig.dispatch.wait_for(1)
+        rig.conductor.interrupt(handle.id, kill=True)
+        assert over(handle).status == "paused"
+        assert rig.host.stopped == {handle.id: "interrupted"}
+        rig.dispatch.let_go()
+        assert value(over(rig.conductor.adopt(handle.id))) == 3
+
+
+# -- what comes from outside -----------------------------------------------------------------------
+
+
+def asking(do: Steps) -> Script:
+    return (yield do.call("answer", kind=NodeKind.SIGNAL, signal="answer"))
+
+
+def test_a_signal_reaches_the_body_that_waits_for_it(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, bodies={"asking": asking}) as rig:
+        handle = rig.drive("asking")
+        until_node(rig, handle.id, "answer", NodeStatus.RUNNING)
+        send(rig, handle.id, "answer", '{"ok": true}')
+        assert value(over(handle)) == {"ok": True}
+        with pytest.raises(ConflictError, match="already ended"):
+            send(rig, handle.id, "answer", "1")
+
+
+def test_a_signal_waits_in_the_inbox_until_somebody_resumes(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, bodies={"asking": asking}) as rig:
+        handle = rig.drive("asking")
+        until_node(rig, handle.id, "answer", NodeStatus.RUNNING)
+        rig.conductor.stop()
+        send(rig, handle.id, "answer", "7")
+        rig.restart()
+        assert value(over(rig.conductor.adopt(handle.id))) == 7
+        assert inbox(rig) == 0
+
+
+def test_a_side_effect_is_carried_out_by_the_body(tmp_path: Path) -> None:
+    def effect(do: Steps) -> Script:
+        handle = yield do.start("note", kind=NodeKind.SIDE_EFFECT)
+        yield do.ended(handle, 5)
+        yield do.ended(handle, 6)  # too late
+        return (yield do.wait(handle))
+
+    with Rig(tmp_path, add, bodies={"effect": effect}) as rig:
+        assert value(over(rig.drive("effect"))) == 5
+
+
+def test_the_items_of_a_generator_reach_the_body_while_it_runs(tmp_path: Path) -> None:
+    def reading(do: Steps) -> Script:
+        numbers = yield do.start("numbers", spec=NodeSpec(component="numbers", entry="numbers", generator=True))
+        return (yield do.wait(numbers))
+
+    def count(lane: Lane, run: NodeRun) -> object:
+        yield from range(3)
+
+    with Rig(tmp_path, count, bodies={"reading": reading}) as rig:
+        assert value(over(rig.drive("reading"))) == [0, 1, 2]
+        given = [(what.start, list(what.texts)) for kind, what in rig.host.heard if kind == "items"]
+        assert given == [(0, ["0"]), (1, ["1"]), (2, ["2"])]
+
+
+def test_the_hash_of_a_call_is_told(tmp_path: Path) -> None:
+    def hashing(do: Steps) -> Script:
+        handle = yield do.start("one", 1)
+        yield do.wait(handle)
+        return (yield do.hash(handle))
+
+    with Rig(tmp_path, add, bodies={"hashing": hashing}) as rig:
+        assert value(over(rig.drive("hashing"))) == "hash of one"
+
+
+def test_what_a_body_prints_is_a_log_of_the_execution(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"chain": chain}) as rig:
+        handle = rig.drive("chain", {"x": 1})
+        rig.dispatch.wait_for(1)
+        rig.host.link.log(handle.id, [BodyLog(1.0, "info", "stdout", "hello")])
+        rig.dispatch.let_go()
+        over(handle)
+        (line,) = rig.records.logs(handle.id)
+        assert (line.message, line.node_id) == ("hello", None)
+
+
+# -- executions of their own -------------------------------------------------------------------------
+
+
+def parent(do: Steps, x: int) -> Script:
+    handle = yield do.start("chain", x, kind=NodeKind.DETACHED)
+    return (yield do.wait(handle))
+
+
+def test_a_detached_call_is_an_execution_of_its_own(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, bodies={"parent": parent, "chain": chain}) as rig:
+        handle = over(rig.drive("parent", {"x": 1}))
+        assert value(handle) == 3
+        child = rig.record(detached_id(handle.id, "chain"))
+        assert (child.name, child.status) == ("chain", "completed")
+
+
+def test_a_detached_execution_is_found_again(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"parent": parent, "chain": chain}) as rig:
+        handle = rig.drive("parent", {"x": 1})
+        rig.dispatch.wait_for(1)
+        rig.restart(add)
+        assert value(over(rig.conductor.adopt(handle.id))) == 3
+        assert len(rig.records.page()[0]) == 2
+
+
+def test_a_detached_execution_that_was_over_meanwhile_gives_its_result(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, hold=True, bodies={"parent": parent, "chain": chain}) as rig:
+        handle = rig.drive("parent", {"x": 1})
+        rig.dispatch.wait_for(1)
+        rig.restart(add)
+        assert value(over(rig.conductor.adopt(detached_id(handle.id, "chain")))) == 3
+        assert value(over(rig.conductor.adopt(handle.id))) == 3
+
+
+def test_a_detached_failure_is_the_failure_of_the_call(tmp_path: Path) -> None:
+    def fails(do: Steps, x: int) -> Script:
+        yield do.call("boom")
+
+    with Rig(tmp_path, add, bodies={"parent": parent, "chain": fails}) as rig:
+        handle = over(rig.drive("parent", {"x": 1}))
+        assert handle.error is not None
+        assert (handle.error.node_id, handle.error.message) == ("chain", "boom")
+
+
+# -- again after a failure ---------------------------------------------------------------------------
+
+
+def rerun(rig: Rig, failed: Handle, inputs: dict[str, Any] | None = None) -> Handle:
+    old = earlier(rig.records, failed.id, rig.blobs)
+    assert old.body is not None
+    given = inputs or {name: json.loads(text) for name, text in old.inputs.items()}
+    return over(rig.drive(old.body, given, replay_of=old.execution, kept=old.kept))
+
+
+def shaky(do: Steps, x: int) -> Script:
+    yield do.call("wait", kind=NodeKind.SLEEP, wait=0.001)
+    asked = yield do.call("answer", kind=NodeKind.SIGNAL, signal="answer")
+    a = yield do.call("one", x)
+    b = yield do.call("one", asked)
+    c = yield do.start("inner", a, kind=NodeKind.SCOPE)
+    d = yield do.call("two", c)
+    return [a, b, d]
+
+
+def test_a_replay_keeps_the_calls_that_ask_for_the_same(tmp_path: Path) -> None:
+    def fails(lane: Lane, run: NodeRun) -> object:
+        if lane.settings.component == "two":
+            raise ValueError("not yet")
+        return add(lane, run)
+
+    with Rig(tmp_path, fails, bodies={"shaky": shaky, "inner": inner}) as rig:
+        handle = rig.drive("shaky", {"x": 1})
+        send(rig, handle.id, "answer", "5")
+        assert over(handle).status == "failed"
+        rig.restart(add)
+        again = rerun(rig, handle)
+        assert value(again) == [2, 6, 4]
+        assert [node for node, _ in rig.dispatch.begun] == ["two"]
+        rig.dispatch.begun.clear()
+        other = rerun(rig, handle, {"x": 2})
+        assert value(other) == [3, 6, 5]
+        assert [node for node, _ in rig.dispatch.begun] == ["one", "inner/one", "two"]
+        reused = {node.id for node in rig.view(other.id).nodes if node.reused_from}
+        assert reused == {"wait", "answer", "one-2"}

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from twingraph.cli.app import App
-from twingraph.cli.commands.run import plan_of
 from twingraph.cli.console import Line, Span, table
 from twingraph.cli.display.final import BLANK
 from twingraph.cli.errors import COMPLETED
-from twingraph.cli.inputs import describe_inputs
+from twingraph.cli.inputs import describe_inputs, inputs_of, plan_of
 from twingraph.cli.planning import PlannedNode, planned, unknowns
-from twingraph.cli.target import load_workflow
+from twingraph.cli.target import is_pipeline, load_target, made_ready
 from twingraph.cli.words import plural, printable, seconds
 from twingraph.core.plan import Plan
 
@@ -26,13 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, app: App) -> int:
-    compiled = load_workflow(args.target).compile()
+    thing = load_target(args.target)
+    if is_pipeline(thing):
+        return _show_pipeline(thing, args, app)
+    compiled = thing.compile()
     plan: Plan = plan_of(compiled)
     nodes = planned(plan)
     if args.json:
         app.print_json(_document(plan, nodes))
     else:
         app.console.say(*_lines(plan, nodes, app.console.out.size()[0], getattr(compiled, "checks", {})))
+    return COMPLETED
+
+
+def _show_pipeline(pipeline: Any, args: argparse.Namespace, app: App) -> int:
+    """Its body is followed with stand-ins for values; no component is called."""
+    from twingraph.cli.static_planning import static_lines
+
+    plan = pipeline.compile()
+    if args.json:
+        app.print_json(plan.to_dict())
+    else:
+        app.console.say(*static_lines(plan, app.console.out.size()[0], inputs_of(made_ready(pipeline))))
     return COMPLETED
 
 

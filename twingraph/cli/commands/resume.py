@@ -8,7 +8,7 @@ from typing import Any
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend, execution_document
 from twingraph.cli.errors import COMPLETED, INTERRUPTED, UsageError
-from twingraph.cli.target import load_workflow
+from twingraph.cli.target import load_target, made_ready
 from twingraph.cli.words import printable, stopped
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.execution import ExecutionRecord
@@ -48,12 +48,12 @@ def run(args: argparse.Namespace, app: App) -> int:
 
 
 def _current(record: ExecutionRecord, code: str) -> Any:
-    """The workflow as its file is now, when that is asked for."""
+    """What was run, as its file is now, when that is asked for."""
     if code != "current":
         return None
     if record.target is None:
         raise UsageError(f"{record.id} was not started from a file, so there is no current code; leave out --code")
-    return load_workflow(record.target).compile()
+    return made_ready(load_target(record.target))
 
 
 def _resume_all(args: argparse.Namespace, app: App) -> int:

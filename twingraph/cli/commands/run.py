@@ -9,8 +9,8 @@ from typing import Any
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend
 from twingraph.cli.background import start_in_background
-from twingraph.cli.inputs import describe_inputs, read_inputs
-from twingraph.cli.target import load_workflow, recorded_target
+from twingraph.cli.inputs import inputs_of, read_inputs
+from twingraph.cli.target import load_target, made_ready, recorded_target
 from twingraph.core.errors import ValidationError
 
 EXAMPLE = """twingraph run hello.py
@@ -39,16 +39,14 @@ def run(args: argparse.Namespace, app: App) -> int:
     inputs = read_inputs(args.input, args.inputs)
     # What the file itself starts while it is loaded belongs to the same home.
     os.environ["TWINGRAPH_HOME"] = str(app.settings.home)
-    workflow = load_workflow(args.target)
-    compiled = workflow.compile()
+    thing = load_target(args.target)
+    compiled = made_ready(thing)
     if args.no_wait:
         return start_in_background(args, inputs, app)
     runtime = app.runtime()
     try:
         try:
-            handle = runtime.submit(
-                compiled, inputs, target=recorded_target(args.target, workflow), refresh=args.refresh
-            )
+            handle = runtime.submit(compiled, inputs, target=recorded_target(args.target, thing), refresh=args.refresh)
         except ValidationError as error:
             raise _with_inputs(error, compiled, args.target) from error
         if args.announce is not None:
@@ -60,15 +58,10 @@ def run(args: argparse.Namespace, app: App) -> int:
 
 
 def _with_inputs(error: ValidationError, compiled: Any, target: str) -> ValidationError:
-    """The same problems, and what the workflow takes."""
+    """The same problems, and what the target takes."""
     if all(problem.field == "platform" for problem in error.problems):
         return error  # no input would help
-    known = describe_inputs(plan_of(compiled).inputs, getattr(compiled, "checks", {}))
+    known = inputs_of(compiled)
     if not known:
         return ValidationError(f"{error}\n{target} takes no inputs")
     return ValidationError(f"{error}\n{target} takes (-i name=value):\n" + "\n".join(f"  {line}" for line in known))
-
-
-def plan_of(compiled: Any) -> Any:
-    """The plan, whether compiling gives it bare or together with the code."""
-    return getattr(compiled, "plan", compiled)

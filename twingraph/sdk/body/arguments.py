@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from twingraph.core.codec import Encoded, encode
-from twingraph.core.plan import Argument, Edge, Hole, Source
+from twingraph.core.plan import Argument, Hole, Source
 
 _HOLE = re.compile(r'\{"\$":"hole","v":([0-9]+)\}')
+# (source, parameter, output): what an edge of a plan says.
+Edged = tuple[str, str | None, str | None]
+
 _SIMPLE = frozenset((int, float, bool, type(None)))
 
 
-class Reference(NamedTuple):
-    """A value that a node of this scope gives: the whole of it, or one output; with `index`, one element of that."""
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A value that a node of this scope gives: the whole of it, or one output; with `element`, one element of that."""
 
     node: str
     output: str | None = None
-    index: int | None = None
+    element: int | None = None
 
 
 class Coder(Protocol):
@@ -46,9 +51,9 @@ class Writing:
         self._kinds = kinds
         self._given = given
         self._sources: list[Source] = []
-        self._special = {kind: self._hole for kind in kinds}
+        self._special: dict[type, Callable[[Any], Any]] = dict.fromkeys(kinds, self._hole)
         self._parameter = ""
-        self.edges: dict[tuple[str, str | None, str | None], Edge] = {}
+        self.edges: dict[Edged, None] = {}
 
     def argument(self, parameter: str, value: Any) -> Argument:
         self._parameter = parameter
@@ -106,18 +111,16 @@ class Writing:
         return Hole(sources=(_source(reference),))
 
     def _edge(self, reference: Reference) -> None:
-        key = (reference.node, self._parameter, reference.output)
-        if key not in self.edges:
-            self.edges[key] = Edge(source=reference.node, param=self._parameter, output=reference.output)
+        self.edges[reference.node, self._parameter, reference.output] = None
 
     def order_after(self, node: str) -> None:
         """An edge without data: what `parent_hash` says."""
         if not any(source == node for source, _, _ in self.edges):
-            self.edges[node, None, None] = Edge(source=node)
+            self.edges[node, None, None] = None
 
 
 def _source(reference: Reference) -> Source:
-    return Source(node=reference.node, output=reference.output, index=reference.index)
+    return Source(node=reference.node, output=reference.output, index=reference.element)
 
 
 def _tree(text: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -19,17 +19,17 @@ from types import CodeType, FrameType
 from typing import Any
 from uuid import UUID
 
-from twingraph.core.bodies import Ended, Items, Link, Opened, Page
+from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import DecisionMade, GraphExtended, NodeEnded
-from twingraph.core.plan import NodeKind, PlanNode
+from twingraph.core.plan import Edge, NodeKind, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body import frames
-from twingraph.sdk.body.arguments import Coder, Reference, Writing
+from twingraph.sdk.body.arguments import Coder, Edged, Reference, Writing
 from twingraph.sdk.body.describing import describe, failure_of
 from twingraph.sdk.body.given import Given
 from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, plain
-from twingraph.sdk.body.history import History
+from twingraph.sdk.body.history import History, Move
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 from twingraph.sdk.body.targets import PARENTS, Target
 
@@ -60,8 +60,7 @@ class Called:
     """What a body remembers of one of its calls."""
 
     target: Target | None
-    sources: tuple[str, ...]
-    place: str | None
+    edges: tuple[Edged, ...]
 
 
 class Body:
@@ -112,6 +111,10 @@ class Body:
         """Whether history still answers: what is printed meanwhile was printed before."""
         return not self.history.used_up
 
+    def say(self, lines: Sequence[BodyLog]) -> None:
+        """Lines for the execution's log."""
+        self._link.log(self.execution, lines)
+
     # -- what comes in -----------------------------------------------------------------------------
 
     def receive(self) -> None:
@@ -157,13 +160,14 @@ class Body:
     def await_over(self, nodes: Iterable[str]) -> None:
         """Wait until one of these is over."""
         wanted = frozenset(nodes)
-        if not wanted.isdisjoint(self.over):
+        over = self.over
+        if any(node in over for node in wanted):
             return
         if self.stopped is not None:
             raise self.stopped
         self.waits_for = wanted
         try:
-            while wanted.isdisjoint(self.over):
+            while not any(node in over for node in wanted):
                 self.receive()
         finally:
             self.waits_for = None
@@ -201,36 +205,48 @@ class Body:
         arguments = {name: writing.argument(name, value) for name, value in bound.items()}
         for parent in parents or ():
             self._order_after(writing, parent)
-        scoped = what.kind is NodeKind.SCOPE
-        node = PlanNode(
-            id=self._name(what.node_id or what.name, given=what.node_id is not None),
-            kind=what.kind,
-            spec=what.spec,
-            edges=tuple(writing.edges.values()),
-            args={} if scoped else arguments,
-            scope_args=arguments if scoped else {},
-            caller=self.task,
-            place=place_of(frame),
-            forced=self._take_forced(),
-            bounds=what.bounds,
-        )
-        handle = self._record(node, what.name, what)
+        name = self._name(what.node_id or what.name, given=what.node_id is not None)
+        move = Move(name, what.kind, what.name, arguments, self.task, place_of(frame))
+        self._made.setdefault(move.caller, []).append(name)
+        self._record(move, what, tuple(writing.edges))
         if self._waits_at_once(frame):
-            self.value(node.id, None)
-        return handle
+            self.value(name, None)
+        return Handle(self, name)
 
-    def _record(self, node: PlanNode, component: str, target: Target | None = None) -> Handle:
+    def _record(
+        self,
+        move: Move,
+        target: Target | None = None,
+        edges: tuple[Edged, ...] = (),
+        *,
+        wait: float | None = None,
+        signal: str | None = None,
+    ) -> None:
         """Make the call known, unless history has it."""
-        self._calls[node.id] = Called(target, tuple(edge.source for edge in node.edges), node.place)
-        self._made.setdefault(self.task, []).append(node.id)
-        if self.history.used_up or not self.history.call(node, component):
-            event = GraphExtended((node,), scope=self.scope, driven=True)
-            self._link.feed(self.execution, event, None)
-        return Handle(self, node.id)
+        self._calls[move.id] = Called(target, edges)
+        forced = self._take_forced()
+        if not self.history.used_up and self.history.call(move):
+            return
+        scoped = move.kind is NodeKind.SCOPE
+        node = PlanNode(
+            id=move.id,
+            kind=move.kind,
+            spec=None if target is None else target.spec,
+            edges=tuple(Edge(source=source, param=param, output=output) for source, param, output in edges),
+            args={} if scoped else move.arguments,
+            scope_args=move.arguments if scoped else {},
+            wait=wait,
+            signal=signal,
+            caller=move.caller,
+            place=move.place,
+            forced=forced,
+            bounds=None if target is None else target.bounds,
+        )
+        self._link.feed(self.execution, GraphExtended((node,), scope=self.scope, driven=True), None)
 
     def _name(self, base: str, *, given: bool = False) -> str:
         """`name`, then `name-2`; a task's calls are told apart by its number. An id that was given must be free."""
-        base = base if given else base.replace("/", "∕")
+        base = base if given else base.replace("/", "_")
         if self.task and not given:
             base = f"{base}@{self.task}"
         while True:
@@ -249,8 +265,8 @@ class Body:
         """A reference for a handle of ours; the value itself when the body has changed it since."""
         if handle._tg_behind is not self:
             raise HandleMisused(
-                f"the handle of {handle._tg_node!r} belongs to another pipeline's body: return its value from there, or "
-                "pass it as an argument"
+                f"the handle of {handle._tg_node!r} belongs to another pipeline's body: return its value "
+                "from there, or pass it as an argument"
             )
         node, output = handle._tg_node, handle._tg_output
         if node in self.over and self.given.changed(node, output):
@@ -315,11 +331,14 @@ class Body:
                 continue
             if ended.error is not None or ended.status == NodeStatus.FAILED:
                 return name
-            for source in self._calls[name].sources if name in self._calls else ():
+            for source in self._sources(name):
                 if source not in seen and source in self.over and self.over[source].status != _COMPLETED:
                     seen.add(source)
                     todo.append(source)
         return node
+
+    def _sources(self, node: str) -> Iterator[str]:
+        return (source for source, _, _ in self._calls[node].edges) if node in self._calls else iter(())
 
     def value_within(self, node: str, output: str | None, timeout: float) -> Any:
         """A timer and the node: what comes first in the journal decides, in every replay too."""
@@ -384,7 +403,7 @@ class Body:
         for known, name in self._hashes.items():
             if name == node:
                 return known
-        for source in self._calls[node].sources:
+        for source in self._sources(node):
             self.ended(source)
         found = str(self.ask("hash", node))
         self._hashes[found] = node
@@ -399,7 +418,6 @@ class Body:
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
         raise TypeError("a handle can be awaited in an async pipeline only; here, use it or take .result()")
-        yield
 
     # -- several -----------------------------------------------------------------------------------
 
@@ -453,18 +471,9 @@ class Body:
         return self.value(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name), None)
 
     def _wait_node(self, name: str, kind: NodeKind, *, wait: float | None, signal: str | None = None) -> str:
-        node = PlanNode(
-            id=self._name(name),
-            kind=kind,
-            wait=wait,
-            signal=signal,
-            caller=self.task,
-            place=place_of(author_frame()),
-            forced=self._take_forced(),
-        )
-        self._record(node, name)
-        self._made[self.task].pop()  # nobody waits for it but who asked
-        return node.id
+        move = Move(self._name(name), kind, name, {}, self.task, place_of(author_frame()))
+        self._record(move, wait=wait, signal=signal)
+        return move.id
 
     def give_up(self, node: str) -> None:
         """Nobody waits for this timer any more."""
@@ -500,16 +509,8 @@ class Body:
         """Run it here, once; a replay gives what it gave."""
         self._check()
         name = getattr(function, "__name__", "side_effect").strip("<>")
-        place = place_of(author_frame())
-        node = PlanNode(
-            id=self._name(name),
-            kind=NodeKind.SIDE_EFFECT,
-            caller=self.task,
-            place=place,
-            forced=self._take_forced(),
-        )
-        self._record(node, name)
-        self._made[self.task].pop()
+        node = Move(self._name(name), NodeKind.SIDE_EFFECT, name, {}, self.task, place_of(author_frame()))
+        self._record(node)
         if not self.history.used_up and node.id not in self.over:
             while not self.history.complete:  # whether it ended before may stand on a later page
                 self.receive()

@@ -45,7 +45,7 @@ def failure_of(body: Named, node: str, ended: Ended, coder: Coder) -> BaseExcept
 
 
 def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> ErrorRecord:
-    """What left a body, or made what it carried out itself fail. A node's failure that went through stays what it was."""
+    """What left a body, or made what it carried out itself fail. A node's failure that passes stays what it was."""
     passed: ErrorRecord | None = error.__dict__.get("_tg_record")
     if passed is not None:
         return passed
@@ -56,7 +56,9 @@ def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> 
         message=_message(error),
         node_id=node,
         traceback=_traceback(error),
-        types=tuple(k.__qualname__ if k.__module__ == "builtins" else f"{k.__module__}.{k.__qualname__}" for k in kinds),
+        types=tuple(
+            k.__qualname__ if k.__module__ == "builtins" else f"{k.__module__}.{k.__qualname__}" for k in kinds
+        ),
         permanent=isinstance(error, PermanentError),
         exception=_parts(error, coder),
     )

@@ -78,7 +78,7 @@ class Given:
         kind = type(value)
         if kind in (list, tuple) and len(value) <= _PARTS:
             for index, part in enumerate(value):
-                self._note(part, reference._replace(index=index))
+                self._note(part, Reference(reference.node, reference.output, index))
         elif kind is dict and len(value) <= _PARTS:
             for part in value.values():
                 self._note(part, reference)
@@ -109,7 +109,7 @@ class Given:
         return reference, written is not None and written.text.startswith('{"$":"ref"') and reference.node in self._over
 
     def _is_changed(self, value: Any, reference: Reference, written: Encoded | None) -> bool:
-        node, output, index = reference
+        node, output, index = reference.node, reference.output, reference.element
         if node not in self._over:  # an item of a generator that still runs
             return True
         now = written or self._coder.encode(value, "value")
@@ -133,11 +133,14 @@ class Given:
 
     def changed(self, node: str, output: str | None) -> bool:
         """Whether the body has changed, since it looked at it, what this handle stands for."""
-        looked = [key for key in ((node, None), (node, output)) if key in self._values]
+        values = self._values
+        if type(values.get((node, output), values)) in _CHANGELESS:
+            return False
+        looked = [key for key in ((node, None), (node, output)) if key in values]
         if output is None and not looked:
-            looked = [key for key in self._values if key[0] == node]
+            looked = [(node, name) for name, _, _ in self._over[node].outputs if (node, name) in values]
         for key in looked:
-            value = self._values[key]
+            value = values[key]
             if type(value) in _CHANGELESS:
                 continue
             now = self._coder.encode(value, "value")

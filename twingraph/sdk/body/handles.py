@@ -49,6 +49,10 @@ class Behind(Protocol):
 class Handle:
     __slots__ = ("_tg_behind", "_tg_node", "_tg_output")
 
+    _tg_behind: Behind
+    _tg_node: str
+    _tg_output: str | None
+
     def __init__(self, behind: Behind, node: str, output: str | None = None) -> None:
         set_slot = object.__setattr__
         set_slot(self, "_tg_behind", behind)
@@ -113,7 +117,7 @@ class Handle:
     # -- the value ---------------------------------------------------------------------------------
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # noqa: PLW3201 - so that isinstance sees the value's class
+    def __class__(self) -> type:
         return Handle if _machinery() else type(_value(self))
 
     def __iter__(self) -> Iterator[Any]:
@@ -197,6 +201,8 @@ class Outputs:
 
     __slots__ = ("_tg_handle",)
 
+    _tg_handle: Handle
+
     def __init__(self, handle: Handle) -> None:
         self._tg_handle = handle
 
@@ -259,6 +265,8 @@ class HashRef:
     """`h['hash']`: names the work that a node is, together with its history. As a value it is the text of the hash."""
 
     __slots__ = ("_tg_handle",)
+
+    _tg_handle: Handle
 
     def __init__(self, handle: Handle) -> None:
         self._tg_handle = handle

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import linecache
 from collections import deque
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, NoReturn
 
 from twingraph.core.bodies import Page, Past, PastCall, PastDecision
 from twingraph.core.codec import hash_text
 from twingraph.core.errors import CodecError, ReplayMismatch
-from twingraph.core.plan import Argument, PlanNode
+from twingraph.core.plan import Argument, NodeKind
 
 HOW_TO_GO_ON = (
     "a body must make the same calls whenever it is run: take time, chance and anything from outside through "
     "twingraph.now(), random(), uuid4() or side_effect(). Go on with the recorded code (`twingraph resume {id} --code "
     "recorded`), or as a new execution that keeps what still fits (`twingraph resume {id} --code current`)"
 )
+
+
+class Move(NamedTuple):
+    """A call as history compares it."""
+
+    id: str
+    kind: NodeKind
+    component: str
+    arguments: Mapping[str, Argument]
+    caller: str
+    place: str | None
 
 
 class History:
@@ -30,7 +41,7 @@ class History:
 
     def take(self, page: Page) -> None:
         for past in page.past:
-            caller = past.node.caller if type(past) is PastCall else past.caller
+            caller = past.node.caller if isinstance(past, PastCall) else past.caller
             self._past.setdefault(caller, deque()).append(past)
         self.complete = self.complete or page.last
 
@@ -53,13 +64,13 @@ class History:
                 return None
             self._more()
 
-    def call(self, node: PlanNode, component: str) -> bool:
+    def call(self, move: Move) -> bool:
         """Whether this call was made before; raises when another one was."""
-        past = self._next(node.caller)
+        past = self._next(move.caller)
         if past is None:
             return False
-        if type(past) is not PastCall or not self._same(past, node, component):
-            self.mismatch(past, f"calls {_call_words(component, node)}", node.place)
+        if not isinstance(past, PastCall) or not _is_same(past, move):
+            self.mismatch(past, f"calls {_words(move.component, move.id, move.arguments)}", move.place)
         return True
 
     def decision(self, caller: str, what: str, place: str | None) -> PastDecision | None:
@@ -69,21 +80,12 @@ class History:
         assert not isinstance(past, PastCall)
         return past
 
-    def _same(self, past: PastCall, node: PlanNode, component: str) -> bool:
-        before = past.node
-        return (
-            before.id == node.id
-            and before.kind is node.kind
-            and past.component == component
-            and _equal(before.args, node.args)
-            and _equal(before.scope_args, node.scope_args)
-        )
-
     def mismatch(self, past: Past | None, now: str, place: str | None) -> NoReturn:
         if past is None:
             before, where = "ended here", None
-        elif type(past) is PastCall:
-            before, where = f"called {_call_words(past.component, past.node)}", past.node.place
+        elif isinstance(past, PastCall):
+            node = past.node
+            before, where = f"called {_words(past.component, node.id, node.args or node.scope_args)}", node.place
         else:
             before, where = f"asked {past.what}()", past.place
         raise ReplayMismatch(
@@ -93,13 +95,15 @@ class History:
         )
 
 
-def _equal(before: object, now: object) -> bool:
-    """Equal arguments; where only the spelling of a value differs (the order of a dict), by its hash."""
+def _is_same(past: PastCall, move: Move) -> bool:
+    """The same call; where only the spelling of an argument differs (the order of a dict), by its hash."""
+    node = past.node
+    if node.id != move.id or node.kind is not move.kind or past.component != move.component:
+        return False
+    before, now = node.scope_args if node.kind is NodeKind.SCOPE else node.args, move.arguments
     if before == now:
         return True
-    if not isinstance(before, dict) or not isinstance(now, dict) or before.keys() != now.keys():
-        return False
-    return all(_same_argument(before[name], now[name]) for name in before)
+    return before.keys() == now.keys() and all(_same_argument(before[name], now[name]) for name in before)
 
 
 def _same_argument(before: Argument, now: Argument) -> bool:
@@ -113,10 +117,9 @@ def _same_argument(before: Argument, now: Argument) -> bool:
         return False
 
 
-def _call_words(component: str, node: PlanNode) -> str:
-    given = node.args or node.scope_args
-    told = ", ".join(f"{name}={_argument_words(argument)}" for name, argument in given.items())
-    return f"{component}({told}) as {node.id!r}"
+def _words(component: str, node: str, arguments: Mapping[str, Argument]) -> str:
+    told = ", ".join(f"{name}={_argument_words(argument)}" for name, argument in arguments.items())
+    return f"{component}({told}) as {node!r}"
 
 
 def _argument_words(argument: Argument) -> str:

@@ -22,6 +22,7 @@ from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.known import Known
 from twingraph.sdk.body.loop import AsyncBody
 from twingraph.sdk.body.rewriting import rewritten
+from twingraph.sdk.body.speaking import Speaking
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 
 # Bodies that are kept alive in one host; beyond, waiting ones are let go.
@@ -50,7 +51,7 @@ class World(Protocol):
     def coder(self, execution: str) -> Coder: ...
 
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
-        """See that workers can load these, by entry. None: the execution's own code has them; else the version that has."""
+        """See that workers can load these, by entry. None: the execution's own code has them; else the version that."""
 
     def forget(self, execution: str) -> None:
         """Nothing of it will be asked for any more."""
@@ -60,13 +61,20 @@ class BodyHost:
     """A `core.bodies.Host`."""
 
     def __init__(
-        self, link: Link, world: World, *, limit: int = BODY_LIMIT, evict_when_idle: bool = False
+        self,
+        link: Link,
+        world: World,
+        *,
+        limit: int = BODY_LIMIT,
+        evict_when_idle: bool = False,
+        shows_prints: bool = True,
     ) -> None:
         self._link = link
         self._world = world
         self._known: dict[str, Known] = {}
         self._limit = limit
         self._evict_when_idle = evict_when_idle  # for tests: a body that has to wait is let go at once
+        self._speaking = Speaking(shown=shows_prints)
         self._places: dict[Key, Place] = {}
         self._queue: list[Place] = []  # bodies that wait for room
         self._alive = 0
@@ -159,10 +167,12 @@ class BodyHost:
 
     def _run(self, place: Place) -> None:
         body: Body | None = None
+        self._speaking.begin()
         try:
             body = self._carry_out(place)
         finally:
             active.caller = None
+            self._speaking.end(body)
             self._leave(place, body)
 
     def _leave(self, place: Place, body: Body | None) -> None:
@@ -177,7 +187,7 @@ class BodyHost:
                 assert body is not None
                 wanted = body.evicted_for
                 missed = not body.inbox.empty()
-                again = missed or not wanted.isdisjoint(body.over)
+                again = missed or any(node in body.over for node in wanted)
                 place.sleeps_for = None if again else wanted
             if (not evicted or again) and self._places.get(key) is place:
                 del self._places[key]
@@ -210,10 +220,10 @@ class BodyHost:
             place.early = []
         active.caller = body
         try:
-            event, error = closed(body, function, opened, coder)
+            event, raised = closed(body, function, opened, coder)
         except BodyStopped:
             return body
-        self._close(opened, event, error)
+        self._close(opened, event, raised)
         return body
 
     def _close(self, opened: Opened, event: GraphClosed, error: BaseException | None) -> None:
@@ -251,5 +261,3 @@ def _codes_of(code: CodeType) -> frozenset[CodeType]:
         found.add(one)
         todo.extend(part for part in one.co_consts if isinstance(part, CodeType))
     return frozenset(found)
-
-

@@ -1,4 +1,4 @@
-"""What the bodies of one execution share: the components that they have called so far, with the specs of their nodes."""
+"""What the bodies of one execution share: the components that they have called, with the specs of their nodes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class Known:
         """What the author said of this pipeline; what was not said is the execution's."""
         given = target.definition.declared.raw
         settings = target.settings
-        named = {name: getattr(settings, name) for name in ("max_parallel", "timeout", "error_handler") if name in given}
+        own = [name for name in ("max_parallel", "timeout", "error_handler") if name in given]
+        named: dict[str, Any] = {name: getattr(settings, name) for name in own}
         if "error_handler" in named:
             named["continue_on_error"] = settings.continue_on_error
         name = target.definition.declared.handler if "error_handler" in named else None

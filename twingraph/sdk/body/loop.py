@@ -26,7 +26,7 @@ class AsyncBody(Body):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.loop = BodyLoop(self)
+        self.loop = BodyLoop(self)  # type: ignore[abstract]
 
     @property
     def task(self) -> str:
@@ -192,7 +192,7 @@ class BodyLoop(asyncio.AbstractEventLoop):
                 self._deliver_next()
 
     def _deliver_next(self) -> None:
-        """The result that is next in the journal, and nothing else, before everything has gone on that waited for it."""
+        """The result that is next in the journal; nothing else before everything has gone on that waited for it."""
         while not self.arrived:
             self._body.waits_for = frozenset(self._waiters) | frozenset(self._timers)
             try:
@@ -228,15 +228,21 @@ class BodyLoop(asyncio.AbstractEventLoop):
 
     # -- callbacks and timers ----------------------------------------------------------------------
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> BodyTimer:
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> BodyTimer:
         return self.call_at(self._time + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> BodyTimer:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> BodyTimer:
         node = self._body._wait_node("sleep", NodeKind.SLEEP, wait=max(0.0, when - self._time))
         timer = self._timers[node] = BodyTimer(when, callback, args, self, context, node)
         return timer
@@ -314,7 +320,11 @@ def _refusing(name: str) -> Callable[..., Any]:
     return refuse
 
 
-for _name, _method in vars(asyncio.AbstractEventLoop).items():
-    if callable(_method) and not _name.startswith("__") and _name not in vars(BodyLoop):
-        setattr(BodyLoop, _name, _refusing(_name))
-BodyLoop.__abstractmethods__ = frozenset()
+def _refuse_the_rest(kind: Any) -> None:
+    for name, method in vars(asyncio.AbstractEventLoop).items():
+        if callable(method) and not name.startswith("__") and name not in vars(kind):
+            setattr(kind, name, _refusing(name))
+    kind.__abstractmethods__ = frozenset()
+
+
+_refuse_the_rest(BodyLoop)

@@ -32,6 +32,7 @@ def _entry(found: Slice) -> dict[str, Any]:
         "closure": {name: dict(value) for name, value in found.closure.items()},
         "file": found.file,
         "main": found.main,
+        "hash": found.code_hash,
     }
 
 

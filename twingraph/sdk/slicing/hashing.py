@@ -154,6 +154,13 @@ def code_hash(modules: Mapping[str, Kept], entry: tuple[str, str], *, factory: s
     return hashlib.blake2b(json.dumps(structure).encode(), digest_size=32).hexdigest()
 
 
+def text_hash(text: str) -> str:
+    """Hash of a code node, which is a module of its own."""
+    source = Source(name="code", file="<code>", text=text, package=False, main=False)
+    dump = Dump(source, set(), {}).dump(source.tree)
+    return hashlib.blake2b(json.dumps(["code 1", dump]).encode(), digest_size=32).hexdigest()
+
+
 def _sequences(kept: Kept, dump: Dump) -> Iterable[tuple[str, list[str]]]:
     statements = [s for s in kept.facts.statements if s.index in kept.statements]
     touched = {s.index: _touched(kept.facts, s) for s in statements}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import sys
+from types import ModuleType
 from typing import Any
 
 from twingraph.core.errors import SliceError
 from twingraph.sdk.signature import is_pipeline
 from twingraph.sdk.slicing.statements import ModuleFacts, Statement
 from twingraph.sdk.slicing.syntax import Chain
+
+
+_RUNNING = ("run", "submit")
 
 
 def refuse_run(facts: ModuleFacts, statement: Statement) -> None:
@@ -48,6 +52,6 @@ def _names_pipeline(value: Any, chain: Chain) -> bool:
     """`flow(...)`, `flow.submit(...)` or `flows.flow(...)`; only modules are asked for attributes."""
     for part in chain:
         if is_pipeline(value):
-            return True
-        value = vars(value).get(part) if issubclass(type(value), type(sys)) else None
+            return part in _RUNNING
+        value = vars(value).get(part) if issubclass(type(value), ModuleType) else None
     return is_pipeline(value)

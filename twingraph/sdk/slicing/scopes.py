@@ -83,7 +83,7 @@ class _Scope:
 
 
 class ScopeWalk(ast.NodeVisitor):
-    """Fills `facts` for one piece of module-level syntax. Decorators that `ours` names are not shipped; None: all are."""
+    """Fills `facts` for one piece of module-level syntax. Decorators that `ours` names are not shipped."""
 
     def __init__(self, package: str, ours: set[str] | None) -> None:
         self.facts = Facts()

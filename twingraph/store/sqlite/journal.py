@@ -26,6 +26,7 @@ _LOG = (
 _SNAPSHOT = f"insert or replace into snapshots values (?, ?, ?, {SCHEMA_VERSION})"
 _CLAIM = "update executions set owner = ?, epoch = epoch + 1 where number = ? and epoch = ?"
 _RELEASE = "update executions set owner = null where number = ? and owner = ?"
+_CODE = "insert or ignore into code values (?, ?, ?)"
 _DATA_OF = """
 select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
@@ -64,8 +65,7 @@ class SqliteJournal:
             assert number is not None
             first.number = number
             if new.code_body is not None:
-                code = (new.code_version, new.code_body, new.created_at)
-                self._db.execute("insert or ignore into code values (?, ?, ?)", code)
+                self._db.execute(_CODE, (new.code_version, new.code_body, new.created_at))
             self._write(first)
             return Claim(number=number, epoch=1, seq=first.rows[-1].seq)
 
@@ -184,6 +184,9 @@ class SqliteJournal:
             lambda: self._db.execute("select body from code where version = ?", (version,)).fetchone(), self._path
         )
         return found[0] if found else None
+
+    def keep_code(self, version: str, body: str, at: float) -> None:
+        self._transaction(lambda: self._db.execute(_CODE, (version, body, at)))
 
     def close(self) -> None:
         self._db.close()

@@ -56,6 +56,7 @@ class Hand:
         specs: Iterable[NodeSpec] = (),
         templates: Mapping[str, Template] | None = None,
         driven: bool = False,
+        body: str | None = None,
         **settings: Any,
     ) -> None:
         self.state = State("exec-1")
@@ -63,7 +64,7 @@ class Hand:
         self.at = 100.0
         self.told: list[commands.Command] = []
         known = tuple(specs) or (NodeSpec(component="work"), NodeSpec(component="items"))
-        self.feed(ev.Created(Settings(**settings)))
+        self.feed(ev.Created(Settings(**settings), body=body))
         self.feed(ev.GraphExtended(nodes, known, {"item": ITEM, **(templates or {})}, driven=driven))
         if not driven:
             sources = {edge.source for plan in nodes for edge in plan.edges}

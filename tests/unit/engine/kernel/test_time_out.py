@@ -68,3 +68,43 @@ def test_a_time_out_after_the_end_was_commanded_changes_nothing() -> None:
     hand.fire("timeout", after=20)
     assert hand.adopt() == [hand.finish]
     assert hand.outcome == "completed"
+
+
+def test_the_clock_runs_while_a_body_computes() -> None:
+    hand = Hand(driven=True, timeout=10)
+    hand.fire("timeout", after=10)
+    assert (hand.outcome, hand.state.used) == ("failed", 10)
+
+
+def test_the_clock_stands_while_a_body_waits_for_a_sleep() -> None:
+    hand = Hand(driven=True, timeout=10)
+    hand.call(node(NodeKind.SLEEP, "z", wait=50.0))
+    hand.fire("node:z", after=50)
+    assert hand.state.used == 0
+    hand.feed(ev.GraphClosed(), after=3)
+    assert hand.state.used == 3
+
+
+def test_the_clock_runs_while_the_body_of_a_sub_pipeline_computes() -> None:
+    hand = Hand(driven=True, timeout=10)
+    hand.call(node(NodeKind.SCOPE, "sub"))
+    hand.call(node(NodeKind.SLEEP, "z", wait=50.0), "sub")
+    hand.fire("node:sub/z", after=50)
+    assert hand.state.used == 0
+    hand.feed(ev.GraphClosed("sub"), after=4)
+    assert hand.state.used == 4
+
+
+def test_the_clock_stands_when_a_body_has_returned_and_a_wait_is_open() -> None:
+    hand = Hand(driven=True, timeout=10)
+    hand.call(node(NodeKind.DETACHED, "d"))
+    hand.feed(ev.GraphClosed())
+    hand.feed(ev.DetachedStarted("d", "exec-2"), after=7)
+    assert (hand.outcome, hand.state.used) == ("completed", 0)
+
+
+def test_the_clock_stands_in_a_pause_though_the_body_computes() -> None:
+    hand = Hand(driven=True, timeout=10)
+    hand.feed(ev.PauseRequested())
+    hand.fire("timeout", after=20)
+    assert (hand.outcome, hand.state.used) == (None, 0)

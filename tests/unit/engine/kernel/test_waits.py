@@ -1,8 +1,10 @@
 """What waits for the world: sleeps, signals, side effects, detached executions."""
 
-from tests.unit.engine.kernel.hand import OUTPUT, Hand, node, of, task
+import pytest
+
+from tests.unit.engine.kernel.hand import OUTPUT, Hand, error, node, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import Hole, NodeKind, PlanNode, Source
 from twingraph.engine.kernel import commands
 
 SIGNAL = node(NodeKind.SIGNAL, "s", signal="go")
@@ -108,3 +110,121 @@ def test_a_side_effect_whose_body_is_over_is_cancelled() -> None:
     hand.call(node(NodeKind.SIDE_EFFECT, "e"))
     hand.feed(ev.GraphClosed())
     assert (hand.status("e"), hand.outcome) == ("cancelled", "completed")
+
+
+# -- waits that a body gives up
+
+SLEEP = node(NodeKind.SLEEP, "w", wait=30.0)
+SIGNAL_W = node(NodeKind.SIGNAL, "w", signal="go", wait=30.0)
+DETACHED = node(NodeKind.DETACHED, "w")
+
+
+def calling(*calls: PlanNode) -> Hand:
+    hand = Hand(driven=True)
+    for call in calls:
+        hand.call(call)
+    return hand
+
+
+@pytest.mark.parametrize("wait", [SLEEP, SIGNAL_W, DETACHED], ids=lambda plan: str(plan.kind))
+def test_a_wait_that_its_body_gives_up_is_cancelled_and_fails_nothing(wait: PlanNode) -> None:
+    hand = calling(wait)
+    assert commands.WakeDriver("", "w") in hand.end("w", "cancelled")
+    hand.feed(ev.GraphClosed())
+    assert (hand.status("w"), hand.outcome) == ("cancelled", "completed")
+
+
+@pytest.mark.parametrize("wait", [SLEEP, SIGNAL_W], ids=lambda plan: str(plan.kind))
+def test_the_timer_of_a_wait_that_was_given_up_is_cleared(wait: PlanNode) -> None:
+    assert commands.ClearTimer("node:w") in calling(wait).end("w", "cancelled")
+
+
+def test_a_signal_wait_that_was_given_up_takes_no_signal() -> None:
+    hand = calling(SIGNAL_W)
+    hand.end("w", "cancelled")
+    assert hand.state.waiting_signals == {}
+    hand.feed(ev.SignalReceived("go", OUTPUT))
+    hand.call(SIGNAL)
+    assert hand.status("s") == "completed"
+
+
+def test_a_wait_may_be_given_up_before_it_begins() -> None:
+    hand = calling(task("a"), node(NodeKind.SLEEP, "w", "a", wait=30.0))
+    hand.end("w", "cancelled", attempt=1)
+    assert hand.status("w") == "cancelled"
+    hand.end("a")
+
+
+def test_a_detached_execution_that_somebody_cancelled_has_failed_for_its_body() -> None:
+    hand = calling(DETACHED)
+    hand.end("w", "cancelled", error=error(code="cancelled"))
+    assert hand.status("w") == "failed"
+
+
+def test_what_depends_on_a_wait_that_was_given_up_is_skipped() -> None:
+    hand = calling(SLEEP, task("a", "w"))
+    hand.end("w", "cancelled")
+    assert (hand.status("a"), hand.reason("a")) == ("skipped", "upstream")
+
+
+# -- waits when the body has returned
+
+
+@pytest.mark.parametrize("wait", [SLEEP, SIGNAL_W], ids=lambda plan: str(plan.kind))
+def test_nobody_waits_when_the_body_has_returned(wait: PlanNode) -> None:
+    hand = calling(wait)
+    assert commands.ClearTimer("node:w") in hand.feed(ev.GraphClosed())
+    assert (hand.status("w"), hand.outcome) == ("cancelled", "completed")
+
+
+def test_waits_one_after_another_are_all_cancelled_with_the_body() -> None:
+    hand = calling(SLEEP, node(NodeKind.SLEEP, "x", "w", wait=30.0))
+    hand.feed(ev.GraphClosed())
+    assert (hand.statuses(), hand.outcome) == ({"w": "cancelled", "x": "cancelled"}, "completed")
+
+
+def test_a_wait_that_a_call_depends_on_goes_on_without_the_body() -> None:
+    hand = calling(SIGNAL_W, task("a", "w"))
+    hand.feed(ev.GraphClosed())
+    hand.feed(ev.SignalReceived("go", OUTPUT))
+    assert hand.running == ["a"]
+
+
+def test_a_signal_that_the_body_returned_is_waited_for() -> None:
+    hand = calling(SIGNAL_W)
+    hand.feed(ev.GraphClosed(result=(Hole(sources=(Source(node="w"),)),)))
+    assert hand.outcome is None
+    hand.feed(ev.SignalReceived("go", OUTPUT))
+    assert hand.outcome == "completed"
+
+
+def test_a_sub_pipeline_does_not_hold_on_to_its_sleeps() -> None:
+    hand = calling(node(NodeKind.SCOPE, "sub"))
+    hand.call(SLEEP, "sub")
+    hand.feed(ev.GraphClosed("sub"))
+    assert (hand.status("sub/w"), hand.status("sub")) == ("cancelled", "completed")
+
+
+def test_a_detached_execution_outlives_the_body_that_started_it() -> None:
+    hand = calling(DETACHED)
+    hand.feed(ev.DetachedStarted("w", "exec-2"))
+    hand.feed(ev.GraphClosed())
+    assert (hand.status("w"), hand.reason("w"), hand.outcome) == ("completed", "exec-2", "completed")
+
+
+def test_a_detached_execution_must_have_started_before_the_body_is_over() -> None:
+    hand = calling(task("a"), node(NodeKind.DETACHED, "w", "a"))
+    hand.feed(ev.GraphClosed())
+    assert commands.StartDetached("w") in hand.end("a")
+    assert hand.outcome is None
+    hand.feed(ev.DetachedStarted("w", "exec-2"))
+    assert hand.outcome == "completed"
+
+
+def test_a_detached_execution_that_the_body_returned_is_waited_for() -> None:
+    hand = calling(DETACHED)
+    hand.feed(ev.DetachedStarted("w", "exec-2"))
+    hand.feed(ev.GraphClosed(result=(Hole(sources=(Source(node="w"),)),)))
+    assert hand.outcome is None
+    hand.end("w")
+    assert hand.outcome == "completed"

@@ -1,0 +1,88 @@
+"""The state as data: what is loaded is what was dumped, also from an older engine."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.engine.kernel.hand import Hand, mapped, node, task
+from twingraph.core import events as ev
+from twingraph.core.plan import Hole, NodeKind, ScopeSettings, Source
+from twingraph.engine.kernel import State, apply, snapshot
+
+
+def thaw(hand: Hand) -> State:
+    frozen = json.dumps(snapshot.dump(hand.state))
+    state = snapshot.load(json.loads(frozen))
+    assert json.dumps(snapshot.dump(state)) == frozen
+    return state
+
+
+def bodied() -> Hand:
+    hand = Hand(driven=True, body="flow:main", max_parallel=2)
+    bounds = ScopeSettings(max_parallel=1, timeout=9.0, error_handler="continue")
+    hand.call(node(NodeKind.SCOPE, "sub", bounds=bounds))
+    for name in "abc":
+        hand.call(task(name), "sub")
+    return hand
+
+
+def test_decisions_stay_where_they_were_made() -> None:
+    hand = bodied()
+    hand.feed(ev.DecisionMade("sub", "now", [1, {"b": 2}], caller="1", place="flow.py:3"))
+    assert thaw(hand).scopes["sub"].decisions == [
+        (3, ev.DecisionMade("sub", "now", (1, {"b": 2}), caller="1", place="flow.py:3"))
+    ]
+
+
+def test_the_entry_of_the_body_is_kept() -> None:
+    assert thaw(bodied()).body == "flow:main"
+
+
+def test_what_a_body_returned_is_kept() -> None:
+    hand = bodied()
+    outputs: Any = (("x", (Hole(sources=(Source(node="sub"),)),)),)
+    hand.feed(ev.GraphClosed(shape="dict", outputs=outputs))
+    root = thaw(hand).root
+    assert (root.shape, root.outputs) == ("dict", outputs)
+
+
+def test_given_items_and_orders_are_kept() -> None:
+    hand = bodied()
+    hand.feed(ev.ItemsGiven("sub/a", 1, 0, 4))
+    hand.end("sub/a")
+    kept = thaw(hand)
+    assert kept.nodes["sub/a"].given == hand.state.nodes["sub/a"].given
+    assert (kept.nodes["sub/a"].items, kept.nodes["sub/a"].order, kept.ended_count) == (4, 1, 1)
+
+
+def test_bounds_go_on_as_they_were() -> None:
+    hand = bodied()
+    state = thaw(hand)
+    event = ev.NodeEnded("sub/a", 1, "completed", outputs=(("output", "0" * 32, 2),))
+    assert apply(state, event, hand.at + 4, 99) == apply(hand.state, event, hand.at + 4, 99)
+    fired = ev.TimerFired("scope:sub")
+    assert apply(state, fired, hand.at + 9, 100) == apply(hand.state, fired, hand.at + 9, 100)
+    assert str(state.nodes["sub"].error) == str(hand.state.nodes["sub"].error)
+
+
+def test_what_an_older_engine_wrote_can_be_read() -> None:
+    hand = Hand(task("a"), task("b", "a"), mapped("m"))
+    hand.end("a")
+    raw = json.loads(json.dumps(snapshot.dump(hand.state)))
+    raw["version"] = 1
+    for name in ("body", "computing", "elapsed", "ended_count", "timed"):
+        del raw["plain"][name]
+    for given in raw["nodes"]:
+        given.pop("order", None)
+    for given in raw["scopes"]:
+        for name in ("shape", "outputs", "decisions"):
+            del given[name]
+    state = snapshot.load(raw)
+    assert (state.nodes["a"].order, state.ended_count, state.root.decisions) == (1, 1, [])
+
+
+def test_what_a_newer_engine_wrote_is_refused() -> None:
+    raw = snapshot.dump(Hand(task("a")).state)
+    with pytest.raises(ValueError, match="version 99"):
+        snapshot.load({**raw, "version": 99})

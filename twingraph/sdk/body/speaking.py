@@ -1,0 +1,116 @@
+"""What bodies print and log: lines of the execution's log, and silence while a body is replayed.
+
+Streams belong to a process and bodies are threads of it, so that the process's streams are replaced, while any body is
+alive, by ones that look who writes.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.bodies import BodyLog
+from twingraph.sdk.body.active import active
+from twingraph.sdk.body.body import Body
+
+if TYPE_CHECKING:
+    import logging
+
+_STREAMS = {"stdout": "info", "stderr": "warning"}
+
+
+class Stream:
+    """Stands in the place of `sys.stdout` or `sys.stderr`."""
+
+    def __init__(self, under: Any, name: str, shown: bool) -> None:
+        self._under = under
+        self._name = name
+        self._shown = shown
+        self._begun: dict[Body, str] = {}  # a line that has no end yet
+
+    def write(self, text: str) -> int:
+        body = active.caller
+        if not isinstance(body, Body):
+            return int(self._under.write(text) or 0)
+        if body.replays:
+            return len(text)
+        *lines, rest = (self._begun.pop(body, "") + text).split("\n")
+        if rest:
+            self._begun[body] = rest
+        self._say(body, lines)
+        if self._shown:
+            self._under.write(text)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def end(self, body: Body) -> None:
+        """The body has ended: what it began to write is a line too."""
+        rest = self._begun.pop(body, "")
+        if rest:
+            self._say(body, [rest])
+
+    def _say(self, body: Body, lines: list[str]) -> None:
+        if lines:
+            level, moment = _STREAMS[self._name], time()
+            body.say([BodyLog(moment, level, self._name, line) for line in lines])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._under, name)
+
+
+class Speaking:
+    """In place while bodies are alive. `shown`: what they write goes to the process's own streams as well."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._lock = threading.Lock()
+        self._alive = 0
+        self._streams: dict[str, Stream] = {}
+        self._handler: logging.Handler | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            self._alive += 1
+            for name in _STREAMS:
+                under = getattr(sys, name)
+                if under is not None and not isinstance(under, Stream):
+                    self._streams[name] = Stream(under, name, self._shown)
+                    setattr(sys, name, self._streams[name])
+            if self._handler is None and "logging" in sys.modules:
+                self._handler = _listening()
+
+    def end(self, body: Body | None) -> None:
+        with self._lock:
+            for stream in self._streams.values() if body is not None else ():
+                stream.end(body)
+            self._alive -= 1
+            if self._alive:
+                return
+            for name, stream in self._streams.items():
+                if getattr(sys, name) is stream:
+                    setattr(sys, name, stream._under)
+            self._streams.clear()
+            if self._handler is not None:
+                sys.modules["logging"].getLogger().removeHandler(self._handler)
+                self._handler = None
+
+
+def _listening() -> logging.Handler:
+    """A handler of the root logger for what bodies log."""
+    import logging
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            body = active.caller
+            if isinstance(body, Body) and not body.replays:
+                level = record.levelname.lower()
+                body.say([BodyLog(record.created, level, "logging", self.format(record))])
+
+    ear = Ear()
+    logging.getLogger().addHandler(ear)
+    return ear
