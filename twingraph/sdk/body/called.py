@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from twingraph.sdk.body.symbols import Origin, facts_of
@@ -38,10 +39,7 @@ def bound_arguments(
 ) -> tuple[dict[str, Any], list[Any]]:
     """Arguments by parameter, and what was named as a parent alone."""
     given = dict(kwargs)
-    try:
-        parameters = inspect.signature(described.function).parameters
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]
+    parameters = _parameters(described.function)
     parents = [given.pop(key) for key in PARENTS if key in given and key not in parameters]
     names = list(parameters)[1:] if described.skip_self else list(parameters)
     try:
@@ -59,6 +57,14 @@ def bound_arguments(
         else:
             flat[key] = value
     return flat, parents
+
+
+@lru_cache(maxsize=1024)
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def origins_of(value: Any, depth: int = 0) -> Iterator[Origin]:

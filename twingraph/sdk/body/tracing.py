@@ -25,7 +25,7 @@ from twingraph.sdk.body.following import Follower
 from twingraph.sdk.body.joining import join
 from twingraph.sdk.body.quiet import quiet
 from twingraph.sdk.body.rewriting import rewritten, whole_body_in_one_try
-from twingraph.sdk.body.sites import is_user_file
+from twingraph.sdk.body.sites import forget, is_user_file
 from twingraph.sdk.body.symbols import Facts, Symbol, facts_of
 from twingraph.sdk.body.tracing_builtins import prepared
 from twingraph.sdk.body.ways import Ended, Inner, Limits, Path, Tracing
@@ -39,6 +39,7 @@ def compile_pipeline(
     pipeline: Any, *, limits: Limits | None = None, given: Mapping[str, Any] | None = None
 ) -> StaticPlan:
     """The plan. `given` are arguments that are known; every other parameter is symbolic."""
+    forget()
     limits = limits or Limits()
     tracing = Tracing(limits)
     tracer = _Tracer(tracing)

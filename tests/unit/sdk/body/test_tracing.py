@@ -385,10 +385,11 @@ def recursive(number: Any) -> Any:
 
 
 def durable() -> Any:
-    """sleep wait_for_signal str? total
-    sleep-wait_for_signal wait_for_signal>str wait_for_signal-total str-total
+    """sleep load sleep-2 wait_for_signal str? total
+    sleep-load load>sleep-2 sleep-2-wait_for_signal wait_for_signal>str wait_for_signal-total str-total
     """
     twingraph.sleep(3)
+    twingraph.sleep(load().number)
     answer = twingraph.wait_for_signal("go", timeout=3)
     if answer.ok and twingraph.random() > 0.5:
         twingraph.side_effect(str, answer)
