@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from twingraph.core.errors import NodeFailed
-from twingraph.core.static_plan import CONTROL, DYNAMIC, StaticEdge, StaticNode
+from twingraph.core.static_plan import CONTROL, DYNAMIC, GUESSED, StaticEdge, StaticNode
 from twingraph.sdk.body.called import bound_arguments, describe, origins_of
 from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
 from twingraph.sdk.body.symbols import HASH, Facts, Origin, Ready, Symbol, derived, facts_of, handle, shown
@@ -202,7 +202,12 @@ class Follower:
         """Python took a real value where only a symbolic one was known."""
         self.force(facts)
         if self._rest is None:
-            self._rest = self._open(f"depends on {label}", facts, push=False)
+            self._rest = self._open(f"{GUESSED} {label}", facts, push=False)
+
+    def stands_for_many(self, facts: Facts) -> bool:
+        """Whether it is an item of a region, or was made in one: then there may be any number of its kind."""
+        held = (self._path.nodes.get(origin.node) for origin in facts.origins)
+        return facts.item_of is not None or any(node is not None and node.region is not None for node in held)
 
     def each(self, facts: Facts) -> Iterator[Any]:
         """One item, which stands for all; what is called meanwhile stands in one region."""
@@ -257,7 +262,7 @@ class Follower:
         visits = self._visits.setdefault(site, [])
         visits.append(1)
         if len(visits) > _MOST_VISITS:
-            raise Ended(f"depends on {facts.label}")
+            raise Ended(f"{GUESSED} {facts.label}")
         if len(visits) == 1:
             self._repeats(since, site, facts)
         return 0 if first else 1
@@ -313,7 +318,7 @@ class Follower:
             key = (id(frame), block.lineno)
             count = self._failures[key] = self._failures.get(key, 0) + 1
             self._frames.append(frame)
-            if count > (_MOST_FAILURES if around.loop == "for" else 1):
+            if count > (_MOST_FAILURES if around.loop == "for" and not self._regions else 1):
                 return
             classes = [caught_by(clause, frame) for clause in block.handlers]
             possible = [made for made in map(_failure, classes) if made is not None]

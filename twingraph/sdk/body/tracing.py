@@ -18,7 +18,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from twingraph.core.errors import NodeFailed
-from twingraph.core.static_plan import DYNAMIC, StaticNode, StaticPlan
+from twingraph.core.static_plan import DYNAMIC, GUESSED, StaticNode, StaticPlan
 from twingraph.sdk.body import tracing_loop
 from twingraph.sdk.body.active import active
 from twingraph.sdk.body.following import Follower
@@ -155,7 +155,7 @@ class _Tracer:
             if isinstance(error, NodeFailed) or _is_raised(error):
                 path.end = "raised"
             else:
-                follower.leave_open("depends on data", _raised_at(error.__traceback__))
+                follower.leave_open(f"{GUESSED} data", _raised_at(error.__traceback__))
 
 
 def followed(body: FunctionType, arguments: Mapping[str, Any], follower: Follower) -> None:

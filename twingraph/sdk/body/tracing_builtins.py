@@ -60,6 +60,18 @@ def _over(name: str) -> Callable[..., Any]:
     return call
 
 
+def _len(values: Any) -> Any:
+    """A list that was filled in a region has one item of each kind here, and any number of them in a run."""
+    if facts_of(values) is not None:
+        return _called("len", [values])
+    if isinstance(values, (list, tuple, set, dict)):
+        for one in values:
+            facts = facts_of(one)
+            if facts is not None and facts.follower.stands_for_many(facts):
+                return derived(facts, f"how many of {facts.label}", one)
+    return len(values)
+
+
 def _enumerate(values: Any, start: Any = 0) -> Iterator[Any]:
     """The index of the one item that stands for all is as unknown as the item."""
     facts = facts_of(values)
@@ -107,8 +119,9 @@ def _silent(*_: Any, **__: Any) -> None: ...
 
 
 _OWN: Mapping[str, Any] = {
-    **{name: _whole(name) for name in ("len", "range", "ord", "reversed")},
+    **{name: _whole(name) for name in ("range", "ord", "reversed")},
     **{name: _over(name) for name in ("sorted", "sum", "min", "max", "any", "all")},
+    "len": _len,
     "enumerate": _enumerate,
     "zip": _zip,
     "isinstance": _isinstance,

@@ -255,6 +255,16 @@ def collected_first() -> Any:
     return total([work(chunk) for chunk in chunks])
 
 
+def how_many() -> Any:
+    """load [for each of load.chunks: work] check? total
+    load>work work>check work>total
+    """
+    found = [work(chunk) for chunk in load().chunks]
+    if len(found) > 3:
+        check(len(found))
+    return total(found)
+
+
 def each_of_each() -> Any:
     """load [for each of load: work [for each of work: check]]
     load>work work>check
@@ -482,8 +492,9 @@ def not_for_symbols() -> Any:
 BODIES = [
     reference, chain, diamond, branch, early_return, early_raise, same_question_twice, nested_questions, none_or_not,
     kinds, chosen_by_match, until_done, until_break, fixed_loop, question_in_fixed_loop, filtered, collected_first,
-    each_of_each, counted, unpacked, as_number, as_text, fallback, two_handlers, tried_again, handler_raises, named,
-    in_data, parts, recursive, durable, waited, helped, closure, at_once, racing, unknown_key, not_for_symbols,
+    how_many, each_of_each, counted, unpacked, as_number, as_text, fallback, two_handlers, tried_again,
+    handler_raises, named, in_data, parts, recursive, durable, waited, helped, closure, at_once, racing,
+    unknown_key, not_for_symbols,
 ]  # fmt: skip
 
 
