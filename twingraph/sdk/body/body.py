@@ -143,6 +143,12 @@ class Body:
             self.stopped = BodyStopped(message.why)  # type: ignore[union-attr]
             raise self.stopped
 
+    def refuse(self, why: str) -> None:
+        """Any thread: it must not go on. It learns that at its next call, or where it waits."""
+        if self.stopped is None:
+            self.stopped = BodyStopped(why)
+        self.inbox.put(Stop(why))
+
     def _evict(self) -> None:
         self.evicted_for = self.waits_for or frozenset()
         self.stopped = BodyEvicted("the host needed the room")
