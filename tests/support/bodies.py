@@ -168,6 +168,10 @@ class ScriptedHost:
             running.asks = False
             self._go(running, answer)
 
+    def drop(self, execution: str, scope: str, why: str) -> None:
+        self.heard.append(("drop", scope))
+        self.running.pop((execution, scope), None)
+
     def stop(self, execution: str, why: str) -> None:
         self.heard.append(("stop", why))
         self.stopped[execution] = why

@@ -92,6 +92,12 @@ class Driving:
     def answer(self, path: str, number: int, answer: object) -> None:
         self._host.answer(self.held.state.execution, path, number, answer)
 
+    def drop(self, path: str) -> None:
+        """The scope of this body was given up."""
+        if path in self._open:
+            del self._open[path]
+            self._host.drop(self.held.state.execution, path, "what it was called for has ended without it")
+
     def stop(self, why: str) -> None:
         self._open.clear()
         self._host.stop(self.held.state.execution, why)

@@ -137,6 +137,10 @@ class Bodies:
         if (driving := self._driven.get(execution)) is not None:
             driving.passed(command)
 
+    def drop(self, execution: str, scope: str) -> None:
+        if (driving := self._driven.get(execution)) is not None:
+            driving.drop(scope)
+
     # -- history, a page at a time -----------------------------------------------------------------
 
     def tell_soon(self) -> None:

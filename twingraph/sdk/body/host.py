@@ -117,6 +117,12 @@ class BodyHost:
     def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
         self._tell(execution, scope, Answer(number, answer))
 
+    def drop(self, execution: str, scope: str, why: str) -> None:
+        with self._lock:
+            place = self._places.pop((execution, scope), None)
+            if place is not None:
+                self._drop(place, why)
+
     def stop(self, execution: str, why: str) -> None:
         with self._lock:
             for key in [key for key in self._places if key[0] == execution]:
