@@ -92,11 +92,11 @@ class Driving:
     def answer(self, path: str, number: int, answer: object) -> None:
         self._host.answer(self.held.state.execution, path, number, answer)
 
-    def drop(self, path: str) -> None:
-        """The scope of this body was given up."""
+    def give_up(self, path: str) -> None:
+        """This scope was given up; its body must not go on."""
         if path in self._open:
             del self._open[path]
-            self._host.drop(self.held.state.execution, path, "what it was called for has ended without it")
+            self._host.stop(self.held.state.execution, "the pipeline was given up", path)
 
     def stop(self, why: str) -> None:
         self._open.clear()

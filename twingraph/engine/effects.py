@@ -78,7 +78,7 @@ class Effects:
             case commands.PassItems():
                 self._bodies.give(execution, command)
             case commands.StopDriver(scope):
-                self._bodies.drop(execution, scope)
+                self._bodies.give_up(execution, scope)
             case commands.StartDetached(node):
                 if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
                     self._detached.start(held, node)

@@ -254,6 +254,8 @@ def _failed(state: State, node: Node) -> list[Node]:
         scope = inner.scope
         if scope.driven and not scope.closed:
             return _give_up(state, inner, node)  # the body meets the failure, or is asked at its end
+        if scope.driven and inner.plan.id in scope.met:
+            return _give_up(state, inner, node)  # the body is over, and had given this call up before it failed
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, node.error)
             return []
@@ -388,6 +390,7 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
     if scope.driven and error is None and not goes_on:
         error = bodies.unmet_failure(scope, met)
     scope.error = scope.error or error
+    scope.met = frozenset(name for name in met if name in scope.nodes and not scope.nodes[name].over)
     if error is not None and not goes_on:
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, error)
