@@ -47,7 +47,12 @@ class History:
 
     @property
     def used_up(self) -> bool:
-        return self.complete and not any(self._past.values())
+        return self.complete and not self.ahead
+
+    @property
+    def ahead(self) -> bool:
+        """Whether something that was done before, as far as it is known here, has not been done again."""
+        return any(self._past.values())
 
     def left(self) -> list[Past]:
         """What was done before and has not been done again."""

@@ -75,7 +75,7 @@ class BodyHost:
         *,
         limit: int = BODY_LIMIT,
         evict_when_idle: bool = False,
-        shows_prints: bool = True,
+        shows_prints: Callable[[], bool] = lambda: True,
     ) -> None:
         self._link = link
         self._world = world
