@@ -10,6 +10,7 @@ from twingraph.core.execution import (
     LogRecord,
     TreeSnapshot,
 )
+from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
 
 
@@ -26,6 +27,9 @@ class Reader(Protocol):
 
     def view(self, execution_id: str) -> ExecutionView:
         """Everything about one execution."""
+
+    def plan(self, execution_id: str) -> StaticPlan | None:
+        """What the body of a pipeline was to call; None for a drawn workflow."""
 
     def tree(self, execution_id: str, *, children: int = 20) -> TreeSnapshot:
         """What a live display draws; cheap enough to be asked for ten times a second."""

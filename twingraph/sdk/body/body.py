@@ -550,10 +550,11 @@ class Body:
         return [len(self._made.get(self.task, ()))]
 
     def _since(self, mark: list[int]) -> list[str]:
+        """The calls of the task since then. Not those of generators: plain Python runs one when it is iterated."""
         made = self._made.get(self.task, [])
         since = made[mark[0] :]
         mark[0] = len(made)
-        return since
+        return [node for node in since if (target := self._calls[node].target) is None or not target.generator]
 
     def settle(self, mark: list[int]) -> None:
         since = self._since(mark)

@@ -25,7 +25,8 @@ from twingraph.core.plan import NodeSpec
 from twingraph.executors.slice_loader import Loaded, load
 from twingraph.executors.worker import Channel, die_with_parent
 from twingraph.sdk.body.host import BodyHost
-from twingraph.sdk.library import same_code
+from twingraph.sdk.sameness import frozen
+from twingraph.sdk.signature import entry_of
 from twingraph.store.blobs.local import LocalBlobs
 
 _ROOT = str(Path(__file__).parents[3])
@@ -78,7 +79,7 @@ class RecordedWorld:
         self._blobs, self._coder, self._link = blobs, coder, link
         self._loaded: Loaded | None = None
         self._hashes: dict[str, str | None] | None = None  # by entry that workers can load: of its code
-        self._late: dict[tuple[str, str], tuple[Any, str, str | None]] = {}  # (object, version, hash)
+        self._late: dict[tuple[str, str], tuple[Any, str, str | None]] = {}  # (state, version, hash)
         self._lock = threading.Lock()
         self._waiting: dict[int, SimpleQueue[tuple[str | None, str | None]]] = {}
         self._numbers = 0
@@ -118,15 +119,19 @@ class RecordedWorld:
 
     def _locate_late(self, execution: str, entry: str, target: Any) -> str:
         known = self._late.get((execution, entry))
-        if known is None or not same_code(known[0], target):
+        state = frozen(target)
+        if known is None or known[0] != state:
             from twingraph.sdk import packing
 
             loaded = self._load()
             classes = {key: loaded.get(key) for key in loaded.entries if key.startswith("class ")}
             packed = packing.pack({entry: target, **classes})
             version = self._ask(execution, self._blobs.put(packed.data), packed.packages)
-            known = self._late[execution, entry] = target, version, packed.hashes.get(entry)
+            known = self._late[execution, entry] = state, version, packed.hashes.get(entry)
         return known[1]
+
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        return entry_of(pipeline)
 
     def code_hash(self, execution: str, entry: str) -> str | None:
         late = self._late.get((execution, entry))
@@ -181,7 +186,7 @@ def serve(lines: Iterable[bytes], host: BodyHost, world: RecordedWorld) -> None:
         elif kind == "answer":
             host.answer(rest[0], rest[1], rest[2], rest[3])
         elif kind == "stop":
-            host.stop(rest[0], rest[1])
+            host.stop(rest[0], rest[1], rest[2])
         elif kind == "located":
             world.located(rest[0], rest[1], rest[2])
 
