@@ -65,7 +65,7 @@ class Pencil:
             limits=chance.choice(({}, {}, {"database": 2}, {"database": 2, "licence": 1})),
             cache=chance.random() < 0.2 or None,
             endless=chance.random() < 0.1,
-            generator=chance.random() < 0.2,
+            generator=chance.random() < 0.3,
         )
 
     def template(self, depth: int) -> Template:

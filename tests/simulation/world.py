@@ -19,7 +19,7 @@ from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import Node, Scope, State, apply, commands, invariants, snapshot
+from twingraph.engine.kernel import Node, Scope, State, apply, bounds, commands, invariants, snapshot
 
 MOST_EVENTS = 20_000
 CAPACITY = {"database": 2, "licence": 1}
@@ -498,9 +498,27 @@ class World:
 
     def _fold_all(self) -> State:
         state = State(self.state.execution)
+        used: Counter[str] = Counter()
         for seq, (event, at) in enumerate(self.journal, 1):
+            if state.timed and not isinstance(event, ev.Adopted):
+                for path in self._clocks_running(state):
+                    used[path] += max(0.0, at - state.now)  # type: ignore[assignment]
             apply(state, event, at, seq)
+        for path, scope in state.scopes.items():
+            if scope.clock is not None and abs(used[path] - bounds.used(state, scope.clock)) > 1e-6:
+                raise Broken(f"{path} has used {used[path]} s, and its clock says {bounds.used(state, scope.clock)}")
         return state
+
+    def _clocks_running(self, state: State) -> list[str]:
+        """The scopes with a time limit in which something is under way, worked out from scratch."""
+        if state.status is not ExecutionStatus.RUNNING or state.ending is not None:
+            return []
+        busy = [f"{name}/" for name, node in state.nodes.items() if node.active]
+        for path, scope in state.scopes.items():
+            if scope.driven and not scope.closed and all(node.over for node in scope.nodes.values()):
+                busy.append(f"{path}/")
+        timed = [path for path, scope in state.scopes.items() if scope.clock is not None]
+        return [path for path in timed if any(name.startswith(f"{path}/") for name in busy)]
 
     def _compare(self, when: str) -> None:
         """Folding everything, and folding what follows a snapshot, give the state that lives."""

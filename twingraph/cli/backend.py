@@ -130,6 +130,7 @@ class WiredRuntime:
 
         self._close_all = wiring.close_all
         self._runtime = wiring.runtime(settings=settings)
+        self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         submit = self._runtime.submit_pipeline if is_prepared(compiled) else self._runtime.submit

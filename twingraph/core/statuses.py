@@ -50,7 +50,7 @@ NODE_MEANING: Mapping[NodeStatus, str] = {
     NodeStatus.COMPLETED: "Its outputs are in the journal.",
     NodeStatus.FAILED: "Its last allowed attempt failed.",
     NodeStatus.SKIPPED: "It will not run: a branch went the other way, or something upstream failed.",
-    NodeStatus.CANCELLED: "The execution ended before it did.",
+    NodeStatus.CANCELLED: "What it belongs to ended before it did, or nobody waits for it any more.",
 }
 
 EXECUTION_MOVES: Mapping[tuple[ExecutionStatus, ExecutionStatus], str] = {
@@ -72,7 +72,7 @@ NODE_MOVES: Mapping[tuple[NodeStatus, NodeStatus], str] = {
     (NodeStatus.PENDING, NodeStatus.RUNNING): "a container opens, a wait begins",
     (NodeStatus.PENDING, NodeStatus.COMPLETED): "needs no work: an input, a cache hit, an empty map, history",
     (NodeStatus.PENDING, NodeStatus.SKIPPED): "a branch went the other way, or something upstream failed",
-    (NodeStatus.PENDING, NodeStatus.CANCELLED): "the execution ended first",
+    (NodeStatus.PENDING, NodeStatus.CANCELLED): "what it belongs to ended first",
     (NodeStatus.PENDING, NodeStatus.FAILED): "it could not start: what it needs is missing",
     (NodeStatus.QUEUED, NodeStatus.RUNNING): "user code began",
     (NodeStatus.QUEUED, NodeStatus.PENDING): "recalled from a busy worker, or by a pause",
@@ -83,7 +83,7 @@ NODE_MOVES: Mapping[tuple[NodeStatus, NodeStatus], str] = {
     (NodeStatus.RUNNING, NodeStatus.COMPLETED): "its outputs were journaled",
     (NodeStatus.RUNNING, NodeStatus.FAILED): "its last allowed attempt failed",
     (NodeStatus.RUNNING, NodeStatus.RETRYING): "failed or lost, and may try again",
-    (NodeStatus.RUNNING, NodeStatus.CANCELLED): "stopped while it ran",
+    (NodeStatus.RUNNING, NodeStatus.CANCELLED): "stopped while it ran; a wait that its body gave up",
     (NodeStatus.RETRYING, NodeStatus.QUEUED): "its delay is over and a lane is free",
     (NodeStatus.RETRYING, NodeStatus.PENDING): "its delay is over; it waits for a lane",
     (NodeStatus.RETRYING, NodeStatus.CANCELLED): "the execution ended first",

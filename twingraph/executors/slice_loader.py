@@ -25,7 +25,7 @@ class _Finder:
 
     def __init__(self, modules: dict[str, Any], factories: dict[str, list[str]]) -> None:
         self.modules = modules
-        self.bundled = {name: _with_factories(record, factories.get(name, ())) for name, record in modules.items()}
+        self.factories = factories  # of functions that no text of a module holds
         self.parents: set[str] = set()
         for name in modules:
             parts = name.split(".")
@@ -53,8 +53,7 @@ class _Finder:
             exec(code, module.__dict__)
 
     def get_source(self, fullname: str) -> str | None:
-        """Also with the functions that factories make: who cuts or rewrites one of them looks for it here."""
-        record = self.bundled.get(fullname)
+        record = self.modules.get(fullname)
         text: str | None = record["text"] if record is not None else None
         return text
 
@@ -140,8 +139,8 @@ class Loaded:
         importlib.invalidate_caches()
         if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
             sys.meta_path.append(_StandIn())
-        for record in self._finder.bundled.values():
-            _show(record["file"], record["text"], record.get("shown"))
+        for name, record in self.modules.items():
+            _show(record["file"], record["text"], record.get("shown"), self._finder.factories.get(name, ()))
         for entry in self.entries.values():
             if entry["factory"] and entry["file"] not in linecache.cache:
                 _show(entry["file"], entry["factory"])
@@ -170,10 +169,11 @@ class Loaded:
         if entry["mode"] == "import":
             return _reach(self._import_whole(entry), entry["name"])
         if entry["factory"]:
-            return self._build(entry["module"], entry["factory"], entry["closure"])
+            return self._build(entry)
         return _reach(importlib.import_module(entry["module"]), entry["name"])
 
-    def _build(self, name: str, factory: str, closure: dict[str, Any]) -> Any:
+    def _build(self, entry: dict[str, Any]) -> Any:
+        name, factory, closure = entry["module"], entry["factory"], entry["closure"]
         module = importlib.import_module(name)
         values: dict[str, Any] = {}
         own: list[str] = []
@@ -185,7 +185,8 @@ class Loaded:
                 values[free] = self._value(value)
         filename = self.modules[name]["file"]
         space: dict[str, Any] = {}
-        exec(compile(factory, filename, "exec", dont_inherit=True), module.__dict__, space)
+        code = _named(compile(factory, filename, "exec", dont_inherit=True), entry.get("around"))
+        exec(code, module.__dict__, space)
         made = types.FunctionType(space[FACTORY].__code__, module.__dict__)(**values)
         function = made if isinstance(made, types.FunctionType) else getattr(made, "fn", made)
         for free in own:
@@ -204,7 +205,7 @@ class Loaded:
             return importlib.import_module(value["name"])
         if kind == "name":
             return _reach(importlib.import_module(value["module"]), value["name"])
-        return self._build(value["module"], value["factory"], value["closure"])
+        return self._build(value)
 
     def _import_whole(self, entry: dict[str, Any]) -> Any:
         """Code that cannot be sliced: its real module, with real neighbours, apart from the pruned ones."""
@@ -231,6 +232,14 @@ def _reach(value: Any, name: str) -> Any:
     return value
 
 
+def _named(code: types.CodeType, around: str | None) -> types.CodeType:
+    """What a factory makes is called as before: `outer.<locals>.inner`. Before 3.11 it is called after the factory."""
+    if not around or sys.version_info < (3, 11):
+        return code
+    inside = [_named(one, around) if isinstance(one, types.CodeType) else one for one in code.co_consts]
+    return code.replace(co_consts=tuple(inside), co_qualname=code.co_qualname.replace(FACTORY, around, 1))
+
+
 def _factories(entries: Any) -> dict[str, list[str]]:
     """Module to the sources of its nested functions, also of those that others close over."""
     found: dict[str, list[str]] = {}
@@ -243,22 +252,17 @@ def _factories(entries: Any) -> dict[str, list[str]]:
     return found
 
 
-def _with_factories(record: dict[str, Any], factories: Any) -> dict[str, Any]:
-    """The module's text with each factory whose lines are free in it."""
-    lines = record["text"].split("\n")
-    for factory in factories:
-        added = factory.split("\n")
-        lines.extend([""] * (len(added) - len(lines)))
-        if not any(new.strip() and lines[number].strip() for number, new in enumerate(added)):
-            lines[: len(added)] = [new if new.strip() else lines[number] for number, new in enumerate(added)]
-    return dict(record, text="\n".join(lines))
-
-
-def _show(file: str, text: str, shown: dict[str, str] | None = None) -> None:
+def _show(file: str, text: str, shown: dict[str, str] | None = None, factories: Any = ()) -> None:
     """Give tracebacks the source that really runs: the user's file may be absent here, or changed since."""
     lines = [line + "\n" for line in text.split("\n")]
-    for number, line in (shown or {}).items():
-        lines[int(number) - 1] = line + "\n"
+    for factory in factories:
+        added = factory.split("\n")
+        lines.extend(["\n"] * (len(added) - len(lines)))
+        for number, line in enumerate(added):
+            if line.strip() and FACTORY not in line and not lines[number].strip():
+                lines[number] = line + "\n"
+    for place, line in (shown or {}).items():
+        lines[int(place) - 1] = line + "\n"
     linecache.cache[file] = (len(text), None, lines, file)
 
 

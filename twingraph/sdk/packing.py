@@ -11,6 +11,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from twingraph.core.errors import SliceError
+from twingraph.sdk.sameness import closed_over
+from twingraph.sdk.signature import code_of, is_pipeline
 from twingraph.sdk.slicing import Slice, bundle, slice_of
 from twingraph.sdk.slicing.hashing import text_hash
 
@@ -41,8 +43,8 @@ def key_of(objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mappi
     return _ids(objects), tuple(sources.items()), _ids(bodies or {})
 
 
-def _ids(objects: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-    return tuple((key, id(target)) for key, target in objects.items())
+def _ids(objects: Mapping[str, Any]) -> tuple[tuple[str, int, Any], ...]:
+    return tuple((key, id(target), closed_over(target)) for key, target in objects.items())
 
 
 def stamps_of(files: tuple[str, ...]) -> tuple[Stamp, ...]:
@@ -109,6 +111,17 @@ def code_hashes(packed: Packed | bytes) -> Mapping[str, str]:
     if isinstance(packed, Packed):
         return packed.hashes
     return {key: entry["hash"] for key, entry in json.loads(packed)["entries"].items() if entry.get("hash")}
+
+
+def hash_of(target: Any) -> str:
+    """The code hash of a component, a class or the body of a pipeline; costs nothing where it was packed before."""
+    return _sliced(target, keep_ours=True).code_hash if is_pipeline(target) else _sliced(code_of(target)).code_hash
+
+
+def holds(hashes: Mapping[str, str], entry: str, target: Any) -> bool:
+    """Whether a version of these hashes has the code of this object. Functions made in a body share one key."""
+    known = hashes.get(entry)
+    return known is not None and ("<locals>" not in entry or known == hash_of(target))
 
 
 def _add_source(packed: dict[str, Any], key: str, text: str) -> None:

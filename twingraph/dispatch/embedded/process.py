@@ -19,7 +19,9 @@ from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import Marks
 
-_READ = 1 << 20
+# What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
+# than a small node does.
+_READ = 1 << 16
 # A recalled run that began in this moment stays; afterwards both sides agree.
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.

@@ -115,14 +115,15 @@ def _count_active(state: State, scope: Scope, change: int) -> None:
             clock.since = None
 
 
-def _used(state: State, clock: Clock) -> float:
+def used(state: State, clock: Clock) -> float:
+    """Seconds."""
     return clock.used + (state.elapsed - clock.since if clock.since is not None else 0.0)
 
 
 def _arm(state: State, scope: Scope, clock: Clock) -> None:
     if not clock.armed and state.status is ExecutionStatus.RUNNING and state.ending is None:
         clock.armed = True
-        state.commands.append(SetTimer(f"scope:{scope.path}", max(0.0, clock.limit - _used(state, clock))))
+        state.commands.append(SetTimer(f"scope:{scope.path}", max(0.0, clock.limit - used(state, clock))))
 
 
 def arm_all(state: State, *, anew: bool = False) -> None:
@@ -143,7 +144,7 @@ def time_is_up(state: State, scope: Scope, early: float) -> bool:
     if clock is None or scope.outcome is not None:
         return False
     clock.armed = False
-    if _used(state, clock) >= clock.limit - early:
+    if used(state, clock) >= clock.limit - early:
         return True
     if clock.since is not None:
         _arm(state, scope, clock)

@@ -70,7 +70,7 @@ def _timeout_due(state: State) -> None:
 
 def _scope_due(state: State, path: str) -> None:
     scope = state.scopes.get(path)
-    if scope is None or state.ending is not None or not bounds.time_is_up(state, scope, EARLY):
+    if scope is None or scope.cancelled or state.ending is not None or not bounds.time_is_up(state, scope, EARLY):
         return
     pipeline = scope.parent
     assert pipeline is not None
@@ -215,8 +215,7 @@ def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:
 def detached_started(state: State, event: DetachedStarted) -> None:
     node = state.nodes.get(event.node)
     if node is not None and not node.over:
-        node.reason = event.execution
-        endings.let_go_detached(state, node)
+        endings.detached_has_started(state, node, event.execution)
 
 
 def decision_made(state: State, event: DecisionMade) -> None:

@@ -22,6 +22,7 @@ from uuid import UUID
 from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import DecisionMade, GraphExtended, NodeEnded
+from twingraph.core.ids import detached_id
 from twingraph.core.plan import Edge, NodeKind, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body import frames
@@ -32,6 +33,7 @@ from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, 
 from twingraph.sdk.body.history import History, Move
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 from twingraph.sdk.body.targets import PARENTS, Target
+from twingraph.sdk.sameness import closed_over
 
 _COMPLETED = NodeStatus.COMPLETED.value
 
@@ -80,6 +82,7 @@ class Body:
         there is no source, so that every call waits."""
         self.execution, self.scope = opened.execution, opened.scope
         self.inbox: SimpleQueue[Message] = SimpleQueue()
+        self.clock: Callable[[], float] = time
         self.waits_for: frozenset[str] | None = None
         self.evicted_for: frozenset[str] = frozenset()  # what it waited for when it was let go
         self.evicts_itself = False  # for tests: let go whenever it has to wait
@@ -94,7 +97,7 @@ class Body:
         self._learn = learn
         self._codes = codes
         self._thread = threading.get_ident()
-        self._targets: dict[int, tuple[Any, Target]] = {}
+        self._targets: dict[int, tuple[Any, Target, Any]] = {}
         self._calls: dict[str, Called] = {}
         self._made: dict[str, list[str]] = {}  # by task: its calls, in order
         self._counts: dict[tuple[str, str], int] = {}
@@ -108,7 +111,9 @@ class Body:
 
     @property
     def replays(self) -> bool:
-        """Whether history still answers: what is printed meanwhile was printed before."""
+        """Whether history still answers: what is printed meanwhile was printed before. May wait for the next page."""
+        while not self.history.complete and not self.history.ahead:
+            self.receive()
         return not self.history.used_up
 
     def say(self, lines: Sequence[BodyLog]) -> None:
@@ -192,8 +197,8 @@ class Body:
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Handle:
         self._check()
         known = self._targets.get(id(target))
-        if known is None:
-            known = self._targets[id(target)] = target, self._learn(target)
+        if known is None or (known[2] is not None and known[2] != closed_over(target)):
+            known = self._targets[id(target)] = target, self._learn(target), closed_over(target)
         what = known[1]
         parents = None
         if not kwargs.keys().isdisjoint(PARENTS) and not what.takes_parents:
@@ -358,6 +363,11 @@ class Body:
     def absolute(self, node: str) -> str:
         return f"{self.scope}/{node}" if self.scope else node
 
+    def identity(self, node: str) -> str:
+        target = self._calls[node].target
+        detached = target is not None and target.kind is NodeKind.DETACHED
+        return detached_id(self.execution, self.absolute(node)) if detached else self.absolute(node)
+
     def repeated(self, node: str, output: str | None) -> str:
         if threading.get_ident() != self._thread:
             return f"<handle of {self.absolute(node)}>"
@@ -486,7 +496,7 @@ class Body:
         past = self.history.decision(self.task, "now", place)
         if past is not None:
             return datetime.fromtimestamp(past.answer, UTC)
-        moment = time()
+        moment = self.clock()
         self._link.feed(self.execution, DecisionMade(self.scope, "now", moment, self.task, place), None)
         return datetime.fromtimestamp(moment, UTC)
 
@@ -519,18 +529,18 @@ class Body:
         return self.value(node.id, None)
 
     def _carry_out(self, node: str, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        started = time()
+        started = self.clock()
         name = self.absolute(node)
         try:
             written = self.coder.encode(function(*args, **kwargs), "side_effect")
         except Exception as error:
             record = describe(error, self.coder, node=name)
-            event = NodeEnded(name, 1, "failed", started, time(), error=record)
+            event = NodeEnded(name, 1, "failed", started, self.clock(), error=record)
             self._link.feed(self.execution, event, None)
             self.note_over(Ended(node, 0, "failed", error=record))
             return
         outputs = (("output", written.hash, written.size),)
-        event = NodeEnded(name, 1, "completed", started, time(), shape="plain", outputs=outputs)
+        event = NodeEnded(name, 1, "completed", started, self.clock(), shape="plain", outputs=outputs)
         self._link.feed(self.execution, event, [written.text])
         self.note_over(Ended(node, 0, "completed", "plain", outputs, (written.text,)))
 
@@ -540,10 +550,11 @@ class Body:
         return [len(self._made.get(self.task, ()))]
 
     def _since(self, mark: list[int]) -> list[str]:
+        """The calls of the task since then. Not those of generators: plain Python runs one when it is iterated."""
         made = self._made.get(self.task, [])
         since = made[mark[0] :]
         mark[0] = len(made)
-        return since
+        return [node for node in since if (target := self._calls[node].target) is None or not target.generator]
 
     def settle(self, mark: list[int]) -> None:
         since = self._since(mark)
@@ -552,8 +563,9 @@ class Body:
         self._raise_first(since)
 
     def _raise_first(self, nodes: Iterable[str]) -> None:
-        """The failure of the earliest call; the others have been met with it, for plain Python never gets to them."""
-        failed = [node for node in nodes if self.over[node].status != _COMPLETED]
+        """The failure of the earliest call; the others have been met with it, for plain Python never gets to them. What
+        was raised before, at an inner `try`, is not raised again."""
+        failed = [node for node in nodes if self.over[node].status != _COMPLETED and node not in self.met]
         if failed:
             self.met.update(dict.fromkeys(failed))
             raise self.failure(failed[0])

@@ -74,6 +74,7 @@ def _texts(function: types.FunctionType) -> Iterator[str]:
             text = None
         if isinstance(text, str):
             yield text
+        yield from getattr(loader, "factories", {}).get(name, ())
     lines = linecache.getlines(function.__code__.co_filename, space)
     if lines:
         yield "".join(lines)

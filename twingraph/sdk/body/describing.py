@@ -10,6 +10,7 @@ from twingraph.core.bodies import Ended
 from twingraph.core.errors import ErrorCode, PermanentError, ReplayMismatch, TwinGraphError
 from twingraph.core.records import ErrorRecord
 from twingraph.sdk.body.arguments import Coder
+from twingraph.sdk.body.handles import Handle
 from twingraph.sdk.failures import node_failed
 
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -71,9 +72,20 @@ def _message(error: BaseException) -> str:
         text = str(error)[:MAX_MESSAGE].encode("utf-8", "replace").decode("utf-8")
     except Exception as second:
         return f"<the message of this {type(error).__name__} could not be made: {type(second).__name__}>"
-    if isinstance(error, TypeError) and "Handle" in text and not isinstance(error, TwinGraphError):
+    if isinstance(error, TypeError) and not isinstance(error, TwinGraphError) and _met_a_handle(error, text):
         return f"{text} ({_HINT})"
     return text
+
+
+def _met_a_handle(error: BaseException, text: str) -> bool:
+    """Whether some library was given a handle and wanted the plain value, as C code does."""
+    if "Handle" in text:
+        return True
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    held = step.tb_frame.f_locals.values() if step is not None else ()
+    return any(type(value) is Handle for value in held)
 
 
 def _traceback(error: BaseException) -> str | None:

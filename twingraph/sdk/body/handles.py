@@ -34,7 +34,8 @@ class Behind(Protocol):
     def declared(self, node: str) -> tuple[str, ...] | None:
         """The names of the node's outputs as far as its component tells."""
 
-    def absolute(self, node: str) -> str: ...
+    def identity(self, node: str) -> str:
+        """The node's id in the execution; of a detached pipeline, the id of its own execution."""
 
     def items(self, node: str) -> Iterator[Any] | None:
         """What a generator hands over while it runs; None for other components."""
@@ -63,7 +64,7 @@ class Handle:
 
     @property
     def id(self) -> str:
-        return self._tg_behind.absolute(self._tg_node)
+        return self._tg_behind.identity(self._tg_node)
 
     @property
     def outputs(self) -> Outputs:

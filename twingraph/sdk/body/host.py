@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from time import time
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
@@ -53,6 +55,12 @@ class World(Protocol):
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
         """See that workers can load these, by entry. None: the execution's own code has them; else the version that."""
 
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        """The entry by which `find` gives the body of this very pipeline."""
+
+    def code_hash(self, execution: str, entry: str) -> str | None:
+        """The identity of the code under this entry, once it was located."""
+
     def forget(self, execution: str) -> None:
         """Nothing of it will be asked for any more."""
 
@@ -67,7 +75,7 @@ class BodyHost:
         *,
         limit: int = BODY_LIMIT,
         evict_when_idle: bool = False,
-        shows_prints: bool = True,
+        shows_prints: Callable[[], bool] = lambda: True,
     ) -> None:
         self._link = link
         self._world = world
@@ -81,6 +89,9 @@ class BodyHost:
         self._lock = threading.Lock()
         self._codes: dict[Any, tuple[Callable[..., Any], frozenset[CodeType] | None]] = {}
         self.exceptions: dict[str, BaseException] = {}  # what left the body of an execution, in this process
+        # For tests: another clock, and inboxes that tell who waits.
+        self.clock: Callable[[], float] = time
+        self.make_inbox: Callable[[], SimpleQueue[Any]] = SimpleQueue
 
     # -- what the conductor says ---------------------------------------------------------------------
 
@@ -109,8 +120,13 @@ class BodyHost:
     def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
         self._tell(execution, scope, Answer(number, answer))
 
-    def stop(self, execution: str, why: str) -> None:
+    def stop(self, execution: str, why: str, scope: str | None = None) -> None:
         with self._lock:
+            if scope is not None:
+                place = self._places.pop((execution, scope), None)
+                if place is not None:
+                    self._drop(place, why)
+                return
             for key in [key for key in self._places if key[0] == execution]:
                 self._drop(self._places.pop(key), why)
             self._known.pop(execution, None)
@@ -208,6 +224,7 @@ class BodyHost:
             kind = AsyncBody if inspect.iscoroutinefunction(function) else Body
             body = kind(opened, self._link, coder, lambda target: known.target(target, self._link), codes)
             body.evicts_itself = self._evict_when_idle
+            body.inbox, body.clock = self.make_inbox(), self.clock
         except Exception as error:  # the code cannot be loaded: everybody who waits must learn it
             self._close(opened, GraphClosed(opened.scope, error=describe(error, coder)), error)
             return None
@@ -235,8 +252,12 @@ class BodyHost:
         with self._lock:
             known = self._known.get(execution)
             if known is None:
+                world = self._world
                 known = self._known[execution] = Known(
-                    execution, lambda objects: self._world.locate(execution, objects)
+                    execution,
+                    lambda objects: world.locate(execution, objects),
+                    lambda entry: world.code_hash(execution, entry),
+                    lambda pipeline: world.body_entry(execution, pipeline),
                 )
             return known
 

@@ -23,9 +23,17 @@ class Known:
     """Of one execution in one host. `locate(objects)` makes sure that workers can load these, by entry: None when the
     execution's own code has them, else the code version that does."""
 
-    def __init__(self, execution: str, locate: Locate) -> None:
+    def __init__(
+        self,
+        execution: str,
+        locate: Locate,
+        code_hash: Callable[[str], str | None],
+        body_entry: Callable[[Any], str] = signature.entry_of,
+    ) -> None:
         self._execution = execution
         self._locate = locate
+        self._code_hash = code_hash
+        self._body_entry = body_entry
         self._table = CodeTable()
         self._specs: dict[Any, int] = {}
         self._kept: list[Any] = []  # what the table knows by its id must stay alive
@@ -39,12 +47,11 @@ class Known:
     def _component(self, target: Any, link: Link) -> Target:
         info = self._table.info(target)
         function = _function_of(target)
-        code = self._locate({info.entry: self._table.objects[info.entry]})
         definition = getattr(target, "definition", None)
         return Target(
             info.name,
             function,
-            spec=self._number(spec_of(info, function, code), link),
+            spec=self._located(info, function, link),
             kind=NodeKind.TASK,
             outputs=info.outputs,
             node_id=getattr(definition, "id", None),
@@ -52,14 +59,14 @@ class Known:
         )
 
     def _pipeline(self, target: Pipeline[Any, Any], link: Link) -> Target:
-        entry = signature.entry_of(target)
+        entry = self._body_entry(target)
         outputs = signature.outputs_of(target.fn)
         info = ComponentInfo(name=target.name, entry=entry, parameters=target.parameters, open=False, outputs=outputs)
         detached = target.definition.detached
         return Target(
             target.name,
             target.fn,
-            spec=self._number(spec_of(info, target.fn, None), link),
+            spec=self._number(spec_of(info, target.fn, None, self._code_hash(entry)), link),
             kind=NodeKind.DETACHED if detached else NodeKind.SCOPE,
             outputs=outputs,
             node_id=target.definition.id,
@@ -78,10 +85,13 @@ class Known:
         if name is not None:
             handler = target.registry.find(name)
             info = self._table.info(handler)
-            code = self._locate({info.entry: self._table.objects[info.entry]})
-            named["handler_component"] = self._number(spec_of(info, _function_of(handler), code), link)
+            named["handler_component"] = self._located(info, _function_of(handler), link)
             named["handler_args"] = None if info.open else tuple(one.name for one in info.parameters)
         return ScopeSettings(**named) if named else None
+
+    def _located(self, info: ComponentInfo, function: Callable[..., Any], link: Link) -> int:
+        code = self._locate({info.entry: self._table.objects[info.entry]})
+        return self._number(spec_of(info, function, code, self._code_hash(info.entry)), link)
 
     def _number(self, spec: NodeSpec, link: Link) -> int:
         """The spec's place among those that this host has named; told before anything is said about it."""

@@ -8,18 +8,22 @@ from typing import Any
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import NotFoundError
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.library import same_code
+from twingraph.sdk.sameness import frozen, name_body
 from twingraph.sdk.value_classes import ValueClasses, class_named
 
 
 class LiveCode:
     """What one code version stands for here."""
 
-    def __init__(self, bodies: Mapping[str, Any], objects: Mapping[str, Any]) -> None:
+    def __init__(self, bodies: Mapping[str, Any], objects: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
         self.bodies = dict(bodies)
         self.objects = dict(objects)
+        self.states = {entry: frozen(one) for entry, one in objects.items()}  # of what workers have
         self.classes = ValueClasses(dict(objects))
-        self.late: dict[str, tuple[Any, str]] = {}  # by entry: what was not known at the start, and its version
+        self.hashes = dict(hashes)  # by entry
+        self.late: dict[
+            str, tuple[Any, str]
+        ] = {}  # by entry: the state of what was not known at the start, and its version
 
 
 class LiveCoder:
@@ -38,10 +42,15 @@ class LiveCoder:
 
 
 class LiveWorld:
-    """A `host.World`. `pack(objects)` records late code and gives its version; `how` is what `encode` is told besides."""
+    """A `host.World`. `pack(objects)` records late code and gives its version and the hashes of its entries; `how` is
+    what `encode` is told besides."""
 
     def __init__(
-        self, *, pack: Callable[[Mapping[str, Any]], str], decode: Callable[[str], Any], how: Mapping[str, Any]
+        self,
+        *,
+        pack: Callable[[Mapping[str, Any]], tuple[str, Mapping[str, str]]],
+        decode: Callable[[str], Any],
+        how: Mapping[str, Any],
     ) -> None:
         self._pack = pack
         self._decode = decode
@@ -49,9 +58,11 @@ class LiveWorld:
         self._versions: dict[str | None, LiveCode] = {}
         self._codes: dict[str, LiveCode] = {}
 
-    def know(self, version: str | None, bodies: Mapping[str, Any], objects: Mapping[str, Any]) -> None:
+    def know(
+        self, version: str | None, bodies: Mapping[str, Any], objects: Mapping[str, Any], hashes: Mapping[str, str]
+    ) -> None:
         """Executions of this version can be driven here; what stood under it before was the same."""
-        self._versions[version] = LiveCode(bodies, objects)
+        self._versions[version] = LiveCode(bodies, objects, hashes)
 
     def takes(self, execution: str, version: str | None) -> bool:
         """Whether this process has what the execution was started with; then it is ready for it."""
@@ -79,13 +90,22 @@ class LiveWorld:
         code = self._codes[execution]
         version: str | None = None
         for entry, target in objects.items():
-            if entry in code.objects and same_code(code.objects[entry], target):
+            state = frozen(target)
+            if code.states.get(entry) == state:
                 continue
             known = code.late.get(entry)
-            if known is None or not same_code(known[0], target):
-                known = code.late[entry] = target, self._pack({entry: target, **_classes(code)})
+            if known is None or known[0] != state:
+                packed, hashes = self._pack({entry: target, **_classes(code)})
+                known = code.late[entry] = state, packed
+                code.hashes.update(hashes)
             version = known[1]
         return version
+
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        return name_body(self._codes[execution].bodies, pipeline)
+
+    def code_hash(self, execution: str, entry: str) -> str | None:
+        return self._codes[execution].hashes.get(entry)
 
     def forget(self, execution: str) -> None:
         self._codes.pop(execution, None)

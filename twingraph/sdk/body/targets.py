@@ -99,7 +99,7 @@ def _bare(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> 
     return bare
 
 
-def spec_of(info: ComponentInfo, function: Callable[..., Any], code: str | None) -> NodeSpec:
+def spec_of(info: ComponentInfo, function: Callable[..., Any], code: str | None, code_hash: str | None) -> NodeSpec:
     spec = NodeSpec(
         component=info.name,
         entry=info.entry,
@@ -107,5 +107,6 @@ def spec_of(info: ComponentInfo, function: Callable[..., Any], code: str | None)
         options=info.options,
         generator=is_generator(function),
         code=code,
+        code_hash=code_hash,
     )
     return replace(spec, **info.settings) if info.settings else spec

@@ -29,6 +29,7 @@ def _entry(found: Slice) -> dict[str, Any]:
         "module": found.entry_module,
         "name": found.entry_name,
         "factory": found.factory,
+        "around": found.around,
         "closure": {name: dict(value) for name, value in found.closure.items()},
         "file": found.file,
         "main": found.main,

@@ -15,6 +15,7 @@ from twingraph.sdk.signature import code_of, is_handle
 from twingraph.sdk.slicing.rewriting import node_lines
 from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
 from twingraph.sdk.slicing.selection import Kept
+from twingraph.sdk.slicing.sources import Source
 from twingraph.sdk.slicing.syntax import all_arguments
 
 FACTORY = "__twingraph_factory__"
@@ -28,6 +29,7 @@ class Lifted:
     """A nested function found in its module."""
 
     node: _Function
+    source: Source  # where it stands
     facts: Facts
     factory: str
     free: Mapping[str, Any]
@@ -35,8 +37,8 @@ class Lifted:
 
 def lift(function: types.FunctionType, kept: Kept) -> Lifted:
     """Find the definition in its file, and write the factory that makes it from its free variables."""
-    node = _find(function, kept)
-    source, ours = kept.facts.source, kept.facts.ours
+    node, source = _find(function, kept)
+    ours = kept.facts.ours
     free = _free_variables(function, node, source.file)
     walk = ScopeWalk(source.package_name, ours)
     walk.visit(node)
@@ -65,7 +67,7 @@ def lift(function: types.FunctionType, kept: Kept) -> Lifted:
         if first < 2:
             raise SliceError("this nested function cannot be lifted out; move it to module level", file=source.file)
         text = b"\n" * (first - 2) + header + b"\n" + b"\n".join(lines) + b"\n" + indent + f"return {name}".encode()
-    return Lifted(node, walk.facts, text.decode("utf-8", "surrogatepass") + "\n", free)
+    return Lifted(node, source, walk.facts, text.decode("utf-8", "surrogatepass") + "\n", free)
 
 
 def _check_eager(facts: Facts, free: Mapping[str, Any], kept: Kept, node: _Function) -> None:
@@ -83,8 +85,21 @@ def _check_eager(facts: Facts, free: Mapping[str, Any], kept: Kept, node: _Funct
         )
 
 
-def _find(function: types.FunctionType, kept: Kept) -> _Function:
-    code, source = function.__code__, kept.facts.source
+def _find(function: types.FunctionType, kept: Kept) -> tuple[_Function, Source]:
+    source = kept.facts.source
+    for text in (source, *source.made):
+        found = _definitions(function.__code__, text)
+        if len(found) == 1:
+            return found[0], text
+    raise SliceError(
+        f"the definition of {function.__qualname__} cannot be found in its file; "
+        "was the file changed since it was imported?",
+        file=source.file,
+        line=function.__code__.co_firstlineno,
+    )
+
+
+def _definitions(code: types.CodeType, source: Source) -> list[_Function]:
     found: list[_Function] = []
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
@@ -97,14 +112,7 @@ def _find(function: types.FunctionType, kept: Kept) -> _Function:
         columns = [position[2] for position in code.co_positions() if position[0] and position[2] is not None]
         column = max(columns, default=0)
         found = [node for node in found if node.col_offset <= column < (node.end_col_offset or 0)][-1:]
-    if len(found) != 1:
-        raise SliceError(
-            f"the definition of {function.__qualname__} cannot be found in its file; "
-            "was the file changed since it was imported?",
-            file=source.file,
-            line=code.co_firstlineno,
-        )
-    return found[0]
+    return found
 
 
 def _free_variables(function: types.FunctionType, node: _Function, file: str) -> dict[str, Any]:
@@ -170,5 +178,19 @@ def describe(
     )
 
 
+def around(function: types.FunctionType) -> str:
+    """`outer` for what is called `outer.<locals>.inner`."""
+    return function.__qualname__.rpartition(".<locals>.")[0]
+
+
 def canonical(closure: Mapping[str, Any]) -> str:
-    return json.dumps(closure, sort_keys=True, default=str)
+    return json.dumps(_unnamed(closure), sort_keys=True, default=str)
+
+
+def _unnamed(described: Any) -> Any:
+    """Without the names of the functions around, which say nothing of what the code does."""
+    if not isinstance(described, Mapping):
+        return described
+    return {
+        name: _unnamed(value) for name, value in described.items() if name != "around" or not isinstance(value, str)
+    }

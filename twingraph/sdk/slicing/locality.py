@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
 
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -21,6 +22,7 @@ class Place:
     package: bool
     search: tuple[str, ...] = ()
     compiled: bool = False
+    made: tuple[str, ...] = ()  # sources of its nested functions, where it was loaded from a bundle
     text: str | None = None  # of a module that was loaded from a bundle, whatever its file says by now
     main: bool = False
 
@@ -57,9 +59,11 @@ def find_local(name: str) -> Place | None:
 def _recorded(name: str) -> Place | None:
     """Modules of a bundle that `executors/slice_loader.py` has installed here."""
     module = sys.modules.get(name)
-    loaders = sys.meta_path if module is None else (getattr(module, "__loader__", None),)
+    loaders: list[Any] = list(sys.meta_path) if module is None else [getattr(module, "__loader__", None)]
     for loader in loaders:
-        record = getattr(loader, "bundled", {}).get(name)
+        if not hasattr(loader, "factories"):
+            continue
+        record = loader.modules.get(name)
         if record is not None:
             return Place(
                 name=name,
@@ -67,9 +71,10 @@ def _recorded(name: str) -> Place | None:
                 package=record["package"],
                 search=tuple(record["search"]),
                 text=record["text"],
+                made=tuple(loader.factories.get(name, ())),
                 main=record["main"],
             )
-        if name in getattr(loader, "parents", ()) and hasattr(loader, "bundled"):
+        if name in loader.parents:
             return Place(name=name, file=None, package=True)
     return None
 

@@ -35,6 +35,8 @@ class Slice:
     """Free variable to the way it is made again, for a function that was defined inside another."""
     factory: str | None = None
     """Source that makes such a function from its free variables, at its own lines."""
+    around: str = ""
+    """Qualified name of the function that such a function was defined in."""
     external: tuple[str, ...] = ()
     python: tuple[int, int] = LOWEST_PYTHON
     mode: Literal["slice", "import"] = "slice"

@@ -12,7 +12,6 @@ from twingraph.sdk.signature import is_pipeline
 from twingraph.sdk.slicing.statements import ModuleFacts, Statement
 from twingraph.sdk.slicing.syntax import Chain
 
-
 _RUNNING = ("run", "submit")
 
 

@@ -156,12 +156,13 @@ class Selection:
     def _keep(self, kept: Kept, statement: Statement, name: str | None = None) -> None:
         if statement.refs:
             chosen = kept.aliases.setdefault(statement.index, set())
+            before = len(chosen)
             for ref in statement.refs:
                 if (name is None or self.by_line or ref.bound == name) and ref not in chosen:
                     chosen.add(ref)
                     kept.statements.add(statement.index)
                     self._import(kept, ref)
-            if self.by_line:
+            if self.by_line and len(chosen) > before:  # two imports on one line ask for each other
                 self._keep_line(kept, statement)
             return
         if statement.index in kept.statements:

@@ -179,6 +179,7 @@ class _Slicing:
             code_hash=digest,
             closure=self.closure,
             factory=self.factory,
+            around=closures.around(self.target) if self.factory else "",
             external=tuple(sorted(chosen.external)),
             python=lowest(found),
             file=self.source.file,
@@ -209,31 +210,31 @@ class _Slicing:
     def _lift(
         self, function: Any, kept: Kept, selection: Selection, around: tuple[Any, ...]
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        source = kept.facts.source
+        file = kept.facts.source.file
         if not isinstance(function, types.FunctionType):
             raise SliceError(
-                f"{function.__qualname__} is defined inside a function; move it to module level", file=source.file
+                f"{function.__qualname__} is defined inside a function; move it to module level", file=file
             )
         if function in around:
             raise SliceError(
                 "nested functions that use each other cannot be shipped; move them to module level",
-                file=source.file,
+                file=file,
                 line=function.__code__.co_firstlineno,
             )
         lifted = closures.lift(function, kept)
         if lifted.facts.dynamic:
             line, note = lifted.facts.dynamic[0]
-            raise CannotSliceError(note, source, line)
+            raise CannotSliceError(note, lifted.source, line)
         selection.use(kept, lifted.facts)
-        self.extra += needs(lifted.node, source)
-        self.factory_dump += Dump(source, kept.facts.ours, {}).dump(lifted.node)
+        self.extra += needs(lifted.node, lifted.source)
+        self.factory_dump += Dump(kept.facts.source, kept.facts.ours, {}).dump(lifted.node)
 
         def definition(value: Any) -> dict[str, Any]:
             return self._definition(plain(value), selection, (*around, function), value)
 
         closure = {
             name: closures.describe(
-                value, name=name, owner=function, file=source.file, line=lifted.node.lineno, function=definition
+                value, name=name, owner=function, file=file, line=lifted.node.lineno, function=definition
             )
             for name, value in lifted.free.items()
         }
@@ -250,7 +251,14 @@ class _Slicing:
         kept = selection.add_source(source)
         if _is_nested(name):
             factory, closure = self._lift(value, kept, selection, around)
-            return {"kind": "function", "module": source.name, "factory": factory, "closure": closure}
+            named = closures.around(value)
+            return {
+                "kind": "function",
+                "module": source.name,
+                "factory": factory,
+                "closure": closure,
+                "around": named,
+            }
         selection.require(source.name, name.partition(".")[0], ())
         return {"kind": "name", "module": source.name, "name": name}
 

@@ -10,7 +10,7 @@ import stat
 import sys
 import tokenize
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from twingraph.core.errors import SliceError
@@ -35,6 +35,12 @@ class Source:
     main: bool
     search: tuple[str, ...] = ()
     recorded: bool = False  # loaded from a bundle
+    factories: tuple[str, ...] = ()  # the texts of nested functions in it
+
+    @cached_property
+    def made(self) -> list[Source]:
+        """Where nested functions of a recorded module stand, at the lines of their file."""
+        return [replace(self, text=text, factories=()) for text in self.factories]
 
     @property
     def live_name(self) -> str:
@@ -108,7 +114,7 @@ def source_of(name: str) -> Source | None:
 
 def _from_bundle(place: Place, text: str) -> Source:
     key, known = hash(text), _cache.get(place.name)
-    if known is not None and known[0] == key and known[1].file == place.file and known[1].text == text:
+    if known is not None and known[0] == key and known[1].file == place.file and known[1].factories == place.made:
         return known[1]
     source = Source(
         name=place.name,
@@ -118,6 +124,7 @@ def _from_bundle(place: Place, text: str) -> Source:
         main=place.main,
         search=place.search,
         recorded=True,
+        factories=place.made,
     )
     _cache[place.name] = (key, source)
     return source

@@ -225,6 +225,27 @@ def test_the_clock_of_a_scope_stands_while_only_a_sleep_is_open_in_it() -> None:
     assert of(commands.SetTimer, told) == [commands.SetTimer("scope:sub", 5)]
 
 
+def test_the_clock_of_a_scope_goes_on_where_it_stood() -> None:
+    hand = opened(timeout=5)
+    hand.call(node(NodeKind.SLEEP, "z", wait=100.0), "sub")
+    hand.fire("node:sub/z", after=100)
+    hand.feed(ev.GraphExtended((node(NodeKind.SLEEP, "y", wait=100.0),), scope="sub"), after=2)
+    hand.fire("scope:sub", after=50)
+    told = hand.fire("node:sub/y", after=50)
+    assert of(commands.SetTimer, told) == [commands.SetTimer("scope:sub", 3)]
+    hand.fire("scope:sub", after=3)
+    assert hand.status("sub") == "failed"
+
+
+def test_a_scope_that_was_cancelled_does_not_time_out_any_more() -> None:
+    hand = opened(sub("inner", timeout=5))
+    hand.call(task("a"), "sub/inner")
+    hand.feed(ev.GraphClosed("sub", error=error()))
+    hand.fire("scope:sub/inner", after=5)
+    hand.end("sub/inner/a", "cancelled")
+    assert hand.status("sub/inner") == "cancelled"
+
+
 def test_the_clock_of_a_scope_stands_in_a_pause() -> None:
     hand = opened(task("a"), timeout=5)
     hand.feed(ev.PauseRequested(), after=2)

@@ -66,6 +66,20 @@ def test_the_stand_in_serves_code_that_mentions_twingraph(tmp_path: Path) -> Non
     assert _remote(made, code, tmp_path).split("\n") == ["7", "TwinGraphError no"]
 
 
+def test_what_only_bodies_use_refuses_where_twingraph_is_not_there(tmp_path: Path) -> None:
+    names = "gather, wait_any, as_completed, sleep, now, random, uuid4, side_effect, wait_for_signal"
+    text = (
+        f"import twingraph\nfrom twingraph import pipeline, {names}\n"
+        "@pipeline\ndef a(): pass\n@pipeline(max_parallel=2)\ndef b(): pass\n"
+        f"def f():\n    for one in ({names}, twingraph.sleep):\n"
+        "        try: one(1)\n        except RuntimeError as e: print(str(e).split(':')[0])\n"
+        "    return a.__name__ + b.__name__\n"
+    )
+    made = {"format": 1, "modules": {"sample": _record(text)}, "entries": {"f": _entry("f")}}
+    lines = _remote(made, "print(loaded.get('f')())", tmp_path).split("\n")
+    assert lines == [*(f"twingraph.{name} is not there" for name in [*names.split(", "), "sleep"]), "ab"]
+
+
 def test_tracebacks_show_the_users_lines(tmp_path: Path) -> None:
     made = {
         "format": 1,

@@ -1,0 +1,3 @@
+"""The table's rows. Each module is ordinary user code with a tuple `CASES` at its end."""
+
+MODULES = ("flow", "failures", "syntax", "functions", "values", "references", "waiting", "asynchronous", "settings")

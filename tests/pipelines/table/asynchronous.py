@@ -1,0 +1,286 @@
+"""Pipelines as `async def`: tasks, failures in them, time limits and races."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.pipelines.case import Case
+from tests.pipelines.effects import effect
+from twingraph import component, pipeline, sleep, wait_for_signal
+
+
+@component
+async def fetch(x: int) -> int:
+    effect("fetch", x)
+    return x * 10
+
+
+@component
+async def fail(text: str) -> int:
+    effect("fail", text)
+    raise ValueError(text)
+
+
+@component
+async def stop_at(x: int) -> bool:
+    effect("stop_at", x)
+    return x >= 3
+
+
+@pipeline
+async def awaited() -> int:
+    a = await fetch(1)
+    return await fetch(a)
+
+
+@pipeline
+async def gathered() -> list[int]:
+    return await asyncio.gather(fetch(1), fetch(2), fetch(3))
+
+
+async def _twice(x: int) -> int:
+    return await fetch(await fetch(x))
+
+
+@pipeline
+async def gathered_tasks() -> list[int]:
+    return await asyncio.gather(*[_twice(x) for x in range(3)])
+
+
+@pipeline
+async def gathered_failure() -> list[int]:
+    return await asyncio.gather(fetch(1), fail("one of them"))
+
+
+@pipeline
+async def gathered_with_exceptions() -> list[Any]:
+    results = await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True)
+    return [results[0], isinstance(results[1], ValueError), results[1].args[0]]
+
+
+@pipeline
+async def caught() -> str:
+    try:
+        await fail("awaited")
+    except ValueError as error:
+        return str(error.args[0])
+    return "missed"
+
+
+@pipeline
+async def leaves() -> int:
+    await fetch(1)
+    return await fail("out")
+
+
+@pipeline
+async def named_tasks() -> list[int]:
+    first = asyncio.create_task(_twice(1))
+    second = asyncio.create_task(_twice(2))
+    return [await second, await first]
+
+
+@pipeline
+async def task_group() -> list[int]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_twice(x)) for x in range(2)]
+    return [task.result() for task in tasks]
+
+
+async def _failing(x: int) -> int:
+    return await fail(f"task {x}")
+
+
+@pipeline
+async def task_group_that_fails() -> list[str]:
+    seen: list[str] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_failing(1))
+    except* ValueError as errors:
+        seen += [str(error.args[0]) for error in errors.exceptions]
+    return seen
+
+
+@pipeline
+async def sleeps() -> int:
+    await asyncio.sleep(0.01)
+    await sleep(0.01)
+    return await fetch(1)
+
+
+async def _after(seconds: float, x: int) -> int:
+    await asyncio.sleep(seconds)
+    return await fetch(x)
+
+
+@pipeline
+async def sleepers_in_order() -> list[int]:
+    order: list[int] = []
+
+    async def one(seconds: float, x: int) -> None:
+        order.append(await _after(seconds, x))
+
+    await asyncio.gather(one(0.2, 1), one(0.05, 2), one(0.4, 3))
+    return order
+
+
+@pipeline
+async def waited_too_long() -> str:
+    try:
+        await asyncio.wait_for(wait_for_signal("never"), 0.02)
+    except TimeoutError:
+        return f"late {await fetch(1)}"
+    return "came"
+
+
+@pipeline
+async def waited_in_time() -> int:
+    return await asyncio.wait_for(fetch(4), 1000)
+
+
+@pipeline
+async def timeout_block() -> list[Any]:
+    seen: list[Any] = []
+    try:
+        async with asyncio.timeout(0.02):
+            seen.append(await fetch(1))
+            await wait_for_signal("never")
+    except TimeoutError:
+        seen.append("late")
+    return seen
+
+
+@pipeline
+async def race() -> list[int]:
+    tasks = [asyncio.create_task(_after(0.01, 1)), asyncio.create_task(_after(1000, 2))]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    return [task.result() for task in done]
+
+
+@pipeline
+async def as_they_end() -> list[int]:
+    tasks = [asyncio.create_task(_after(0.3, 1)), asyncio.create_task(_after(0.01, 2))]
+    return [await one for one in asyncio.as_completed(tasks)]
+
+
+@pipeline
+async def until() -> int:
+    x = 0
+    while not await stop_at(x):
+        x += 1
+    return x
+
+
+@pipeline
+async def shielded_by_finally() -> list[Any]:
+    seen = []
+    try:
+        try:
+            seen.append(await fail("x"))
+        finally:
+            seen.append(await fetch(2))
+    except ValueError:
+        seen.append(0)
+    return seen
+
+
+@pipeline
+async def inner(x: int) -> int:
+    return await fetch(x) + 1
+
+
+@pipeline
+async def pipelines_side_by_side() -> list[int]:
+    return await asyncio.gather(inner(1), inner(2))
+
+
+async def _numbers(n: int) -> Any:
+    for x in range(n):
+        yield await fetch(x)
+
+
+@pipeline
+async def async_generator() -> list[int]:
+    return [x + 1 async for x in _numbers(3)]
+
+
+@pipeline
+async def events_and_queues() -> list[int]:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    ready = asyncio.Event()
+
+    async def produce() -> None:
+        for x in range(2):
+            await queue.put(await fetch(x))
+        ready.set()
+
+    producer = asyncio.create_task(produce())
+    got = [await queue.get(), await queue.get()]
+    await ready.wait()
+    await producer
+    return got
+
+
+@pipeline
+async def a_semaphore() -> list[int]:
+    gate = asyncio.Semaphore(1)
+
+    async def one(x: int) -> int:
+        async with gate:
+            return await fetch(x)
+
+    return await asyncio.gather(one(1), one(2))
+
+
+@pipeline
+async def cancelled_task() -> list[Any]:
+    seen: list[Any] = []
+
+    async def waits() -> None:
+        try:
+            await wait_for_signal("never")
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    task = asyncio.create_task(waits())
+    seen.append(await fetch(1))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        seen.append(await fetch(2))
+    return seen
+
+
+CASES = (
+    Case(awaited),
+    Case(gathered),
+    Case(gathered_tasks),
+    Case(gathered_failure, eager=True),
+    Case(gathered_with_exceptions),
+    Case(caught),
+    Case(leaves),
+    Case(named_tasks),
+    Case(task_group),
+    Case(task_group_that_fails),
+    Case(sleeps),
+    Case(sleepers_in_order),
+    Case(waited_too_long),
+    Case(waited_in_time),
+    Case(timeout_block),
+    Case(race, eager=True),
+    Case(as_they_end),
+    Case(until),
+    Case(shielded_by_finally),
+    Case(pipelines_side_by_side),
+    Case(async_generator),
+    Case(events_and_queues),
+    Case(a_semaphore),
+    Case(cancelled_task),
+)
