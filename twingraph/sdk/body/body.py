@@ -483,8 +483,8 @@ class Body:
         return move.id
 
     def give_up(self, node: str) -> None:
-        """Nobody waits for this timer any more."""
-        if node not in self.over:
+        """Nobody waits for this timer any more. A body that is let go unwinds too, and still wants it later."""
+        if node not in self.over and self.stopped is None:
             self._link.feed(self.execution, NodeEnded(self.absolute(node), 1, "cancelled"), None)
 
     def now(self) -> datetime:
