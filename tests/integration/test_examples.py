@@ -15,6 +15,7 @@ EXPECTED = {
     "fan_out": "385",
     "retry": "What is six times seven? Attempt 3 says: 42.",
     "branch": "[9.5 kg: call the truck]",
+    "pipeline": "2 of 3 towns are warm: Oslo and Bodø",
 }
 
 

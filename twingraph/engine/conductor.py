@@ -71,7 +71,7 @@ class Conductor:
         kept_of: Callable[[str], Mapping[str, Kept]] | None = None,
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
-        began: Callable[[Handle], None] | None = None,
+        began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
     ) -> None:
         self.name = name
@@ -102,19 +102,13 @@ class Conductor:
         around = Around(
             find=self._by_number.get,
             standing=lambda execution: self._journal.standing(execution, self.name),
-            begin=self._begin_detached,
-            take_over=self._take_over_detached,
+            begin=lambda new: self._own(new.id, lambda handle: self._begin(new, handle)),
+            take_over=lambda known: self._own(known, lambda handle: self._adopt(known, handle, ResumeRequested())),
             bring=self._apply_lines,
             later=lambda seconds, act: self._loop.call_later(seconds, act),
         )
         self._effects = Effects(
-            dispatch,
-            self._apply_lines,
-            self._by_number.get,
-            code_of=code_of,
-            bodies=self._bodies,
-            detached=Detached(around),
-            platforms=platforms,
+            dispatch, self._apply_lines, self._by_number.get, code_of, self._bodies, Detached(around), platforms
         )
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
@@ -266,8 +260,7 @@ class Conductor:
         now = time.time()
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
-        state = State(submission.id)
-        held = Held(Claim(number=0, epoch=1, seq=0), state, submission.code, handle)
+        held = Held(Claim(number=0, epoch=1, seq=0), State(submission.id), submission.code, handle)
         held.values = self._values(held)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
@@ -293,23 +286,12 @@ class Conductor:
             )
         return self._hosts(execution_id, code)
 
-    def _begin_detached(self, submission: Submission) -> Handle:
-        handle = Handle(submission.id, self)
-        self._serve(lambda: self._begin(submission, handle), handle)
-        if self._began is not None:
-            self._began(handle)
-        return handle
-
-    def _take_over_detached(self, execution_id: str) -> Handle:
+    def _own(self, execution_id: str, act: Callable[[Handle], None]) -> Handle:
+        """The handle of an execution that another one has to do with."""
         handle = Handle(execution_id, self)
-        self._serve(lambda: self._adopt(execution_id, handle, ResumeRequested()), handle)
+        self._serve(lambda: act(handle), handle)
+        self._began(handle)
         return handle
-
-    def _any_code(self, version: str) -> CodeRef | None:
-        """What is only to be stopped needs none."""
-        with suppress(TwinGraphError):
-            return self._code_of(version)
-        return None
 
     def _hold(self, held: Held, host: Host | None) -> None:
         self._held[held.state.execution] = held
@@ -334,7 +316,7 @@ class Conductor:
         goes_on = not isinstance(wish, CancelRequested)
         host: Host | None = None
         try:
-            held = restored(self._journal, claim, execution_id, handle, self._code_of if goes_on else self._any_code)
+            held = restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
             held.values = self._values(held)
             if claim.replay_of is not None and self._kept_of is not None:
                 held.kept = self._kept_of(claim.replay_of)

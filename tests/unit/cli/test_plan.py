@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from twingraph.cli.commands.plan import _document, _lines
 from twingraph.cli.planning import planned, unknowns, waves_of
+from twingraph.cli.static_planning import static_lines
 from twingraph.core.plan import Edge, NodeKind, NodeSpec, Plan, PlanNode, Template
 from twingraph.core.policies import RetryPolicy
+from twingraph.core.static_plan import DYNAMIC, Condition, StaticEdge, StaticNode, StaticPlan
 
 PLAN = Plan(
     name="hello",
@@ -60,3 +62,32 @@ def test_the_plan_as_lines_and_as_a_document() -> None:
     document = _document(PLAN, nodes)
     assert document["nodes"][2]["part_of"] == "squares"
     assert document["unknown"] == ["squares opens one child per item"]
+
+
+STATIC = StaticPlan(
+    name="nightly",
+    nodes=(
+        StaticNode(id="load", component="load"),
+        StaticNode(id="~3", component="for each of load", kind=DYNAMIC, platform="-", place="/home/me/flow.py:3"),
+        StaticNode(id="part", component="part", kind="scope", region="~3"),
+        StaticNode(id="part/clean", component="clean", platform="docker", scope="part"),
+        StaticNode(
+            id="mend", component="mend", conditional=Condition(reason="when line 5 fails", place="/home/me/flow.py:7")
+        ),
+    ),
+    edges=(StaticEdge(source="load", target="~3"), StaticEdge(source="load", target="mend", label="control_flow")),
+    warnings=("the whole body stands in one try",),
+)
+
+
+def test_the_plan_of_a_pipeline_says_what_data_decides() -> None:
+    lines = ["".join(part for part, _ in line).rstrip() for line in static_lines(STATIC, 120, ["n: an int, required"])]
+    assert lines[0] == "nightly  4 calls in its body"
+    assert "  n: an int, required" in lines
+    rows = [line.split(None, 1) for line in lines[6:11]]
+    assert [row[0] for row in rows] == ["load", "…", "part", "part/clean", "mend"]
+    assert rows[1][1].endswith("load   known when it runs (flow.py:3)")
+    assert rows[2][1].startswith("part (scope)")
+    assert "docker" in rows[3][1]
+    assert rows[4][1].endswith("when line 5 fails (flow.py:7)")
+    assert lines[-1] == "note: the whole body stands in one try"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from twingraph.cli.errors import TargetError, UsageError
-from twingraph.cli.target import load_target, parse_target
+from twingraph.cli.target import load_target, made_ready, parse_target, recorded_target
 
 HEAD = """
-from twingraph import Workflow, component
+from twingraph import Workflow, component, pipeline
 def Component(called):
     @component(name=called)
     def work(x: int) -> int: return x
@@ -53,6 +53,33 @@ def test_a_lone_component_is_a_target(tmp_path: Path) -> None:
     plan = load_target(write(tmp_path, "c = Component('c')")).compile().plan
     assert [node.id for node in plan.root.nodes] == ["c"]
     assert list(plan.inputs) == ["x"]
+
+
+def test_the_only_pipeline_needs_no_name(tmp_path: Path) -> None:
+    file = write(tmp_path, "@pipeline\ndef nightly(day: str): return day\nc = Component('c')")
+    found = load_target(file)
+    assert found.name == "nightly"
+    assert made_ready(found).entry.endswith(":nightly")
+    assert recorded_target(file, found).endswith("flow_under_test.py:nightly")
+
+
+def test_pipelines_and_workflows_stand_side_by_side(tmp_path: Path) -> None:
+    file = write(tmp_path, "@pipeline\ndef nightly(): ...\nwf = Workflow('one')")
+    assert load_target(f"{file}:nightly").name == "nightly"
+    with pytest.raises(UsageError, match="holds 2 pipelines and workflows"):
+        load_target(file)
+
+
+def test_a_pipeline_that_was_imported_is_none_of_the_files_own(tmp_path: Path) -> None:
+    write(tmp_path, "@pipeline\ndef part(): ...", "parts_under_test.py")
+    file = write(tmp_path, "from parts_under_test import part\n@pipeline\ndef nightly(): return part()")
+    assert load_target(file).name == "nightly"
+    assert load_target(f"{file}:part").name == "part"
+
+
+def test_a_file_that_runs_its_pipeline_as_it_is_loaded_is_stopped_there(tmp_path: Path) -> None:
+    file = write(tmp_path, "@pipeline\ndef nightly(): return 1\nnightly()\nraise SystemExit(3)")
+    assert load_target(file).name == "nightly"
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ _OF_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "runs": st.lists(st.tuples(names, counts)).map(tuple),
     "outputs": st.lists(st.tuples(names, names, counts)).map(tuple),
 }
+_OF_RECORDS: dict[tuple[type[ev.Event], str], st.SearchStrategy[Any]] = {
+    (ev.GraphClosed, "outputs"): st.lists(st.tuples(names, arguments), max_size=2).map(tuple),
+}
 _OF_TYPES: dict[str, st.SearchStrategy[Any]] = {
     "str": names,
     "int": counts,
@@ -101,6 +104,9 @@ def events() -> st.SearchStrategy[ev.Event]:
 def _event(record: type[ev.Event]) -> st.SearchStrategy[ev.Event]:
     fields: dict[str, st.SearchStrategy[Any]] = {}
     for name, annotation in record.__annotations__.items():  # of a named tuple: references by their text
+        if (record, name) in _OF_RECORDS:
+            fields[name] = _OF_RECORDS[record, name]
+            continue
         plain = _OF_TYPES.get(annotation.__forward_arg__)
         fields[name] = _OF_FIELDS[name] if plain is None else plain
     return st.builds(record, **fields)

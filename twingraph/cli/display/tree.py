@@ -36,9 +36,9 @@ def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int,
     name_width = _name_width(rows, width)
     lines: list[Line] = [headline(snapshot, now, surface, width)]
     lines += [fit(_row(row, now, surface, name_width, with_bar=width >= _ROOM_FOR_BAR), width) for row in rows]
-    hidden = _hidden(telling, rows)
-    if hidden:
-        lines.append(fit([(f"  … {hidden}", "dim")], width))
+    left_out = hidden(telling, rows)
+    if left_out:
+        lines.append(fit([(f"  … {left_out}", "dim")], width))
     return lines
 
 
@@ -121,7 +121,8 @@ def _chain(at: int, parents: Sequence[int | None]) -> set[int]:
     return chain
 
 
-def _hidden(rows: Sequence[TreeRow], shown: Sequence[TreeRow]) -> str:
+def hidden(rows: Sequence[TreeRow], shown: Sequence[TreeRow]) -> str:
+    """How many rows are left out, by status; '' when none is."""
     seen = {row.id for row in shown}
     counts: dict[NodeStatus, int] = {}
     for row in rows:

@@ -288,6 +288,8 @@ class BodyLoop(asyncio.AbstractEventLoop):
         inside = contextvars.copy_context() if context is None else context
         inside.run(_path.set, path)
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=inside)
+        # A body that is left paused when its process ends is run again later; nobody has forgotten it.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
         return task
