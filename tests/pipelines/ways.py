@@ -38,7 +38,19 @@ class Seen:
     outcome: Outcome
     nodes: list[str]
     effects: Runs
-    execution: Any = None
+    hashes: list[str | None]  # of the nodes
+    execution: InlineExecution
+
+    @classmethod
+    def of(cls, outcome: Outcome, effects: Iterable[Effect], execution: InlineExecution) -> Seen:
+        nodes = sorted(execution.nodes)
+        hashes = [execution.hash_of(node) for node in nodes]
+        return cls(outcome, nodes, _by_node(effects), hashes, execution)
+
+    @property
+    def same(self) -> tuple[Outcome, list[str], list[str | None]]:
+        """What every way has to come to."""
+        return self.outcome, self.nodes, self.hashes
 
     @property
     def lines(self) -> list[str]:
@@ -56,7 +68,7 @@ def live(case: Case, *, evict: bool = False) -> Seen:
     with noted() as effects:
         execution = inline.begin(case.run, **case.inputs)
         outcome = _to_its_end(execution, case, 0)
-    seen = Seen(outcome, sorted(execution.nodes), _by_node(effects), execution)
+    seen = Seen.of(outcome, effects, execution)
     inline.close()
     return seen
 
@@ -66,7 +78,7 @@ def resumed(seen: Seen, case: Case, commits: int) -> Seen:
     execution = seen.execution.world.restored(seen.execution, commits)
     with noted() as effects:
         outcome = _to_its_end(execution, case, _signals(execution.journal))
-    again = Seen(outcome, sorted(execution.nodes), _by_node(effects), execution)
+    again = Seen.of(outcome, effects, execution)
     execution.world.close()
     return again
 
@@ -77,7 +89,7 @@ def dying(case: Case) -> Seen:
     with noted() as effects:
         execution = inline.begin(case.run, **case.inputs)
         outcome = _to_its_end(execution, case, 0, dying=True)
-    seen = Seen(outcome, sorted(execution.nodes), _by_node(effects), execution)
+    seen = Seen.of(outcome, effects, execution)
     inline.close()
     return seen
 
