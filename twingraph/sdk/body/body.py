@@ -553,7 +553,9 @@ class Body:
         name = self.absolute(node)
         try:
             written = self.coder.encode(function(*args, **kwargs), "side_effect")
+            self._check()
         except Exception as error:
+            self._check()
             record = describe(error, self.coder, node=name)
             event = NodeEnded(name, 1, "failed", started, self.clock(), error=record)
             self._link.feed(self.execution, event, None)

@@ -29,6 +29,7 @@ from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 
 # Bodies that are kept alive in one host; beyond, waiting ones are let go.
 BODY_LIMIT = 1_100
+EXCEPTIONS = 100
 
 Key = tuple[str, str]
 
@@ -246,6 +247,8 @@ class BodyHost:
     def _close(self, opened: Opened, event: GraphClosed, error: BaseException | None) -> None:
         if error is not None and not opened.scope:
             self.exceptions[opened.execution] = error
+            while len(self.exceptions) > EXCEPTIONS:  # of executions whose callers never asked
+                self.exceptions.pop(next(iter(self.exceptions)), None)
         self._link.feed(opened.execution, event, None)
 
     def _known_of(self, execution: str) -> Known:
