@@ -12,6 +12,7 @@ from twingraph.core.bodies import Link
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import NotFoundError
 from twingraph.sdk.body.host import BodyHost, Place
+from twingraph.sdk.sameness import name_body
 from twingraph.sdk.value_classes import ValueClasses, class_named
 from twingraph.store.blobs.memory import MemoryBlobs
 
@@ -48,6 +49,9 @@ class Memory:
         except KeyError:
             raise NotFoundError(f"the pipeline {entry!r} was not found when {execution} began") from None
         return found
+
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        return name_body(self.bodies, pipeline)
 
     def coder(self, execution: str) -> Memory:
         return self
