@@ -195,7 +195,7 @@ def serve(lines: Iterable[bytes], host: BodyHost, world: RecordedWorld) -> None:
         elif kind == "answer":
             host.answer(rest[0], rest[1], rest[2], rest[3])
         elif kind == "stop":
-            host.stop(rest[0], rest[1])
+            host.stop(rest[0], rest[1], rest[2])
         elif kind == "located":
             world.located(rest[0], rest[1], rest[2])
 
