@@ -118,10 +118,9 @@ def hash_of(target: Any) -> str:
     return _sliced(target, keep_ours=True).code_hash if is_pipeline(target) else _sliced(code_of(target)).code_hash
 
 
-def holds(hashes: Mapping[str, str], entry: str, target: Any) -> bool:
+def holds(hashes: Mapping[str, str | None], entry: str, target: Any) -> bool:
     """Whether a version of these hashes has the code of this object. Functions made in a body share one key."""
-    known = hashes.get(entry)
-    return known is not None and ("<locals>" not in entry or known == hash_of(target))
+    return entry in hashes and ("<locals>" not in entry or hashes[entry] == hash_of(target))
 
 
 def _add_source(packed: dict[str, Any], key: str, text: str) -> None:
