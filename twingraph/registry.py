@@ -1,5 +1,5 @@
-"""Components by name."""
+"""Components and pipelines by name."""
 
-from twingraph.sdk.registry import Registry, register_component
+from twingraph.sdk.registry import Registry, components, pipelines, register_component
 
-__all__ = ["Registry", "register_component"]
+__all__ = ["Registry", "components", "pipelines", "register_component"]

@@ -11,7 +11,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from twingraph.core.bodies import Host
     from twingraph.core.execution import ExecutionRecord
     from twingraph.core.plan import Plan
+    from twingraph.engine.hosting import HostProcesses
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed, Reader
     from twingraph.engine.replay import Earlier
@@ -83,6 +84,7 @@ class Runtime:
         self.blobs = LocalBlobs(self.home.path)
         self.secret = self.home.secret()
         self.handles: dict[str, Handle] = {}
+        self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._alive = FileLock(self.home.run / f"{self._name}.lock")
         self._alive.take()
@@ -91,6 +93,7 @@ class Runtime:
         self._packed: dict[tuple[Any, ...], tuple[Packed, tuple[str, CodeRef]]] = {}
         self._world: LiveWorld | None = None  # of the pipelines that this process declares,
         self._host: BodyHost | None = None  # and where their bodies run
+        self._processes: HostProcesses | None = None  # where those of all others do
         self.conductor = Conductor(
             self._name,
             make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
@@ -258,32 +261,52 @@ class Runtime:
 
             how = {"blobs": self.blobs, "pickle": True, "key": self.secret}
             self._world = LiveWorld(pack=self._pack_late, decode=self.decode, how=how)
-            self._host = BodyHost(self.conductor.link, self._world)
+            self._host = BodyHost(self.conductor.link, self._world, shows_prints=lambda: self.shows_prints)
         return self._world
 
     def _host_for(self, execution: str, code: CodeRef | None) -> Host:
         """Where the bodies of an execution run. Called on the conductor's thread."""
         world = self._live()
         if not world.takes(execution, code.version if code is not None else None):
-            raise ConflictError(
-                f"{execution} is a pipeline that another process has started; this version goes on with pipelines only "
-                "in the process that declares them as they were: run its script again"
-            )
+            return self._recorded_host(execution, code)
         assert self._host is not None
         return self._host
+
+    def _recorded_host(self, execution: str, code: CodeRef | None) -> Host:
+        """For bodies that are not this process's own: a process that loads them as they were recorded."""
+        if code is None or not code.body_path:
+            raise ConflictError(
+                f"{execution} is a pipeline that another process has started, and the code of its body was not "
+                "recorded: go on with `--code current`"
+            )
+        if self._processes is None:
+            from twingraph.engine.hosting import HostProcesses
+
+            home, link = str(self.home.path), self.conductor.link
+            self._processes = HostProcesses(lambda: link, self._keep_beside, blobs_path=home, secret=self.secret)
+        return self._processes.host_for(execution, code)
+
+    def _keep_beside(self, execution: str, code: CodeRef, bundle: str, packages: Sequence[str]) -> str:
+        """What a body in another process calls and nobody could see before. Called on the conductor's thread."""
+        version, reference = code_versions.beside(code, bundle, self.blobs, packages)
+        self._keep(version, reference)
+        return version
 
     def _pack_late(self, objects: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
         """Record what a body calls and nobody could see before. Called on threads of bodies."""
         version, reference, hashes = self._pack(objects, {})
         assert version is not None
         assert reference is not None
+        self._keep(version, reference)
+        return version, hashes
+
+    def _keep(self, version: str, reference: CodeRef) -> None:
         journal = SqliteJournal(self.home)
         try:
             journal.keep_code(version, code_versions.body(reference), time.time())
         finally:
             journal.close()
         self._codes[version] = reference
-        return version, hashes
 
     def body_error(self, execution: str) -> BaseException | None:
         """What left the body of an execution that ran in this process."""
@@ -395,6 +418,8 @@ class Runtime:
 
     def close(self) -> None:
         self.conductor.stop()
+        if self._processes is not None:
+            self._processes.close()
         self._alive.release()
         (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
         self.home.close()

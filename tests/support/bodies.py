@@ -168,8 +168,11 @@ class ScriptedHost:
             running.asks = False
             self._go(running, answer)
 
-    def stop(self, execution: str, why: str) -> None:
+    def stop(self, execution: str, why: str, scope: str | None = None) -> None:
         self.heard.append(("stop", why))
+        if scope is not None:
+            self.running.pop((execution, scope), None)
+            return
         self.stopped[execution] = why
         self.running = {key: value for key, value in self.running.items() if key[0] != execution}
         self.specs.pop(execution, None)

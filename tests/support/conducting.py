@@ -108,6 +108,7 @@ class Rig:
         hold: bool = False,
         blobs: BlobStore | None = None,
         bodies: Mapping[str, Body] | None = None,
+        **more: Any,
     ) -> None:
         self.home = fresh_home(path)
         self.blobs = blobs if blobs is not None else MemoryBlobs()
@@ -116,6 +117,13 @@ class Rig:
         self.gone: list[Conductor] = []
         self.kept_of: Callable[[str], Mapping[str, Kept]] | None = None
         self.bodies = dict(bodies or {})
+        self.host: ScriptedHost
+        self.more: dict[str, Any] = {
+            "code_of": no_code,
+            "hosts": lambda execution, code: self.host,
+            "hash_of": lambda state, values, node: f"hash of {node.id}",
+            **more,
+        }
         self.start(act, hold=hold)
 
     def start(self, act: Act = echo, *, hold: bool = False) -> None:
@@ -128,10 +136,8 @@ class Rig:
             make_journal=self.make_journal,
             dispatch=self.dispatch,
             blobs=self.blobs,
-            code_of=no_code,
             kept_of=self.kept_of,
-            hosts=lambda execution, code: self.host,
-            hash_of=lambda state, values, node: f"hash of {node.id}",
+            **self.more,
         )
         self.host = ScriptedHost(self.conductor.link, **self.bodies)
         self.conductor.start()

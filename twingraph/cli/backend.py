@@ -10,6 +10,7 @@ from twingraph.core.execution import (
     LogRecord,
     TreeSnapshot,
 )
+from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
 
 
@@ -26,6 +27,9 @@ class Reader(Protocol):
 
     def view(self, execution_id: str) -> ExecutionView:
         """Everything about one execution."""
+
+    def plan(self, execution_id: str) -> StaticPlan | None:
+        """What the body of a pipeline was to call; None for a drawn workflow."""
 
     def tree(self, execution_id: str, *, children: int = 20) -> TreeSnapshot:
         """What a live display draws; cheap enough to be asked for ten times a second."""
@@ -126,6 +130,7 @@ class WiredRuntime:
 
         self._close_all = wiring.close_all
         self._runtime = wiring.runtime(settings=settings)
+        self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         submit = self._runtime.submit_pipeline if is_prepared(compiled) else self._runtime.submit

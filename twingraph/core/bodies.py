@@ -95,8 +95,9 @@ class Host(Protocol):
     def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
         """To what the body asked by `Link.ask`."""
 
-    def stop(self, execution: str, why: str) -> None:
-        """The execution is over, or not ours any more: its bodies end at their next wait or call."""
+    def stop(self, execution: str, why: str, scope: str | None = None) -> None:
+        """The execution is over, or not ours any more: its bodies end at their next wait or call. With `scope` only
+        that body is meant, which has been given up."""
 
 
 class Link(Protocol):

@@ -88,7 +88,7 @@ def exact_of(plan: Plan, key: str) -> str:
 
 
 def check_given(name: str, parameters: Sequence[Parameter], given: Mapping[str, Any], *, open: bool) -> None:  # noqa: A002
-    """ValidationError with everything that is wrong with the inputs of a function: unknown, missing, of another type."""
+    """ValidationError with all that is wrong with the inputs of a function: unknown, missing, of another type."""
     known = {one.name: one for one in parameters}
     problems = [
         Problem(node=name, field=key, message=f"is not an input of it; {did_you_mean(key, known)}")

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 DYNAMIC = "dynamic"
+GUESSED = "depends on"  # begins the label of a region whose nodes are a guess: others may stand there
 DATA, CONTROL = "data_flow", "control_flow"
 
 
@@ -113,34 +114,54 @@ class OverlayRow:
     region: str | None = None
     times: int = 1  # of a planned node in a region: how often it ran
 
+    def to_dict(self) -> dict[str, Any]:
+        told = {"id": self.id, "component": self.component, "what": self.what, "status": self.status}
+        return {**told, "region": self.region, "times": self.times}
+
 
 def overlay(plan: StaticPlan, actual: Iterable[ActualNode]) -> list[OverlayRow]:
-    """Planned nodes in their order with what became of them, each followed by what ran in its region."""
+    """Planned nodes in their order with what became of them, each followed by what ran besides in its region."""
     ran = {node.id: node for node in actual}
-    held: dict[tuple[str, str], StaticNode] = {}
+    more, loose = _unplanned(plan, list(ran.values()))
+    rows: list[OverlayRow] = []
+    for node in plan.nodes:
+        further = more.get(node.id, [])
+        own = sum(one.component == node.component for one in further)
+        rows.append(_planned_row(node, ran.get(node.id), own))
+        rows += [_further(one, "dynamic", node.region) for one in further]
+    filled = {node.region for node in plan.nodes}
+    open_regions = {
+        node.scope: node.id
+        for node in reversed(plan.nodes)
+        if node.kind == DYNAMIC and (node.id not in filled or node.component.startswith(GUESSED))
+    }
+    for one in loose:
+        region = open_regions.get(_scope_of(one.id))
+        rows.append(_further(one, "unplanned" if region is None else "dynamic", region))
+    return rows
+
+
+def _unplanned(plan: StaticPlan, ran: list[ActualNode]) -> tuple[dict[str, list[ActualNode]], list[ActualNode]]:
+    """What ran under ids that are not in the plan: by the planned node of the same kind in a region, and the rest."""
+    planned = {node.id for node in plan.nodes}
+    kinds: dict[tuple[str, str], str] = {}
     for node in plan.nodes:
         if node.region is not None and node.kind != DYNAMIC:
-            held.setdefault((node.scope, node.component), node)
-    planned = {node.id for node in plan.nodes}
+            kinds.setdefault((node.scope, node.component), node.id)
+    homes: dict[str, str] = {}  # also of what stands in a sub-pipeline that has one
     more: dict[str, list[ActualNode]] = {}
     loose: list[ActualNode] = []
-    for one in ran.values():
+    for one in ran:
         if one.id in planned:
             continue
-        home = held.get((_scope_of(one), one.component))
+        scope = _scope_of(one.id)
+        home = kinds.get((scope, one.component)) or homes.get(scope)
         if home is None:
             loose.append(one)
         else:
-            more.setdefault(home.id, []).append(one)
-    rows: list[OverlayRow] = []
-    for node in plan.nodes:
-        rows.append(_planned_row(node, ran.get(node.id), len(more.get(node.id, ()))))
-        rows += [_further(one, "dynamic", node.region) for one in more.get(node.id, ())]
-    open_regions = {node.scope: node.id for node in reversed(plan.nodes) if node.kind == DYNAMIC}
-    for one in loose:
-        region = open_regions.get(_scope_of(one))
-        rows.append(_further(one, "unplanned" if region is None else "dynamic", region))
-    return rows
+            homes[one.id] = home
+            more.setdefault(home, []).append(one)
+    return more, loose
 
 
 def _planned_row(node: StaticNode, ran: ActualNode | None, more: int) -> OverlayRow:
@@ -159,5 +180,5 @@ def _further(one: ActualNode, what: str, region: str | None) -> OverlayRow:
     return OverlayRow(id=one.id, component=one.component, what=what, status=one.status, region=region)
 
 
-def _scope_of(node: ActualNode) -> str:
-    return node.id.rpartition("/")[0]
+def _scope_of(node: str) -> str:
+    return node.rpartition("/")[0]

@@ -21,8 +21,9 @@ _ROOT = str(Path(__file__).parents[2])
 # Whatever lies in the user's folder, the worker's own imports come from where twingraph and its Python are.
 _BEGIN = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; sys.path.append({root!r}); "
-    "from twingraph.executors.worker import main; main({fds})"
+    "from {main} import main; main({fds})"
 )
+WORKER = "twingraph.executors.worker"
 
 
 class Started(NamedTuple):
@@ -111,8 +112,9 @@ def close(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def spawn(interpreter: str, folder: str) -> Started:
-    """OSError when the interpreter cannot be started or the folder is not there."""
+def spawn(interpreter: str, folder: str, main: str = WORKER) -> Started:
+    """Run `main` of that module, given its descriptors. OSError when the interpreter cannot be started or the folder is
+    not there."""
     opened: list[int] = []
     theirs: list[int] = []
     try:
@@ -127,7 +129,7 @@ def spawn(interpreter: str, folder: str) -> Started:
         mark = os.urandom(8).hex()
         settings: dict[str, Any] = {"start_new_session": True, "cwd": folder or None, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(
-            [interpreter, "-c", _BEGIN.format(root=_ROOT, fds=fds)],
+            [interpreter, "-c", _BEGIN.format(root=_ROOT, main=main, fds=fds)],
             pass_fds=(*theirs, shared),
             stdout=captured[0],
             stderr=captured[1],

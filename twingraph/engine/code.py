@@ -41,6 +41,16 @@ def describe(
     return version, reference(version, text, blobs)
 
 
+def beside(code: CodeRef, bundle: str, blobs: BlobStore, packages: Iterable[str] = ()) -> tuple[str, CodeRef]:
+    """The version of another bundle in the world of `code`: what a body there has made itself."""
+    world = {**json.loads(code.description), "bundle": bundle}
+    world["distributions"] = {**installed(packages), **world.get("distributions", {})}
+    world.pop("body", None)
+    text = json.dumps(world, sort_keys=True)
+    version = content_hash(text.encode())
+    return version, reference(version, text, blobs)
+
+
 def body(code: CodeRef) -> str:
     return code.description
 

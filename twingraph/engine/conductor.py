@@ -293,12 +293,6 @@ class Conductor:
         self._began(handle)
         return handle
 
-    def _any_code(self, version: str) -> CodeRef | None:
-        """What is only to be stopped needs none."""
-        with suppress(TwinGraphError):
-            return self._code_of(version)
-        return None
-
     def _hold(self, held: Held, host: Host | None) -> None:
         self._held[held.state.execution] = held
         self._by_number[held.number] = held
@@ -322,7 +316,7 @@ class Conductor:
         goes_on = not isinstance(wish, CancelRequested)
         host: Host | None = None
         try:
-            held = restored(self._journal, claim, execution_id, handle, self._code_of if goes_on else self._any_code)
+            held = restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
             held.values = self._values(held)
             if claim.replay_of is not None and self._kept_of is not None:
                 held.kept = self._kept_of(claim.replay_of)

@@ -92,6 +92,12 @@ class Driving:
     def answer(self, path: str, number: int, answer: object) -> None:
         self._host.answer(self.held.state.execution, path, number, answer)
 
+    def give_up(self, path: str) -> None:
+        """This scope was given up; its body must not go on."""
+        if path in self._open:
+            del self._open[path]
+            self._host.stop(self.held.state.execution, "the pipeline was given up", path)
+
     def stop(self, why: str) -> None:
         self._open.clear()
         self._host.stop(self.held.state.execution, why)

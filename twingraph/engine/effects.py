@@ -77,8 +77,8 @@ class Effects:
                 self._bodies.wake(execution, scope, node)
             case commands.PassItems():
                 self._bodies.give(execution, command)
-            case commands.StopDriver():
-                pass  # its calls end as cancelled, which its body is told, and nothing of it is heard any more
+            case commands.StopDriver(scope):
+                self._bodies.give_up(execution, scope)
             case commands.StartDetached(node):
                 if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
                     self._detached.start(held, node)

@@ -129,6 +129,10 @@ class Bodies:
             driving.open(scope)
             self.tell_soon()
 
+    def give_up(self, execution: str, scope: str) -> None:
+        if (driving := self._driven.get(execution)) is not None:
+            driving.give_up(scope)
+
     def wake(self, execution: str, scope: str, node: str) -> None:
         if (driving := self._driven.get(execution)) is not None:
             driving.woke(scope, node)

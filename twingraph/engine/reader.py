@@ -7,6 +7,7 @@ import time
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError
 from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine import views
 from twingraph.engine.inbox import signal_body
@@ -43,6 +44,12 @@ class Reader:
         if watch is None:
             watch = self._watches[execution] = views.Watch(self._records, execution)
         return watch.tree(children)
+
+    def plan(self, execution: str) -> StaticPlan | None:
+        """What its body was to call; made now when nobody has asked before. None for a drawn workflow."""
+        from twingraph.engine import plans  # seldom asked for
+
+        return plans.plan_of(self._records, self.blobs, execution)
 
     def logs(
         self,

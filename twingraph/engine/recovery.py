@@ -33,15 +33,28 @@ def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
 
 
 def restored(
-    journal: Journal, claim: Claim, execution: str, handle: Handle, code_of: Callable[[str], CodeRef | None]
+    journal: Journal,
+    claim: Claim,
+    execution: str,
+    handle: Handle,
+    code_of: Callable[[str], CodeRef],
+    *,
+    needs_code: bool,
 ) -> Held:
-    """An execution that was claimed, as its journal has it; without its values yet."""
+    """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
+    no code."""
     saved, unread = journal.load(claim.number)
     rows = list(unread)
     state = restore(execution, saved, rows)
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
-    code = code_of(claim.code_version) if claim.code_version is not None else None
+    code: CodeRef | None = None
+    if claim.code_version is not None:
+        try:
+            code = code_of(claim.code_version)
+        except TwinGraphError:
+            if needs_code:
+                raise
     held = Held(claim, state, code, handle)
     held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
     held.last = rows[-1] if rows else None

@@ -121,8 +121,9 @@ def _joined(error: F, original: Exception) -> F:
     made = _made(cls, base, original.args) or _made(cls, base, ())
     if made is None:
         return error
-    made.__dict__.update(original.__dict__)
-    made.__dict__.update(error.__dict__)
+    made.__dict__.update({**original.__dict__, **error.__dict__})
+    if kind is NodeFailed:  # a body goes by what the author gave the error, as plain Python does
+        made.__dict__.update(original.__dict__)
     made.args = original.args
     made.said = str(error)
     joined: F = made

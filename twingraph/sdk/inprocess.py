@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.dispatch import spawner
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from twingraph.sdk.workflow_builder import CompiledWorkflow, Workflow
 
 Started = tuple[wiring.Runtime, Handle]
+
+
+class _Start(Protocol):
+    def __call__(self, *, drawn: bool) -> Started: ...
 
 
 class Execution:
@@ -72,7 +76,7 @@ def run(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any
 
 
 def submit_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Execution:
-    return _recorded(_starter(pipeline, inputs)())
+    return _recorded(_starter(pipeline, inputs)(drawn=False))
 
 
 def call_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Any:
@@ -80,7 +84,7 @@ def call_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> An
     start = _starter(pipeline, inputs)
     if pipeline.is_async and in_running_loop():
         return _awaited(start)
-    return _carried_out(start())
+    return _carried_out(start(drawn=True))
 
 
 def _start_workflow(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Started:
@@ -88,7 +92,7 @@ def _start_workflow(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapp
     return runtime, runtime.submit(compiled, inputs, target=target_of(workflow))
 
 
-def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Callable[[], Started]:
+def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> _Start:
     """What is wrong with the inputs is told here, on the author's own thread."""
     from twingraph.sdk.prepared import prepare
 
@@ -97,8 +101,10 @@ def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Callabl
     compiled.check(inputs)
     target = target_of(pipeline)
 
-    def start() -> Started:
+    def start(*, drawn: bool) -> Started:
         runtime = wiring.runtime()
+        # What is drawn shows the logs too, and prints in between would tear it.
+        runtime.shows_prints = not (drawn and _draws(runtime))
         return runtime, runtime.submit_pipeline(compiled, inputs, target=target)
 
     return start
@@ -119,8 +125,8 @@ def _carried_out(started: Started) -> Any:
     return result_of(runtime, handle)
 
 
-async def _awaited(start: Callable[[], Started]) -> Any:
-    over: _Begun = await until_over(lambda: _Begun(*start()))
+async def _awaited(start: _Start) -> Any:
+    over: _Begun = await until_over(lambda: _Begun(*start(drawn=True)))
     return result_of(over.runtime, over.handle)
 
 
@@ -171,21 +177,19 @@ def _interrupt(runtime: wiring.Runtime, handle: Handle, presses: int) -> None:
 @contextmanager
 def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
     """Draw the run on a terminal or in a notebook. Elsewhere nothing of the display is even loaded."""
-    progress = runtime.settings.progress
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    notebook = "IPython" in sys.modules and progress != "plain"
-    if progress == "off" or (progress == "auto" and not terminal and not notebook):
+    if not _draws(runtime):
         yield
         return
-    from twingraph.cli.display import NotebookWatch, attach, in_kernel
+    from twingraph.cli.display import NotebookWatch, attach
 
     handle.wait_recorded()
     if handle.fault is not None:
         yield
         return
+    progress = runtime.settings.progress
     reader = wiring.read(runtime.home)
     watch: Any
-    if notebook and in_kernel():
+    if progress != "plain" and _in_notebook():
         watch = NotebookWatch(reader, handle.id)
     else:
         watch = attach(reader, handle.id, progress=progress, stopped_before=runtime.stopped_before(handle.id))
@@ -195,6 +199,20 @@ def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
         if watch is not None:
             watch.finish()
         reader.close()
+
+
+def _draws(runtime: wiring.Runtime) -> bool:
+    progress = runtime.settings.progress
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return progress in ("live", "plain") or (progress == "auto" and (terminal or _in_notebook()))
+
+
+def _in_notebook() -> bool:
+    if "IPython" not in sys.modules:
+        return False
+    from twingraph.cli.display import in_kernel
+
+    return in_kernel()
 
 
 def result_of(runtime: wiring.Runtime, handle: Handle) -> Any:

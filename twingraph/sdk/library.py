@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
@@ -17,6 +17,7 @@ from twingraph.sdk import signature
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import Component
 from twingraph.sdk.registry import Registry
+from twingraph.sdk.sameness import closed_over, frozen, place
 from twingraph.sdk.value_classes import ValueClasses
 
 
@@ -26,28 +27,20 @@ class CodeTable:
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
-        self._infos: dict[int, ComponentInfo] = {}
+        self._infos: dict[int, tuple[ComponentInfo, Any]] = {}  # with what it closed over then
+        self._states: dict[str, Any] = {}  # by entry: what makes its code differ from others of its name
         self._kept: list[Any] = []  # alive, so that their ids stay theirs
 
     def info(self, target: Any, name: str | None = None) -> ComponentInfo:
         known = self._infos.get(id(target))
-        if known is None or name is not None:
-            known = _info_of(target, name)
-            code = signature.code_of(target)
-            entry = self._place(known.entry, code)
-            known = known if entry == known.entry else replace(known, entry=entry)
-            self.objects[entry] = code
-            self._infos[id(target)] = known
+        if known is None or name is not None or known[1] != (None if known[1] is None else closed_over(target)):
+            found, state = _info_of(target, name), frozen(target)
+            entry = place(found.entry, state, self._states)
+            found = found if entry == found.entry else replace(found, entry=entry)
+            self.objects[entry], self._states[entry] = signature.code_of(target), state
+            known = self._infos[id(target)] = found, closed_over(target)
             self._kept.append(target)
-        return known
-
-    def _place(self, entry: str, code: Any) -> str:
-        """Functions made by one definition in a loop bear one name and differ in what they close over."""
-        place, count = entry, 1
-        while place in self.objects and not same_code(self.objects[place], code):
-            count += 1
-            place = f"{entry}#{count}"
-        return place
+        return known[0]
 
     def code(self, node: str, text: Any) -> ComponentInfo:
         function = compile_code(node, text)
@@ -60,34 +53,6 @@ class CodeTable:
         return ComponentInfo(
             name="code", entry=entry, parameters=parameters, open=further, outputs=signature.outputs_of(function)
         )
-
-
-_PLAIN = (int, float, complex, bool, str, bytes, type(None))
-
-
-def same_code(one: Any, other: Any, depth: int = 4) -> bool:
-    """Whether two objects do the same wherever they are shipped: one definition over equal plain values."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if type(one) in _PLAIN:
-        return bool(one == other)
-    if type(one) in (tuple, list):
-        return len(one) == len(other) and all(map(same_code, one, other, [depth - 1] * len(one))) if depth else False
-    if type(one) is not FunctionType or one.__code__ is not other.__code__ or not depth:
-        return False
-    return all(same_code(a, b, depth - 1) for a, b in zip(_made_of(one), _made_of(other), strict=True))
-
-
-def _made_of(function: FunctionType) -> Iterator[Any]:
-    yield function.__defaults__
-    yield tuple(sorted((function.__kwdefaults__ or {}).items()))
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not bound yet
-            yield None
 
 
 class LiveLibrary:

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from twingraph.core.errors import SliceError
+from twingraph.sdk.sameness import closed_over
 from twingraph.sdk.signature import code_of, is_pipeline
 from twingraph.sdk.slicing import Slice, bundle, slice_of
 from twingraph.sdk.slicing.hashing import text_hash
@@ -42,8 +43,8 @@ def key_of(objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mappi
     return _ids(objects), tuple(sources.items()), _ids(bodies or {})
 
 
-def _ids(objects: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-    return tuple((key, id(target)) for key, target in objects.items())
+def _ids(objects: Mapping[str, Any]) -> tuple[tuple[str, int, Any], ...]:
+    return tuple((key, id(target), closed_over(target)) for key, target in objects.items())
 
 
 def stamps_of(files: tuple[str, ...]) -> tuple[Stamp, ...]:

@@ -14,6 +14,7 @@ from twingraph.core.signatures import Parameter
 from twingraph.sdk import signature
 from twingraph.sdk.body.reach import reachable
 from twingraph.sdk.library import CodeTable, LiveLibrary
+from twingraph.sdk.sameness import name_body
 from twingraph.sdk.value_classes import ValueClasses
 
 if TYPE_CHECKING:
@@ -104,4 +105,7 @@ def _reach(pipeline: Pipeline[..., Any], table: CodeTable) -> dict[str, Any]:
     classes = ValueClasses(table.objects)
     for kind in found.classes:
         classes.name(kind)
-    return {signature.entry_of(one): one for one in (pipeline, *found.pipelines)}
+    bodies: dict[str, Any] = {}
+    for one in (pipeline, *found.pipelines):
+        name_body(bodies, one)
+    return bodies

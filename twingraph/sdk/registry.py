@@ -117,6 +117,15 @@ def _plug_in(name: str) -> Any:
 DEFAULT = Registry()
 
 
+def components() -> list[str]:
+    """The names of all components that this process has declared or registered."""
+    return DEFAULT.names()
+
+
+def pipelines() -> list[str]:
+    return DEFAULT.pipelines()
+
+
 def register_component(name: Any, target: Any, *, registry: Registry = DEFAULT) -> Any:
     """Make a BaseComponent class, a component or a plain function known under a name."""
     if not isinstance(name, str) or not name.strip():

@@ -166,4 +166,13 @@ class Records(Protocol):
         Raises NotFoundError for no such id.
         """
 
+    def code(self, version: str) -> str | None:
+        """What was recorded of a code version."""
+
+    def plan(self, version: str, entry: str) -> str | None:
+        """The plan, as JSON, of a body of a code version, once somebody has made it."""
+
+    def keep_plan(self, version: str, entry: str, body: str) -> None:
+        """For the next one who asks. A plan of the same body is taken for equal."""
+
     def close(self) -> None: ...

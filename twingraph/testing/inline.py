@@ -57,7 +57,6 @@ class Inline:
         self.runs: list[Run] = []  # every attempt that was made, in order
         self.memory = Memory()
         self.records: dict[str, Record] = {}
-        self.hash_of = _hash_of()
         self.evict = evict
         self._signals: list[tuple[str, Any]] = []
         self._numbers = itertools.count(1)
@@ -326,11 +325,3 @@ def _code(text: str) -> Callable[..., Any]:
     exec(compile(text, "<code>", "exec"), space)
     function: Callable[..., Any] = space["run"]
     return function
-
-
-def _hash_of() -> Any:
-    try:
-        from twingraph.engine.identity import hash_of  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        return None
-    return hash_of

@@ -30,6 +30,7 @@ from twingraph.engine.detached import Around, Detached
 from twingraph.engine.effects import Effects
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, Submission
+from twingraph.engine.identity import hash_of
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, LoopLink
 from twingraph.engine.outcomes import ending_of, events_of
@@ -79,20 +80,24 @@ class Life:
             about=lambda held, act: act(),
             wrote=self._soon,
             soon=self._words.put,
-            hash_of=world.hash_of,
+            hash_of=hash_of,
         )
         self.runs = Runs(self._memory, world.chosen, self._clock, self._report, self._meanwhile, world.runs)
         around = Around(
             find=self._by_number.get,
             standing=self._standing,
-            host_of=self._bodies.host_of,
             begin=self._begin_detached,
             take_over=self._take_over_detached,
             bring=self._apply,
             later=lambda seconds, act: self._clock.set(object(), seconds, act),
         )
         self._effects = Effects(
-            self.runs, self._apply, self._by_number.get, _code_of, self._bodies, Detached(around)
+            self.runs,
+            self._apply,
+            self._by_number.get,
+            code_of=_code_of,
+            bodies=self._bodies,
+            detached=Detached(around),
         )
         self._timers = Timers(self._clock, self._timer_fired)
         self._effects.timers = self._timers  # type: ignore[assignment]

@@ -296,3 +296,17 @@ def test_logs_of_one_node_or_of_one_component(store: Store) -> None:
     logged(store)
     assert [line.message[-1] for line in store.records.logs("exec-a", node="n1")] == ["1", "3"]
     assert len(store.records.logs("exec-a", node="task")) == 5
+
+
+def test_a_plan_is_kept_per_code_and_body_and_the_first_stays(store: Store) -> None:
+    records = store.records
+    assert records.plan("v1", "m:flow") is None
+    records.keep_plan("v1", "m:flow", "{}")
+    records.keep_plan("v1", "m:flow", '{"name": "late"}')
+    assert (records.plan("v1", "m:flow"), records.plan("v1", "m:other"), records.plan("v2", "m:flow")) == (
+        "{}", None, None,
+    )  # fmt: skip
+
+
+def test_readers_find_the_code_too(store: Store) -> None:
+    assert store.records.code("v1") is None

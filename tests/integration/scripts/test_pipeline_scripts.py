@@ -126,7 +126,7 @@ ENDINGS = {
     "a time limit of its own": (
         "@pipeline\n"
         "def slowly():\n"
-        "    return slow(30.0)\n"
+        "    return slow(2.0)\n"
         "try:\n"
         "    slowly.options(timeout=0.3)()\n"
         "except ExecutionFailed as error:\n"
@@ -184,6 +184,40 @@ def test_ctrl_c_leaves_it_paused_and_says_how_to_go_on(call: str, tmp_path: Path
     answer = subprocess.run(listing, env=around, cwd=tmp_path, capture_output=True, text=True, check=True)
     newest = json.loads(answer.stdout)["executions"][0]
     assert (newest["status"], newest["reason"]) == ("paused", "interrupted")
+
+
+SPEAKING = """
+@pipeline
+def flow(n: int = 1) -> int:
+    print("from the body")
+    return inc(n)
+
+if __name__ == "__main__":
+    print(flow())
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "progress", "stdout", "told"),
+    [
+        (["flow.py"], "off", "from the body\n2\n", False),
+        (["flow.py"], "plain", "2\n", True),
+        (["-m", "twingraph", "run", "flow.py:flow"], "plain", "2\n", True),
+        (["-m", "twingraph", "run", "flow.py:flow"], "off", "2\n", False),
+    ],
+)
+def test_what_a_body_prints_is_shown_once(
+    words: list[str], progress: str, stdout: str, told: bool, tmp_path: Path
+) -> None:
+    program(tmp_path, SPEAKING)
+    around = {**environment(tmp_path), "TWINGRAPH_PROGRESS": progress}
+    command = [sys.executable, *words]
+    done = subprocess.run(command, env=around, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == stdout, done.stderr
+    assert ("body │ from the body" in done.stderr) is told
+    logs = [sys.executable, "-m", "twingraph", "logs", "last"]
+    answer = subprocess.run(logs, env=around, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert answer.stdout.count("from the body") == 1
 
 
 NOTEBOOK = """

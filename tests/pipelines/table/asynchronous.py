@@ -163,7 +163,8 @@ async def race() -> list[int]:
 
 @pipeline
 async def as_they_end() -> list[int]:
-    return [await one for one in asyncio.as_completed([_after(0.3, 1), _after(0.01, 2)])]
+    tasks = [asyncio.create_task(_after(0.3, 1)), asyncio.create_task(_after(0.01, 2))]
+    return [await one for one in asyncio.as_completed(tasks)]
 
 
 @pipeline
@@ -261,7 +262,7 @@ CASES = (
     Case(awaited),
     Case(gathered),
     Case(gathered_tasks),
-    Case(gathered_failure),
+    Case(gathered_failure, eager=True),
     Case(gathered_with_exceptions),
     Case(caught),
     Case(leaves),

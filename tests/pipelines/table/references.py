@@ -69,7 +69,7 @@ def hashes() -> list[Any]:
     a: Any = plus(1)
     b: Any = plus(1)
     c: Any = plus(2)
-    return [a["hash"] == b["hash"], a["hash"] == c["hash"], isinstance(a["hash"], str), a.id, b.id]
+    return [a["hash"] == b["hash"], a["hash"] == c["hash"], len(a["hash"]) > 8, a.id, b.id]
 
 
 @pipeline
@@ -117,12 +117,29 @@ def race_of_two() -> list[Any]:
 
 
 @pipeline
-def race_that_fails() -> str:
+def race_that_fails() -> list[str]:
+    both: list[Any] = [fail("lost"), fail("lost")]
+    winner: Any = wait_any(both)
+    told = []
+    for handle in (winner, *both):
+        try:
+            told.append(f"{handle + 1}")
+        except ValueError as error:
+            told.append(str(error.args[0]))
+    return told
+
+
+@pipeline
+def race_whose_loser_is_forgotten() -> str:
     winner: Any = wait_any([fail("lost"), fail("lost")])
     try:
         return f"{winner + 1}"
-    except ValueError as error:
-        return str(error.args[0])
+    except ValueError:
+        return "the other one is still unhandled"
+
+
+def _unhandled() -> None:
+    raise ValueError("lost")
 
 
 @pipeline
@@ -165,7 +182,8 @@ CASES = (
     Case(base_component, twin=lambda: [4, 12]),
     Case(base_component_that_refuses),
     Case(race_of_two),
-    Case(race_that_fails, twin=lambda: "lost"),
+    Case(race_that_fails, twin=lambda: ["lost", "lost", "lost"]),
+    Case(race_whose_loser_is_forgotten, twin=_unhandled),
     Case(as_they_end),
     Case(nested_gather),
     Case(a_failed_reference, twin=lambda: "Exception"),

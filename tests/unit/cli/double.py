@@ -26,6 +26,7 @@ from twingraph.core.execution import (
 )
 from twingraph.core.nearest import nearest
 from twingraph.core.records import ErrorRecord
+from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.settings import Settings
 
@@ -217,6 +218,10 @@ class MemoryReader:
     views: list[ExecutionView] = field(default_factory=list)  # newest first
     said: list[LogRecord] = field(default_factory=list)
     signals: list[tuple[str, str, str]] = field(default_factory=list)
+    planned: StaticPlan | None = None
+
+    def plan(self, execution_id: str) -> StaticPlan | None:
+        return self.planned
 
     def resolve(self, id_or_last: str) -> str:
         ids = [view.record.id for view in self.views]

@@ -12,13 +12,13 @@ import pytest
 
 from tests.support.bodies import CallFailedError, Steps
 from tests.support.conducting import Rig, args, inbox, over, until_node, value, wait_until
-from twingraph.core.bodies import BodyLog, PastCall
+from twingraph.core.bodies import BodyLog, Host, PastCall
 from twingraph.core.errors import ConflictError
-from twingraph.core.events import GraphExtended
+from twingraph.core.events import GraphExtended, event_from
 from twingraph.core.ids import detached_id
 from twingraph.core.plan import NodeKind, NodeSpec
 from twingraph.core.statuses import NodeStatus
-from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.engine.handle import Handle
 from twingraph.engine.reader import Reader
 from twingraph.engine.replay import earlier
@@ -116,6 +116,73 @@ def send(rig: Rig, execution: str, name: str, text: str) -> None:
     """As another process would."""
     with closing(Reader(SqliteRecords(rig.home), rig.blobs)) as reader:
         reader.send_signal(execution, name, text)
+
+
+def test_a_body_that_gives_what_another_gave_gives_its_outputs(tmp_path: Path) -> None:
+    def passing(do: Steps) -> Script:
+        return (yield do.start("outer", 1, kind=NodeKind.SCOPE))
+
+    with Rig(tmp_path, add, bodies={"passing": passing, "outer": outer, "inner": inner}) as rig:
+        handle = over(rig.drive("passing"))
+        assert (value(handle), handle.outputs) == ({"c": 4, "b": 3}, {"c": "4", "b": "3"})
+        (called,) = (node for node in rig.view(handle.id).nodes if node.id == "outer")
+        assert [(output.name, output.text) for output in called.outputs] == [("c", "4"), ("b", "3")]
+
+
+def test_equal_specs_are_one_whoever_names_them(tmp_path: Path) -> None:
+    spec = NodeSpec(component="one", entry="one")
+    with Rig(tmp_path, add, bodies={"outer": outer, "inner": inner}) as rig:
+        handle = over(rig.drive("outer", {"x": 1}, specs=(NodeSpec(component="handler"), spec)))
+        assert value(handle) == {"c": 4, "b": 3}
+        graphs = [event_from(row.kind, row.body) for row in rig.records.rows(handle.id) if row.kind == "graph_extended"]
+        named = [spec.component for graph in graphs if isinstance(graph, GraphExtended) for spec in graph.specs]
+        assert named == ["handler", "one", "inner"]
+
+
+def test_a_component_found_late_has_code_of_its_own(tmp_path: Path) -> None:
+    def calls_late(do: Steps) -> Script:
+        return (yield do.call("late", 1, spec=NodeSpec(component="late", entry="late", code="v2")))
+
+    def code_of(version: str) -> CodeRef:
+        return CodeRef(version=version, bundle_path="", interpreter="", working_dir="")
+
+    def act(lane: Lane, run: NodeRun) -> object:
+        return lane.code.version
+
+    with Rig(tmp_path, act, bodies={"calls_late": calls_late}, code_of=code_of) as rig:
+        assert value(over(rig.drive("calls_late"))) == "v2"
+
+
+def test_what_a_body_only_looked_at_is_told_apart(tmp_path: Path) -> None:
+    def looking(do: Steps) -> Script:
+        a = yield do.start("one", 1)
+        yield do.wait(a)
+        return (yield do.call("two", forced=(a.node,)))
+
+    with Rig(tmp_path, add, bodies={"looking": looking}) as rig:
+        handle = over(rig.drive("looking"))
+        two = rig.view(handle.id).nodes[1]
+        assert (two.parents, two.forced) == (("one",), ("one",))
+
+
+def test_a_platform_that_nobody_serves_fails_the_call(tmp_path: Path) -> None:
+    def far(do: Steps) -> Script:
+        yield do.call("far", spec=NodeSpec(component="far", entry="far", platform="moon"))
+
+    with Rig(tmp_path, add, bodies={"far": far}, platforms=("local",)) as rig:
+        handle = over(rig.drive("far"))
+        assert handle.error is not None
+        assert "'moon' cannot be used yet" in handle.error.message
+
+
+def test_without_a_host_nothing_is_recorded(tmp_path: Path) -> None:
+    def no_host(execution: str, code: CodeRef | None) -> Host:
+        raise ConflictError("not here")
+
+    with Rig(tmp_path, add, hosts=no_host) as rig:
+        handle = rig.drive("chain")
+        assert isinstance(handle.fault, ConflictError)
+        assert rig.records.page()[1] == 0
 
 
 # -- history ---------------------------------------------------------------------------------------

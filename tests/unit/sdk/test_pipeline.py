@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from twingraph import registry as public
 from twingraph.core.errors import NotFoundError, ValidationError
 from twingraph.sdk import inprocess
 from twingraph.sdk.base_component import BaseComponent
@@ -246,6 +247,18 @@ def test_pipelines_and_components_are_told_apart() -> None:
         mine.find_pipeline("double")
     with pytest.raises(NotFoundError, match="near: plain"):
         mine.find_pipeline("plan")
+
+
+def test_the_public_lists_are_those_of_the_process() -> None:
+    @pipeline(name="listed here")
+    def one() -> None: ...
+
+    @component(name="listed there")
+    def two() -> None: ...
+
+    assert "listed here" in public.pipelines()
+    assert "listed here" not in public.components()
+    assert "listed there" in public.components()
 
 
 def test_both_may_have_one_name() -> None:

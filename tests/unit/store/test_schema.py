@@ -152,7 +152,7 @@ def test_a_kill_while_it_is_made_leaves_a_usable_home(tmp_path: Path, statement:
     home.close()
 
 
-@pytest.mark.parametrize("statement", [11, 14, 16, 19, 20, 21, 22])
+@pytest.mark.parametrize("statement", [11, 14, 16, 19, 20, 21, 22, 23, 24])
 def test_a_kill_in_a_migration_leaves_a_usable_home(tmp_path: Path, statement: int) -> None:
     old_home(tmp_path).close()
     killed_at(tmp_path, statement)

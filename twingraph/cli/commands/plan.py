@@ -1,15 +1,17 @@
-"""`twingraph plan TARGET`: what would run, and where, without running it."""
+"""`twingraph plan TARGET`: what would run, and where, without running it; of an execution, what became of that."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.console import Line, Span, table
 from twingraph.cli.display.final import BLANK
-from twingraph.cli.errors import COMPLETED
+from twingraph.cli.errors import COMPLETED, UsageError
 from twingraph.cli.inputs import describe_inputs, inputs_of, plan_of
 from twingraph.cli.planning import PlannedNode, planned, unknowns
 from twingraph.cli.target import is_pipeline, load_target, made_ready
@@ -17,14 +19,23 @@ from twingraph.cli.words import plural, printable, seconds
 from twingraph.core.plan import Plan
 
 EXAMPLE = """twingraph plan hello.py
-twingraph plan flow.py:wf --json"""
+twingraph plan flow.py:wf --json
+twingraph plan last"""
+
+_EXECUTION = re.compile(r"last|exec-[0-9a-z]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="path.py, path.py:name or module:name")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="path.py, path.py:name or module:name; or an execution of a pipeline: its id, or last",
+    )
 
 
 def run(args: argparse.Namespace, app: App) -> int:
+    if _EXECUTION.fullmatch(args.target) and not Path(args.target).exists():
+        return _show_execution(args.target, args, app)
     thing = load_target(args.target)
     if is_pipeline(thing):
         return _show_pipeline(thing, args, app)
@@ -47,6 +58,28 @@ def _show_pipeline(pipeline: Any, args: argparse.Namespace, app: App) -> int:
         app.print_json(plan.to_dict())
     else:
         app.console.say(*static_lines(plan, app.console.out.size()[0], inputs_of(made_ready(pipeline))))
+    return COMPLETED
+
+
+def _show_execution(typed: str, args: argparse.Namespace, app: App) -> int:
+    """The plan of its code, laid over what ran."""
+    from twingraph.cli.static_planning import overlay_lines
+    from twingraph.core.static_plan import ActualNode, overlay
+
+    execution = app.reader.resolve(typed)
+    plan = app.reader.plan(execution)
+    if plan is None:
+        raise UsageError(f"{execution} ran no pipeline: its plan is what was drawn; see: twingraph show {execution}")
+    nodes = app.reader.view(execution).nodes
+    actual = [
+        ActualNode(id=node.id, component=node.component, status=str(node.status), kind=node.kind) for node in nodes
+    ]
+    rows = overlay(plan, actual)
+    if args.json:
+        app.print_json({"execution_id": execution, "plan": plan.to_dict(), "rows": [row.to_dict() for row in rows]})
+    else:
+        surface = app.console.out
+        app.console.say(*overlay_lines(plan, rows, execution, surface, surface.size()[0]))
     return COMPLETED
 
 

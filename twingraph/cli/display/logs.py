@@ -15,7 +15,7 @@ NAME_WIDTH = 24
 def log_lines(record: LogRecord, *, times: bool = False) -> Iterator[Line]:
     """A message of several lines keeps its prefix on each of them."""
     prefix: list[Span] = [(clock(record.timestamp) + " ", "dim")] if times else []
-    name = cut(record.node_id or "workflow", NAME_WIDTH)
+    name = cut(record.node_id or "body", NAME_WIDTH)
     prefix += [(name, "cyan"), (" │ ", "dim")]
     colour = "" if record.stream == "stdout" else _COLOURS.get(record.level, "")
     for text in record.message.rstrip("\n").split("\n"):

@@ -254,6 +254,8 @@ def _failed(state: State, node: Node) -> list[Node]:
         scope = inner.scope
         if scope.driven and not scope.closed:
             return _give_up(state, inner, node)  # the body meets the failure, or is asked at its end
+        if scope.driven and inner.plan.id in scope.met:
+            return _give_up(state, inner, node)  # the body is over, and had given this call up before it failed
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, node.error)
             return []
@@ -388,6 +390,7 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
     if scope.driven and error is None and not goes_on:
         error = bodies.unmet_failure(scope, met)
     scope.error = scope.error or error
+    scope.met = frozenset(name for name in met if name in scope.nodes and not scope.nodes[name].over)
     if error is not None and not goes_on:
         if scope.parent is None:
             begin_ending(state, ExecutionStatus.FAILED, error)
@@ -404,20 +407,25 @@ def _let_go(state: State, scope: Scope) -> None:
     for node in reversed(list(scope.nodes.values())):
         if node.over:
             continue
-        if node.kind is NodeKind.DETACHED:
-            let_go_detached(state, node)
-        elif node.kind is NodeKind.SIDE_EFFECT or (
-            node.kind in graph.WAITS and not bodies.is_waited_for(node, returned)
-        ):
+        if node.kind is NodeKind.SIDE_EFFECT:
             end_node(state, node, NodeStatus.CANCELLED)
+        elif node.kind in graph.WAITS and not bodies.is_waited_for(node, returned):
+            if node.kind is NodeKind.DETACHED:
+                _let_go_detached(state, node)
+            else:
+                end_node(state, node, NodeStatus.CANCELLED)
 
 
-def let_go_detached(state: State, node: Node) -> None:
-    """An execution of its own goes on without the body that started it, as soon as it is known to have started."""
+def detached_has_started(state: State, node: Node, execution: str) -> None:
+    node.reason = execution
     scope = node.scope
-    if not scope.driven or not scope.closed or node.status is not NodeStatus.RUNNING or node.reason is None:
-        return
-    if not bodies.is_waited_for(node, bodies.in_result(scope)):
+    if scope.driven and scope.closed and not bodies.is_waited_for(node, bodies.in_result(scope)):
+        _let_go_detached(state, node)
+
+
+def _let_go_detached(state: State, node: Node) -> None:
+    """An execution of its own goes on without the body that called it, once it is known to have started."""
+    if node.status is NodeStatus.RUNNING and node.reason is not None:
         end_node(state, node, NodeStatus.COMPLETED)
 
 

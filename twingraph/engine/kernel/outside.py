@@ -215,8 +215,7 @@ def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:
 def detached_started(state: State, event: DetachedStarted) -> None:
     node = state.nodes.get(event.node)
     if node is not None and not node.over:
-        node.reason = event.execution
-        endings.let_go_detached(state, node)
+        endings.detached_has_started(state, node, event.execution)
 
 
 def decision_made(state: State, event: DecisionMade) -> None:

@@ -90,6 +90,7 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
         "driven": scope.driven,
         "cancelled": scope.cancelled,
         "last_nodes": scope.last_nodes,
+        "met": sorted(scope.met),
         "result": argument_to_json(scope.result),
         "shape": scope.shape,
         "outputs": [[name, argument_to_json(argument)] for name, argument in scope.outputs],
@@ -176,6 +177,7 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
         for name in ("open", "closed", "driven", "cancelled"):
             setattr(scope, name, given[name])
         scope.last_nodes = tuple(given["last_nodes"])
+        scope.met = frozenset(given.get("met", ()))
         scope.result = argument_from_json(given["result"])
         scope.shape = given.get("shape")
         scope.outputs = tuple((name, argument_from_json(argument)) for name, argument in given.get("outputs", ()))

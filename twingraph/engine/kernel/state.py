@@ -64,6 +64,7 @@ class Scope:
         "index",
         "lanes_open",
         "last_nodes",
+        "met",
         "nodes",
         "open",
         "outcome",
@@ -82,6 +83,7 @@ class Scope:
         self.open = 0  # nodes that are not over
         self.closed = False
         self.driven = False
+        self.met: frozenset[str] = frozenset()  # calls that were open when the body ended, whose failure it has met
         self.computes = False  # its body does something, as no call of it is open
         self.cancelled = False  # something in it failed for good; the rest must not run
         self.last_nodes: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, 
 from twingraph.sdk.body.history import History, Move
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 from twingraph.sdk.body.targets import PARENTS, Target
+from twingraph.sdk.sameness import closed_over
 
 _COMPLETED = NodeStatus.COMPLETED.value
 
@@ -96,7 +97,7 @@ class Body:
         self._learn = learn
         self._codes = codes
         self._thread = threading.get_ident()
-        self._targets: dict[int, tuple[Any, Target]] = {}
+        self._targets: dict[int, tuple[Any, Target, Any]] = {}
         self._calls: dict[str, Called] = {}
         self._made: dict[str, list[str]] = {}  # by task: its calls, in order
         self._counts: dict[tuple[str, str], int] = {}
@@ -110,7 +111,9 @@ class Body:
 
     @property
     def replays(self) -> bool:
-        """Whether history still answers: what is printed meanwhile was printed before."""
+        """Whether history still answers: what is printed meanwhile was printed before. May wait for the next page."""
+        while not self.history.complete and not self.history.ahead:
+            self.receive()
         return not self.history.used_up
 
     def say(self, lines: Sequence[BodyLog]) -> None:
@@ -194,8 +197,8 @@ class Body:
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Handle:
         self._check()
         known = self._targets.get(id(target))
-        if known is None:
-            known = self._targets[id(target)] = target, self._learn(target)
+        if known is None or (known[2] is not None and known[2] != closed_over(target)):
+            known = self._targets[id(target)] = target, self._learn(target), closed_over(target)
         what = known[1]
         parents = None
         if not kwargs.keys().isdisjoint(PARENTS) and not what.takes_parents:
@@ -547,10 +550,11 @@ class Body:
         return [len(self._made.get(self.task, ()))]
 
     def _since(self, mark: list[int]) -> list[str]:
+        """The calls of the task since then. Not those of generators: plain Python runs one when it is iterated."""
         made = self._made.get(self.task, [])
         since = made[mark[0] :]
         mark[0] = len(made)
-        return since
+        return [node for node in since if (target := self._calls[node].target) is None or not target.generator]
 
     def settle(self, mark: list[int]) -> None:
         since = self._since(mark)

@@ -123,6 +123,8 @@ def _is_name(name: object) -> bool:
 
 
 def _seconds(length: Any, where: str) -> float:
+    if getattr(type(length), "is_symbol", False):  # a plan is made: only a run knows how long
+        return length  # type: ignore[no-any-return]
     if isinstance(length, timedelta):
         length = length.total_seconds()
     if type(length) is bool or not isinstance(length, (int, float)):

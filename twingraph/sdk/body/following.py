@@ -7,97 +7,21 @@ it takes the choice that it was told, or the first one, and remembers that there
 from __future__ import annotations
 
 import asyncio
-import inspect
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from twingraph.core.errors import NodeFailed
-from twingraph.core.static_plan import CONTROL, DYNAMIC, StaticEdge, StaticNode
+from twingraph.core.static_plan import CONTROL, DYNAMIC, GUESSED, StaticEdge, StaticNode
+from twingraph.sdk.body.called import bound_arguments, describe, origins_of
 from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
-from twingraph.sdk.body.symbols import HASH, Facts, Origin, Symbol, derived, facts_of, handle, shown
+from twingraph.sdk.body.symbols import HASH, Facts, Origin, Ready, Symbol, derived, facts_of, handle, shown
+from twingraph.sdk.body.ways import Decision, Ended, Inner, Path, Region, Tracing
 
 _MOST_DECISIONS = 200  # of one way; the further ones take their first choice
 _MOST_VISITS = 50  # of one decision in a loop that nothing seems to end
 _MOST_FAILURES = 3  # of one `try` in a `for` loop, which may count its attempts
 ROOT = "followed"
-
-
-class Ended(BaseException):
-    """Following this way makes no sense any more. `label`: what the rest of it depends on; None: we are out of time."""
-
-    def __init__(self, label: str | None = None) -> None:
-        super().__init__(label)
-        self.label = label
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What bounds the tracing of one pipeline."""
-
-    paths: int = 64  # ways through one body
-    calls: int = 2_000  # of one way
-    seconds: float = 2.0  # for all of it
-    depth: int = 8  # of pipelines in pipelines
-
-
-class Decision(NamedTuple):
-    place: str
-    reasons: tuple[str, ...]  # of each choice
-    failure: bool = False  # every choice but the first is something that fails
-
-
-@dataclass(slots=True, eq=False)
-class Region:
-    id: str
-
-
-@dataclass(slots=True)
-class Inner:
-    """What a sub-pipeline's own tracing gave, with ids of its own."""
-
-    nodes: tuple[StaticNode, ...] = ()
-    edges: tuple[StaticEdge, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Path:
-    """What was met on one way through a body."""
-
-    wanted: tuple[int, ...]
-    taken: list[int] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    nodes: dict[str, StaticNode] = field(default_factory=dict)
-    edges: dict[StaticEdge, None] = field(default_factory=dict)
-    inner: dict[str, Inner] = field(default_factory=dict)
-    kept: set[str] = field(default_factory=set)  # regions that mean something although nothing is in them
-    end: str = "returned"  # returned | raised | open: its rest depends on data
-
-    @property
-    def normal(self) -> bool:
-        """Whether it came to its end without a failure: only such ways say what always runs."""
-        failed = any(one.failure and chosen for one, chosen in zip(self.decisions, self.taken, strict=True))
-        return self.end == "returned" and not failed
-
-
-class Tracing:
-    """What the ways of all bodies of one `compile()` share: limits, time and warnings."""
-
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limits = limits
-        self._clock = clock
-        self._until = clock() + limits.seconds
-        self.stopped = False
-        self.warnings: dict[str, None] = {}
-
-    @property
-    def late(self) -> bool:
-        return self.stopped or self._clock() > self._until
-
-    def warn(self, message: str) -> None:
-        self.warnings[message] = None
 
 
 # Traces what a pipeline called in a body would call: (pipeline, arguments) -> what is inside.
@@ -125,8 +49,8 @@ class Follower:
     # -- calls -----------------------------------------------------------------------------------------
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        described = _described(target)
-        given, parents = _arguments(target, described, args, kwargs, self._tracing)
+        described = describe(target)
+        given, parents = bound_arguments(described, args, kwargs, self._warn)
         opened = described.pipeline is not None and not described.detached
         kind = "scope" if opened else "detached" if described.pipeline is not None else "task"
         node = self._add(described.name, kind, described.id, described.platform, given, parents)
@@ -134,6 +58,9 @@ class Follower:
             self._path.inner[node] = self._nested(target, given)
         self._may_fail()
         return handle(self, node)
+
+    def _warn(self, message: str) -> None:
+        self._tracing.warn(f"{message} ({_place() or 'in no file'})")
 
     def _add(
         self,
@@ -179,11 +106,11 @@ class Follower:
         """Edges of data, then those of order alone between nodes that have none."""
         drawn: set[str] = set()
         for param, value in given.items():
-            for origin in _origins(value):
+            for origin in origins_of(value):
                 if origin.output != HASH and origin.node != node:
                     self._edge(StaticEdge(source=origin.node, target=node, output=origin.output, param=param))
                     drawn.add(origin.node)
-        order = [origin.node for value in (*given.values(), *parents) for origin in _origins(value)]
+        order = [origin.node for value in (*given.values(), *parents) for origin in origins_of(value)]
         for source in dict.fromkeys([*order, *self._forced.pop(_task(), ())]):
             if source not in drawn and source != node:
                 self._edge(StaticEdge(source=source, target=node, label=CONTROL))
@@ -218,17 +145,17 @@ class Follower:
         self._forced.setdefault(_task(), {})[node] = None
         return derived(Facts(self, node, (Origin(node),)), node)
 
-    def _unknown(self, label: str, origins: tuple[Origin, ...] = ()) -> Any:
+    def unknown(self, label: str, origins: tuple[Origin, ...] = ()) -> Any:
         return Symbol(Facts(self, label, origins))
 
     def now(self) -> Any:
-        return self._unknown("now()")
+        return self.unknown("now()")
 
     def random(self) -> Any:
-        return self._unknown("random")
+        return self.unknown("random")
 
     def uuid4(self) -> Any:
-        return self._unknown("uuid4()")
+        return self.unknown("uuid4()")
 
     # -- handles ---------------------------------------------------------------------------------------
 
@@ -236,14 +163,14 @@ class Follower:
         values = [self.settled(None, one) for one in handles]
         for one in values:
             self._force_value(one)
-        return _Ready(values) if self.in_loop else values
+        return Ready(values) if self.in_loop else values
 
     def wait_any(self, handles: Iterable[Any]) -> Any:
         every = list(handles)
         for one in every:
             self._force_value(one)
         first = self._one_of("first of", every)
-        return _Ready(first) if self.in_loop else first
+        return Ready(first) if self.in_loop else first
 
     def as_completed(self, handles: Iterable[Any]) -> Iterator[Any]:
         every = list(handles)
@@ -252,7 +179,7 @@ class Follower:
 
     def _one_of(self, word: str, every: list[Any]) -> Any:
         names = ", ".join(shown(one) for one in every)
-        origins = tuple(dict.fromkeys(origin for one in every for origin in _origins(one)))
+        origins = tuple(dict.fromkeys(origin for one in every for origin in origins_of(one)))
         return Symbol(Facts(self, f"{word} {names}", origins, face="handle"))
 
     def _force_value(self, value: Any) -> None:
@@ -275,7 +202,12 @@ class Follower:
         """Python took a real value where only a symbolic one was known."""
         self.force(facts)
         if self._rest is None:
-            self._rest = self._open(f"depends on {label}", facts, push=False)
+            self._rest = self._open(f"{GUESSED} {label}", facts, push=False)
+
+    def stands_for_many(self, facts: Facts) -> bool:
+        """Whether it is an item of a region, or was made in one: then there may be any number of its kind."""
+        held = (self._path.nodes.get(origin.node) for origin in facts.origins)
+        return facts.item_of is not None or any(node is not None and node.region is not None for node in held)
 
     def each(self, facts: Facts) -> Iterator[Any]:
         """One item, which stands for all; what is called meanwhile stands in one region."""
@@ -330,7 +262,7 @@ class Follower:
         visits = self._visits.setdefault(site, [])
         visits.append(1)
         if len(visits) > _MOST_VISITS:
-            raise Ended(f"depends on {facts.label}")
+            raise Ended(f"{GUESSED} {facts.label}")
         if len(visits) == 1:
             self._repeats(since, site, facts)
         return 0 if first else 1
@@ -386,7 +318,7 @@ class Follower:
             key = (id(frame), block.lineno)
             count = self._failures[key] = self._failures.get(key, 0) + 1
             self._frames.append(frame)
-            if count > (_MOST_FAILURES if around.loop == "for" else 1):
+            if count > (_MOST_FAILURES if around.loop == "for" and not self._regions else 1):
                 return
             classes = [caught_by(clause, frame) for clause in block.handlers]
             possible = [made for made in map(_failure, classes) if made is not None]
@@ -444,17 +376,6 @@ class Follower:
         self._path.kept.add(self._open(label, push=False, place=place).id)
 
 
-class _Ready:
-    """A value where an async body awaits it."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __await__(self) -> Any:
-        return self._value
-        yield
-
-
 def _place() -> str | None:
     frame = next(user_frames(ROOT), None)
     return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -484,79 +405,3 @@ def _failure(kind: type[BaseException] | None) -> Exception | None:
         return None
     made.args = ("a call failed",)
     return made if isinstance(made, Exception) else None
-
-
-# -- what is called ------------------------------------------------------------------------------------
-
-
-class _Described(NamedTuple):
-    name: str
-    id: str | None = None
-    platform: str = "local"
-    pipeline: Any = None
-    detached: bool = False
-    function: Any = None
-    skip_self: bool = False
-
-
-def _described(target: Any) -> _Described:
-    definition = getattr(target, "definition", None)
-    if getattr(target, "is_pipeline", False):
-        detached = bool(getattr(definition, "detached", False))
-        return _Described(target.name, getattr(definition, "id", None), "-", target, detached, target.fn)
-    if definition is not None:
-        platform = definition.settings.get("platform", "local")
-        return _Described(definition.name, definition.id, platform, function=target.fn)
-    execute = getattr(type(target), "execute", None)
-    name = getattr(target, "name", None)
-    return _Described(name if isinstance(name, str) else type(target).__name__, function=execute, skip_self=True)
-
-
-def _arguments(
-    target: Any, described: _Described, args: tuple[Any, ...], kwargs: Mapping[str, Any], tracing: Tracing
-) -> tuple[dict[str, Any], list[Any]]:
-    """Arguments by parameter, and what was named as a parent alone."""
-    given = dict(kwargs)
-    parents: list[Any] = []
-    try:
-        parameters = inspect.signature(described.function).parameters
-    except (TypeError, ValueError):
-        parameters = {}  # type: ignore[assignment]
-    for key in ("parent_hash", "parent_hashes"):
-        if key in given and key not in parameters:
-            parents.append(given.pop(key))
-    names = list(parameters)[1:] if described.skip_self else list(parameters)
-    try:
-        signature = inspect.Signature([one for key, one in parameters.items() if key in names])
-        bound = signature.bind(*args, **given).arguments
-    except (TypeError, ValueError) as error:
-        if not any(facts_of(one) for one in given):
-            tracing.warn(f"{described.name}: {error} ({_place() or 'unknown place'})")
-        bound = {**{name: value for name, value in zip(names, args, strict=False)}, **given}
-    flat: dict[str, Any] = {}
-    for key, value in bound.items():
-        one = parameters.get(key)
-        if one is not None and one.kind is one.VAR_KEYWORD:
-            flat.update(value)
-        else:
-            flat[key] = value
-    return flat, parents
-
-
-def _origins(value: Any, depth: int = 0) -> Iterator[Origin]:
-    """Of every symbolic value inside, as deep as references are looked for."""
-    facts = facts_of(value)
-    if facts is not None:
-        yield from facts.origins
-    elif depth > 20:
-        return
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _origins(key, depth + 1)
-            yield from _origins(one, depth + 1)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for one in value:
-            yield from _origins(one, depth + 1)
-    elif hasattr(type(value), "__dataclass_fields__"):
-        for name in type(value).__dataclass_fields__:
-            yield from _origins(getattr(value, name, None), depth + 1)

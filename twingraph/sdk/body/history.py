@@ -47,7 +47,12 @@ class History:
 
     @property
     def used_up(self) -> bool:
-        return self.complete and not any(self._past.values())
+        return self.complete and not self.ahead
+
+    @property
+    def ahead(self) -> bool:
+        """Whether something that was done before, as far as it is known here, has not been done again."""
+        return any(self._past.values())
 
     def left(self) -> list[Past]:
         """What was done before and has not been done again."""
@@ -98,7 +103,9 @@ class History:
 def _is_same(past: PastCall, move: Move) -> bool:
     """The same call; where only the spelling of an argument differs (the order of a dict), by its hash."""
     node = past.node
-    if node.id != move.id or node.kind is not move.kind or past.component != move.component:
+    if node.id != move.id or node.kind is not move.kind:
+        return False
+    if node.spec is not None and past.component != move.component:  # what has no spec is named by its kind alone
         return False
     before, now = node.scope_args if node.kind is NodeKind.SCOPE else node.args, move.arguments
     if before == now:

@@ -55,6 +55,9 @@ class World(Protocol):
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
         """See that workers can load these, by entry. None: the execution's own code has them; else the version that."""
 
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        """The entry by which `find` gives the body of this very pipeline."""
+
     def code_hash(self, execution: str, entry: str) -> str | None:
         """The identity of the code under this entry, once it was located."""
 
@@ -72,7 +75,7 @@ class BodyHost:
         *,
         limit: int = BODY_LIMIT,
         evict_when_idle: bool = False,
-        shows_prints: bool = True,
+        shows_prints: Callable[[], bool] = lambda: True,
     ) -> None:
         self._link = link
         self._world = world
@@ -117,8 +120,13 @@ class BodyHost:
     def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
         self._tell(execution, scope, Answer(number, answer))
 
-    def stop(self, execution: str, why: str) -> None:
+    def stop(self, execution: str, why: str, scope: str | None = None) -> None:
         with self._lock:
+            if scope is not None:
+                place = self._places.pop((execution, scope), None)
+                if place is not None:
+                    self._drop(place, why)
+                return
             for key in [key for key in self._places if key[0] == execution]:
                 self._drop(self._places.pop(key), why)
             self._known.pop(execution, None)
@@ -249,6 +257,7 @@ class BodyHost:
                     execution,
                     lambda objects: world.locate(execution, objects),
                     lambda entry: world.code_hash(execution, entry),
+                    lambda pipeline: world.body_entry(execution, pipeline),
                 )
             return known
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from twingraph.core.static_plan import DYNAMIC, Condition, StaticEdge, StaticNode
-from twingraph.sdk.body.following import Inner, Path
+from twingraph.core.static_plan import DATA, DYNAMIC, Condition, StaticEdge, StaticNode
+from twingraph.sdk.body.ways import Inner, Path
 
 
 def join(paths: Iterable[Path]) -> Inner:
@@ -17,8 +17,17 @@ def join(paths: Iterable[Path]) -> Inner:
     kept = {name for path in ways for name in path.kept}
     nodes = _without_empty(nodes, kept)
     edges = dict.fromkeys(edge for path in ways for edge in path.edges if {edge.source, edge.target} <= nodes.keys())
+    order = {name: at for at, name in enumerate(nodes)}
+    edges = dict.fromkeys(sorted(edges, key=lambda edge: _rank(edge, order)))
+    joined = {(edge.source, edge.target) for edge in edges if edge.label == DATA}
+    wanted = [edge for edge in edges if edge.label == DATA or (edge.source, edge.target) not in joined]
     inner = {name: found for path in reversed(ways) for name, found in path.inner.items()}
-    return _unfolded(nodes, list(edges), inner)
+    return _unfolded(nodes, wanted, inner)
+
+
+def _rank(edge: StaticEdge, order: Mapping[str, int]) -> tuple[int, int, str, str]:
+    """A body may go through a set: that says nothing."""
+    return order[edge.target], order[edge.source], edge.param or "", edge.output or ""
 
 
 def _order(ways: Sequence[Path]) -> list[str]:

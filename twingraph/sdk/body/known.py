@@ -23,10 +23,17 @@ class Known:
     """Of one execution in one host. `locate(objects)` makes sure that workers can load these, by entry: None when the
     execution's own code has them, else the code version that does."""
 
-    def __init__(self, execution: str, locate: Locate, code_hash: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        execution: str,
+        locate: Locate,
+        code_hash: Callable[[str], str | None],
+        body_entry: Callable[[Any], str] = signature.entry_of,
+    ) -> None:
         self._execution = execution
         self._locate = locate
         self._code_hash = code_hash
+        self._body_entry = body_entry
         self._table = CodeTable()
         self._specs: dict[Any, int] = {}
         self._kept: list[Any] = []  # what the table knows by its id must stay alive
@@ -52,7 +59,7 @@ class Known:
         )
 
     def _pipeline(self, target: Pipeline[Any, Any], link: Link) -> Target:
-        entry = signature.entry_of(target)
+        entry = self._body_entry(target)
         outputs = signature.outputs_of(target.fn)
         info = ComponentInfo(name=target.name, entry=entry, parameters=target.parameters, open=False, outputs=outputs)
         detached = target.definition.detached

@@ -8,7 +8,7 @@ from typing import Any
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import NotFoundError
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.library import same_code
+from twingraph.sdk.sameness import frozen, name_body
 from twingraph.sdk.value_classes import ValueClasses, class_named
 
 
@@ -18,9 +18,12 @@ class LiveCode:
     def __init__(self, bodies: Mapping[str, Any], objects: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
         self.bodies = dict(bodies)
         self.objects = dict(objects)
+        self.states = {entry: frozen(one) for entry, one in objects.items()}  # of what workers have
         self.classes = ValueClasses(dict(objects))
         self.hashes = dict(hashes)  # by entry
-        self.late: dict[str, tuple[Any, str]] = {}  # by entry: what was not known at the start, and its version
+        self.late: dict[
+            str, tuple[Any, str]
+        ] = {}  # by entry: the state of what was not known at the start, and its version
 
 
 class LiveCoder:
@@ -87,15 +90,19 @@ class LiveWorld:
         code = self._codes[execution]
         version: str | None = None
         for entry, target in objects.items():
-            if entry in code.objects and same_code(code.objects[entry], target):
+            state = frozen(target)
+            if code.states.get(entry) == state:
                 continue
             known = code.late.get(entry)
-            if known is None or not same_code(known[0], target):
+            if known is None or known[0] != state:
                 packed, hashes = self._pack({entry: target, **_classes(code)})
-                known = code.late[entry] = target, packed
+                known = code.late[entry] = state, packed
                 code.hashes.update(hashes)
             version = known[1]
         return version
+
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        return name_body(self._codes[execution].bodies, pipeline)
 
     def code_hash(self, execution: str, entry: str) -> str | None:
         return self._codes[execution].hashes.get(entry)

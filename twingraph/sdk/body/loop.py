@@ -8,6 +8,7 @@ import contextvars
 import heapq
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from twingraph.core.bodies import Ended
@@ -176,8 +177,19 @@ class BodyLoop(asyncio.AbstractEventLoop):
                 self._turn(task)
             return main.result()
         finally:
+            if self._body.stopped is not None:
+                self._abandon()
             asyncio._set_running_loop(None)
             self._closed = True
+
+    def _abandon(self) -> None:
+        """What is left of a body that does not go on ends without a word: it is run again elsewhere, or not wanted."""
+        for task in self._tasks:
+            quiet: Any = task
+            quiet._log_destroy_pending = quiet._log_traceback = False
+            with suppress(BaseException):
+                quiet.get_coro().close()
+        self._ready.clear()
 
     def _turn(self, until: asyncio.Future[Any]) -> None:
         body = self._body

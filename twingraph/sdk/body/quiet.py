@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ _silent = threading.local()
 _lock = threading.Lock()
 _users = 0
 _before: dict[str, Any] = {}
+# Kept a while: `print` of another thread may be writing to one when it is taken out.
+_made: deque[Any] = deque(maxlen=64)
 
 
 class _Stream:
@@ -55,8 +58,10 @@ def _begin() -> None:
         _users += 1
         if _users == 1:
             _before.update(out=sys.stdout, err=sys.stderr, handle=logging.Logger.handle)
-            sys.stdout, sys.stderr = _Stream(sys.stdout), _Stream(sys.stderr)
-            logging.Logger.handle = _handle  # type: ignore[method-assign]
+            streams = _Stream(sys.stdout), _Stream(sys.stderr)
+            _made.extend(streams)
+            sys.stdout, sys.stderr = streams
+            logging.Logger.handle = _handle  # type: ignore[method-assign,assignment]
 
 
 def _end() -> None:

@@ -38,7 +38,7 @@ class Site(NamedTuple):
 
 
 def user_frames(root: str | None = None) -> Iterator[FrameType]:
-    """The author's frames, the innermost first, up to the one that the tracer called: a frame of the function `root`."""
+    """The author's frames, the innermost first, up to our function called `root`, where they begin."""
     frame = sys._getframe(1)
     while frame is not None:
         if root is not None and frame.f_code.co_name == root and frame.f_code.co_filename.startswith(_OURS):
@@ -88,15 +88,23 @@ class Surroundings(NamedTuple):
     tries: tuple[ast.Try, ...] = ()  # whose body holds the place and which have handlers, the outermost first
 
 
+@lru_cache(maxsize=4096)
 def surroundings(file: str, line: int, column: int) -> Surroundings:
-    tree = _tree(file, "".join(linecache.getlines(file)))
+    tree = _tree(file)
     if tree is None:
         return Surroundings(loop="while", loop_line=line)  # no source: what comes again may come for ever
     return _descend(tree, (line, column), Surroundings())
 
 
+def forget() -> None:
+    """Files may have changed since the last time."""
+    surroundings.cache_clear()
+    _tree.cache_clear()
+
+
 @lru_cache(maxsize=64)
-def _tree(file: str, text: str) -> ast.Module | None:
+def _tree(file: str) -> ast.Module | None:
+    text = "".join(linecache.getlines(file))
     if not text:
         return None
     try:

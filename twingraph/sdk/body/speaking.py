@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ _STREAMS = {"stdout": "info", "stderr": "warning"}
 class Stream:
     """Stands in the place of `sys.stdout` or `sys.stderr`."""
 
-    def __init__(self, under: Any, name: str, shown: bool) -> None:
+    def __init__(self, under: Any, name: str, shown: Callable[[], bool]) -> None:
         self._under = under
         self._name = name
         self._shown = shown
@@ -40,7 +41,7 @@ class Stream:
         if rest:
             self._begun[body] = rest
         self._say(body, lines)
-        if self._shown:
+        if self._shown():
             self._under.write(text)
         return len(text)
 
@@ -66,7 +67,7 @@ class Stream:
 class Speaking:
     """In place while bodies are alive. `shown`: what they write goes to the process's own streams as well."""
 
-    def __init__(self, *, shown: bool) -> None:
+    def __init__(self, *, shown: Callable[[], bool]) -> None:
         self._shown = shown
         self._lock = threading.Lock()
         self._alive = 0

@@ -177,8 +177,7 @@ class Symbol:
         return derived(facts, f"next({facts.label})")
 
     def __await__(self) -> Iterator[Any]:
-        return _waited(_known(self))
-        yield  # never reached: nothing is waited for
+        return Ready(_waited(_known(self))).__await__()
 
     # -- where Python takes only the real thing ----------------------------------------------------
 
@@ -204,7 +203,13 @@ class Symbol:
     __int__ = _number(int, 1)
     __float__ = _number(float, 1)
     __complex__ = _number(complex, 1)
-    __index__ = _number(int, 0)
+
+    def __index__(self) -> int:
+        """A place in a sequence. To anything else, a file's number perhaps, no plausible one is given."""
+        if "SUBSCR" not in _doing() and "SLICE" not in _doing():
+            raise TypeError("a value that is not known cannot be interpreted as an integer")
+        _known(self).follower.guess(_known(self), f"the index {_known(self).label}")
+        return 0
 
     def __enter__(self) -> Symbol:
         return self
@@ -245,6 +250,22 @@ for _name, _word in {"neg": "-", "pos": "+", "invert": "~", "abs": "abs of ", "r
     setattr(Symbol, f"__{_name}__", _unary(_word))
 for _name in ("trunc", "floor", "ceil"):
     setattr(Symbol, f"__{_name}__", _unary(f"{_name} of "))
+
+
+class Ready:
+    """A value where an async body awaits it: nothing is waited for."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise StopIteration(self._value)
 
 
 class _AsyncItems:
@@ -330,6 +351,12 @@ def _waited(facts: Facts) -> Symbol:
     """The value behind a handle."""
     facts.follower.force(facts)
     return _with_face(facts, "value" if facts.face else "")
+
+
+def _doing() -> str:
+    """The instruction in whose course a method of a symbol is called."""
+    frame = sys._getframe(2)
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] if frame.f_lasti >= 0 else ""
 
 
 def _unpacked() -> int | None:

@@ -18,16 +18,17 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from twingraph.core.errors import NodeFailed
-from twingraph.core.static_plan import DYNAMIC, StaticNode, StaticPlan
+from twingraph.core.static_plan import DYNAMIC, GUESSED, StaticNode, StaticPlan
 from twingraph.sdk.body import tracing_loop
 from twingraph.sdk.body.active import active
-from twingraph.sdk.body.following import Ended, Follower, Inner, Limits, Path, Tracing
+from twingraph.sdk.body.following import Follower
 from twingraph.sdk.body.joining import join
 from twingraph.sdk.body.quiet import quiet
 from twingraph.sdk.body.rewriting import rewritten, whole_body_in_one_try
-from twingraph.sdk.body.sites import is_user_file
+from twingraph.sdk.body.sites import forget, is_user_file
 from twingraph.sdk.body.symbols import Facts, Symbol, facts_of
 from twingraph.sdk.body.tracing_builtins import prepared
+from twingraph.sdk.body.ways import Ended, Inner, Limits, Path, Tracing
 
 _GRACE = 0.25  # seconds in which a body that is out of time may still end by itself
 
@@ -38,6 +39,7 @@ def compile_pipeline(
     pipeline: Any, *, limits: Limits | None = None, given: Mapping[str, Any] | None = None
 ) -> StaticPlan:
     """The plan. `given` are arguments that are known; every other parameter is symbolic."""
+    forget()
     limits = limits or Limits()
     tracing = Tracing(limits)
     tracer = _Tracer(tracing)
@@ -153,7 +155,7 @@ class _Tracer:
             if isinstance(error, NodeFailed) or _is_raised(error):
                 path.end = "raised"
             else:
-                follower.leave_open("depends on data", _raised_at(error.__traceback__))
+                follower.leave_open(f"{GUESSED} data", _raised_at(error.__traceback__))
 
 
 def followed(body: FunctionType, arguments: Mapping[str, Any], follower: Follower) -> None:

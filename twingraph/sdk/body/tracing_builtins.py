@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from twingraph.sdk.body.active import active
 from twingraph.sdk.body.symbols import Symbol, derived, facts_of, shown
 
 
@@ -59,6 +60,18 @@ def _over(name: str) -> Callable[..., Any]:
     return call
 
 
+def _len(values: Any) -> Any:
+    """A list that was filled in a region has one item of each kind here, and any number of them in a run."""
+    if facts_of(values) is not None:
+        return _called("len", [values])
+    if isinstance(values, (list, tuple, set, dict)):
+        for one in values:
+            facts = facts_of(one)
+            if facts is not None and facts.follower.stands_for_many(facts):
+                return derived(facts, f"how many of {facts.label}", one)
+    return len(values)
+
+
 def _enumerate(values: Any, start: Any = 0) -> Iterator[Any]:
     """The index of the one item that stands for all is as unknown as the item."""
     facts = facts_of(values)
@@ -70,7 +83,7 @@ def _enumerate(values: Any, start: Any = 0) -> Iterator[Any]:
 def _zip(*values: Any, **kwargs: Any) -> Iterator[Any]:
     unknown = [value for value in values if facts_of(value) is not None]
     if not unknown:
-        return zip(*values, **kwargs)
+        return zip(*values, **kwargs)  # noqa: B905 - as the author says
     return _side_by_side(values, unknown[0])
 
 
@@ -89,17 +102,33 @@ def _isinstance(value: Any, kind: Any) -> Any:
     return _called(f"isinstance {getattr(kind, '__name__', 'of one')} of ", [value])
 
 
+def _open(file: Any, mode: Any = "r", *args: Any, **kwargs: Any) -> Any:
+    """A plan writes no files, and none whose name is made up is read."""
+    caller: Any = active.caller
+    if _known(file, mode) and not set("wax+") & set(str(mode)):
+        return open(file, mode, *args, **kwargs)
+    return caller.unknown("a file")
+
+
+def _asked() -> Any:
+    caller: Any = active.caller
+    return caller.unknown("input()")
+
+
 def _silent(*_: Any, **__: Any) -> None: ...
 
 
 _OWN: Mapping[str, Any] = {
-    **{name: _whole(name) for name in ("len", "range", "ord", "reversed")},
+    **{name: _whole(name) for name in ("range", "ord", "reversed")},
     **{name: _over(name) for name in ("sorted", "sum", "min", "max", "any", "all")},
+    "len": _len,
     "enumerate": _enumerate,
     "zip": _zip,
     "isinstance": _isinstance,
+    "open": _open,
     "print": _silent,
     "breakpoint": _silent,
+    "input": lambda *_: _asked(),
 }
 
 

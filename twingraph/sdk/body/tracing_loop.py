@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twingraph.sdk.body.following import Ended
+from twingraph.sdk.body.ways import Ended
 
 
 class _Nothing(selectors.BaseSelector):
@@ -46,12 +46,15 @@ class TracingLoop(asyncio.SelectorEventLoop):
         super().__init__(self._nothing)
         self._slept = slept
         self._made: dict[str, int] = {}
-        self.set_task_factory(self._named)
+        factory: Any = self._named
+        self.set_task_factory(factory)
 
     def time(self) -> float:
         return self._nothing.passed
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         caller = sys._getframe(1).f_code
         if caller.co_name == "sleep" and caller.co_filename.replace("\\", "/").endswith("asyncio/tasks.py"):
             self._slept(delay)

@@ -121,6 +121,17 @@ class SqliteRecords:
             self.record(execution_id)  # tells an id that nobody knows
         return bool(written)
 
+    def code(self, version: str) -> str | None:
+        found = self._all("select body from code where version = ?", version)
+        return found[0][0] if found else None
+
+    def plan(self, version: str, entry: str) -> str | None:
+        found = self._all("select body from plans where code_version = ? and entry = ?", version, entry)
+        return found[0][0] if found else None
+
+    def keep_plan(self, version: str, entry: str, body: str) -> None:
+        self._all("insert or ignore into plans values (?, ?, ?, ?)", version, entry, body, time.time())
+
     def close(self) -> None:
         self._db.close()
 

@@ -14,8 +14,8 @@ from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.connection import connect, persistently, refusal
 
 # The migration that leads to `schema.sql`.
-HEAD = "0002"
-KNOWN = ("0001", "0002")
+HEAD = "0003"
+KNOWN = ("0001", "0002", "0003")
 
 
 def current(path: Path) -> str | None:

@@ -77,6 +77,14 @@ create table code (
     created_at real not null
 );
 
+create table plans (
+    code_version text not null,
+    entry        text not null,
+    body         text not null,
+    created_at   real not null,
+    primary key (code_version, entry)
+) without rowid;
+
 create table alembic_version (
     version_num varchar(32) not null primary key
 );

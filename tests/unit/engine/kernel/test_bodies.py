@@ -71,6 +71,14 @@ def test_a_failure_after_the_body_has_ended_is_unhandled() -> None:
     assert of(commands.CancelRuns, told) == [commands.CancelRuns(("b",))]
 
 
+def test_a_call_that_was_given_up_may_fail_after_the_body_has_ended() -> None:
+    hand = Hand(driven=True)
+    hand.call(task("a"))
+    hand.feed(ev.GraphClosed(met=("a",)))
+    hand.end("a", "failed")
+    assert hand.outcome == "completed"
+
+
 def test_a_failed_call_that_nobody_used_does_not_matter_under_continue() -> None:
     hand = Hand(driven=True, error_handler="continue")
     hand.call(task("a"))

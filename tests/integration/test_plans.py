@@ -1,0 +1,93 @@
+"""Plans of recorded code: made once in a process of their own, which the author's code cannot harm or hold up."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from twingraph import Workflow, component, pipeline, wiring
+from twingraph.core.errors import TwinGraphError
+from twingraph.dispatch.base import CodeRef
+from twingraph.engine import plans
+from twingraph.sdk import packing
+
+
+@component
+def load(day: int) -> list[int]:
+    return list(range(day))
+
+
+@component
+def work(item: int) -> int:
+    return item
+
+
+@pipeline
+def flow(day: int) -> list[int]:
+    found = load(day)
+    if len(found) > 10:
+        work(0)
+    return [work(item) for item in found]
+
+
+def test_an_execution_has_the_plan_of_its_code_and_it_is_made_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert flow(3) == [0, 1, 2]
+    reader = wiring.open_reader(str(home))
+    execution = reader.resolve("last")
+    plan = reader.plan(execution)
+    assert plan is not None
+    assert [node.component for node in plan.nodes] == ["load", "work", "for each of load", "work"]
+    monkeypatch.setattr(plans, "make", lambda *_: pytest.fail("made twice"))
+    assert reader.plan(execution) == plan
+    reader.close()
+
+
+def test_a_drawn_workflow_has_none(home: Path) -> None:
+    assert Workflow("w").add_component("load", load).run(day=1) == [0]
+    reader = wiring.open_reader(str(home))
+    assert reader.plan(reader.resolve("last")) is None
+    reader.close()
+
+
+def recorded(tmp_path: Path, text: str) -> CodeRef:
+    """A bundle whose module says this as it is loaded."""
+    packed = json.loads(packing.pack_bodies({"flow": flow}).body or packing.pack_bodies({"flow": flow}).data)
+    for module in packed["modules"].values():
+        module["text"] = (
+            text + module["text"] if module["text"].count("from __future__") == 0 else module["text"] + text
+        )
+    path = tmp_path / "bodies.json"
+    path.write_text(json.dumps(packed))
+    return CodeRef(
+        version="v", bundle_path="", body_path=str(path), interpreter=sys.executable, working_dir=str(tmp_path),
+        sys_path=tuple(sys.path), description="",
+    )  # fmt: skip
+
+
+def test_code_that_hangs_is_ended(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TwinGraphError, match="took longer than 1 s"):
+        plans.make(recorded(tmp_path, "\nimport time\ntime.sleep(60)\n"), "flow", seconds=1)
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\nraise ValueError('broken')\n", "ValueError: broken"),
+        ("\nimport os\nos._exit(3)\n", "ended without a word"),
+        ("\nraise SystemExit('bye')\n", "SystemExit: bye"),
+    ],
+)
+def test_code_that_does_not_load_is_told(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(TwinGraphError, match=told):
+        plans.make(recorded(tmp_path, text), "flow")
+
+
+def test_a_body_that_was_not_recorded_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TwinGraphError, match="other was not recorded"):
+        plans.make(recorded(tmp_path, "\n"), "other")
