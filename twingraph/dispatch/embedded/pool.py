@@ -152,7 +152,8 @@ class EmbeddedPool:
 
     def _grow(self, group: Group) -> None:
         """More processes for what could begin. What waits for a core or a device would find none in them.
-        A process that starts is given nothing yet, since another may be free before it is, but each will take a lane."""
+
+        A process that starts is given nothing yet: another may be free before it is. But each will take a lane."""
         could = [*group.free]
         if group.needing and self._admission is not None:
             could += list(group.needing)[: self._admission.room_for(batch.need for batch in group.needing)]
