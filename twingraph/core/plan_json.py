@@ -21,7 +21,6 @@ from twingraph.core.plan import (
 )
 from twingraph.core.policies import Backoff, RetryPolicy
 
-
 _REQUIRED = object()
 
 
