@@ -18,7 +18,7 @@ from twingraph.core.bodies import Ended, Items, Link, Opened, Page
 from twingraph.core.events import GraphClosed
 from twingraph.sdk.body.active import active
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.body.body import Answer, Body, Evict, Stop
+from twingraph.sdk.body.body import Answer, Body, Evict
 from twingraph.sdk.body.closing import closed
 from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.known import Known
@@ -158,7 +158,7 @@ class BodyHost:
     def _drop(self, place: Place, why: str) -> None:
         place.dropped = True
         if place.body is not None:
-            place.body.inbox.put(Stop(why))
+            place.body.refuse(why)
         elif place in self._queue:
             self._queue.remove(place)
 
