@@ -18,9 +18,10 @@ from twingraph.core.bodies import Ended, Items, Link, Opened, Page
 from twingraph.core.events import GraphClosed
 from twingraph.sdk.body.active import active
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.body.body import Answer, Body, Evict
+from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.closing import closed
 from twingraph.sdk.body.describing import describe
+from twingraph.sdk.body.hearing import Answer, Evict
 from twingraph.sdk.body.known import Known
 from twingraph.sdk.body.loop import AsyncBody
 from twingraph.sdk.body.rewriting import rewritten
