@@ -85,7 +85,7 @@ def test_the_plan_of_a_pipeline_says_what_data_decides() -> None:
     assert lines[0] == "nightly  4 calls in its body"
     assert "  n: an int, required" in lines
     rows = [line.split(None, 1) for line in lines[6:11]]
-    assert [row[0] for row in rows] == ["load", "…", "part", "part/clean", "mend"]
+    assert [row[0] for row in rows] == ["load", "~", "part", "part/clean", "mend"]
     assert rows[1][1].endswith("load   known when it runs (flow.py:3)")
     assert rows[2][1].startswith("part (scope)")
     assert "docker" in rows[3][1]
