@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from twingraph.core.errors import NodeFailed
 from twingraph.core.static_plan import CONTROL, DYNAMIC, GUESSED, StaticEdge, StaticNode
 from twingraph.sdk.body.called import bound_arguments, describe, origins_of
+from twingraph.sdk.body.pretended import failure_for
 from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
 from twingraph.sdk.body.symbols import HASH, Facts, Origin, Ready, Symbol, derived, facts_of, handle, shown
 from twingraph.sdk.body.ways import Decision, Ended, Inner, Path, Region, Tracing
@@ -347,7 +347,7 @@ class Follower:
             if count > (_MOST_FAILURES if around.loop == "for" and not self._regions else 1):
                 return
             classes = [caught_by(clause, frame) for clause in block.handlers]
-            possible = [made for made in (_failure(kind, self.unknown) for kind in classes) if made is not None]
+            possible = [made for made in (failure_for(kind, self.unknown) for kind in classes) if made is not None]
             where = f"{frame.f_code.co_filename}:{line}"
             reasons = ("", *(f"when line {line} fails" for _ in possible))
             choice = self._chosen(Decision(where, reasons, failure=True), "")
@@ -419,28 +419,3 @@ def _task() -> str:
     except RuntimeError:
         return ""
     return getattr(task, "twingraph_caller", "") if task is not None else ""
-
-
-def _failure(kind: type[BaseException] | None, unknown: Callable[[str], Any]) -> Exception | None:
-    """What a handler of this class would catch."""
-    if kind is None or not (issubclass(kind, Exception) or kind is BaseException):
-        return None
-    plain = NodeFailed("a call failed", execution_id="", node_id="")
-    for name in ("error_type", "code", "remote_traceback"):
-        setattr(plain, name, unknown(f"{name} of the failure"))
-    if isinstance(plain, kind):
-        return plain
-
-    def attribute(_: Any, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return unknown(f"{name} of the failure")
-
-    try:
-        joined = type(kind.__name__, (NodeFailed, kind), {"__init__": lambda self: None, "__getattr__": attribute})
-        made = joined()
-        made.__dict__.update(plain.__dict__)
-    except Exception:  # a class that is made in its own way
-        return None
-    made.args = ("a call failed",)
-    return made if isinstance(made, Exception) else None
