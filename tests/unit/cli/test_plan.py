@@ -68,11 +68,11 @@ STATIC = StaticPlan(
     name="nightly",
     nodes=(
         StaticNode(id="load", component="load"),
-        StaticNode(id="~3", component="for each of load", kind=DYNAMIC, platform="-", place="/flows/flow.py:3"),
+        StaticNode(id="~3", component="for each of load", kind=DYNAMIC, platform="-", place="/src/flow.py:3"),
         StaticNode(id="part", component="part", kind="scope", region="~3"),
         StaticNode(id="part/clean", component="clean", platform="docker", scope="part"),
         StaticNode(
-            id="mend", component="mend", conditional=Condition(reason="when line 5 fails", place="/flows/flow.py:7")
+            id="mend", component="mend", conditional=Condition(reason="when line 5 fails", place="/src/flow.py:7")
         ),
     ),
     edges=(StaticEdge(source="load", target="~3"), StaticEdge(source="load", target="mend", label="control_flow")),

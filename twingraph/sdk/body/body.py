@@ -33,6 +33,7 @@ from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, 
 from twingraph.sdk.body.history import History, Move
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 from twingraph.sdk.body.targets import PARENTS, Target
+from twingraph.sdk.body.unwinding import Unwinding
 from twingraph.sdk.sameness import closed_over
 
 _COMPLETED = NodeStatus.COMPLETED.value
@@ -89,6 +90,7 @@ class Body:
         self.stopped: BodyStopped | None = None
         self.over: dict[str, Ended] = {}
         self.met: dict[str, None] = {}
+        self._unwinding = Unwinding()
         self.task = ""  # which task of the body runs: '' the body itself
         self.history = History(opened.execution, self.receive)
         self.given = Given(coder, self.over)
@@ -143,6 +145,12 @@ class Body:
             self.stopped = BodyStopped(message.why)  # type: ignore[union-attr]
             raise self.stopped
 
+    def refuse(self, why: str) -> None:
+        """Any thread: it must not go on. It learns that at its next call, or where it waits."""
+        if self.stopped is None:
+            self.stopped = BodyStopped(why)
+        self.inbox.put(Stop(why))
+
     def _evict(self) -> None:
         self.evicted_for = self.waits_for or frozenset()
         self.stopped = BodyEvicted("the host needed the room")
@@ -150,6 +158,8 @@ class Body:
 
     def note_over(self, ended: Ended) -> None:
         self.over[ended.node] = ended
+        if ended.status == _COMPLETED:
+            self._unwinding.completed(ended.node)
 
     def _take_page(self, page: Page) -> None:
         for ended in page.ended:
@@ -213,6 +223,7 @@ class Body:
         name = self._name(what.node_id or what.name, given=what.node_id is not None)
         move = Move(name, what.kind, what.name, arguments, self.task, place_of(frame))
         self._made.setdefault(move.caller, []).append(name)
+        self._unwinding.made(name)
         self._record(move, what, tuple(writing.edges))
         if self._waits_at_once(frame):
             self.value(name, None)
@@ -325,6 +336,15 @@ class Body:
         culprit = self._culprit(node)
         self.met[node] = self.met[culprit] = None
         return failure_of(self, culprit, self.over[culprit], self.coder)
+
+    def unwound(self, error: BaseException) -> BaseException:
+        """What leaves the body, once what it called on the way out is over: that, or the failure of a clean-up."""
+        for node in self._unwinding.before(error):
+            if self.ended(node).status != _COMPLETED and node not in self.met:
+                failed = self.failure(node)
+                failed.__context__ = error
+                return failed
+        return error
 
     def _culprit(self, node: str) -> str:
         """The node that failed, where this one was only skipped because of it."""
@@ -486,8 +506,8 @@ class Body:
         return move.id
 
     def give_up(self, node: str) -> None:
-        """Nobody waits for this timer any more."""
-        if node not in self.over:
+        """Nobody waits for this timer any more. A body that is let go unwinds too, and still wants it later."""
+        if node not in self.over and self.stopped is None:
             self._link.feed(self.execution, NodeEnded(self.absolute(node), 1, "cancelled"), None)
 
     def now(self) -> datetime:
@@ -533,7 +553,9 @@ class Body:
         name = self.absolute(node)
         try:
             written = self.coder.encode(function(*args, **kwargs), "side_effect")
+            self._check()
         except Exception as error:
+            self._check()
             record = describe(error, self.coder, node=name)
             event = NodeEnded(name, 1, "failed", started, self.clock(), error=record)
             self._link.feed(self.execution, event, None)

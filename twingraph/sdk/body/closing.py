@@ -29,7 +29,8 @@ def closed(
     except BaseException as error:  # the author's code: whatever it raises ends this scope and nothing else
         if body.stopped is not None:
             raise body.stopped from None
-        return GraphClosed(body.scope, error=describe(error, coder), met=tuple(body.met)), error
+        left = body.unwound(error)
+        return GraphClosed(body.scope, error=describe(left, coder), met=tuple(body.met)), left
     if body.stopped is not None:  # it held on to what should have ended it
         raise body.stopped
     return event, None
