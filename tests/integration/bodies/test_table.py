@@ -1,0 +1,146 @@
+"""The table with real processes: every row live, and ten rows killed with SIGKILL and resumed from what was recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines import ways
+from tests.pipelines.case import Case, Outcome, comparable
+from tests.pipelines.effects import VARIABLE
+from tests.support.conducting import fresh_home
+from twingraph import wiring
+from twingraph.core.codec import decode
+from twingraph.core.execution import ExecutionView
+
+PROJECT = Path(__file__).parents[3]
+TABLE = PROJECT / "tests" / "pipelines" / "table"
+RECORDED = json.loads((TABLE.parent / "recorded.json").read_text("utf-8"))
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "TWINGRAPH_HOME": str(folder / "home"),
+        "TWINGRAPH_PROGRESS": "off",
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]),
+        VARIABLE: str(folder / "effects"),
+    }
+
+
+@pytest.mark.timeout(240)
+def test_every_row_live_with_real_workers(tmp_path: Path) -> None:
+    """In one process, which is how a person would run them one after another."""
+    told = tmp_path / "told.json"
+    subprocess.run(
+        [sys.executable, "-m", "tests.pipelines.real", str(told)], cwd=PROJECT, env=surroundings(tmp_path), check=True
+    )
+    wrong = [line for text in told.read_text("utf-8").splitlines() if (line := _difference(json.loads(text)))]
+    assert wrong == []
+    assert len(told.read_text("utf-8").splitlines()) == len(ways.rows())
+
+
+def _difference(seen: dict[str, object]) -> str | None:
+    name = str(seen["name"])
+    case = ways.rows()[name]
+    outcome, lines = ways.plainly(name)
+    if seen["outcome"] != repr(outcome):
+        return f"{name} ended with {seen['outcome']}, not {outcome}"
+    if seen["nodes"] != RECORDED[name]:
+        return f"{name} has the nodes {seen['nodes']}, not {RECORDED[name]}"
+    if not case.eager and case.twin is None and seen["effects"] != lines:
+        return f"{name} did {seen['effects']}, not {lines}"
+    return None
+
+
+# -- killed, and resumed by another process -------------------------------------------------------------
+
+KILLED = (
+    "flow.fan",
+    "flow.nested_fan",
+    "flow.split",
+    "failures.all_in_one_try",
+    "failures.clean_up_after_the_body",
+    "functions.generator_component",
+    "functions.pipelines_three_deep",
+    "values.mutated_inside",
+    "waiting.effects_of_the_body",
+    "waiting.signals_in_order",
+    "asynchronous.gathered_tasks",
+    "settings.retries_in_a_try",
+)
+POINTS = (("after commit", 1), ("before commit", 3), ("after dispatch", 1))
+
+
+@pytest.mark.only_where(sys.platform != "win32", "kills with SIGKILL")
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: f"{point[0]} {point[1]}")
+@pytest.mark.parametrize("name", KILLED)
+def test_killed_and_resumed_it_comes_to_the_same(name: str, point: tuple[str, int], tmp_path: Path) -> None:
+    case = ways.rows()[name]
+    outcome, lines = ways.plainly(name)
+    _killed(name, case, point, tmp_path)
+    for sent, value in (*case.signals, *case.answers):
+        _twingraph(tmp_path, "signal", "last", sent, json.dumps(value))
+    _twingraph(tmp_path, "resume", "last")
+    view = _newest(tmp_path)
+    assert _outcome(view) == _as_recorded(outcome)
+    assert sorted(node.id for node in view.nodes) == RECORDED[name]
+    _check_effects((tmp_path / "effects").read_text("utf-8").splitlines(), lines, exactly=not case.eager)
+
+
+def _killed(name: str, case: Case, point: tuple[str, int], folder: Path) -> None:
+    module, _, function = name.partition(".")
+    given = [word for key, value in case.inputs.items() for word in ("-i", f"{key}={json.dumps(value)}")]
+    command = [sys.executable, "-m", "tests.support.crash.victim", point[0], str(point[1])]
+    done = subprocess.run(
+        [*command, "run", f"{TABLE / module}.py:{function}", *given],
+        cwd=PROJECT, env=surroundings(folder), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, (done.stdout, done.stderr)
+
+
+def _twingraph(folder: Path, *words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "twingraph", *words],
+        cwd=folder, env=surroundings(folder), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), (words, done.stdout, done.stderr)
+
+
+def _newest(folder: Path) -> ExecutionView:
+    home = fresh_home(folder / "home")
+    reader = wiring.read(home)
+    try:
+        return reader.view(reader.resolve("last"))
+    finally:
+        reader.close()
+        home.close()
+
+
+def _outcome(view: ExecutionView) -> Outcome:
+    error = view.record.error
+    if error is not None:
+        return Outcome(error=(error.error_type, comparable(decode(error.exception or "{}").get("args"))))
+    return Outcome(result=comparable(decode(view.result or "null")))
+
+
+def _as_recorded(outcome: Outcome) -> Outcome:
+    """The record lists the arguments of an exception."""
+    if outcome.error is None:
+        return outcome
+    return Outcome(error=(outcome.error[0], ("list", list(outcome.error[1]))))
+
+
+def _check_effects(found: list[str], plain: list[str], *, exactly: bool) -> None:
+    """Everything that plain Python does was done, at most once more per kill, and nothing else."""
+    done, wanted = Counter(found), Counter(plain)
+    assert not exactly or done.keys() == wanted.keys()
+    for line, count in wanted.items():
+        assert count <= done[line] <= 2 * count, line
