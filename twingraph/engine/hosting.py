@@ -162,8 +162,11 @@ class ProcessHost:
     def answer(self, execution: str, scope: str, number: int, answer: Any) -> None:
         self._say("answer", execution, scope, number, answer)
 
-    def stop(self, execution: str, why: str) -> None:
-        self._say("stop", execution, why)
+    def stop(self, execution: str, why: str, scope: str | None = None) -> None:
+        self._say("stop", execution, why, scope)
+        if scope is not None:
+            self.scopes.pop(scope, None)
+            return
         self.scopes.clear()
         served, self._served = self._served, None
         if served is not None:

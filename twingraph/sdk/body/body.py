@@ -145,6 +145,12 @@ class Body:
             self.stopped = BodyStopped(message.why)  # type: ignore[union-attr]
             raise self.stopped
 
+    def refuse(self, why: str) -> None:
+        """Any thread: it must not go on. It learns that at its next call, or where it waits."""
+        if self.stopped is None:
+            self.stopped = BodyStopped(why)
+        self.inbox.put(Stop(why))
+
     def _evict(self) -> None:
         self.evicted_for = self.waits_for or frozenset()
         self.stopped = BodyEvicted("the host needed the room")
@@ -547,7 +553,9 @@ class Body:
         name = self.absolute(node)
         try:
             written = self.coder.encode(function(*args, **kwargs), "side_effect")
+            self._check()
         except Exception as error:
+            self._check()
             record = describe(error, self.coder, node=name)
             event = NodeEnded(name, 1, "failed", started, self.clock(), error=record)
             self._link.feed(self.execution, event, None)

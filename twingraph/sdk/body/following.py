@@ -76,6 +76,8 @@ class Follower:
             self._tracing.warn(f"more than {self._tracing.limits.calls:,} calls on one way; the plan ends there")
             raise Ended(f"more than {self._tracing.limits.calls:,} calls")
         node = chosen or self._named(name)
+        if chosen:
+            self._path.named.add(chosen)
         region = self._region_of((given or {}).values())
         self._path.nodes[node] = StaticNode(
             id=node, component=name, kind=kind, platform=platform, region=region, place=_place()

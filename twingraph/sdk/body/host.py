@@ -18,7 +18,7 @@ from twingraph.core.bodies import Ended, Items, Link, Opened, Page
 from twingraph.core.events import GraphClosed
 from twingraph.sdk.body.active import active
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.body.body import Answer, Body, Evict, Stop
+from twingraph.sdk.body.body import Answer, Body, Evict
 from twingraph.sdk.body.closing import closed
 from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.known import Known
@@ -29,6 +29,7 @@ from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 
 # Bodies that are kept alive in one host; beyond, waiting ones are let go.
 BODY_LIMIT = 1_100
+EXCEPTIONS = 100
 
 Key = tuple[str, str]
 
@@ -158,7 +159,7 @@ class BodyHost:
     def _drop(self, place: Place, why: str) -> None:
         place.dropped = True
         if place.body is not None:
-            place.body.inbox.put(Stop(why))
+            place.body.refuse(why)
         elif place in self._queue:
             self._queue.remove(place)
 
@@ -246,6 +247,8 @@ class BodyHost:
     def _close(self, opened: Opened, event: GraphClosed, error: BaseException | None) -> None:
         if error is not None and not opened.scope:
             self.exceptions[opened.execution] = error
+            while len(self.exceptions) > EXCEPTIONS:  # of executions whose callers never asked
+                self.exceptions.pop(next(iter(self.exceptions)), None)
         self._link.feed(opened.execution, event, None)
 
     def _known_of(self, execution: str) -> Known:

@@ -561,6 +561,31 @@ def test_a_condition_says_which_line_decides() -> None:
     assert mended.reason == f"when line {fallback.__code__.co_firstlineno + 5} fails"
 
 
+def test_one_id_at_two_lines_is_two_nodes() -> None:
+    def body(flag: Any) -> Any:
+        if flag:
+            work(1)
+        found = load()
+        work(2) if found.number else check(3)
+        return [work(item) for item in found]
+
+    plan = planned(body)
+    first = body.__code__.co_firstlineno
+    told = {node.id: (int(str(node.place).rpartition(":")[2]) - first, node.conditional is None) for node in plan.nodes}
+    assert told == {
+        "work": (2, False), "load": (3, True), "work-2": (4, False), "check": (4, False), f"~{first + 5}": (5, True),
+        "work-3": (5, True),
+    }  # fmt: skip
+
+    def other(flag: Any) -> Any:
+        if flag:
+            return work(1)
+        return work(2)
+
+    line = other.__code__.co_firstlineno + 3
+    assert [node.id for node in planned(other).nodes] == ["work", f"work@{line}"]
+
+
 def test_parameters_are_listed_and_may_be_given() -> None:
     def body(flag: bool, count: int = 3) -> Any:
         return work(count) if flag else check()
