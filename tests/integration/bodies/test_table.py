@@ -1,4 +1,4 @@
-"""The table with real processes: every row live, and ten rows killed with SIGKILL and resumed from what was recorded."""
+"""The table with real processes: every row live; a dozen killed with SIGKILL and resumed on the recorded code."""
 
 from __future__ import annotations
 

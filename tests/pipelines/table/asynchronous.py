@@ -36,7 +36,7 @@ async def awaited() -> int:
 
 @pipeline
 async def gathered() -> list[int]:
-    return await asyncio.gather(fetch(1), fetch(2), fetch(3))
+    return list(await asyncio.gather(fetch(1), fetch(2), fetch(3)))
 
 
 async def _twice(x: int) -> int:
@@ -50,12 +50,12 @@ async def gathered_tasks() -> list[int]:
 
 @pipeline
 async def gathered_failure() -> list[int]:
-    return await asyncio.gather(fetch(1), fail("one of them"))
+    return list(await asyncio.gather(fetch(1), fail("one of them")))
 
 
 @pipeline
 async def gathered_with_exceptions() -> list[Any]:
-    results = await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True)
+    results: list[Any] = await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True)
     return [results[0], isinstance(results[1], ValueError), results[1].args[0]]
 
 
@@ -195,7 +195,7 @@ async def inner(x: int) -> int:
 
 @pipeline
 async def pipelines_side_by_side() -> list[int]:
-    return await asyncio.gather(inner(1), inner(2))
+    return list(await asyncio.gather(inner(1), inner(2)))
 
 
 async def _numbers(n: int) -> Any:
@@ -233,7 +233,7 @@ async def a_semaphore() -> list[int]:
         async with gate:
             return await fetch(x)
 
-    return await asyncio.gather(one(1), one(2))
+    return list(await asyncio.gather(one(1), one(2)))
 
 
 @pipeline

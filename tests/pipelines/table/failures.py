@@ -78,7 +78,7 @@ def in_the_last_call() -> int:
 
 @pipeline
 def in_a_gather() -> list[int]:
-    return gather(work(1), fail("one of three"), work(3))
+    return list(gather(work(1), fail("one of three"), work(3)))
 
 
 @pipeline
