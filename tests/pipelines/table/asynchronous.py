@@ -55,7 +55,7 @@ async def gathered_failure() -> list[int]:
 
 @pipeline
 async def gathered_with_exceptions() -> list[Any]:
-    results: list[Any] = await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True)
+    results: list[Any] = list(await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True))
     return [results[0], isinstance(results[1], ValueError), results[1].args[0]]
 
 
