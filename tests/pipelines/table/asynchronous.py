@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
-from twingraph import component, pipeline, sleep, wait_for_signal
+from twingraph import as_completed, component, gather, pipeline, sleep, wait_any, wait_for_signal
 
 
 @component
@@ -168,6 +168,63 @@ async def as_they_end() -> list[int]:
 
 
 @pipeline
+async def coroutines_as_they_end() -> list[int]:
+    """Which `asyncio.as_completed` puts into a set before it starts them."""
+    return [await one for one in asyncio.as_completed([_after(0.02 * x, x) for x in (3, 1, 2)])]
+
+
+@component
+def add(a: int, b: int) -> int:
+    effect("add", a, b)
+    return a + b
+
+
+@pipeline
+async def handles_in_a_loop() -> list[Any]:
+    """Plain components too, awaited or handed on as they are."""
+    a, b = add(1, 2), add(3, 4)
+    both = await gather(a, b)
+    first = await wait_any([add(a, b), add(a, b)])
+    ended = sorted([await one for one in as_completed([add(x, 0) for x in range(3)])])
+    return [both, await add(a, b), await first, ended, await asyncio.gather(a, b)]
+
+
+@pipeline
+async def tried_in_a_loop() -> list[Any]:
+    seen: list[Any] = []
+    try:
+        add(1, 1)
+        fail("not awaited, and met all the same")
+        seen.append("not reached")
+    except ValueError as error:
+        seen.append(error.args[0])
+    finally:
+        seen.append(await add(2, 2))
+    return seen
+
+
+@pipeline
+def below(x: int) -> int:
+    return add(x, 1)
+
+
+@pipeline
+async def fails_below(x: int) -> int:
+    await fetch(x)
+    raise ValueError("below")
+
+
+@pipeline
+async def pipelines_in_a_try() -> list[Any]:
+    seen: list[Any] = [await below(1)]
+    try:
+        await fails_below(2)
+    except ValueError as error:
+        seen.append(error.args[0])
+    return seen
+
+
+@pipeline
 async def until() -> int:
     x = 0
     while not await stop_at(x):
@@ -276,6 +333,10 @@ CASES = (
     Case(timeout_block),
     Case(race, eager=True),
     Case(as_they_end),
+    Case(coroutines_as_they_end),
+    Case(handles_in_a_loop, twin=lambda: [[3, 7], 10, 10, [0, 1, 2], [3, 7]]),
+    Case(tried_in_a_loop, twin=lambda: ["not awaited, and met all the same", 4]),
+    Case(pipelines_in_a_try, twin=lambda: [2, "below"]),
     Case(until),
     Case(shielded_by_finally),
     Case(pipelines_side_by_side),
