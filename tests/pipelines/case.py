@@ -51,6 +51,8 @@ def _authors_class(error: Exception) -> type:
 
 def comparable(value: Any) -> Any:
     """The value with its types told, down to the last part."""
+    if isinstance(value, Exception):
+        return _authors_class(value).__name__, comparable(value.args)
     name = type(value).__name__
     if isinstance(value, Mapping):
         return name, [(comparable(key), comparable(part)) for key, part in value.items()]
