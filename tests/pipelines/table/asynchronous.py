@@ -182,11 +182,13 @@ def add(a: int, b: int) -> int:
 @pipeline
 async def handles_in_a_loop() -> list[Any]:
     """Plain components too, awaited or handed on as they are."""
-    a, b = add(1, 2), add(3, 4)
+    a: Any = add(1, 2)
+    b: Any = add(3, 4)
+    c: Any = add(a, b)
     both = await gather(a, b)
-    first = await wait_any([add(a, b), add(a, b)])
+    first = await wait_any([c, add(a, b)])
     ended = sorted([await one for one in as_completed([add(x, 0) for x in range(3)])])
-    return [both, await add(a, b), await first, ended, await asyncio.gather(a, b)]
+    return [both, await c, await first, ended, await asyncio.gather(a, b)]
 
 
 @pipeline
@@ -194,12 +196,13 @@ async def tried_in_a_loop() -> list[Any]:
     seen: list[Any] = []
     try:
         add(1, 1)
-        fail("not awaited, and met all the same")
-        seen.append("not reached")
+        unused: Any = fail("not awaited, and met all the same")
+        seen.append(f"not reached with {unused}")
     except ValueError as error:
         seen.append(error.args[0])
     finally:
-        seen.append(await add(2, 2))
+        last: Any = add(2, 2)
+        seen.append(await last)
     return seen
 
 
@@ -216,7 +219,8 @@ async def fails_below(x: int) -> int:
 
 @pipeline
 async def pipelines_in_a_try() -> list[Any]:
-    seen: list[Any] = [await below(1)]
+    first: Any = below(1)
+    seen: list[Any] = [await first]
     try:
         await fails_below(2)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
@@ -430,7 +431,8 @@ def a_raising_generator_in_the_body() -> list[int]:
 @pipeline
 def the_text_of_an_error() -> list[str]:
     seen = []
-    for call in (lambda: fail("plain words"), lambda: picky(2), lambda: refuse("door", 1)):
+    calls: list[Any] = [lambda: fail("plain words"), lambda: picky(2), lambda: refuse("door", 1)]
+    for call in calls:
         try:
             call()
         except Exception as error:

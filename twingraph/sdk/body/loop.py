@@ -20,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from twingraph.core.bodies import Ended
@@ -301,8 +302,8 @@ class BodyLoop(asyncio.AbstractEventLoop):
         return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)
 
     def _number(self, parent: str) -> int:
-        """Tasks are known by their order of creation. What `asyncio.as_completed` was given it makes tasks of in the order
-        of a set, which is another one in each process: those count in the order in which they were given."""
+        """Tasks are known by their order of creation. `asyncio.as_completed` creates them in the order of a set, which
+        is another one in each process: those count in the order in which they were given."""
         known = self._created.get(parent, 0)
         given = _given_to_as_completed()
         if given is None:
@@ -358,7 +359,7 @@ class BodyLoop(asyncio.AbstractEventLoop):
 
 def _given_to_as_completed() -> tuple[Any, Sequence[Any]] | None:
     """What `asyncio.as_completed` makes a task of just now, and all that it was given, where that has an order."""
-    frame = sys._getframe(3)
+    frame: FrameType | None = sys._getframe(3)
     one = None
     while frame is not None and frame.f_code.co_filename == asyncio.tasks.__file__:
         found = frame.f_locals
