@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from twingraph.core.bodies import Host
-from twingraph.core.errors import LeaseLost, StoreError, TwinGraphError
+from twingraph.core.errors import DamagedError, HomeError, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
     CancelRequested,
@@ -197,6 +197,8 @@ class Conductor:
                 self._break(error)
             else:
                 handle.fail(error)
+            if isinstance(error, HomeError):
+                self._break(error)
 
     def _close(self) -> None:
         self._door.close()
@@ -239,6 +241,8 @@ class Conductor:
         """Do something about one execution. A defect that shows there must not harm the others."""
         try:
             act()
+        except DamagedError as error:
+            self._give_up(held, error)
         except StoreError as error:
             self._break(error)
         except Exception as error:

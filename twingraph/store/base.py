@@ -118,7 +118,10 @@ class Journal(Protocol):
         """The values of many events at once, of those that have any."""
 
     def changed(self) -> bool:
-        """Whether another process has written since the last call. Cheap enough to ask twenty times a second."""
+        """Whether another process has written since the last call. Cheap enough to ask twenty times a second.
+
+        Raises HomeError once the store was deleted or replaced under its users; so does the end of an execution.
+        """
 
     def messages(self, owner: str) -> list[Message]:
         """What waits in the inbox for the executions of this owner, oldest first."""
