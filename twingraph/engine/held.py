@@ -89,6 +89,8 @@ class Held:
         self.run_settings: dict[int, RunSettings] = {}
         self.snapshot_at = 0
         self.progress_at = 0.0
+        # Its time never runs back: by so much it is ahead of our clock, which is behind that of an owner before us.
+        self.ahead = 0.0
         self.shown = state.status
         self.interrupted = False
         self.stale = False  # the list of executions shows less progress than there is
