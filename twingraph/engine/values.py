@@ -289,7 +289,10 @@ class Values:
         if giver.status is not NodeStatus.COMPLETED:
             return None
         text = self.whole(giver) if source.output is None else self.output(giver, source.output)
-        return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+        try:
+            return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+        except IndexError:
+            raise ValueMissingError(f"{giver.id} gave a list without an element {source.index}") from None
 
     def item(self, node: Node | None, scope: Scope) -> str:
         """The item of the nearest map around."""

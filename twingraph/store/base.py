@@ -108,8 +108,8 @@ class Journal(Protocol):
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""
 
-    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
-        """The latest snapshot, and the rows after it in order."""
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        """The latest snapshot, and the rows after it in order; without one, all rows."""
 
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""

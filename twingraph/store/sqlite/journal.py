@@ -145,12 +145,12 @@ class SqliteJournal:
         status, holder = found
         return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
 
-    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
-        snapshot = persistently(
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        found = snapshot and persistently(
             lambda: self._db.execute("select seq, state from snapshots where execution = ?", (number,)).fetchone(),
             self._path,
         )
-        after, state = snapshot if snapshot is not None else (0, None)
+        after, state = found or (0, None)
         rows = persistently(
             lambda: self._db.execute(
                 "select seq, kind, at, body, null, cause, actor from events "
