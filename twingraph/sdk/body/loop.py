@@ -50,7 +50,12 @@ class AsyncBody(Body):
     # -- awaiting ----------------------------------------------------------------------------------
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
-        yield from self.loop.delivery((node,)).__await__()
+        try:
+            yield from self.loop.delivery((node,)).__await__()
+        except asyncio.CancelledError:
+            self.let_go.add(node)
+            self.met[node] = None
+            raise
         return self.value(node, output)
 
     def sleep(self, seconds: float) -> Any:
@@ -278,6 +283,8 @@ class BodyLoop(asyncio.AbstractEventLoop):
     def create_task(
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **_: Any
     ) -> asyncio.Task[Any]:
+        if type(coro) is Handle:
+            coro = _awaited(coro)
         parent = _path.get()
         number = self._created[parent] = self._created.get(parent, 0) + 1
         return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)
