@@ -155,6 +155,8 @@ class Follower:
 
     def wait_for_signal(self, name: str, timeout: Any) -> Any:
         node = self._add("wait_for_signal", "signal", given={"timeout": timeout})
+        if facts_of(name) is None:
+            self._path.nodes[node] = replace(self._path.nodes[node], signal=str(name))
         self._may_fail()
         return self._done(node)
 
