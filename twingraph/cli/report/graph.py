@@ -107,7 +107,7 @@ def _single(node: NodeView, children: Sequence[NodeView]) -> _Group:
     elif node.signal and node.status is NodeStatus.RUNNING:
         facts = [f"waits for {node.signal}"]
     elif node.kind in ("sleep", "signal", "side_effect", "detached"):
-        facts = [kind_word(node.kind) if node.kind not in node.id else "", *facts]
+        facts[0] = kind_word(node.kind) if node.status is NodeStatus.COMPLETED else facts[0]
     elif node.reason and node.status is NodeStatus.SKIPPED:
         facts.append(reason_word(node.reason))
     elif len(node.attempts) > 1:
