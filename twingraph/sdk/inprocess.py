@@ -17,6 +17,7 @@ if not os.environ.get("TWINGRAPH_INLINE"):
     spawner.start_ahead()
 
 from twingraph import wiring
+from twingraph.core.codec import encode
 from twingraph.core.errors import ConflictError, ExecutionFailed
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
@@ -54,6 +55,10 @@ class Execution:
         if not self._handle.wait(timeout):
             raise TimeoutError(f"{self.id} is not over after {timeout:g} s; it goes on")
         return result_of(self._runtime, self._handle)
+
+    def signal(self, name: str, value: Any = None) -> None:
+        """Give it what it waits for, or will wait for: `twingraph signal ID NAME VALUE` in a program."""
+        self._runtime.send_signal(self.id, name, encode(value).text)
 
     def cancel(self) -> None:
         """Stop it; returns once nothing of it runs any more."""
