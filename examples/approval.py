@@ -1,4 +1,4 @@
-"""A person decides: the pipeline waits, for days if need be, and holds nothing meanwhile. Without an answer it goes on."""
+"""A person decides, if need be after days; the pipeline holds nothing meanwhile. Without an answer it goes on."""
 
 from twingraph import component, pipeline, wait_for_signal
 

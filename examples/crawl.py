@@ -4,7 +4,7 @@ import asyncio
 
 from twingraph import component, pipeline
 
-SITE = {"/": ["/tea", "/cups", "/slow"], "/tea": ["/cups", "/green"], "/cups": [], "/green": ["/"]}
+SITE = {"/": ["/tea", "/cups", "/slow"], "/tea": ["/cups", "/green"], "/cups": [], "/green": ["/"], "/slow": []}
 
 
 @component
@@ -22,14 +22,14 @@ async def links(page: str) -> list[str]:
 
 
 @pipeline
-async def crawl(start: str = "/") -> list[str]:
+async def crawl(start: str = "/") -> str:
     seen, new = {start}, [start]
     while new:
         found = await asyncio.gather(*[links(page) for page in new])
         new = sorted({page for pages in found for page in pages} - seen)
         seen.update(new)
-    return sorted(seen)
+    return " ".join(sorted(seen))
 
 
 if __name__ == "__main__":
-    print(*crawl())
+    print(crawl())
