@@ -87,7 +87,7 @@ def run(block: Block, folder: Path) -> None:
             check=False,
         )
         printed += answer.stdout
-        last = answer.returncode
+        last = answer.returncode if answer.returncode >= 0 else 128 - answer.returncode  # as a shell says it
         assert last == 0 or number == len(steps) - 1, f"README line {block.line}: {command[-1]}\n{answer.stdout}"
     told = f"README line {block.line}: {block.body}\nexit {last}, printed:\n{printed}"
     assert last == int(block.note("exit") or 0), told

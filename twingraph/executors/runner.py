@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence
 MAX_OUTPUTS = 10_000  # a dict with more names is one value
 MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
+_LOOP_FILES = ("/asyncio/runners.py", "/asyncio/base_events.py")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
 
@@ -232,11 +233,18 @@ def _traceback(error: BaseException) -> str | None:
         return None
 
 
+def _of_the_user(frames: List[Any]) -> List[Any]:
+    """Without what asyncio adds before the author's own lines of an async component."""
+    names = [frame.filename.replace("\\", "/") for frame in frames]
+    first = next((at for at, name in enumerate(names) if not name.endswith(_LOOP_FILES)), 0)
+    return frames[first:]
+
+
 def _cut(part: Any, seen: set[int]) -> None:
     if part is None or id(part) in seen:
         return
     seen.add(id(part))
-    part.stack[:] = [frame for frame in part.stack if not _is_own(frame.filename)]
+    part.stack[:] = _of_the_user([frame for frame in part.stack if not _is_own(frame.filename)])
     _cut(part.__cause__, seen)
     _cut(part.__context__, seen)
     for inner in getattr(part, "exceptions", None) or ():
