@@ -331,7 +331,10 @@ class Runtime:
         with closing(read(self.home)) as reader:
             record = reader.record(execution)
             if record.owner == "alive" and execution not in self.handles:
-                return self._follow(execution)
+                followed = self._follow(execution)
+                if record.status is ExecutionStatus.PAUSED:
+                    followed.wake()
+                return followed
             if record.status is ExecutionStatus.COMPLETED:
                 again = f"; run it again with: twingraph run {record.target}" if record.target else ""
                 raise ConflictError(f"{execution} is completed{again}")

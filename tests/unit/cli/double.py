@@ -269,6 +269,12 @@ class MemoryReader:
             raise ConflictError(f"{execution_id} has already ended ({status}): nothing waits for the signal {name!r}")
         self.signals.append((execution_id, name, text))
 
+    def post(self, execution_id: str, kind: str) -> None:
+        """As the process that carries it out would answer."""
+        assert kind == "pause"
+        view = self.view(execution_id)
+        self.put(replace(view, record=replace(view.record, status=ExecutionStatus.PAUSED, reason="requested")))
+
     def put(self, view: ExecutionView) -> None:
         self.views = [view, *(other for other in self.views if other.record.id != view.record.id)]
 
