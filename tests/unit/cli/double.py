@@ -200,6 +200,8 @@ def tree_of(view: ExecutionView, children: int = 20) -> TreeSnapshot:
                 reason=node.reason,
                 error=node.error,
                 reused=node.reused_from is not None,
+                signal=node.signal,
+                until=node.until,
             )
         )
         for child in sorted(held, key=lambda child: child.status != "failed")[:children]:
