@@ -233,7 +233,7 @@ def _traceback(error: BaseException) -> str | None:
         return None
 
 
-def _of_the_user(frames: List[Any]) -> List[Any]:
+def _of_the_user(frames: Sequence[Any]) -> Sequence[Any]:
     """Without what asyncio adds before the author's own lines of an async component."""
     names = [frame.filename.replace("\\", "/") for frame in frames]
     first = next((at for at, name in enumerate(names) if not name.endswith(_LOOP_FILES)), 0)
