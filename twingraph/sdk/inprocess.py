@@ -236,7 +236,8 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
         return error
     parts = runtime.decode_exception(record.exception) if record.exception else {}
     live = runtime.body_error(handle.id)
-    return enrich(error, record.types or (record.error_type,), parts, own_frames(live) if live is not None else None)
+    shown = own_frames(live) if live is not None else None
+    return enrich(error, record.types or (record.error_type,), parts, shown, record.message)
 
 
 # -- loading a file for its workflow -----------------------------------------------------------------
