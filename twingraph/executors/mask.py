@@ -8,7 +8,7 @@ they would be found everywhere.
 from __future__ import annotations
 
 from json import encoder as _json
-from typing import Iterable, Iterator, List, Tuple
+from typing import Dict, Iterable, Iterator, List, Tuple
 
 HIDDEN = "***"
 SHORTEST = 4
@@ -27,6 +27,10 @@ class Matcher:
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = sorted(set(patterns), key=lambda pattern: (len(pattern), pattern))
         self._needles = _shortest_of(self.patterns)
+        self._longest = max(map(len, self.patterns), default=0)
+        self._by_letter: Dict[str, List[str]] = {}  # noqa: UP006
+        for pattern in self.patterns:
+            self._by_letter.setdefault(pattern[0], []).append(pattern)
 
     def found(self, text: str) -> bool:
         for needle in self._needles:  # noqa: SIM110 - each step is one search in C; a generator would cost more
@@ -63,15 +67,12 @@ class Matcher:
 
     def open_from(self, text: str) -> int:
         """From where on the end of the text may be the beginning of a pattern."""
-        size = best = len(text)
-        for pattern in self.patterns:
-            at = text.find(pattern[0], max(0, size - len(pattern) + 1), best)
-            while at >= 0:
-                if pattern.startswith(text[at:]):
-                    best = at
-                    break
-                at = text.find(pattern[0], at + 1, best)
-        return best
+        size = len(text)
+        for at in range(max(0, size - self._longest + 1), size):
+            for pattern in self._by_letter.get(text[at], ()):
+                if len(pattern) > size - at and pattern.startswith(text[at:]):
+                    return at
+        return size
 
 
 class Mask:

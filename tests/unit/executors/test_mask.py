@@ -118,4 +118,4 @@ def test_little_is_held_back() -> None:
     assert flow.feed("nothing to hide\n") == "nothing to hide\n"
     assert flow.feed("a top") == "a "
     flow.cut()
-    assert flow.feed("secret") == "secret"
+    assert flow.feed("xyz") == "xyz"
