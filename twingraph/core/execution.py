@@ -83,6 +83,7 @@ class NodeView:
     reused_from: str | None = None  # the execution whose outcome was kept
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    place: str | None = None  # where a pipeline's body called it, as 'file:line'
     # Those of the parents whose values a pipeline's body only looked at before it made this call: drawn dashed.
     forced: tuple[str, ...] = ()
     # Its cache key and its hash, as far as they are known. Computed when asked for.

@@ -6,7 +6,7 @@ what it depends; nodes inside of it name it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -98,8 +98,8 @@ class ActualNode:
     id: str
     component: str
     status: str
-    container: str | None = None
     kind: str = "task"
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +121,14 @@ class OverlayRow:
 
 def overlay(plan: StaticPlan, actual: Iterable[ActualNode]) -> list[OverlayRow]:
     """Planned nodes in their order with what became of them, each followed by what ran besides in its region."""
-    ran = {node.id: node for node in actual}
-    more, loose = _unplanned(plan, list(ran.values()))
+    matching = _Matching(plan)
+    for one in actual:
+        matching.take(one)
     rows: list[OverlayRow] = []
     for node in plan.nodes:
-        further = more.get(node.id, [])
+        further = matching.more.get(node.id, [])
         own = sum(one.component == node.component for one in further)
-        rows.append(_planned_row(node, ran.get(node.id), own))
+        rows.append(_planned_row(node, matching.ran.get(node.id), own))
         rows += [_further(one, "dynamic", node.region) for one in further]
     filled = {node.region for node in plan.nodes}
     open_regions = {
@@ -135,38 +136,52 @@ def overlay(plan: StaticPlan, actual: Iterable[ActualNode]) -> list[OverlayRow]:
         for node in reversed(plan.nodes)
         if node.kind == DYNAMIC and (node.id not in filled or node.component.startswith(GUESSED))
     }
-    for one in loose:
-        region = open_regions.get(_scope_of(one.id))
+    for one in matching.loose:
+        region = next((open_regions[scope] for scope in _scopes_of(one.id) if scope in open_regions), None)
         rows.append(_further(one, "unplanned" if region is None else "dynamic", region))
     return rows
 
 
-def _unplanned(plan: StaticPlan, ran: list[ActualNode]) -> tuple[dict[str, list[ActualNode]], list[ActualNode]]:
-    """What ran under ids that are not in the plan: by the planned node of the same kind in a region, and the rest."""
-    planned = {node.id for node in plan.nodes}
-    kinds: dict[tuple[str, str], str] = {}
-    for node in plan.nodes:
-        if node.region is not None and node.kind != DYNAMIC:
-            kinds.setdefault((node.scope, node.component), node.id)
-    homes: dict[str, str] = {}  # also of what stands in a sub-pipeline that has one
-    more: dict[str, list[ActualNode]] = {}
-    loose: list[ActualNode] = []
-    for one in ran:
-        if one.id in planned:
-            continue
-        scope = _scope_of(one.id)
-        home = kinds.get((scope, one.component)) or homes.get(scope)
+class _Matching:
+    """Which planned node each node of an execution is. Given in the order in which they became known."""
+
+    def __init__(self, plan: StaticPlan) -> None:
+        self.ran: dict[str, ActualNode] = {}  # by the planned node's id
+        self.more: dict[str, list[ActualNode]] = {}  # what else ran where a planned node stands in a region
+        self.loose: list[ActualNode] = []
+        self._scopes: dict[str, str] = {}  # of the execution, as the plan calls them
+        self._homes: dict[str, str] = {}  # nodes in `more`, and all in a sub-pipeline that is there
+        self._alike: dict[tuple[str, str], list[StaticNode]] = {}
+        for node in plan.nodes:
+            if node.kind != DYNAMIC:
+                self._alike.setdefault((node.scope, node.component), []).append(node)
+
+    def take(self, one: ActualNode) -> None:
+        outer = _scope_of(one.id)
+        scope = self._scopes.get(outer, outer)
+        alike = self._alike.get((scope, one.component), [])
+        if one.place is not None and any(node.place == one.place for node in alike):
+            alike = [node for node in alike if node.place == one.place]
+        free = [node for node in alike if node.id not in self.ran]
+        name = f"{scope}/{one.id.rpartition('/')[2]}".lstrip("/")
+        same = [node for node in free if node.id == name]
+        # Without its line, a call is known by its id alone.
+        if outer not in self._homes and (same or (free and one.place is not None)):
+            found = (same or free)[0]
+            self.ran[found.id] = one
+            self._scopes[one.id] = found.id
+            return
+        home = self._homes.get(outer) or next((node.id for node in alike if node.region is not None), None)
         if home is None:
-            loose.append(one)
-        else:
-            homes[one.id] = home
-            more.setdefault(home, []).append(one)
-    return more, loose
+            self.loose.append(one)
+            return
+        self._homes[one.id] = home
+        self.more.setdefault(home, []).append(one)
 
 
 def _planned_row(node: StaticNode, ran: ActualNode | None, more: int) -> OverlayRow:
     return OverlayRow(
-        id=node.id,
+        id=node.id if ran is None else ran.id,
         component=node.component,
         what=DYNAMIC if node.kind == DYNAMIC else "not_run" if ran is None else "ran",
         planned=node,
@@ -178,6 +193,13 @@ def _planned_row(node: StaticNode, ran: ActualNode | None, more: int) -> Overlay
 
 def _further(one: ActualNode, what: str, region: str | None) -> OverlayRow:
     return OverlayRow(id=one.id, component=one.component, what=what, status=one.status, region=region)
+
+
+def _scopes_of(node: str) -> Iterator[str]:
+    """The scope that holds a node, and those around it."""
+    while node:
+        node = _scope_of(node)
+        yield node
 
 
 def _scope_of(node: str) -> str:

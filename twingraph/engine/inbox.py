@@ -23,9 +23,12 @@ def signal_body(name: str, text: str) -> str:
 
 
 def event_of(message: Message) -> tuple[Event, Sequence[str] | None] | None:
-    """The event that a message asks for, with the lines of its data; None for a kind that is not known here."""
+    """The event that a message asks for, with the lines of its data; None for one that cannot be read here."""
     if message.kind == "signal":
-        raw = json.loads(message.body)
-        return SignalReceived(raw["name"], ("output", raw["hash"], raw["size"])), [raw["text"]]
+        try:
+            raw = json.loads(message.body)
+            return SignalReceived(raw["name"], ("output", raw["hash"], raw["size"])), [raw["text"]]
+        except (ValueError, KeyError, TypeError):  # what nobody can read must not stop those who can be helped
+            return None
     wish = _WISHES.get(message.kind)
     return None if wish is None else (wish, None)

@@ -213,6 +213,7 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         platform=state.specs[node.spec].platform if node.spec is not None else "local",
         parents=(*parents, *forced),
         forced=forced,
+        place=node.plan.place,
         container=container.id if container is not None else None,
         attempts=tried,
         outputs=_outputs(node, values),

@@ -118,10 +118,9 @@ def hash_of(target: Any) -> str:
     return _sliced(target, keep_ours=True).code_hash if is_pipeline(target) else _sliced(code_of(target)).code_hash
 
 
-def holds(hashes: Mapping[str, str], entry: str, target: Any) -> bool:
+def holds(hashes: Mapping[str, str | None], entry: str, target: Any) -> bool:
     """Whether a version of these hashes has the code of this object. Functions made in a body share one key."""
-    known = hashes.get(entry)
-    return known is not None and ("<locals>" not in entry or known == hash_of(target))
+    return entry in hashes and ("<locals>" not in entry or hashes[entry] == hash_of(target))
 
 
 def _add_source(packed: dict[str, Any], key: str, text: str) -> None:
@@ -160,8 +159,8 @@ def _files_of(found: Slice) -> tuple[str, ...]:
     return tuple(files) if files or not found.file else (found.file,)
 
 
-# What each live object was sliced to, while its files stand as they were.
-_known: WeakKeyDictionary[Any, dict[bool, tuple[Slice, tuple[Stamp, ...]]]] = WeakKeyDictionary()
+# What each live object was sliced to, while its files, and what it closes over, stand as they were.
+_known: WeakKeyDictionary[Any, dict[bool, tuple[Slice, tuple[Stamp, ...], Any]]] = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
@@ -171,10 +170,10 @@ def _sliced(target: Any, *, keep_ours: bool = False) -> Slice:
             kept = _known.setdefault(target, {})
         except TypeError:  # it has no hash, or takes no weak reference
             kept = {}
-        known = kept.get(keep_ours)
-        if known is not None and None not in known[1] and known[1] == stamps_of(_files_of(known[0])):
+        known, state = kept.get(keep_ours), closed_over(target)
+        fresh = known is not None and None not in known[1] and known[1] == stamps_of(_files_of(known[0]))
+        if known is not None and fresh and known[2] == state:
             return known[0]
         found = slice_of(target, keep_ours=keep_ours)
-        if found.factory is None:  # what a nested function closes over may change from call to call
-            kept[keep_ours] = found, stamps_of(_files_of(found))
+        kept[keep_ours] = found, stamps_of(_files_of(found)), state
         return found

@@ -12,7 +12,8 @@ from twingraph.core.bodies import Link
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import NotFoundError
 from twingraph.sdk.body.host import BodyHost, Place
-from twingraph.sdk.value_classes import ValueClasses, class_named
+from twingraph.sdk.sameness import name_body
+from twingraph.sdk.value_classes import class_named
 from twingraph.store.blobs.memory import MemoryBlobs
 
 # Values that only pickle can write stay inside this process, so that the key keeps no secret.
@@ -55,6 +56,9 @@ class Memory:
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
         self.objects.update({(execution, entry): target for entry, target in objects.items()})
         return None
+
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        return name_body(self.bodies, pipeline)
 
     def code_hash(self, execution: str, entry: str) -> str | None:
         """Code is not sliced here, and is known by its entry."""

@@ -14,8 +14,10 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Submission, failure
+from twingraph.engine.identity import hash_of
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.recovery import restore
+from twingraph.engine.values import Values
 from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import short
 from twingraph.sdk.pipeline import Pipeline
@@ -66,7 +68,7 @@ class Inline:
 
     @short
     def __call__(self, target: Any, /, *args: Any, **inputs: Any) -> Any:
-        """Run it to its end and give its result, or raise what failed it. Sleeps, delays and time limits pass at once."""
+        """Run it to its end and give its result, or raise what failed it. What only takes time passes at once."""
         execution = self.start(target, *args, **inputs)
         while not execution.over and self.clock.next_due() is not None:
             self.clock.jump()
@@ -256,6 +258,12 @@ class InlineExecution:
             )
             for name, node in state.nodes.items()
         }
+
+    def hash_of(self, node: str) -> str | None:
+        """What `h["hash"]` of this call is."""
+        state = restore(self.id, None, self.journal)
+        data = {row.seq: row.data for row in self.journal}
+        return hash_of(state, Values(state, data.get, self._world.memory.blobs), state.nodes[node])
 
     def calls(self, component: Any) -> list[Run]:
         """Every attempt that this component made in this execution."""

@@ -1,4 +1,4 @@
-"""For pytest: the fixture `inline`. Loaded by every pytest where twingraph is installed, so it imports next to nothing."""
+"""For pytest: the fixture `inline`. Every pytest beside twingraph loads this, so it imports next to nothing."""
 
 from __future__ import annotations
 

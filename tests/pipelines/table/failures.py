@@ -335,6 +335,50 @@ def all_in_one_try() -> str:
 
 
 @pipeline
+def clean_up_after_the_body(x: int) -> int:
+    """What a `finally` calls is done before the failure leaves, whoever raised it."""
+    try:
+        if work(x) == 10:
+            raise RuntimeError("by the body")
+        return x
+    finally:
+        work(7)
+
+
+class Lock:
+    """Its `__exit__` calls a component."""
+
+    def __enter__(self) -> int:
+        return work(1)
+
+    def __exit__(self, *_: object) -> None:
+        work(8)
+
+
+def _undo(x: int) -> None:
+    work(x)
+
+
+@pipeline
+def clean_up_in_a_helper_and_an_exit() -> int:
+    with Lock():
+        try:
+            fail("inside the lock")
+        except ValueError as error:
+            _undo(5)
+            raise RuntimeError("undone") from error
+    return 0
+
+
+@pipeline
+def a_clean_up_that_fails() -> int:
+    try:
+        return fail("first")
+    finally:
+        picky(2)
+
+
+@pipeline
 def inner_fails(x: int) -> int:
     work(x)
     return fail(f"inside {x}")
@@ -415,6 +459,9 @@ CASES = (
     Case(in_a_nested_function),
     Case(never_used, eager=True),
     Case(all_in_one_try, eager=True),
+    Case(clean_up_after_the_body, {"x": 1}),
+    Case(clean_up_in_a_helper_and_an_exit),
+    Case(a_clean_up_that_fails),
     Case(a_pipeline_in_a_try, eager=True),
     Case(a_pipeline_that_fails, eager=True),
     Case(a_wrong_argument),

@@ -68,11 +68,11 @@ STATIC = StaticPlan(
     name="nightly",
     nodes=(
         StaticNode(id="load", component="load"),
-        StaticNode(id="~3", component="for each of load", kind=DYNAMIC, platform="-", place="/home/me/flow.py:3"),
+        StaticNode(id="~3", component="for each of load", kind=DYNAMIC, platform="-", place="/src/flow.py:3"),
         StaticNode(id="part", component="part", kind="scope", region="~3"),
         StaticNode(id="part/clean", component="clean", platform="docker", scope="part"),
         StaticNode(
-            id="mend", component="mend", conditional=Condition(reason="when line 5 fails", place="/home/me/flow.py:7")
+            id="mend", component="mend", conditional=Condition(reason="when line 5 fails", place="/src/flow.py:7")
         ),
     ),
     edges=(StaticEdge(source="load", target="~3"), StaticEdge(source="load", target="mend", label="control_flow")),
@@ -85,7 +85,7 @@ def test_the_plan_of_a_pipeline_says_what_data_decides() -> None:
     assert lines[0] == "nightly  4 calls in its body"
     assert "  n: an int, required" in lines
     rows = [line.split(None, 1) for line in lines[6:11]]
-    assert [row[0] for row in rows] == ["load", "…", "part", "part/clean", "mend"]
+    assert [row[0] for row in rows] == ["load", "~", "part", "part/clean", "mend"]
     assert rows[1][1].endswith("load   known when it runs (flow.py:3)")
     assert rows[2][1].startswith("part (scope)")
     assert "docker" in rows[3][1]

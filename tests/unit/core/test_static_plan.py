@@ -78,3 +78,30 @@ def test_what_a_sub_pipeline_of_a_region_ran_stands_with_it() -> None:
         ("part-2/work", "dynamic", 1),
         ("part/work", "ran", 1),
     ]
+
+
+def test_with_its_line_a_call_is_known_under_another_id() -> None:
+    nodes = (
+        StaticNode(id="work", component="work", place="p.py:2", conditional=Condition(reason="if flag")),
+        StaticNode(id="~4", component="for each of n", kind="dynamic"),
+        StaticNode(id="work-2", component="work", place="p.py:4", region="~4"),
+        StaticNode(id="part-2", component="part", kind="scope", place="p.py:5"),
+        StaticNode(id="part-2/work", component="work", scope="part-2", place="p.py:9"),
+    )
+    places = {"work": 4, "work-2": 4, "work-3": 4, "part": 5, "part/work": 9}
+    actual = [
+        ActualNode(
+            id=name, component=name.rpartition("/")[2].partition("-")[0], status="completed", place=f"p.py:{line}"
+        )
+        for name, line in places.items()
+    ]
+    rows = overlay(StaticPlan(name="p", nodes=nodes), actual)
+    assert [(row.id, row.what) for row in rows] == [
+        ("work", "not_run"),
+        ("~4", "dynamic"),
+        ("work", "ran"),
+        ("work-2", "dynamic"),
+        ("work-3", "dynamic"),
+        ("part", "ran"),
+        ("part/work", "ran"),
+    ]

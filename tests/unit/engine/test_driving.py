@@ -16,7 +16,8 @@ from twingraph.core.bodies import BodyLog, Host, PastCall
 from twingraph.core.errors import ConflictError
 from twingraph.core.events import GraphExtended, event_from
 from twingraph.core.ids import detached_id
-from twingraph.core.plan import NodeKind, NodeSpec
+from twingraph.core.plan import NodeKind, NodeSpec, ScopeSettings
+from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.engine.handle import Handle
@@ -273,6 +274,24 @@ def test_a_cancel_stops_the_bodies_and_what_comes_late_is_nobodys(tmp_path: Path
         rig.dispatch.let_go()
         assert value(over(rig.drive("chain", {"x": 1}))) == 3
         assert rig.record(handle.id).seq == last
+
+
+def test_the_body_of_a_scope_that_was_given_up_ends(tmp_path: Path) -> None:
+    def impatient(do: Steps) -> Script:
+        bounds = ScopeSettings(timeout=0.001)
+        called = yield do.start("asking", kind=NodeKind.SCOPE, bounds=bounds)
+        try:
+            yield do.wait(called)
+        except CallFailedError as late:
+            return late.ended.status
+
+    def busy(do: Steps) -> Script:
+        yield do.call("one")
+
+    bodies = {"impatient": impatient, "asking": busy}
+    with Rig(tmp_path, add, hold=True, bodies=bodies) as rig:
+        over(rig.drive("impatient", settings=Settings(error_handler="continue")))
+        assert ("stop", "the pipeline was given up") in rig.host.heard
 
 
 def test_a_host_is_stopped_when_an_interrupted_execution_is_at_rest(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 
 import pytest
 
 from twingraph.core.errors import ExecutionFailed, NodeFailed
 from twingraph.core.records import ErrorRecord
 from twingraph.sdk.failures import RemoteError, enrich, node_failed
+from twingraph.sdk.frames import own_frames, short
 
 
 class RejectedError(Exception):
@@ -129,3 +131,25 @@ def test_joined_errors_survive_pickling() -> None:
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error)
         assert (str(again), again.args, again.node_id) == (str(error), ("boom",), "load")
+
+
+def deep(left: int) -> None:
+    if not left:
+        raise ValueError("boom")
+    deep(left - 1)
+
+
+def test_a_traceback_shows_the_authors_frames_alone_however_deep_it_is() -> None:
+    @short
+    def ours() -> None:
+        deep(700)
+
+    with pytest.raises(ValueError, match="boom") as caught:
+        ours()
+    error = own_frames(RuntimeError())
+    error.__cause__ = caught.value
+    caught.value.__context__ = error  # a ring, as careless code can make one
+    own_frames(error)
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names.count("deep") == 701
+    assert "called" not in names

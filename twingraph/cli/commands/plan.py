@@ -72,7 +72,8 @@ def _show_execution(typed: str, args: argparse.Namespace, app: App) -> int:
         raise UsageError(f"{execution} ran no pipeline: its plan is what was drawn; see: twingraph show {execution}")
     nodes = app.reader.view(execution).nodes
     actual = [
-        ActualNode(id=node.id, component=node.component, status=str(node.status), kind=node.kind) for node in nodes
+        ActualNode(id=node.id, component=node.component, status=str(node.status), kind=node.kind, place=node.place)
+        for node in nodes
     ]
     rows = overlay(plan, actual)
     if args.json:

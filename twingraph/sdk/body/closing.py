@@ -13,7 +13,6 @@ from twingraph.sdk.body.arguments import Coder, Writing
 from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.handles import Handle
-from twingraph.sdk.body.loop import AsyncBody
 from twingraph.sdk.body.stopping import BodyStopped
 
 
@@ -29,7 +28,8 @@ def closed(
     except BaseException as error:  # the author's code: whatever it raises ends this scope and nothing else
         if body.stopped is not None:
             raise body.stopped from None
-        return GraphClosed(body.scope, error=describe(error, coder), met=tuple(body.met)), error
+        left = body.unwound(error)
+        return GraphClosed(body.scope, error=describe(left, coder), met=tuple(body.met)), left
     if body.stopped is not None:  # it held on to what should have ended it
         raise body.stopped
     return event, None
@@ -37,10 +37,7 @@ def closed(
 
 def _run(body: Body, function: Callable[..., Any], opened: Opened, coder: Coder) -> Any:
     arguments = {name: coder.decode(text) for name, text in opened.arguments}
-    result = function(**arguments)
-    if isinstance(body, AsyncBody):
-        return body.run(result)
-    return result
+    return body.finish(function(**arguments))
 
 
 def _returned(body: Body, value: Any, coder: Coder) -> GraphClosed:

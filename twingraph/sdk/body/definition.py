@@ -143,7 +143,8 @@ def _bare(node: FunctionNode) -> FunctionNode:
 
 
 def _factory(definition: Definition, code: types.CodeType) -> ast.Module:
-    """`def factory(free variables): class around: definition`. In a class a function's name is not seen inside it."""
+    """`def factory(free variables): class around: definition`. In a class a function's name is not seen inside it, and
+    the name of the class stays that of the module unless it is free too."""
     node = definition.node
     names = [HOOKS, *(name for name in code.co_freevars if name not in ("__class__", HOOKS))]
     module = ast.parse(f"def {_FACTORY}({', '.join(names)}):\n class {definition.around}: pass")
@@ -151,6 +152,8 @@ def _factory(definition: Definition, code: types.CodeType) -> ast.Module:
     assert isinstance(outer, ast.FunctionDef)
     inner = outer.body[0]
     assert isinstance(inner, ast.ClassDef)
+    if definition.around not in names:
+        outer.body.insert(0, ast.copy_location(ast.Global([definition.around]), inner))
     inner.body = [ast.copy_location(ast.Expr(node), node) if isinstance(node, ast.Lambda) else node]
     module.body[:0] = definition.imports
     return module

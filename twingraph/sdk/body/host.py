@@ -18,17 +18,18 @@ from twingraph.core.bodies import Ended, Items, Link, Opened, Page
 from twingraph.core.events import GraphClosed
 from twingraph.sdk.body.active import active
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.body.body import Answer, Body, Evict, Stop
+from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.closing import closed
 from twingraph.sdk.body.describing import describe
+from twingraph.sdk.body.hearing import Answer, Evict
 from twingraph.sdk.body.known import Known
-from twingraph.sdk.body.loop import AsyncBody
-from twingraph.sdk.body.rewriting import rewritten
+from twingraph.sdk.body.needs import codes_of, needs_rewriting
 from twingraph.sdk.body.speaking import Speaking
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 
 # Bodies that are kept alive in one host; beyond, waiting ones are let go.
 BODY_LIMIT = 1_100
+EXCEPTIONS = 100
 
 Key = tuple[str, str]
 
@@ -158,7 +159,7 @@ class BodyHost:
     def _drop(self, place: Place, why: str) -> None:
         place.dropped = True
         if place.body is not None:
-            place.body.inbox.put(Stop(why))
+            place.body.refuse(why)
         elif place in self._queue:
             self._queue.remove(place)
 
@@ -221,7 +222,7 @@ class BodyHost:
         known = self._known_of(opened.execution)
         try:
             function, codes = self._prepared(opened)
-            kind = AsyncBody if inspect.iscoroutinefunction(function) else Body
+            kind = _async_body() if inspect.iscoroutinefunction(function) else Body
             body = kind(opened, self._link, coder, lambda target: known.target(target, self._link), codes)
             body.evicts_itself = self._evict_when_idle
             body.inbox, body.clock = self.make_inbox(), self.clock
@@ -246,6 +247,8 @@ class BodyHost:
     def _close(self, opened: Opened, event: GraphClosed, error: BaseException | None) -> None:
         if error is not None and not opened.scope:
             self.exceptions[opened.execution] = error
+            while len(self.exceptions) > EXCEPTIONS:  # of executions whose callers never asked
+                self.exceptions.pop(next(iter(self.exceptions)), None)
         self._link.feed(opened.execution, event, None)
 
     def _known_of(self, execution: str) -> Known:
@@ -268,17 +271,22 @@ class BodyHost:
             return function, None
         known = self._codes.get((key, function))
         if known is None:
-            changed = rewritten(function)
-            known = (function, None) if changed is None else (changed, _codes_of(changed.__code__))
-            self._codes[key, function] = known
+            known = self._codes[key, function] = _rewritten(function)
         return known
 
 
-def _codes_of(code: CodeType) -> frozenset[CodeType]:
-    """The body's code and that of the functions inside it."""
-    found, todo = set(), [code]
-    while todo:
-        one = todo.pop()
-        found.add(one)
-        todo.extend(part for part in one.co_consts if isinstance(part, CodeType))
-    return frozenset(found)
+def _rewritten(function: FunctionType) -> tuple[Callable[..., Any], frozenset[CodeType] | None]:
+    """The function as it is run, with its code and that of the functions inside it; None when nobody has its source."""
+    codes = codes_of(function.__code__)
+    if not needs_rewriting(codes):
+        return function, codes
+    from twingraph.sdk.body.rewriting import rewritten  # most bodies need none, and it costs as much as all else here
+
+    changed = rewritten(function)
+    return (function, None) if changed is None else (changed, codes_of(changed.__code__))
+
+
+def _async_body() -> type[Body]:
+    from twingraph.sdk.body.loop import AsyncBody  # asyncio is not loaded for other bodies
+
+    return AsyncBody

@@ -1,17 +1,25 @@
-"""The ways through a body as one plan: every node once, with what decides whether it runs."""
+"""The ways through a body as one plan: every node once, with what decides whether it runs.
+
+Two ways may give one id to calls of different lines, as a run would. In the plan these are two nodes: a call is known
+by its line, and by how often that was reached before. The first way's ids stand; `id:line` is the other of the two.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 
 from twingraph.core.static_plan import DATA, DYNAMIC, Condition, StaticEdge, StaticNode
 from twingraph.sdk.body.ways import Inner, Path
 
+_Key = tuple[str, str | None, int | str]  # what is called, at which line, and which of those it is
+
 
 def join(paths: Iterable[Path]) -> Inner:
     """Nodes in the order of the first way that has them; the same for the same ways in any order."""
-    ways = sorted(paths, key=lambda path: path.taken)
+    ways = _named_alike(sorted(paths, key=lambda path: path.taken))
     normal = [path for path in ways if path.normal]
     nodes = {name: _joined(name, ways, normal) for name in _order(ways)}
     kept = {name for path in ways for name in path.kept}
@@ -23,6 +31,45 @@ def join(paths: Iterable[Path]) -> Inner:
     wanted = [edge for edge in edges if edge.label == DATA or (edge.source, edge.target) not in joined]
     inner = {name: found for path in reversed(ways) for name, found in path.inner.items()}
     return _unfolded(nodes, wanted, inner)
+
+
+def _named_alike(ways: Sequence[Path]) -> list[Path]:
+    """The same ways, in which equal calls have equal ids and different calls different ones."""
+    names: dict[_Key, str] = {}
+    used: set[str] = set()
+    return [_renamed(path, names, used) for path in ways]
+
+
+def _renamed(path: Path, names: dict[_Key, str], used: set[str]) -> Path:
+    seen: Counter[tuple[str, str | None]] = Counter()
+    new: dict[str, str] = {}
+    for name, node in path.nodes.items():
+        what = ("" if node.kind == DYNAMIC else f"{node.kind} {node.component}", node.place)
+        seen[what] += 1
+        key = (*what, name if name in path.named else seen[what])
+        if key not in names:
+            names[key] = _free(name, node, used)
+            used.add(names[key])
+        new[name] = names[key]
+    return replace(
+        path,
+        nodes={
+            new[name]: replace(node, id=new[name], region=_of(new, node.region)) for name, node in path.nodes.items()
+        },
+        edges={replace(edge, source=new[edge.source], target=new[edge.target]): None for edge in path.edges},
+        inner={new[name]: found for name, found in path.inner.items()},
+        kept={new[name] for name in path.kept},
+    )
+
+
+def _of(names: Mapping[str, str], name: str | None) -> str | None:
+    return None if name is None else names[name]
+
+
+def _free(name: str, node: StaticNode, used: set[str]) -> str:
+    line = (node.place or "").rpartition(":")[2]
+    choices = chain([name, f"{name}:{line}"], (f"{name}:{line}-{number}" for number in count(2)))
+    return next(choice for choice in choices if choice not in used)
 
 
 def _rank(edge: StaticEdge, order: Mapping[str, int]) -> tuple[int, int, str, str]:

@@ -37,10 +37,10 @@ class AsyncBody(Body):
     def task(self, path: str) -> None:
         """Each task of asyncio carries its path in its context."""
 
-    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+    def finish(self, result: Coroutine[Any, Any, Any]) -> Any:
         while not self.history.complete:  # what ended first is needed first, and may stand on the last page
             self.receive()
-        return self.loop.run_until_complete(main)
+        return self.loop.run_until_complete(result)
 
     def note_over(self, ended: Ended) -> None:
         if ended.node not in self.over:

@@ -25,7 +25,7 @@ from twingraph.core.plan import NodeSpec
 from twingraph.executors.slice_loader import Loaded, load
 from twingraph.executors.worker import Channel, die_with_parent
 from twingraph.sdk.body.host import BodyHost
-from twingraph.sdk.sameness import frozen
+from twingraph.sdk.sameness import frozen, name_body
 from twingraph.sdk.signature import entry_of
 from twingraph.store.blobs.local import LocalBlobs
 
@@ -80,12 +80,16 @@ class RecordedWorld:
         self._loaded: Loaded | None = None
         self._hashes: dict[str, str | None] | None = None  # by entry that workers can load: of its code
         self._late: dict[tuple[str, str], tuple[Any, str, str | None]] = {}  # (state, version, hash)
+        self._named: dict[str, Any] = {}  # bodies that were told apart, or that the recorded ones have made
         self._lock = threading.Lock()
         self._waiting: dict[int, SimpleQueue[tuple[str | None, str | None]]] = {}
         self._numbers = 0
 
     def find(self, execution: str, entry: str, bundle: str | None) -> Callable[..., Any]:
         loaded = self._load()
+        if entry in self._named:
+            named: Callable[..., Any] = self._named[entry].fn
+            return named
         known = loaded.entries.get(entry)
         if known is None:
             raise PermanentError(f"the recorded code has no pipeline {entry!r}; go on with `--code current`")
@@ -104,10 +108,19 @@ class RecordedWorld:
     def coder(self, execution: str) -> RecordedCoder:
         return self._coder
 
+    def body_entry(self, execution: str, pipeline: Any) -> str:
+        loaded, name = self._load(), entry_of(pipeline)
+        for key, entry in loaded.entries.items():
+            if key.partition("#")[0] == name and key not in self._named and entry["mode"] != "refused":
+                self._named.setdefault(key, loaded.get(key))
+        return name_body(self._named, pipeline)
+
     def locate(self, execution: str, objects: Mapping[str, Any]) -> str | None:
+        from twingraph.sdk import packing
+
         recorded, version = self._recorded(), None
         for entry, target in objects.items():
-            if entry not in recorded:
+            if not packing.holds(recorded, entry, target):
                 version = self._locate_late(execution, entry, target)
         return version
 
@@ -118,8 +131,7 @@ class RecordedWorld:
             return self._hashes
 
     def _locate_late(self, execution: str, entry: str, target: Any) -> str:
-        known = self._late.get((execution, entry))
-        state = frozen(target)
+        known, state = self._late.get((execution, entry)), frozen(target)
         if known is None or known[0] != state:
             from twingraph.sdk import packing
 
@@ -129,9 +141,6 @@ class RecordedWorld:
             version = self._ask(execution, self._blobs.put(packed.data), packed.packages)
             known = self._late[execution, entry] = state, version, packed.hashes.get(entry)
         return known[1]
-
-    def body_entry(self, execution: str, pipeline: Any) -> str:
-        return entry_of(pipeline)
 
     def code_hash(self, execution: str, entry: str) -> str | None:
         late = self._late.get((execution, entry))

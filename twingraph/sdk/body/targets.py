@@ -18,8 +18,8 @@ class Target:
     """One component or pipeline with its settings, known to an execution."""
 
     __slots__ = (
-        "_exactly", "_known", "_names", "_open", "_required", "bounds", "generator", "kind", "name", "node_id",
-        "outputs", "spec", "takes_parents",
+        "_exactly", "_known", "_method", "_names", "_open", "_required", "bounds", "generator", "kind", "name",
+        "node_id", "outputs", "spec", "takes_parents",
     )  # fmt: skip
 
     def __init__(
@@ -48,11 +48,14 @@ class Target:
         self._required = frozenset(p.name for p in parameters if p.name in self._known and p.default is p.empty)
         self._open = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self._exactly = _stub(function, parameters)
+        self._method = method
         self.takes_parents = frozenset(PARENTS) & self._known
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments by name; a TypeError as Python words it for those that do not fit."""
         names = self._names
+        if self._method and not args:
+            return dict(kwargs)  # it looks at its inputs itself, before they are bound
         if len(args) <= len(names):
             bound = dict(zip(names, args, strict=False))
             for key, value in kwargs.items():

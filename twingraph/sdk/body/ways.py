@@ -58,6 +58,7 @@ class Path:
     nodes: dict[str, StaticNode] = field(default_factory=dict)
     edges: dict[StaticEdge, None] = field(default_factory=dict)
     inner: dict[str, Inner] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)  # nodes whose ids the author chose
     kept: set[str] = field(default_factory=set)  # regions that mean something although nothing is in them
     end: str = "returned"  # returned | raised | open: its rest depends on data
 

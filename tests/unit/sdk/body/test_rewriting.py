@@ -176,19 +176,36 @@ def test_a_lambda_and_a_method_of_a_class_with_super() -> None:
 
         def hello(self, w: World) -> Any:
             try:
-                return [super().hello(w), self.__hidden, __class__.__name__]  # type: ignore[name-defined]
+                return [super().hello(w), self.__hidden, __class__.__name__, Child.__name__]  # type: ignore[name-defined]
             except KeyError:
                 return None
 
     world = World(later=True)
     hello = rewritten(Child.hello, world)
     assert hello is not None
-    assert hello(Child(), world) == [1, 4, "Child"]
+    assert hello(Child(), world) == [1, 4, "Child", "Child"]
     two = (lambda x: x == 1, lambda x: x is None)
     second = rewritten(two[1], world)
     assert rewritten(two[0], world) is two[0]
     assert second is not None
     assert second(world.call(None)) is True
+
+
+class Own:
+    """Of the module, not of a function."""
+
+    def hello(self, w: World) -> Any:
+        try:
+            return w.call([Own.__name__])
+        except KeyError:
+            return None
+
+
+def test_a_method_that_names_its_class() -> None:
+    world = World(later=True)
+    hello = rewritten(Own.hello, world)
+    assert hello is not None
+    assert hello(Own(), world) == ["Own"]
 
 
 def component(function: Any) -> Any:

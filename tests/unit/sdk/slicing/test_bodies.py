@@ -14,7 +14,8 @@ from tests.unit.sdk.slicing.project import Project
 from twingraph.core.errors import SliceError
 from twingraph.sdk import packing
 from twingraph.sdk.body.reach import reachable
-from twingraph.sdk.library import CodeTable
+from twingraph.sdk.code_table import CodeTable
+from twingraph.sdk.sameness import name_body
 from twingraph.sdk.signature import entry_of
 from twingraph.sdk.slicing import slice_of
 
@@ -25,7 +26,7 @@ PACK = """
 import json
 from twingraph.sdk import packing
 from twingraph.sdk.body.reach import reachable
-from twingraph.sdk.library import CodeTable
+from twingraph.sdk.code_table import CodeTable
 from twingraph.sdk.signature import entry_of
 
 def keys(one):
@@ -288,3 +289,25 @@ def test_a_late_component_cannot_close_over_a_result(project: Project) -> None:
     with pytest.raises(SliceError, match=r"'given' of make.<locals>.late is the result of a call.*pass it as a param"):
         packing.pack({"k": module.make(handle)})
     assert packing.pack({"k": module.make((1, "a"))}).hashes
+
+
+def test_bodies_of_one_name_are_told_apart_again(project: Project, tmp_path: Path) -> None:
+    text = START + (
+        "def make(by, after=None):\n"
+        "    @component\n    def scaled(n): return n * by\n"
+        "    @pipeline\n    def part(n): return after(scaled(n)) if after else scaled(n)\n"
+        "    return part\n"
+        "ones, twos = make(1), make(2)\n"
+        "parts = [ones, twos, make(3, ones), make(4, twos)]\n"
+    )  # fmt: skip
+    bodies: dict[str, Any] = {}
+    keys = [name_body(bodies, one) for one in project.load("sample", text).parts]
+    live = {"entry": keys[-1], "body": packing.pack_bodies(bodies).data.decode()}
+    code = (
+        "from twingraph.sdk.sameness import name_body\n"
+        f"bodies = {{key: loaded.get(key) for key in {keys}}}\n"
+        "inner = [one.fn.__closure__[one.fn.__code__.co_freevars.index('after')].cell_contents\n"
+        "         for one in list(bodies.values())[2:]]\n"
+        "answers = {'keys': [name_body(bodies, one) for one in (*bodies.values(), *inner)]}\n"
+    )
+    assert _fresh(live, tmp_path, code)["keys"] == [*keys, *keys[:2]]
