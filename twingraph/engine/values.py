@@ -15,6 +15,7 @@ from twingraph.core.errors import CodecError
 from twingraph.core.events import OutputMeta
 from twingraph.core.hashing import content_hash
 from twingraph.core.plan import Argument, NodeKind, Source, Template
+from twingraph.core.secrets import MARK, protect
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
 from twingraph.store.blobs.base import BlobStore
@@ -74,6 +75,7 @@ class Values:
         # By the event that brought them; what was composed, by its container.
         self._lines: dict[int | str, Sequence[str]] = {}
         self._held = 0
+        self._protects = False  # what comes out of nodes shall name no secrets
 
     # -- texts of events -------------------------------------------------------------------------
 
@@ -224,6 +226,14 @@ class Values:
             (name, text) for name, part in node.plan.args.items() if (text := self._argument(part, node)) is not None
         ]
 
+    def run_arguments(self, node: Node) -> list[tuple[str, str]]:
+        """The same for a run. Only what the author wrote, or whoever started the execution, names secrets there."""
+        self._protects = True
+        try:
+            return self.arguments(node)
+        finally:
+            self._protects = False
+
     def scope_arguments(self, node: Node) -> list[tuple[str, str]]:
         """What the body that a node stands for is called with."""
         parts = node.plan.scope_args.items()
@@ -281,15 +291,29 @@ class Values:
         if any(scope.nodes[branch].branch != handle for branch, handle in source.branches):
             return None
         if source.item:
-            return self.item(node, scope)
+            return self._from_node(lambda: self.item(node, scope))
         if source.input is not None:
             return self._given(scope, node, source.input)
         assert source.node is not None
         giver = scope.nodes[source.node]
         if giver.status is not NodeStatus.COMPLETED:
             return None
+        if giver.kind is NodeKind.INPUT:
+            return self._given_by(giver, source)
+        return self._from_node(lambda: self._given_by(giver, source))
+
+    def _given_by(self, giver: Node, source: Source) -> str:
         text = self.whole(giver) if source.output is None else self.output(giver, source.output)
         return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+
+    def _from_node(self, find: Callable[[], str]) -> str:
+        """What another node gave, protected once where it is to be. What is found on the way is kept as it is."""
+        protects, self._protects = self._protects, False
+        try:
+            text = find()
+        finally:
+            self._protects = protects
+        return protect(text) if protects and MARK in text else text
 
     def item(self, node: Node | None, scope: Scope) -> str:
         """The item of the nearest map around."""
@@ -335,7 +359,7 @@ class Values:
             if isinstance(part, str):
                 parts.append(part)
             elif any(source.item for source in part.sources):
-                parts.append(self.item(item, scope))
+                parts.append(self._from_node(lambda: self.item(item, scope)))
             else:
                 parts.append(self._first(part.sources, opener.scope, opener) or NULL)
         return "".join(parts)

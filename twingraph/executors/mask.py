@@ -17,6 +17,7 @@ _LINE = 8
 # Shorter ones are found by chance in data that is no text.
 _BINARY = 8
 _WRAPPED_AT = 76
+_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 
 Spans = List[Tuple[int, int]]  # noqa: UP006 - evaluated by Python 3.8
 
@@ -173,7 +174,6 @@ def forms_of(value: str) -> Iterator[str]:
 
 def _forms(value: str) -> Iterator[str]:
     from binascii import hexlify
-    from urllib.parse import quote, quote_plus
 
     raw = value.encode("utf-8", "surrogatepass")
     yield value
@@ -181,13 +181,17 @@ def _forms(value: str) -> Iterator[str]:
     yield _json.encode_basestring_ascii(value)[1:-1]
     yield repr(value)[1:-1]
     yield repr(raw)[2:-1]
-    for text in (quote(raw, safe=""), quote(raw), quote(raw, safe="!'()*~"), quote_plus(raw)):
+    for text in (_in_url(raw), _in_url(raw, b"/"), _in_url(raw, b"!'()*~"), _in_url(raw, b" ").replace(" ", "+")):
         yield text
         yield _lower_escapes(text)
     digits = hexlify(raw).decode("ascii")
     yield digits
     yield digits.upper()
     yield from _base64_forms(raw)
+
+
+def _in_url(raw: bytes, safe: bytes = b"") -> str:
+    return "".join(chr(byte) if byte in _SAFE or byte in safe else f"%{byte:02X}" for byte in raw)
 
 
 def _lower_escapes(text: str) -> str:
