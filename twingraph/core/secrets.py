@@ -13,7 +13,7 @@ MARK = "${secret:"
 # A name, or `provider:place`. Nothing in it is ever written differently inside a JSON text.
 _NAME = r"[A-Za-z_][A-Za-z0-9_./:@#+=~-]{0,499}"
 _FOUND = re.compile(r"\$\$\{secret:|\$\{secret:(?:(" + _NAME + r")\})?")
-_FORM = "write ${secret:NAME}, with a name of letters, digits and any of _ . / : @ # + = ~ -, or $${secret: for the text"
+_FORM = "write ${secret:NAME}, the name of letters, digits and any of _ . / : @ # + = ~ -, or $${secret: for the text"
 
 
 class MalformedReferenceError(ValueError):

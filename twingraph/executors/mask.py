@@ -19,7 +19,7 @@ _BINARY = 8
 _WRAPPED_AT = 76
 _SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 
-Spans = List[Tuple[int, int]]  # noqa: UP006 - evaluated by Python 3.8
+Spans = List[Tuple[int, int]]
 
 
 class Matcher:
@@ -40,7 +40,7 @@ class Matcher:
         return False
 
     def spans(self, text: str, covered: int = 0) -> Spans:
-        """Where patterns stand, in order, what overlaps as one. `covered`: so much at the start is known to be hidden."""
+        """Where patterns stand, in order, what overlaps as one; so much at the start as `covered` is hidden already."""
         found = [(0, covered)] if covered else []
         for pattern in self.patterns:
             size, start, end = len(pattern), -1, -1
@@ -82,8 +82,10 @@ class Mask:
     def __init__(self, values: Iterable[str]) -> None:
         self.values = frozenset(value for value in values if len(value) >= SHORTEST)
         forms = {form for value in self.values for form in forms_of(value)}
+        forms |= {_quoted(form) for form in forms}
         self.text = Matcher(forms)
-        raw = {form.encode("utf-8", "surrogatepass").decode("latin-1") for form in forms}
+        self.json = Matcher(forms | {_quoted(form) for form in forms})  # for texts of values, which quote once more
+        raw = {form.encode("utf-8", "surrogatepass").decode("latin-1") for form in self.json.patterns}
         self.raw = Matcher(raw)  # the same for bytes that were read as Latin-1
         self.binary = Matcher(form for form in raw if len(form) >= _BINARY)
 
@@ -159,6 +161,10 @@ def _shortest_of(patterns: Iterable[str]) -> List[str]:  # noqa: UP006
     return needles
 
 
+def _quoted(text: str) -> str:
+    return _json.encode_basestring(text)[1:-1]
+
+
 # -- what a value looks like -------------------------------------------------------------------
 
 
@@ -177,7 +183,7 @@ def _forms(value: str) -> Iterator[str]:
 
     raw = value.encode("utf-8", "surrogatepass")
     yield value
-    yield _json.encode_basestring(value)[1:-1]
+    yield _quoted(value)
     yield _json.encode_basestring_ascii(value)[1:-1]
     yield repr(value)[1:-1]
     yield repr(raw)[2:-1]
@@ -208,8 +214,7 @@ def _base64_forms(raw: bytes) -> Iterator[str]:
         text = b2a_base64(padded, newline=False).decode("ascii")
         own = text[begin : len(padded) * 8 // 6]  # of these characters every bit comes from the value
         lines = [text[at : at + _WRAPPED_AT] for at in range(0, len(text), _WRAPPED_AT)] if not shift else []
-        if len(lines) == 1 or len(lines[-1:]) and len(lines[-1]) < _LINE:
-            lines.pop()
+        lines = [line for line in lines if len(line) >= _LINE] if len(lines) > 1 else []
         for form in (own, text[begin:].rstrip("="), text[begin:], *lines):
             yield form
             yield form.replace("+", "-").replace("/", "_")

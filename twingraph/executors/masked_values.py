@@ -35,7 +35,7 @@ class MaskedEncoder:
         kept = _Withheld(self._mask, self._blobs)
         pickle = self._key is not None
         encoded = encode(value, blobs=kept, key=self._key, pickle=pickle, path=path)
-        if not kept.blobs and not self._mask.text.found(encoded.text) and not self._may_hide(encoded.text):
+        if not kept.blobs and not self._mask.json.found(encoded.text) and not self._may_hide(encoded.text):
             return encoded
         tree = _Hiding(self._mask, kept, path or "value").tree(loads(encoded.text))
         return _again(tree, kept)
@@ -166,7 +166,7 @@ class _Hiding:
         if tag in _RECORDS:
             parts = {name: self._fields(tree[name]) for name in ("v", "extra", "private") if name in tree}
             return dict(tree, **parts)
-        return HIDDEN if self._mask.text.found(dumps(tree)) else tree
+        return HIDDEN if self._mask.json.found(dumps(tree)) else tree
 
     def _fields(self, fields: Any) -> Any:
         """Names of fields are the code's and no secret."""

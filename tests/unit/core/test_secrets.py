@@ -35,7 +35,8 @@ def test_in_json_a_value_is_quoted() -> None:
 def test_what_is_not_finished_is_named(text: str) -> None:
     with pytest.raises(MalformedReferenceError, match="write"):
         expand(text, VALUES.__getitem__)
-    assert problem_in(text) is not None and problem_in("${secret:A}") is None
+    assert problem_in(text) is not None
+    assert problem_in("${secret:A}") is None
 
 
 @given(st.text(alphabet="$${secret:A}x"))

@@ -36,7 +36,9 @@ def cut(text: str, places: list[int]) -> list[str]:
 )
 def test_a_value_is_hidden_however_it_is_written(said: str) -> None:
     hidden = Mask([SECRET])(f"before {said} after")
-    assert hidden.startswith("before ") and hidden.endswith(" after") and "***" in hidden
+    assert hidden.startswith("before ")
+    assert hidden.endswith(" after")
+    assert "***" in hidden
     assert len(hidden) <= len("before *** after") + 5
 
 
@@ -47,7 +49,8 @@ def test_it_is_found_in_base64_wherever_it_lies(before: str, after: str, encode:
     text = encode((before + SECRET + after).encode()).decode()  # type: ignore[operator]
     for said in (text, text.rstrip("=")):
         hidden = Mask([SECRET])(said)
-        assert "***" in hidden and len(hidden.replace("***", "")) <= len(before) * 4 / 3 + len(after) * 4 / 3 + 7
+        assert "***" in hidden
+        assert len(hidden.replace("***", "")) <= len(before) * 4 / 3 + len(after) * 4 / 3 + 7
 
 
 def test_wrapped_base64_is_known() -> None:

@@ -9,7 +9,7 @@ PREFIX = "TWINGRAPH_SECRET_"
 
 
 class EnvironmentSecrets:
-    """See `base.SecretProvider`. A name that no variable can have is also found with `_` for what cannot stand there."""
+    """See `base.SecretProvider`. A name that no variable can have is found in capitals with `_` instead."""
 
     name = "env"
     waits = False

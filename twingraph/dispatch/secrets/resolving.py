@@ -212,7 +212,7 @@ def _names(lane: Lane) -> list[str]:
     for text in texts:
         try:
             found.update(dict.fromkeys(names_in(text)))
-        except MalformedReferenceError:  # noqa: PERF203 - a lane has few texts with a reference
+        except MalformedReferenceError:
             continue
     return list(found)
 
