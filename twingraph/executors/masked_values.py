@@ -184,6 +184,8 @@ class _Hiding:
             return {"$": "tuple", "v": items} if ref.get("as") == "tuple" else items
         if rung in ("bytes", "bytearray"):
             hidden = self._mask.hide_bytes(data)
+            if len(hidden) < INLINE_LIMIT:
+                return {"$": rung, "v": b2a_base64(hidden, newline=False).decode("ascii")}
             return dict(ref, hash=self._kept.store(hidden), size=len(hidden))
         matcher = self._mask.raw if rung == "pickle" else self._mask.binary
         if matcher.found(data.decode("latin-1")):

@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.fake_vault import TOKEN, FakeVault
 from twingraph.core.errors import SecretError, SecretUnavailable
 from twingraph.dispatch.secrets.vault import VaultOptions, VaultSecrets
-
-sys.path.insert(0, str(Path(__file__).parent))
-from fake_vault import TOKEN, FakeVault
 
 
 @pytest.fixture
