@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from json.encoder import encode_basestring as _quote
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Container, Iterator
 
 MARK = "${secret:"
 # A name, or `provider:place`. Nothing in it is ever written differently inside a JSON text.
 _NAME = r"[A-Za-z_][A-Za-z0-9_./:@#+=~-]{0,499}"
 _FOUND = re.compile(r"\$\$\{secret:|\$\{secret:(?:(" + _NAME + r")\})?")
+_ANY = re.compile(r"\$\{secret:(" + _NAME + r")\}")
 _FORM = "write ${secret:NAME}, the name of letters, digits and any of _ . / : @ # + = ~ -, or $${secret: for the text"
 
 
@@ -65,6 +66,20 @@ def problem_in(text: str) -> str | None:
 def protect(text: str) -> str:
     """The text as it has to be written for `expand` to give it back: what comes from elsewhere names no secrets."""
     return text.replace(MARK, "$" + MARK) if MARK in text else text
+
+
+def protect_names(text: str, names: Container[str]) -> str:
+    """The same for these names alone."""
+
+    def put(found: re.Match[str]) -> str:
+        return "$" + found.group() if found.group(1) in names else found.group()
+
+    return _FOUND.sub(put, text)
+
+
+def mentioned_in(text: str) -> Iterator[str]:
+    """The names that stand in a text which somebody else wrote, however it would be read."""
+    return (found.group(1) for found in _ANY.finditer(text))
 
 
 def texts_in(tree: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from twingraph.core.errors import CodecError
 from twingraph.core.events import OutputMeta
 from twingraph.core.hashing import content_hash
 from twingraph.core.plan import Argument, NodeKind, Source, Template
-from twingraph.core.secrets import MARK, protect
+from twingraph.core.secrets import MARK, mentioned_in, protect, protect_names
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
 from twingraph.store.blobs.base import BlobStore
@@ -76,6 +76,7 @@ class Values:
         self._lines: dict[int | str, Sequence[str]] = {}
         self._held = 0
         self._protects = False  # what comes out of nodes shall name no secrets
+        self._overheard: dict[str, tuple[set[str], set[str]]] = {}  # by scope: nodes that were looked at, and names
 
     # -- texts of events -------------------------------------------------------------------------
 
@@ -268,7 +269,9 @@ class Values:
         """None: nothing fills it, so that the parameter's default stands."""
         if len(argument) == 1:
             part = argument[0]
-            return part if isinstance(part, str) else self._first(part.sources, node.scope, node)
+            if isinstance(part, str):
+                return self._words(part, node.scope)
+            return self._first(part.sources, node.scope, node)
         return self.fill(argument, node.scope, node)
 
     argument = _argument  # one alone, for those who ask what an argument is
@@ -276,9 +279,28 @@ class Values:
     def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
         parts = []
         for part in argument:
-            text = part if isinstance(part, str) else self._first(part.sources, scope, node)
+            text = self._words(part, scope) if isinstance(part, str) else self._first(part.sources, scope, node)
             parts.append(NULL if text is None else text)
         return "".join(parts)
+
+    def _words(self, text: str, scope: Scope) -> str:
+        """What the author wrote. A body may have put together there what nodes have given it: that names no secrets."""
+        if not self._protects or not scope.driven or MARK not in text:
+            return text
+        seen, names = self._overheard.setdefault(scope.path, (set(), set()))
+        self._protects = False
+        try:
+            if scope.parent is not None and not seen:
+                seen.add("")
+                given = [part for part in scope.parent.plan.scope_args.values() if not isinstance(part[0], str) or part[1:]]
+                names.update(name for part in given for name in mentioned_in(self._argument(part, scope.parent) or ""))
+            for node in scope.nodes.values():
+                if node.id not in seen and node.status is NodeStatus.COMPLETED and node.kind is not NodeKind.INPUT:
+                    seen.add(node.id)
+                    names.update(mentioned_in(self.whole(node)))
+        finally:
+            self._protects = True
+        return protect_names(text, names) if names else text
 
     def _first(self, sources: Sequence[Source], scope: Scope, node: Node | None) -> str | None:
         for source in sources:

@@ -126,11 +126,17 @@ def calls(text):
     c = length(text="$" + "${secret:TOKEN}")
     # what comes out of a node names no secret
     d = length(text=echo(text="$" + "${secret:TOKEN}"))
-    return [a, b, c, d]
+    foreign = str(echo(text="$" + "${secret:OTHER}"))
+    e = length(text="put together: " + foreign)
+    return [a, b, c, d, e, inner(echo(text="$" + "${secret:OTHER}"))]
 
-assert calls("${secret:TOKEN}") == [n, n, 15, 15], calls("${secret:TOKEN}")
+@pipeline
+def inner(text):
+    return length(text="<" + str(text) + ">")
+
+found = calls("${secret:TOKEN}")
+assert found == [n, n, 15, 15, 29, 17], found
 assert Workflow("n").add_component("n", none).run() == []
-wf = Workflow("c").add_component("c", Client, n=1, config={"password": "${secret:TOKEN}"}) if CONFIG else None
 try:
     Workflow("u").add_component("u", length, text="${secret:NOBODY}").run()
 except ExecutionFailed as error:
@@ -181,7 +187,7 @@ def test_nothing_of_a_secret_is_kept(tmp_path: Path, inline: str) -> None:
         runs = runs.split("assert Workflow")[0] + "print('all is well')"
         runs = runs.replace("assert", "assert True or")
     text = SCRIPT.replace('assert "TWINGRAPH_SECRET_TOKEN" not', 'assert "x" + "" not') if inline == "1" else SCRIPT
-    done = run(tmp_path, text + "CONFIG = False\n" + runs, TWINGRAPH_INLINE=inline)
+    done = run(tmp_path, text + runs, TWINGRAPH_INLINE=inline)
     assert "all is well" in done.stdout, done.stderr[-4000:]
     assert found_in(tmp_path / "home") == []
     if inline == "0":

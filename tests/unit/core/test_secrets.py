@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twingraph.core.secrets import MalformedReferenceError, expand, expand_tree, names_in, problem_in, protect
+from twingraph.core.secrets import (
+    MalformedReferenceError,
+    expand,
+    expand_tree,
+    mentioned_in,
+    names_in,
+    problem_in,
+    protect,
+    protect_names,
+)
 
 VALUES = {"A": "one", "B.b": 'two "2"', "vault:secret/data/db#password": "three"}
 
@@ -48,3 +57,9 @@ def test_protected_texts_come_through_unchanged(text: str) -> None:
 def test_trees_are_expanded_deeply() -> None:
     tree = {"a": ["${secret:A}", 1, {"b": "-${secret:A}"}], "c": None}
     assert expand_tree(tree, VALUES.__getitem__) == {"a": ["one", 1, {"b": "-one"}], "c": None}
+
+
+def test_single_names_are_protected() -> None:
+    text = "${secret:A} ${secret:B.b} $${secret:A}"
+    assert expand(protect_names(text, {"A"}), VALUES.__getitem__) == '${secret:A} two "2" ${secret:A}'
+    assert list(mentioned_in("$${secret:A} ${secret:B} ${secret:")) == ["A", "B"]

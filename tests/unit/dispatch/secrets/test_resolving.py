@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from twingraph.core.errors import SecretError, SecretUnavailable
+from twingraph.core.errors import SecretUnavailable
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.secrets.lookup import Secrets
 from twingraph.dispatch.secrets.resolving import Resolving
@@ -177,8 +177,3 @@ async def test_nothing_is_handed_on_after_the_end(bench: Bench) -> None:
     bench.slow.gate.set()
     await asyncio.sleep(0.05)
     assert bench.inner.lanes == []
-
-
-def test_the_errors_say_who_can_act() -> None:
-    assert issubclass(SecretError, ValueError) is False
-    assert not issubclass(SecretUnavailable, SecretError)
