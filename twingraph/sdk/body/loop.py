@@ -15,6 +15,7 @@ from twingraph.core.bodies import Ended
 from twingraph.core.errors import PermanentError
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.body import Body, handles_in
+from twingraph.sdk.body.given import Cell
 from twingraph.sdk.body.handles import Handle, plain
 
 _path: contextvars.ContextVar[str] = contextvars.ContextVar("twingraph_task", default="")
@@ -50,20 +51,25 @@ class AsyncBody(Body):
     # -- awaiting ----------------------------------------------------------------------------------
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
+        return self._awaited(node, output, self.given.cell(node))
+
+    def _awaited(self, node: str, output: str | None, cell: Cell) -> Generator[Any, None, Any]:
+        """`cell` is held: the handle may be gone as soon as it is awaited."""
         yield from self.loop.delivery((node,)).__await__()
         return self.value(node, output)
 
     def sleep(self, seconds: float) -> Any:
         self._check()
-        return self._value_later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
+        return self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self._value_later(
-            self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name),
-        )
+        return self._later(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name))
 
-    async def _value_later(self, node: str) -> Any:
+    def _later(self, node: str) -> Awaitable[Any]:
+        return self._value_of(node, self.given.cell(node))
+
+    async def _value_of(self, node: str, cell: Cell) -> Any:
         await self.loop.delivery((node,))
         return self.value(node, None)
 
