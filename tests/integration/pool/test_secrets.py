@@ -16,7 +16,7 @@ import pytest
 VALUE = "hunter2/Sesam+öffne=dich!0815"
 HEAD, TAIL = VALUE[:9], VALUE[9:]
 
-SCRIPT = '''
+SCRIPT = """
 import base64, ctypes, json, logging, os, subprocess, sys, threading, time, urllib.parse
 from collections import namedtuple
 from twingraph import BaseComponent, Workflow, component, current, pipeline
@@ -95,9 +95,9 @@ def none() -> list:
 class Client(BaseComponent):
     def execute(self, n: int) -> int:
         return len(self.config["password"]) + n
-'''
+"""
 
-RUNS = '''
+RUNS = """
 n = len("%s")
 wf = Workflow("drawn").add_component("say", say, given="x${secret:TOKEN}y${secret:OTHER}")
 out = wf.run()
@@ -142,7 +142,7 @@ try:
 except ExecutionFailed as error:
     assert "'NOBODY'" in str(error) and "TWINGRAPH_SECRET_NOBODY" in str(error), error
 print("all is well")
-'''
+"""
 
 
 def run(folder: Path, text: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -153,7 +153,13 @@ def run(folder: Path, text: str, **more: str) -> subprocess.CompletedProcess[str
         "TWINGRAPH_SECRET_TOKEN": VALUE, "TWINGRAPH_SECRET_OTHER": "other-secret", **more,
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False
+        [sys.executable, str(script)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
 
 

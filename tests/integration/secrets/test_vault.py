@@ -68,7 +68,11 @@ def test_a_place_that_is_none_is_not_asked_for(vault: FakeVault, place: str) -> 
 
 def test_a_refusal_is_permanent_and_says_why(vault: FakeVault) -> None:
     vault.denied.add("kv/db")
-    for token, why in ((TOKEN, "permission denied"), ("hvs.wrong", "permission denied"), ("", "VAULT_TOKEN is not set")):
+    for token, why in (
+        (TOKEN, "permission denied"),
+        ("hvs.wrong", "permission denied"),
+        ("", "VAULT_TOKEN is not set"),
+    ):
         with pytest.raises(SecretError, match=f"refuses kv/db .*{why}") as caught:
             secrets(vault, token=token).read("kv/db#password")
         assert not token or token not in str(caught.value)
@@ -163,7 +167,9 @@ def test_a_node_is_given_what_vault_holds(tmp_path: Path, vault: FakeVault) -> N
     vault.version_2["secret/db"] = {"password": "two-and-more"}
     done = run(tmp_path, vault, "None")
     assert done.stdout == "[14, True, '<***>']\n", done.stderr[-3000:]
-    assert not [file for file in (tmp_path / "home").rglob("*") if file.is_file() and b"two-and-more" in file.read_bytes()]
+    assert not [
+        file for file in (tmp_path / "home").rglob("*") if file.is_file() and b"two-and-more" in file.read_bytes()
+    ]
 
 
 def test_a_vault_that_is_away_is_tried_again_by_the_policy(tmp_path: Path, vault: FakeVault) -> None:

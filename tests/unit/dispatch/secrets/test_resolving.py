@@ -154,7 +154,7 @@ async def test_a_vault_that_is_away_is_no_mistake_of_the_author(bench: Bench) ->
 
 
 async def test_what_has_to_be_waited_for_can_be_taken_back(bench: Bench) -> None:
-    bench.submit({name: '"${secret:SLOW}"' for name in "abc"})
+    bench.submit(dict.fromkeys("abc", '"${secret:SLOW}"'))
     assert bench.inner.lanes == []
     bench.dispatch.recall("e", ["a"])
     bench.dispatch.cancel("e", ["b"])
