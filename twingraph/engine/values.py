@@ -292,10 +292,9 @@ class Values:
         try:
             if scope.parent is not None and not seen:
                 seen.add("")
-                given = [
-                    part for part in scope.parent.plan.scope_args.values() if not isinstance(part[0], str) or part[1:]
-                ]
-                names.update(name for part in given for name in mentioned_in(self._argument(part, scope.parent) or ""))
+                for argument in scope.parent.plan.scope_args.values():
+                    if any(not isinstance(part, str) for part in argument):
+                        names.update(mentioned_in(self._argument(argument, scope.parent) or ""))
             for node in scope.nodes.values():
                 if node.id not in seen and node.status is NodeStatus.COMPLETED and node.kind is not NodeKind.INPUT:
                     seen.add(node.id)

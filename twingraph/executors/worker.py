@@ -3,8 +3,8 @@
 Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
 argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
 the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between, and before the "o" of
-a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item. What the head names as
-"secrets" must not be said.
+a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item.
+What the lane's head names as "secrets" must not be said.
 """
 
 from __future__ import annotations

@@ -185,3 +185,27 @@ def test_a_refused_secret_ends_the_node_at_once(tmp_path: Path, vault: FakeVault
     assert done.returncode == 1
     assert "refuses secret/data/db" in done.stderr
     assert len(vault.asked) == 2  # once for each of the two names
+
+
+def test_a_secret_that_was_missing_is_given_and_the_execution_goes_on(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from twingraph import component, pipeline\n"
+        "@component\ndef first() -> int:\n    open('ran', 'a').write('x')\n    return 1\n"
+        "@component\ndef second(n: int, token: str) -> int:\n    return n + len(token)\n"
+        "@pipeline\ndef both():\n    return second(first(), token='${secret:LATE}')\n"
+    )
+    environment = {
+        **os.environ, "TWINGRAPH_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[3]),
+        "TWINGRAPH_PROGRESS": "off",
+    }  # fmt: skip
+    tool = [sys.executable, "-m", "twingraph"]
+    how: dict[str, Any] = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 60, "check": False}
+    failed = subprocess.run([*tool, "run", "script.py:both"], env=environment, **how)
+    assert failed.returncode == 1
+    assert "the secret 'LATE' is not known: set TWINGRAPH_SECRET_LATE" in failed.stderr
+    given = {**environment, "TWINGRAPH_SECRET_LATE": "12345"}
+    resumed = subprocess.run([*tool, "resume", "last"], env=given, **how)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.strip() == "6"
+    assert (tmp_path / "ran").read_text() == "x"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,9 @@ class _Waiting:
     runs: list[NodeRun]
 
 
+_Job = tuple[_Waiting, dict[str, Answer], Sequence[str]]
+
+
 class Resolving:
     """See `dispatch.base.Dispatch`. A lane without secrets passes as it is.
 
@@ -40,7 +44,8 @@ class Resolving:
         self._make = make
         self._secrets: Secrets | None = None
         self._waiting: list[_Waiting] = []
-        self._threads: ThreadPoolExecutor | None = None
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads = 0
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
@@ -53,8 +58,8 @@ class Resolving:
     async def stop(self) -> None:
         self._stopped = True
         self._waiting.clear()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in range(self._threads):
+            self._jobs.put(None)
         await self._inner.stop()
 
     def submit(self, lane: Lane) -> None:
@@ -75,9 +80,10 @@ class Resolving:
             return
         waiting = _Waiting(lane, list(lane.runs))
         self._waiting.append(waiting)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, "twingraph-secrets")
-        self._threads.submit(self._look_up, waiting, known, later)
+        self._jobs.put((waiting, known, later))
+        if self._threads < min(_THREADS, len(self._waiting)):
+            self._threads += 1
+            threading.Thread(target=self._work, name="twingraph-secrets", daemon=True).start()
 
     def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
         taken = [(run.node, run.attempt) for _, run in self._take(execution, nodes)]
@@ -119,8 +125,13 @@ class Resolving:
         except TwinGraphError as error:
             return error
 
+    def _work(self) -> None:
+        """A thread. The end of the program does not wait for it."""
+        while (job := self._jobs.get()) is not None:
+            if not self._stopped:
+                self._look_up(*job)
+
     def _look_up(self, waiting: _Waiting, known: dict[str, Answer], names: Sequence[str]) -> None:
-        """In a thread."""
         for name in names:
             try:
                 known[name] = self._provided().value_of(name)
