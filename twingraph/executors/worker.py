@@ -72,6 +72,8 @@ class Worker:
         self.usage = Usage()
         self.below = Below()
         self.mask: Any = None  # of the secrets of this lane
+        self._mask: Any = None
+        self._masked: Any = None  # the values that it is for: lanes that follow each other mostly have the same
         self.known: set[str] = set()  # of all that were ever given to this process: a leaked thread may still say them
 
     # -- what user code reaches ------------------------------------------------------------------
@@ -185,7 +187,9 @@ class Worker:
             return
         from twingraph.executors.mask import Flow, Mask
 
-        self.mask = Mask(values)
+        if self._masked != values:
+            self._mask, self._masked = Mask(values), values
+        self.mask = self._mask
         if not self.known.issuperset(values):
             self.known.update(values)
             self.records.mask = mask = Mask(self.known)
