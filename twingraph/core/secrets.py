@@ -68,6 +68,11 @@ def protect(text: str) -> str:
     return text.replace(MARK, "$" + MARK) if MARK in text else text
 
 
+def as_written(text: str) -> str:
+    """A text for where no secrets are known: references stay, and `$${secret:` is what it stands for."""
+    return text.replace("$" + MARK, MARK) if MARK in text else text
+
+
 def protect_names(text: str, names: Container[str]) -> str:
     """The same for these names alone."""
 

@@ -296,9 +296,10 @@ class Values:
                     if any(not isinstance(part, str) for part in argument):
                         names.update(mentioned_in(self._argument(argument, scope.parent) or ""))
             for node in scope.nodes.values():
-                if node.id not in seen and node.status is NodeStatus.COMPLETED and node.kind is not NodeKind.INPUT:
+                if node.over and node.id not in seen and node.kind is not NodeKind.INPUT:
                     seen.add(node.id)
-                    names.update(mentioned_in(self.whole(node)))
+                    given = self.whole(node) if node.status is NodeStatus.COMPLETED else ""
+                    names.update(mentioned_in(given + (node.error.message if node.error is not None else "")))
         finally:
             self._protects = True
         return protect_names(text, names) if names else text

@@ -130,6 +130,10 @@ def calls(text):
     c = length(text="$" + "${secret:TOKEN}")
     # what comes out of a node names no secret
     d = length(text=echo(text="$" + "${secret:TOKEN}"))
+    try:
+        fail(given="$" + "${secret:THIRD}")
+    except Exception as error:
+        assert length(text=str(error)) > 10  # nobody knows THIRD
     foreign = str(echo(text="$" + "${secret:OTHER}"))
     e = length(text="put together: " + foreign)
     return [a, b, c, d, e, inner(echo(text="$" + "${secret:OTHER}"))]

@@ -209,7 +209,7 @@ def _names_any(lane: Lane) -> bool:
         return True
     if settings.environment and any(MARK in text for text in settings.environment.values()):
         return True
-    if settings.platform_config and any(MARK in text for text in texts_in(settings.platform_config)):
+    if settings.platform_config and any(MARK in text for text in texts_in(dict(settings.platform_config))):
         return True
     return any(MARK in text for run in lane.runs for _, text in run.args)
 
