@@ -6,6 +6,10 @@ opened, so one template serves every item of a map.
 
 What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
 
+What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
+
+What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
+
 The kernel reads kinds, edges and specs. It never reads `args`: those are for the conductor, which fills them in when a
 node is dispatched.
 """
@@ -19,6 +23,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twingraph.core.policies import RetryPolicy
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
