@@ -27,7 +27,7 @@ def joins() -> str:
 
 
 def test_what_the_value_itself_refuses_is_said_as_python_says_it() -> None:
-    with pytest.raises(TypeError, match=r"'int' object is not subscriptable$"):
+    with pytest.raises(TypeError, match=r"'int' object is not subscriptable\n"):
         takes_a_part()
 
 
