@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from twingraph.core.errors import TwinGraphError
+from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
@@ -30,7 +30,13 @@ def restored(
     saved, unread = journal.load(claim.number)
     with _no_search_for_garbage():
         rows = list(unread)
-        state = restore(execution, saved, rows)
+        try:
+            state = restore(execution, saved, rows)
+        except StoreError:
+            if saved is None:
+                raise
+            rows = list(journal.load(claim.number, snapshot=False)[1])  # the events before it are still there
+            state = restore(execution, None, rows)
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
     code: CodeRef | None = None

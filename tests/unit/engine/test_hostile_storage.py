@@ -17,7 +17,7 @@ from twingraph.core.errors import ConflictError, DamagedError, HomeError, StoreE
 from twingraph.core.plan import Edge, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Outcome
-from twingraph.engine import views
+from twingraph.engine import held, views
 from twingraph.engine.handle import Handle
 from twingraph.store.base import Journal
 from twingraph.store.blobs.memory import MemoryBlobs
@@ -203,3 +203,22 @@ def test_a_value_that_rotted_fails_what_needs_it_and_nothing_else(tmp_path: Path
         assert "is damaged" in failed.error.message
         rig.dispatch.let_go()
         assert over(rig.submit(chain(2))).status == "completed"
+
+
+def test_a_snapshot_that_nobody_can_read_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "SNAPSHOT_EVENTS", 20)
+    monkeypatch.setattr(held, "SNAPSHOT_EVENTS_PER_NODE", 0)
+    with Rig(tmp_path / "home", hold=True) as rig:
+        handle = rig.submit(chain(60))
+        for number in range(50):
+            rig.dispatch.let_one_go(f"n{number}")
+        wait_until(lambda: rig.statuses(handle.id)["n49"] is NodeStatus.COMPLETED, "n49 is not over")
+        rig.crash()
+        connection = sqlite3.connect(rig.home.database)
+        assert connection.execute("update snapshots set state = '{}'").rowcount == 1
+        connection.commit()
+        connection.close()
+        rig.start()
+        again = over(rig.conductor.adopt(handle.id))
+        assert (again.fault, again.status) == (None, "completed")
+        assert [name for name, _ in rig.dispatch.begun] == [f"n{number}" for number in range(50, 60)]
