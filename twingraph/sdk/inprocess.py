@@ -227,15 +227,15 @@ def result_of(runtime: wiring.Runtime, handle: Handle) -> Any:
     error = failure(handle.id, handle.status, handle.error)
     if error is not None:
         raise _raised(runtime, handle, error)
-    return runtime.decode(handle.result) if handle.result is not None else None
+    return runtime.values.decode(handle.result) if handle.result is not None else None
 
 
 def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> ExecutionFailed:
     record = handle.error
     if record is None:
         return error
-    parts = runtime.decode_exception(record.exception) if record.exception else {}
-    live = runtime.body_error(handle.id)
+    parts = runtime.values.decode_exception(record.exception) if record.exception else {}
+    live = runtime.bodies.error_of(handle.id)
     shown = own_frames(live) if live is not None else None
     return enrich(error, record.types or (record.error_type,), parts, shown, record.message)
 

@@ -62,7 +62,7 @@ async def gathered_with_exceptions() -> list[Any]:
 @pipeline
 async def gathered_with_exceptions_in_a_try() -> list[Any]:
     try:
-        results = await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True)
+        results: list[Any] = list(await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True))
         return [results[0], results[1].args[0]]
     except ValueError:
         return ["raised"]
