@@ -19,6 +19,9 @@ WORKLOADS = (*STEADY, COLD)
 SYSTEMS: dict[str, str] = {
     "twingraph": "twingraph_drawn:DrawnDefault",
     "twingraph-wide": "twingraph_drawn:DrawnWide",
+    "pipeline": "twingraph_pipelines:PipelineDefault",
+    "pipeline-wide": "twingraph_pipelines:PipelineWide",
+    "pipeline-inside": "twingraph_pipelines:InsideBody",
     "pool": "process_pool:ProcessPool",
     "dbos": "dbos_sqlite:DbosSqlite",
     "prefect": "prefect_ephemeral:PrefectEphemeral",

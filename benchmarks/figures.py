@@ -31,13 +31,20 @@ BUDGETS = (
     Budget(what="import as a process, s", system="twingraph", metric="import.wall_s", limit=0.10),
     Budget(what="hello as a process, s", system="twingraph", metric="cold.wall_s", limit=0.30),
     Budget(what="hello as a process, MB (PSS of the tree)", system="twingraph", metric="cold.pss_mb", limit=60),
-    Budget(what="one node, submit to result, ms", system="twingraph", metric="hello.wall_ms", limit=2),
-    Budget(what="chain, CPU ms per node, max_parallel 10", system="twingraph", metric="chain.cpu_ms", limit=0.4),
-    Budget(
-        what="chain, CPU ms per node, max_parallel 1,000", system="twingraph-wide", metric="chain.cpu_ms", limit=0.4
+    *(
+        Budget(what=f"{form}: {what}", system=system, metric=metric, limit=limit)
+        for form, system in (
+            ("drawn, max_parallel 10", "twingraph"),
+            ("drawn, max_parallel 1,000", "twingraph-wide"),
+            ("pipeline, max_parallel 10", "pipeline"),
+            ("pipeline, max_parallel 1,000", "pipeline-wide"),
+        )
+        for what, metric, limit in (
+            ("one node, submit to result, ms", "hello.wall_ms", 2),
+            ("chain, CPU ms per node", "chain.cpu_ms", 0.4),
+            ("fan, CPU ms per node", "fan.cpu_ms", 0.15),
+        )
     ),
-    Budget(what="fan, CPU ms per node, max_parallel 10", system="twingraph", metric="fan.cpu_ms", limit=0.15),
-    Budget(what="fan, CPU ms per node, max_parallel 1,000", system="twingraph-wide", metric="fan.cpu_ms", limit=0.15),
 )
 
 

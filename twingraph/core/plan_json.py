@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from operator import attrgetter
 from typing import Any
 
 from twingraph.core.plan import (
@@ -20,32 +21,30 @@ from twingraph.core.plan import (
 )
 from twingraph.core.policies import Backoff, RetryPolicy
 
+_REQUIRED = object()
 
-def _defaults(record: type) -> dict[str, Any]:
-    found = {}
+
+def _fields(record: type) -> tuple[tuple[tuple[str, Any], ...], Callable[[Any], tuple[Any, ...]]]:
+    """Each field with its default, and what reads all of them at once."""
+    found = []
     for field in fields(record):
-        if field.default is not MISSING:
-            found[field.name] = field.default
-        elif field.default_factory is not MISSING:
-            found[field.name] = field.default_factory()
-    return found
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        found.append((field.name, _REQUIRED if default is MISSING else default))
+    return tuple(found), attrgetter(*(name for name, _ in found))
 
 
-_DEFAULTS = {
-    record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)
+_FIELDS = {
+    record: _fields(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)
 }
-_NAMES = {record: tuple(field.name for field in fields(record)) for record in _DEFAULTS}
 
 
 def _sparse(record: Any) -> dict[str, Any]:
-    kind = type(record)
-    defaults = _DEFAULTS[kind]
-    found = {}
-    for name in _NAMES[kind]:
-        value = getattr(record, name)
-        if name not in defaults or value != defaults[name]:
-            found[name] = value
-    return found
+    known, read = _FIELDS[type(record)]
+    return {
+        name: value
+        for (name, default), value in zip(known, read(record), strict=True)
+        if value is not default and value != default
+    }
 
 
 def argument_to_json(argument: Argument) -> list[Any]:

@@ -119,6 +119,7 @@ class EmbeddedPool:
         for group in self._staff.groups.values():
             if group.is_waiting:
                 self._hand_out(group)
+        for group in self._staff.groups.values():
             if group.is_waiting:
                 self._grow(group)
         self._rounds.soon()
@@ -150,7 +151,9 @@ class EmbeddedPool:
         worker.give(batch.lane, batch.runs)
 
     def _grow(self, group: Group) -> None:
-        """More processes for what could begin. What waits for a core or a device would find none in them."""
+        """More processes for what could begin. What waits for a core or a device would find none in them.
+
+        A process that starts is given nothing yet: another may be free before it is. But each will take a lane."""
         could = [*group.free]
         if group.needing and self._admission is not None:
             could += list(group.needing)[: self._admission.room_for(batch.need for batch in group.needing)]

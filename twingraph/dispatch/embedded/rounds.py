@@ -98,6 +98,5 @@ class Rounds:
         """Whether something that waits behind a busy node would begin sooner elsewhere."""
         if group.is_waiting:
             return False
-        return any(not worker.pending and not worker.retired for worker in group.workers) or self._staff.could_grow(
-            group
-        )
+        idle = any(worker.is_ready and not worker.pending and not worker.retired for worker in group.workers)
+        return idle or self._staff.could_grow(group)

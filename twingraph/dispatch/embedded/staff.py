@@ -70,7 +70,11 @@ class Staff:
         self._load.look([worker.pid for worker in self.everyone() if worker.is_ready])
 
     def grow(self, group: Group, waiting: int, since: float) -> None:
-        """So many lanes could begin if there were processes, and every process has been busy since then."""
+        """So many lanes could begin if there were processes, and every process has been busy since then. Those that
+        start already will each take one."""
+        waiting -= group.starting + sum(not worker.is_ready for worker in group.workers)
+        if waiting <= 0:
+            return
         everyone = self.everyone()
         starting = sum(other.starting for other in self.groups.values())
         booting = sum(not worker.is_ready for worker in everyone)
@@ -136,7 +140,7 @@ class Staff:
 
     def _make_room(self, everyone: list[WorkerProcess]) -> None:
         """Another version's idle worker goes, the one that was idle longest."""
-        idle = [worker for worker in everyone if not worker.pending and not worker.retired]
+        idle = [worker for worker in everyone if worker.is_ready and not worker.pending and not worker.retired]
         if idle:
             self._retire(min(idle, key=lambda worker: worker.idle_since))
 
@@ -162,5 +166,5 @@ class Staff:
 
 
 def available(workers: list[WorkerProcess]) -> Iterator[WorkerProcess]:
-    """Those that take more work."""
-    return (worker for worker in workers if not worker.retired and worker.doom is None)
+    """Those that take more work: what is given to a process that still starts waits for it, even beside an idle one."""
+    return (worker for worker in workers if worker.is_ready and not worker.retired and worker.doom is None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twingraph.core.codec import Encoded, encode
+from twingraph.core.codec_base import dumps, loads
 from twingraph.core.plan import Argument, Hole, Source
 
 _HOLE = re.compile(r'\{"\$":"hole","v":([0-9]+)\}')
@@ -15,6 +16,7 @@ _HOLE = re.compile(r'\{"\$":"hole","v":([0-9]+)\}')
 Edged = tuple[str, str | None, str | None]
 
 _SIMPLE = frozenset((int, float, bool, type(None)))
+_SURE = 1 << 63  # smaller numbers are written as every JSON library writes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,6 @@ class Writing:
         self._kinds = kinds
         self._given = given
         self._sources: list[Source] = []
-        self._special: dict[type, Callable[[Any], Any]] = dict.fromkeys(kinds, self._hole)
         self._parameter = ""
         self.edges: dict[Edged, None] = {}
 
@@ -59,7 +60,7 @@ class Writing:
         self._parameter = parameter
         kind = type(value)
         if kind in _SIMPLE:
-            return (encode(value).text,)
+            return (_simple(value),)
         if kind in self._kinds:
             referred = self._kinds[kind](value)
             if isinstance(referred, Reference):
@@ -69,7 +70,7 @@ class Writing:
 
     def _plain(self, parameter: str, value: Any) -> Argument:
         self._sources.clear()
-        written = self._coder.encode(value, parameter, self._special)
+        written = self._written(value, parameter)
         if self._given is not None:
             found = self._given(value, written)
             if found is not None:
@@ -80,6 +81,9 @@ class Writing:
             elif type(value) in (list, tuple, dict):
                 self._edges_within(value)
         return self._with_holes(written.text) if self._sources else (written.text,)
+
+    def _written(self, value: Any, parameter: str) -> Encoded:
+        return self._coder.encode(value, parameter, dict.fromkeys(self._kinds, self._hole))
 
     def _edges_within(self, value: Any) -> None:
         """Elements that came out of a node: the value goes along as it is, the edge tells where it came from."""
@@ -101,7 +105,7 @@ class Writing:
         """Stands in the tree for a handle somewhere inside an argument."""
         referred = self._kinds[type(value)](value)
         if not isinstance(referred, Reference):
-            return _tree(self._coder.encode(referred, self._parameter, self._special).text)
+            return loads(self._written(referred, self._parameter).text)
         self._edge(referred)
         self._sources.append(_source(referred))
         return {"$": "hole", "v": len(self._sources) - 1}
@@ -123,7 +127,8 @@ def _source(reference: Reference) -> Source:
     return Source(node=reference.node, output=reference.output, index=reference.element)
 
 
-def _tree(text: str) -> Any:
-    from twingraph.core.codec_base import loads
-
-    return loads(text)
+def _simple(value: Any) -> str:
+    """What most arguments are: nobody asks for its hash."""
+    if type(value) is float or (value is not None and not -_SURE < value < _SURE):
+        return encode(value).text
+    return dumps(value)
