@@ -43,23 +43,65 @@ def run_node(
     items: Any = None,
 ) -> Answer:
     """Never raises: whatever happens in user code, its module or its values becomes an Answer."""
+    target, values, refused = _made_ready(find, arguments, decode)
+    if refused is not None:
+        return refused
+    try:
+        result = call(target, values, config, items)
+    except BaseException as error:
+        return _failure(error, encode)
+    return _taken(result, encode, items)
+
+
+async def run_node_on_loop(
+    find: Callable[[], Any],
+    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
+    decode: Callable[[str], Any],
+    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
+    config: Any = None,
+    items: Any = None,
+) -> Answer:
+    """The same where a loop runs that others wait on too."""
+    target, values, refused = _made_ready(find, arguments, decode)
+    if refused is not None:
+        return refused
+    try:
+        result = _called(target, values, config)
+        if hasattr(result, "__await__"):
+            result = await result
+        if hasattr(result, "__aiter__") and hasattr(result, "asend"):
+            result = await (_gathered(result) if items is None else _give_each(result, items))
+        elif type(result) not in _PLAIN:
+            result = _settled(result, items)
+    except BaseException as error:
+        return _failure(error, encode)
+    return _taken(result, encode, items)
+
+
+def _made_ready(
+    find: Callable[[], Any], arguments: Iterable[Tuple[str, str]], decode: Callable[[str], Any]  # noqa: UP006
+) -> Tuple[Any, Any, Optional[Answer]]:  # noqa: UP006, UP045
+    """What is to be called, with what; or how it ended before that."""
     try:
         target = find()
     except BaseException as error:
         code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
-        return Answer("failed", error=describe(error, code))
+        return None, None, Answer("failed", error=describe(error, code))
     try:
-        values = {name: decode(text) for name, text in arguments}
+        return target, {name: decode(text) for name, text in arguments}, None
     except BaseException as error:
-        return Answer("failed", error=describe(error, "invalid_input", permanent=True))
-    try:
-        result = call(target, values, config, items)
-    except _UnfitError as unfit:
-        return Answer("failed", error=describe(unfit.error, "invalid_output", permanent=True))
-    except BaseException as error:
-        described = describe(error, "user_error")
-        described["exception"] = _parts(error, encode)
-        return Answer("failed", error=described)
+        return None, None, Answer("failed", error=describe(error, "invalid_input", permanent=True))
+
+
+def _failure(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Answer:  # noqa: UP006
+    if isinstance(error, _UnfitError):
+        return Answer("failed", error=describe(error.error, "invalid_output", permanent=True))
+    described = describe(error, "user_error")
+    described["exception"] = _parts(error, encode)
+    return Answer("failed", error=described)
+
+
+def _taken(result: Any, encode: Callable[[Any, str], Tuple[str, str, int]], items: Any) -> Answer:  # noqa: UP006
     try:
         return _encoded(result, encode) if items is None or result is not items else _whole(items)
     except BaseException as error:
@@ -85,17 +127,20 @@ def call(target: Any, values: dict[str, Any], config: Any = None, items: Any = N
 
     With `items` these take what a generator yields, and are the result.
     """
-    if isinstance(target, type) and hasattr(target, "execute"):
-        component = target(dict(config or {}))
-        validate = getattr(component, "validate_inputs", None)
-        if validate is not None and validate(**values) is False:
-            raise ValueError(f"validate_inputs refused the inputs of {target.__name__}")
-        result = component.execute(**values)
-    else:
-        result = target(**values)
+    result = _called(target, values, config)
     if type(result) in _PLAIN:
         return result
     return _settled(result, items)
+
+
+def _called(target: Any, values: dict[str, Any], config: Any) -> Any:
+    if not isinstance(target, type) or not hasattr(target, "execute"):
+        return target(**values)
+    component = target(dict(config or {}))
+    validate = getattr(component, "validate_inputs", None)
+    if validate is not None and validate(**values) is False:
+        raise ValueError(f"validate_inputs refused the inputs of {target.__name__}")
+    return component.execute(**values)
 
 
 def _settled(result: Any, items: Any) -> Any:
