@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import sys
 import time
@@ -11,9 +13,13 @@ import pytest
 
 from twingraph import Workflow, component, pipeline, wiring
 from twingraph.core.errors import TwinGraphError
+from twingraph.core.static_plan import ActualNode, overlay
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import plans
 from twingraph.sdk import packing
+
+# Their own time limits end them where a plan goes on.
+FAIL_EARLY = ("timeout_block", "cancelled_task")
 
 
 @component
@@ -43,6 +49,36 @@ def test_an_execution_has_the_plan_of_its_code_and_it_is_made_once(home: Path, m
     assert [node.component for node in plan.nodes] == ["load", "work", "for each of load", "work"]
     monkeypatch.setattr(plans, "make", lambda *_: pytest.fail("made twice"))
     assert reader.plan(execution) == plan
+    reader.close()
+
+
+@pytest.mark.parametrize("module", ["flow", "asynchronous"])
+def test_what_pipelines_call_is_in_their_plans(home: Path, module: str) -> None:
+    """Whatever ran was planned or stands in a region, and what always runs ran."""
+    reader = None
+    amiss = {}
+    for case in importlib.import_module(f"tests.pipelines.table.{module}").CASES:
+        if case.signals or case.answers or case.name in FAIL_EARLY:
+            continue
+        execution = case.run.submit(**case.inputs)
+        with contextlib.suppress(Exception):
+            execution.result(timeout=20)
+        reader = reader or wiring.open_reader(str(home))
+        actual = [
+            ActualNode(id=node.id, component=node.component, status=str(node.status), place=node.place)
+            for node in reader.view(execution.id).nodes
+        ]
+        rows = overlay(case.run.compile(), actual)
+        sure = [row.planned is not None and row.planned.conditional is None and row.region is None for row in rows]
+        wrong = [
+            (row.id, row.what)
+            for row, certain in zip(rows, sure, strict=True)
+            if row.what == "unplanned" or (row.what == "not_run" and certain)
+        ]
+        if wrong:
+            amiss[case.name] = wrong
+    assert amiss == {}
+    assert reader is not None
     reader.close()
 
 

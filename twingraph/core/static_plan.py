@@ -6,7 +6,7 @@ what it depends; nodes inside of it name it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -122,8 +122,8 @@ class OverlayRow:
 def overlay(plan: StaticPlan, actual: Iterable[ActualNode]) -> list[OverlayRow]:
     """Planned nodes in their order with what became of them, each followed by what ran besides in its region."""
     matching = _Matching(plan)
-    for node in actual:
-        matching.take(node)
+    for one in actual:
+        matching.take(one)
     rows: list[OverlayRow] = []
     for node in plan.nodes:
         further = matching.more.get(node.id, [])
@@ -137,7 +137,7 @@ def overlay(plan: StaticPlan, actual: Iterable[ActualNode]) -> list[OverlayRow]:
         if node.kind == DYNAMIC and (node.id not in filled or node.component.startswith(GUESSED))
     }
     for one in matching.loose:
-        region = open_regions.get(_scope_of(one.id))
+        region = next((open_regions[scope] for scope in _scopes_of(one.id) if scope in open_regions), None)
         rows.append(_further(one, "unplanned" if region is None else "dynamic", region))
     return rows
 
@@ -193,6 +193,13 @@ def _planned_row(node: StaticNode, ran: ActualNode | None, more: int) -> Overlay
 
 def _further(one: ActualNode, what: str, region: str | None) -> OverlayRow:
     return OverlayRow(id=one.id, component=one.component, what=what, status=one.status, region=region)
+
+
+def _scopes_of(node: str) -> Iterator[str]:
+    """The scope that holds a node, and those around it."""
+    while node:
+        node = _scope_of(node)
+        yield node
 
 
 def _scope_of(node: str) -> str:

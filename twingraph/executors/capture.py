@@ -146,7 +146,7 @@ class _Watch:
         return spec
 
 
-def install_handler(logging: Any, records: Records, written: Callable[[], None]) -> None:
+def install_handler(logging: Any, records: Any, written: Callable[[], None]) -> None:
     """Everything from INFO on that reaches the root logger; level and logger are kept."""
 
     class Handler(logging.Handler):  # type: ignore[misc]

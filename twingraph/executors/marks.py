@@ -55,6 +55,14 @@ class Marks:
         self._times[1] = since
         self._numbers[BEGUN] = number
 
+    def tell(self, number: int) -> None:
+        """The worker's side: it has itself said of this run that it keeps the loop."""
+        self._numbers[CUT_OFF] = number
+
+    @property
+    def told(self) -> int:
+        return self._numbers[CUT_OFF]
+
     def recall(self, low: int, high: int) -> None:
         """The parent's side. A later range may only lie higher; in between every mixture of both is right."""
         self._numbers[LOW] = low

@@ -254,13 +254,13 @@ def _frames(error: BaseException) -> bool:
     """Whether any user code is on the way to the error."""
     step = error.__traceback__
     while step is not None:
-        if not _is_own(step.tb_frame.f_code.co_filename):
+        if not is_own(step.tb_frame.f_code.co_filename):
             return True
         step = step.tb_next
     return False
 
 
-def _is_own(filename: str) -> bool:
+def is_own(filename: str) -> bool:
     name = filename.replace("\\", "/")
     return name == __file__ or any(part in name for part in _OWN_FILES)
 
@@ -281,7 +281,7 @@ def _cut(part: Any, seen: set[int]) -> None:
     if part is None or id(part) in seen:
         return
     seen.add(id(part))
-    part.stack[:] = [frame for frame in part.stack if not _is_own(frame.filename)]
+    part.stack[:] = [frame for frame in part.stack if not is_own(frame.filename)]
     _cut(part.__cause__, seen)
     _cut(part.__context__, seen)
     for inner in getattr(part, "exceptions", None) or ():

@@ -1,7 +1,8 @@
 """A worker process of the pool: takes lanes from one pipe, answers on another. Python 3.8 syntax.
 
 Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
-argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
+argument. In a lane of asynchronous runs the head says in "strand" which block of the marks is the lane's, and such lanes
+go beside each other; `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
 the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between, and before the "o" of
 a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item.
 """
@@ -64,6 +65,7 @@ class Worker:
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
         self.err = capture.Stream("stderr", "warning", 2, self.records, self.written)
         self.handing: Any = None
+        self.multiplexer: Any = None
         self._loaded: Any = None
         self._found: dict[str, Any] = {}
         self._blobs: Any = None
@@ -92,6 +94,13 @@ class Worker:
         number, taken = self.records.take()
         if taken:
             self.channel.send(dumps(["l", number, taken]) + "\n")
+        if self.multiplexer is not None:
+            self.multiplexer.flush()
+
+    def add(self, level: str, stream: str, message: str) -> None:
+        """A record of the run around the caller."""
+        run = None if self.multiplexer is None else self.multiplexer.speaker()
+        (self.records if run is None else run.records).add(level, stream, message)
 
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call of a run is told in any case."""
@@ -134,6 +143,9 @@ class Worker:
 
         return encode(value, blobs=_Later(self), key=self.secret, pickle=self.secret is not None, path=path)
 
+    def found(self, entry: str) -> Any:
+        return self._found.get(entry) or self._find(entry)
+
     def _find(self, entry: str) -> Any:
         loading.append(entry)
         try:
@@ -154,11 +166,12 @@ class Worker:
 
     def serve(self) -> None:
         readline = self.reader.readline
-        while True:
-            line = readline()
-            if not line:
-                return
+        line = readline()
+        while line:
             lane = loads(line[:-1].decode("utf-8"))
+            if "strand" in lane:
+                line = self._multiplexed(line)
+                continue
             perform = self._performer(lane)
             for _ in range(lane["n"]):
                 head = readline()
@@ -168,6 +181,14 @@ class Worker:
                 arguments = [(name, readline()[:-1].decode("utf-8")) for name in names]
                 self._carry_out(lane, perform, number, node, attempt, arguments)
             self.usage.cpu()  # what is used while nothing is to be done is nobody's
+            line = readline()
+
+    def _multiplexed(self, line: bytes) -> Any:
+        if self.multiplexer is None:
+            from twingraph.executors.multiplex import Multiplexer
+
+            self.multiplexer = Multiplexer(self)
+        return self.multiplexer.serve(line)
 
     def _performer(self, lane: Any) -> Callable[[Any], runner.Answer]:
         """What is done for each run of a lane, given its arguments."""
@@ -178,7 +199,7 @@ class Worker:
             return lambda arguments: run_builtin(entry[8:], arguments, self.decode, self.encode, self.blobs)
 
         def find() -> Any:
-            return self._found.get(entry) or self._find(entry)
+            return self.found(entry)
 
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
@@ -186,21 +207,22 @@ class Worker:
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
-        from twingraph.executors.handing import Handing
+        self.handing = self.hands_over(self.records.number, self.marks.at)
+        try:
+            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing)
+        finally:
+            self.handing.finish()
+            self.handing = None
 
-        number, began = self.records.number, self.marks.at
+    def hands_over(self, number: int, began: float) -> Any:
+        from twingraph.executors.handing import Handing
 
         def send(start: int, texts: Sequence[str]) -> None:
             with contextlib.suppress(OSError):  # the outcome's message will meet the same and tell
                 head = dumps(["i", number, start, len(texts), began])
                 self.channel.send("\n".join([head, *texts, ""]))
 
-        self.handing = Handing(self.encode, send, _Later(self))
-        try:
-            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing)
-        finally:
-            self.handing.finish()
-            self.handing = None
+        return Handing(self.encode, send, _Later(self))
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
@@ -216,18 +238,18 @@ class Worker:
         if os.getpid() != self.pid:  # a forked child that came back: it has no voice here
             os._exit(0)
         self.surroundings.leave()
-        self._answer(number, started, answer)
-
-    def _answer(self, number: int, started: float, answer: runner.Answer) -> None:
         self.out.finish()
         self.err.finish()
         if self.progress_left is not None:
             self._finish_progress()
         if self.records.waiting:
             self.flush()
+        self.answer(number, started, answer, self.usage.cpu())
+
+    def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
         ended = time.time()
         status, shape, outputs, texts, error = answer
-        head = ["o", number, status, started, ended, self.usage.cpu(), self.usage.memory(ended)]
+        head = ["o", number, status, started, ended, cpu, self.usage.memory(ended)]
         head += [shape, outputs, self.below.written(), error]
         self.channel.send("\n".join([dumps(head), *texts, ""]))
 
@@ -282,7 +304,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     sys.path[:] = given["sys_path"] or sys.path
     sys.stdout, sys.stderr = worker.out, worker.err
     runner.disarm()
-    capture.on_import_of_logging(lambda logging: capture.install_handler(logging, worker.records, worker.written))
+    capture.on_import_of_logging(lambda logging: capture.install_handler(logging, worker, worker.written))
 
     def in_child() -> None:
         channel.close_in_child()
@@ -290,6 +312,8 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
         worker.out.direct = worker.err.direct = True
         if worker.handing is not None:
             worker.handing.in_child()
+        if worker.multiplexer is not None:
+            worker.multiplexer.in_child()
         os.close(incoming)
 
     os.register_at_fork(after_in_child=in_child)

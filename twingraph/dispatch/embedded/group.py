@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterable
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.dispatch.embedded.admission import Need
-from twingraph.dispatch.embedded.process import Held, WorkerProcess
+from twingraph.dispatch.embedded.process import WorkerProcess
+from twingraph.dispatch.embedded.strand import Held
 
 
 class Batch:
     """What of a lane waits, and what it needs."""
 
-    __slots__ = ("lane", "need", "runs", "since")
+    __slots__ = ("is_beside", "lane", "need", "runs", "since")
 
-    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need) -> None:
+    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need, *, beside: bool = False) -> None:
         self.lane = lane
         self.runs = runs
         self.need = need
+        self.is_beside = beside
         self.since = time.monotonic()
 
 
@@ -27,6 +29,7 @@ class Group:
     def __init__(self, code: CodeRef) -> None:
         self.code = code
         self.free: deque[Batch] = deque()  # they need nothing but a process
+        self.beside: deque[Batch] = deque()  # they may go beside others in one
         self.needing: deque[Batch] = deque()  # they wait for cores or devices too
         self.workers: list[WorkerProcess] = []
         self.starting = 0
@@ -36,10 +39,13 @@ class Group:
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self.free or self.needing)
+        return bool(self.free or self.needing or self.beside)
 
     def put(self, batch: Batch) -> None:
-        (self.needing if any(batch.need) else self.free).append(batch)
+        self._queue(batch).append(batch)
+
+    def _queue(self, batch: Batch) -> deque[Batch]:
+        return self.needing if any(batch.need) else self.beside if batch.is_beside else self.free
 
     def put_back(self, found: Iterable[Held], need: Need) -> None:
         """To the front again, lane by lane, in the old order."""
@@ -47,10 +53,10 @@ class Group:
         for held in found:
             batch = lanes.get(id(held.lane))
             if batch is None:
-                batch = lanes[id(held.lane)] = Batch(held.lane, [], need)
+                batch = lanes[id(held.lane)] = Batch(held.lane, [], need, beside=held.strand is not None)
             batch.runs.append(held.run)
         for batch in reversed(list(lanes.values())):
-            (self.needing if any(batch.need) else self.free).appendleft(batch)
+            self._queue(batch).appendleft(batch)
 
     def next(self, take: Callable[[Need], bool]) -> Batch | None:
         """The oldest that may begin. `take` says whether what it needs is to be had, and takes it."""
@@ -66,7 +72,7 @@ class Group:
     def remove(self, execution: str, wanted: frozenset[str] | None) -> list[Held]:
         """What of an execution waits here is taken out."""
         found: list[Held] = []
-        for queue in (self.free, self.needing):
+        for queue in (self.free, self.needing, self.beside):
             if not any(batch.lane.execution == execution for batch in queue):
                 continue
             for batch in queue:
@@ -79,9 +85,10 @@ class Group:
         return found
 
     def drain(self) -> list[Held]:
-        found = [Held(batch.lane, run) for queue in (self.free, self.needing) for batch in queue for run in batch.runs]
-        self.free.clear()
-        self.needing.clear()
+        queues = (self.free, self.needing, self.beside)
+        found = [Held(batch.lane, run) for queue in queues for batch in queue for run in batch.runs]
+        for queue in queues:
+            queue.clear()
         return found
 
     def learn(self, entry: str, took: float) -> None:

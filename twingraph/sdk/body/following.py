@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from twingraph.core.errors import NodeFailed
 from twingraph.core.static_plan import CONTROL, DYNAMIC, GUESSED, StaticEdge, StaticNode
 from twingraph.sdk.body.called import bound_arguments, describe, origins_of
+from twingraph.sdk.body.pretended import failure_for
 from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
 from twingraph.sdk.body.symbols import HASH, Facts, Origin, Ready, Symbol, derived, facts_of, handle, shown
 from twingraph.sdk.body.ways import Decision, Ended, Inner, Path, Region, Tracing
@@ -21,6 +21,7 @@ from twingraph.sdk.body.ways import Decision, Ended, Inner, Path, Region, Tracin
 _MOST_DECISIONS = 200  # of one way; the further ones take their first choice
 _MOST_VISITS = 50  # of one decision in a loop that nothing seems to end
 _MOST_FAILURES = 3  # of one `try` in a `for` loop, which may count its attempts
+_WAITS = ("sleep", "signal", "side_effect")  # of which views tell the kind
 ROOT = "followed"
 
 
@@ -38,6 +39,7 @@ class Follower:
         self._nested = nested
         self._counts: dict[str, int] = {}
         self._regions: list[Region] = []
+        self._each: set[str] = set()  # regions that go through items
         self._rest: Region | None = None  # everything from here on rests on a guess
         self._forced: dict[str, dict[str, None]] = {}  # by the task that looked
         self._visits: dict[Site, list[int]] = {}  # (choice, nodes by then) per visit
@@ -80,28 +82,45 @@ class Follower:
             self._path.named.add(chosen)
         region = self._region_of((given or {}).values())
         self._path.nodes[node] = StaticNode(
-            id=node, component=name, kind=kind, platform=platform, region=region, place=_place()
+            id=node,
+            component=kind if kind in _WAITS else name,
+            kind=kind,
+            platform=platform,
+            region=region,
+            place=_place(),
         )
         self._draw(node, given or {}, parents)
         return node
 
     def _named(self, name: str) -> str:
+        """The name of a live run."""
         caller = _task()
-        full = f"task{caller}.{name}" if caller else name
-        count = self._counts[full] = self._counts.get(full, 0) + 1
-        return full if count == 1 else f"{full}-{count}"
+        base = name.replace("/", "_")
+        base = f"{base}@{caller}" if caller else base
+        while True:
+            count = self._counts[base] = self._counts.get(base, 0) + 1
+            full = base if count == 1 else f"{base}-{count}"
+            if full not in self._path.nodes:
+                return full
 
     def _region_of(self, given: Iterable[Any]) -> str | None:
-        """The open region; else the closed one whose items these are, when nothing stood in it while it was open."""
+        """The open region; else that of the items which a `for` goes through once more."""
         if self._regions:
             return self._regions[-1].id
         if self._rest is not None:
             return self._rest.id
+        frame = next(user_frames(ROOT), None)
+        again = frame is not None and surroundings(frame.f_code.co_filename, *position(frame)).loop == "for"
         held = {node.region for node in self._path.nodes.values()}
-        for value in given:
-            facts = facts_of(value)
-            if facts is not None and isinstance(facts.item_of, Region) and facts.item_of.id not in held:
+        for facts in map(facts_of, given):
+            if facts is None or facts.whole:
+                continue
+            if isinstance(facts.item_of, Region) and (again or facts.item_of.id not in held):
                 return facts.item_of.id
+            homes = (self._path.nodes[one.node].region for one in facts.origins if one.node in self._path.nodes)
+            region = next((home for home in homes if home in self._each), None)
+            if again and region is not None:
+                return region
         return None
 
     def _draw(self, node: str, given: Mapping[str, Any], parents: Iterable[Any]) -> None:
@@ -129,6 +148,10 @@ class Follower:
 
     def sleep(self, seconds: Any) -> Any:
         return self._done(self._add("sleep", "sleep", given={"seconds": seconds}))
+
+    def timer(self, seconds: Any) -> None:
+        """Of a wait that has a limit."""
+        self._add("timeout", "sleep", given={"seconds": seconds})
 
     def wait_for_signal(self, name: str, timeout: Any) -> Any:
         node = self._add("wait_for_signal", "signal", given={"timeout": timeout})
@@ -215,6 +238,7 @@ class Follower:
         """One item, which stands for all; what is called meanwhile stands in one region."""
         self.force(facts)
         region = self._open(f"for each of {facts.label}", facts)
+        self._each.add(region.id)
         item = derived(facts, f"item of {facts.label}")
         object.__getattribute__(item, "_twingraph").item_of = region
         return self._items(item, region)
@@ -323,7 +347,7 @@ class Follower:
             if count > (_MOST_FAILURES if around.loop == "for" and not self._regions else 1):
                 return
             classes = [caught_by(clause, frame) for clause in block.handlers]
-            possible = [made for made in map(_failure, classes) if made is not None]
+            possible = [made for made in (failure_for(kind, self.unknown) for kind in classes) if made is not None]
             where = f"{frame.f_code.co_filename}:{line}"
             reasons = ("", *(f"when line {line} fails" for _ in possible))
             choice = self._chosen(Decision(where, reasons, failure=True), "")
@@ -350,6 +374,11 @@ class Follower:
         site = site_of(frame)
         reasons = (f"if {facts.label} is not None", f"if {facts.label} is None")
         around = surroundings(site.file, site.line, site.column)
+        if around.shapes:
+            self.guess(facts, f"the shape of {facts.label}")
+            if self._rest is not None:
+                self._path.kept.add(self._rest.id)
+            return value
         if around.loop == "while" and site in self._firsts:
             return None if self._again(site, facts) else value
         choice = self._chosen(Decision(site.place, reasons), f"{facts.label} is None")
@@ -390,20 +419,3 @@ def _task() -> str:
     except RuntimeError:
         return ""
     return getattr(task, "twingraph_caller", "") if task is not None else ""
-
-
-def _failure(kind: type[BaseException] | None) -> Exception | None:
-    """What a handler of this class would catch."""
-    if kind is None or not (issubclass(kind, Exception) or kind is BaseException):
-        return None
-    plain = NodeFailed("a call failed", execution_id="", node_id="")
-    if isinstance(plain, kind):
-        return plain
-    try:
-        joined = type(kind.__name__, (NodeFailed, kind), {"__init__": lambda self: None})
-        made = joined()
-        made.__dict__.update(plain.__dict__)
-    except Exception:  # a class that is made in its own way
-        return None
-    made.args = ("a call failed",)
-    return made if isinstance(made, Exception) else None

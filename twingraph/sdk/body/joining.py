@@ -1,7 +1,7 @@
 """The ways through a body as one plan: every node once, with what decides whether it runs.
 
 Two ways may give one id to calls of different lines, as a run would. In the plan these are two nodes: a call is known
-by its line, and by how often that was reached before. The first way's ids stand; `id@line` is the other of the two.
+by its line, and by how often that was reached before. The first way's ids stand; `id:line` is the other of the two.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _of(names: Mapping[str, str], name: str | None) -> str | None:
 
 def _free(name: str, node: StaticNode, used: set[str]) -> str:
     line = (node.place or "").rpartition(":")[2]
-    choices = chain([name, f"{name}@{line}"], (f"{name}@{line}-{number}" for number in count(2)))
+    choices = chain([name, f"{name}:{line}"], (f"{name}:{line}-{number}" for number in count(2)))
     return next(choice for choice in choices if choice not in used)
 
 

@@ -85,6 +85,7 @@ class Surroundings(NamedTuple):
 
     loop: str = ""  # the innermost: 'while', 'for' or ''
     loop_line: int = 0
+    shapes: bool = False  # it is matched against patterns that ask for a mapping, a sequence or a class
     tries: tuple[ast.Try, ...] = ()  # whose body holds the place and which have handlers, the outermost first
 
 
@@ -138,6 +139,11 @@ def _below(node: ast.AST, field: str, known: Surroundings) -> Surroundings:
         return known._replace(loop="for", loop_line=node.lineno)
     if isinstance(node, _COMPREHENSIONS):
         return known._replace(loop="for", loop_line=node.lineno)
+    if isinstance(node, ast.Match) and field == "subject":
+        shapes = (ast.MatchMapping, ast.MatchSequence, ast.MatchClass)
+        return known._replace(
+            shapes=any(isinstance(one, shapes) for case in node.cases for one in ast.walk(case.pattern))
+        )
     if isinstance(node, ast.Try) and field == "body" and node.handlers:
         return known._replace(tries=(*known.tries, node))
     return known

@@ -28,7 +28,7 @@ class Origin(NamedTuple):
 class Facts:
     """What is known of a symbolic value. Kept in one slot, so that every other name belongs to the user's data."""
 
-    __slots__ = ("face", "follower", "item_of", "label", "origins")
+    __slots__ = ("face", "follower", "item_of", "label", "origins", "whole")
 
     def __init__(
         self,
@@ -38,11 +38,13 @@ class Facts:
         *,
         face: str = "",
         item_of: Any = None,
+        whole: bool = False,
     ) -> None:
         self.follower = follower
         self.label = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
         self.origins = origins
         self.face = face  # 'handle' or its 'outputs', whose names are outputs; '' any other value
+        self.whole = whole  # made of all the items there are, not of one that stands for them
         self.item_of = item_of  # the region whose item this is, or is made of
 
 
@@ -59,13 +61,19 @@ def _known(symbol: Any) -> Facts:
 def derived(facts: Facts, label: str, *others: Any, origins: tuple[Origin, ...] | None = None) -> Symbol:
     """A value made of this one and of others."""
     found = list(facts.origins if origins is None else origins)
-    item_of = facts.item_of
+    item_of, whole = facts.item_of, facts.whole
     for other in others:
         more = facts_of(other)
         if more is not None:
             found += more.origins
             item_of = item_of or more.item_of
-    return Symbol(Facts(facts.follower, label, tuple(dict.fromkeys(found)), item_of=item_of))
+            whole = whole or more.whole
+    return Symbol(Facts(facts.follower, label, tuple(dict.fromkeys(found)), item_of=item_of, whole=whole))
+
+
+def as_whole(value: Symbol) -> Symbol:
+    _known(value).whole = True
+    return value
 
 
 def shown(value: Any) -> str:
@@ -324,7 +332,7 @@ def _attribute(facts: Facts, name: str) -> Any:
         if name == "outputs":
             return _with_face(facts, "outputs")
         if name == "result":
-            return lambda timeout=None: _waited(facts)
+            return lambda timeout=None: _waited(facts, timeout)
     return _output(facts, name)
 
 
@@ -347,8 +355,10 @@ def _output(facts: Facts, name: str) -> Symbol:
     return Symbol(Facts(facts.follower, f"{facts.label}.{name}", origins, item_of=facts.item_of))
 
 
-def _waited(facts: Facts) -> Symbol:
+def _waited(facts: Facts, timeout: Any = None) -> Symbol:
     """The value behind a handle."""
+    if timeout is not None:
+        facts.follower.timer(timeout)
     facts.follower.force(facts)
     return _with_face(facts, "value" if facts.face else "")
 

@@ -18,8 +18,8 @@ class Target:
     """One component or pipeline with its settings, known to an execution."""
 
     __slots__ = (
-        "_exactly", "_known", "_method", "_names", "_open", "_required", "bounds", "generator", "kind", "name", "node_id",
-        "outputs", "spec", "takes_parents",
+        "_exactly", "_known", "_method", "_names", "_open", "_required", "bounds", "generator", "kind", "name",
+        "node_id", "outputs", "spec", "takes_parents",
     )  # fmt: skip
 
     def __init__(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from twingraph.sdk.body.active import active
-from twingraph.sdk.body.symbols import Symbol, derived, facts_of, shown
+from twingraph.sdk.body.symbols import Symbol, as_whole, derived, facts_of, shown
 
 
 def _known(*values: Any) -> bool:
@@ -54,7 +54,7 @@ def _over(name: str) -> Callable[..., Any]:
                 if len(args) == 1 or name in ("sum", "sorted")
                 else real(*args, **kwargs)
             )
-        return first if name == "sorted" else _called(name, inside)
+        return first if name == "sorted" else as_whole(_called(name, inside))
 
     call.__name__ = name
     return call
@@ -68,7 +68,7 @@ def _len(values: Any) -> Any:
         for one in values:
             facts = facts_of(one)
             if facts is not None and facts.follower.stands_for_many(facts):
-                return derived(facts, f"how many of {facts.label}", one)
+                return as_whole(derived(facts, f"how many of {facts.label}", one))
     return len(values)
 
 

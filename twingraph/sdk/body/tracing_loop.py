@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -52,13 +51,12 @@ class TracingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._nothing.passed
 
-    def call_later(  # type: ignore[override]
-        self, delay: float, callback: Any, *args: Any, context: Any = None
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
-        caller = sys._getframe(1).f_code
-        if caller.co_name == "sleep" and caller.co_filename.replace("\\", "/").endswith("asyncio/tasks.py"):
-            self._slept(delay)
-        return super().call_later(delay, callback, *args, context=context)
+        """A timer of the body is a sleep, as it is in a run."""
+        self._slept(max(when - self.time(), 0.0))
+        return super().call_at(when, callback, *args, context=context)
 
     def _named(self, loop: Any, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
         """A number below the task that makes it, in order of creation."""
@@ -81,9 +79,12 @@ class _Task(asyncio.Task[Any]):
 def run(coroutine: Coroutine[Any, Any, Any], slept: Callable[[float], None]) -> Any:
     """To its end; what it has left running is dropped."""
     loop = TracingLoop(slept)
+    outer = asyncio._get_running_loop()  # of the pipeline that called this one
+    asyncio._set_running_loop(None)
     try:
         return loop.run_until_complete(coroutine)
     finally:
+        asyncio._set_running_loop(outer)
         for task in asyncio.all_tasks(loop):
             task.cancel()
             coro = task.get_coro()

@@ -202,6 +202,46 @@ def chosen_by_match() -> Any:
             check()
 
 
+def matched_by_shape() -> Any:
+    """load [depends on the shape of load]"""
+    match load():
+        case {"a": found}:
+            work(found)
+        case [first, *_]:
+            check(first)
+
+
+def again_each() -> Any:
+    """load [for each of load: work check] total
+    load>work work>check work>total check>total
+    """
+    found = [work(item) for item in load()]
+    more = [check(one) for one in found]
+    return total([sum(more), max(found)])
+
+
+@pipeline(registry=OURS)
+async def _side(value: Any) -> Any:
+    return await work(value)
+
+
+async def side_by_side() -> Any:
+    """_side _side/work load _side-2 _side-2/work
+    load>_side-2
+    """
+    return await asyncio.gather(_side(1), _side(await load()))
+
+
+def asks_the_failure() -> Any:
+    """load mend?"""
+    try:
+        return load()
+    except LookupError as error:
+        if error.code == 3:  # type: ignore[attr-defined]
+            return mend(error.where)  # type: ignore[attr-defined]
+        raise
+
+
 def until_done() -> Any:
     """load [repeats, as work.more decides: work?]? total
     load>work load>total work>total
@@ -407,7 +447,7 @@ def durable() -> Any:
 
 
 def waited() -> Any:
-    """load work check check-2 total
+    """load work check check-2 timeout total
     load>check work>check load>check-2 work>check-2 load>total work>total
     """
     one, two = load(), work()
@@ -444,9 +484,9 @@ def closure() -> Any:
 
 
 async def at_once() -> Any:
-    """task1.load task1.sleep task2.load task2.sleep task1.work task2.work total
-    task1.load-task1.sleep task2.load-task2.sleep task1.load>task1.work task1.sleep-task1.work task2.load>task2.work
-    task2.sleep-task2.work task1.work>total task2.work>total
+    """load@1 sleep@1 load@2 sleep@2 work@1 work@2 total
+    load@1-sleep@1 load@2-sleep@2 load@1>work@1 sleep@1-work@1 load@2>work@2 sleep@2-work@2 work@1>total
+    work@2>total
     """
 
     async def one(value: Any) -> Any:
@@ -459,8 +499,8 @@ async def at_once() -> Any:
 
 
 async def racing() -> Any:
-    """load task2.check work [for each of work: check] total
-    work>check load>total task2.check>total
+    """load check@2 work [for each of work: check] total
+    work>check load>total check@2>total
     """
     first = asyncio.ensure_future(load())
     done, _ = await asyncio.wait([first, asyncio.create_task(_one())], return_when=asyncio.FIRST_COMPLETED)
@@ -491,7 +531,8 @@ def not_for_symbols() -> Any:
 
 BODIES = [
     reference, chain, diamond, branch, early_return, early_raise, same_question_twice, nested_questions, none_or_not,
-    kinds, chosen_by_match, until_done, until_break, fixed_loop, question_in_fixed_loop, filtered, collected_first,
+    kinds, chosen_by_match, matched_by_shape, again_each, side_by_side, asks_the_failure, until_done, until_break,
+    fixed_loop, question_in_fixed_loop, filtered, collected_first,
     how_many, each_of_each, counted, unpacked, as_number, as_text, fallback, two_handlers, tried_again,
     handler_raises, named, in_data, parts, recursive, durable, waited, helped, closure, at_once, racing,
     unknown_key, not_for_symbols,
@@ -583,7 +624,7 @@ def test_one_id_at_two_lines_is_two_nodes() -> None:
         return work(2)
 
     line = other.__code__.co_firstlineno + 3
-    assert [node.id for node in planned(other).nodes] == ["work", f"work@{line}"]
+    assert [node.id for node in planned(other).nodes] == ["work", f"work:{line}"]
 
 
 def test_parameters_are_listed_and_may_be_given() -> None:

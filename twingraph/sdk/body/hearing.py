@@ -1,0 +1,172 @@
+"""What reaches a body from outside: outcomes, history, answers, and the word that it must not go on.
+
+All of a body belongs to its own thread. What comes from outside arrives in `inbox` and is looked at only when the body
+has to wait, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from time import time
+from typing import Any
+
+from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
+from twingraph.core.statuses import NodeStatus
+from twingraph.sdk.body.handles import HandleMisused
+from twingraph.sdk.body.history import History
+from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
+from twingraph.sdk.body.unwinding import Unwinding
+
+COMPLETED = NodeStatus.COMPLETED.value
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    number: int
+    value: Any
+
+
+Message = Ended | Items | Page | Stop | Evict | Answer
+
+
+class Hearing:
+    """The part of a body that listens and waits."""
+
+    def __init__(self, opened: Opened, link: Link) -> None:
+        self.execution, self.scope = opened.execution, opened.scope
+        self.inbox: SimpleQueue[Message] = SimpleQueue()
+        self.clock: Callable[[], float] = time
+        self.waits_for: frozenset[str] | None = None
+        self.evicted_for: frozenset[str] = frozenset()  # what it waited for when it was let go
+        self.evicts_itself = False  # for tests: let go whenever it has to wait
+        self.stopped: BodyStopped | None = None
+        self.over: dict[str, Ended] = {}
+        self.history = History(opened.execution, self.receive)
+        self._link = link
+        self._thread = threading.get_ident()
+        self._unwinding = Unwinding()
+        self._items: dict[str, list[Any]] = {}
+        self._asked: dict[int, Any] = {}
+        self._numbers = itertools.count()
+
+    @property
+    def replays(self) -> bool:
+        """Whether history still answers: what is printed meanwhile was printed before. May wait for the next page."""
+        while not self.history.complete and not self.history.ahead:
+            self.receive()
+        return not self.history.used_up
+
+    def say(self, lines: Sequence[BodyLog]) -> None:
+        """Lines for the execution's log."""
+        self._link.log(self.execution, lines)
+
+    # -- what comes in -----------------------------------------------------------------------------
+
+    def receive(self) -> None:
+        """Wait for one message from outside."""
+        if self.evicts_itself and self.waits_for and self.history.complete and self.inbox.empty():
+            self._evict()
+        message = self.inbox.get()
+        kind = type(message)
+        if kind is Ended:
+            self.note_over(message)  # type: ignore[arg-type]
+        elif kind is Items:
+            self._take_items(message)  # type: ignore[arg-type]
+        elif kind is Page:
+            self._take_page(message)  # type: ignore[arg-type]
+        elif kind is Answer:
+            self._asked[message.number] = message.value  # type: ignore[union-attr]
+        elif kind is Evict:
+            if self.waits_for:
+                self._evict()
+        else:
+            self.stopped = BodyStopped(message.why)  # type: ignore[union-attr]
+            raise self.stopped
+
+    def refuse(self, why: str) -> None:
+        """Any thread: it must not go on. It learns that at its next call, or where it waits."""
+        if self.stopped is None:
+            self.stopped = BodyStopped(why)
+        self.inbox.put(Stop(why))
+
+    def _evict(self) -> None:
+        self.evicted_for = self.waits_for or frozenset()
+        self.stopped = BodyEvicted("the host needed the room")
+        raise self.stopped
+
+    def note_over(self, ended: Ended) -> None:
+        self.over[ended.node] = ended
+        if ended.status == COMPLETED:
+            self._unwinding.completed(ended.node)
+
+    def _take_page(self, page: Page) -> None:
+        for ended in page.ended:
+            self.note_over(ended)
+        for items in page.items:
+            self._take_items(items)
+        self.history.take(page)
+
+    def _take_items(self, items: Items) -> None:
+        known = self._items.setdefault(items.node, [])
+        known.extend(items.texts[len(known) - items.start :])
+
+    def ask(self, what: str, about: str) -> Any:
+        number = next(self._numbers)
+        self._link.ask(self.execution, self.scope, number, what, about)
+        while number not in self._asked:
+            self.receive()
+        return self._asked.pop(number)
+
+    # -- waiting -----------------------------------------------------------------------------------
+
+    def await_over(self, nodes: Iterable[str]) -> None:
+        """Wait until one of these is over."""
+        wanted = frozenset(nodes)
+        over = self.over
+        if any(node in over for node in wanted):
+            return
+        if self.stopped is not None:
+            raise self.stopped
+        self.waits_for = wanted
+        try:
+            while not any(node in over for node in wanted):
+                self.receive()
+        finally:
+            self.waits_for = None
+
+    def _await_more(self, node: str, known: int) -> None:
+        self.waits_for = frozenset((node,))
+        try:
+            while node not in self.over and len(self._items.get(node, ())) <= known:
+                self.receive()
+        finally:
+            self.waits_for = None
+
+    def ended(self, node: str) -> Ended:
+        self._check()
+        if node not in self.over:
+            self.await_over((node,))
+        return self.over[node]
+
+    def _check(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise HandleMisused(
+                "a handle, or a call of a component, came into a thread that is not its pipeline's: take the value "
+                "with .result() in the body and give that to the thread, or make the thread's work a component"
+            )
+        if self.stopped is not None:
+            raise self.stopped
