@@ -27,6 +27,8 @@ _READ = 1 << 16
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.
 HANG_UP_SECONDS = 0.05
+# Who has the loop of a shared process for so long keeps it.
+KEEPS_SECONDS = 0.5
 CLOSED_DESCRIPTORS = "the component closed file descriptors that are not its own"
 
 
@@ -115,7 +117,9 @@ class WorkerProcess:
         self._write(protocol.lane_message(lane, numbered, block))
 
     def keeps_the_loop(self, number: int) -> bool:
-        return self.is_stuck and self.steps.begun == number
+        """Whether this run hears no request to end, since it lets nothing else go on."""
+        since = self.steps.since
+        return self.steps.begun == number and time.monotonic() - since > KEEPS_SECONDS
 
     def ask_to_end(self, doom: Doom, held: Held) -> None:
         """The run alone, not its neighbours. Who does not end is ended with the process, later."""

@@ -16,6 +16,10 @@ from twingraph.dispatch.embedded.staff import Staff
 from twingraph.dispatch.embedded.watch import lateness, look_at
 
 
+# Where many wait beside each other, they are looked at this often.
+_MANY_SECONDS = 0.1
+
+
 class Watched(Protocol):
     """Whose processes are looked at."""
 
@@ -110,7 +114,7 @@ class Rounds:
         worker.is_stuck = kept > self._options.recall_after_seconds
         if worker.is_stuck:
             self._accuse(worker, number, kept)
-        elif now - worker.looked < len(worker.open) / 1000:
+        elif now - worker.looked < min(_MANY_SECONDS, len(worker.open) / 2000):
             return  # many are looked at less often
         worker.looked = now
         for strand in worker.strands:
