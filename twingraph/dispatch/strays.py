@@ -12,7 +12,10 @@ MARK = "TWINGRAPH_WORKER"
 
 
 def end_strays(marks: Iterable[str], of: str | None = None) -> None:
-    """`of`: only what the run with this idempotency key has started. Linux only; elsewhere nobody may read another process's environment. One look takes some milliseconds."""
+    """`of`: only what the run with this idempotency key has started.
+
+    Linux only; elsewhere nobody may read another process's environment. One look takes some milliseconds.
+    """
     wanted = {f"{MARK}={mark}".encode() for mark in marks}
     key = None if of is None else f"TWINGRAPH_IDEMPOTENCY_KEY={of}".encode("utf-8", "surrogateescape")
     if wanted:

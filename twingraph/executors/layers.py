@@ -19,7 +19,7 @@ _Environment = Dict[bytes, bytes]
 
 
 class Layers(MutableMapping):  # type: ignore[type-arg]
-    """Stands in for `os.environ._data` while it is entered. `own` gives the environment of the run around the caller."""
+    """Stands in for `os.environ._data` while entered. `own` gives the environment of the run around the caller."""
 
     def __init__(self, own: Callable[[], Optional[_Environment]]) -> None:  # noqa: UP045
         self._own = own

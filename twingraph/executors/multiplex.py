@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextvars import ContextVar, Context
+from contextvars import Context, ContextVar
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from twingraph.core.codec_base import dumps, loads
@@ -171,13 +171,16 @@ class Multiplexer:
         with self._layers:
             reading = threading.Thread(target=self._read, args=(line,), name="twingraph-read", daemon=True)
             self._loop.call_soon(reading.start)
-            while self._next_line is None:
+            while not self._is_over():
                 try:
                     self._loop.run_forever()
-                except BaseException:  # noqa: PERF203 - sys.exit in a task that a run has started, or a signal
+                except BaseException:  # sys.exit in a task that a run has started, or a signal  # noqa: PERF203
                     continue
         self._settle()
         return self._next_line
+
+    def _is_over(self) -> bool:
+        return self._next_line is not None
 
     def _read(self, line: bytes) -> None:
         """In a thread: what blocks the loop does not keep a cancel from being read."""
@@ -308,7 +311,9 @@ def _accusation(took: float, frame: Any) -> str:
         for part in traceback.extract_stack(frame)
         if not runner.is_own(part.filename) and not part.filename.startswith(theirs)
     ]
-    where = f"in {stack[-1].name}, line {stack[-1].lineno} of {stack[-1].filename}" if stack else "in no line of its own"
+    where = (
+        f"in {stack[-1].name}, line {stack[-1].lineno} of {stack[-1].filename}" if stack else "nowhere in its own lines"
+    )
     head = f"blocks the event loop: for {took:.1f} s nothing else has gone on in its process, {where}"
     advice = "await something that waits, or hand it to asyncio.to_thread"
     return "".join([f"{head}; {advice}\n", *traceback.format_list(stack)]).rstrip()
@@ -343,12 +348,12 @@ def _loop_of(owner: Multiplexer) -> Any:
         def _run(self) -> None:
             run: Any = self._context.get(_run)  # type: ignore[attr-defined]
             if run is None:
-                super()._run()  # type: ignore[misc]
+                super()._run()
                 return
             used = cpu()
             step(run.number, clock())
             try:
-                super()._run()  # type: ignore[misc]
+                super()._run()
             finally:
                 if owner.forked:
                     os._exit(0)

@@ -79,7 +79,9 @@ async def run_node_on_loop(
 
 
 def _made_ready(
-    find: Callable[[], Any], arguments: Iterable[Tuple[str, str]], decode: Callable[[str], Any]  # noqa: UP006
+    find: Callable[[], Any],
+    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
+    decode: Callable[[str], Any],
 ) -> Tuple[Any, Any, Optional[Answer]]:  # noqa: UP006, UP045
     """What is to be called, with what; or how it ended before that."""
     try:

@@ -1,10 +1,11 @@
 """A worker process of the pool: takes lanes from one pipe, answers on another. Python 3.8 syntax.
 
 Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
-argument. In a lane of asynchronous runs the head says in "strand" which block of the marks is the lane's, and such lanes
-go beside each other; `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
-the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between, and before the "o" of
-a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item.
+argument. The head of a lane of asynchronous runs says in "strand" which block of the marks is the lane's: such lanes go
+beside each other, and `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for
+each output, written before the next run begins, so that the next run's crash loses nothing. `["l", number, records]`
+and `["r", [numbers]]` stand between, and before the "o" of a generator, where the lane's head says "generator",
+`["i", number, start, count, began]` and one line for each item.
 """
 
 from __future__ import annotations

@@ -209,7 +209,9 @@ async def test_one_that_blocks_the_loop_for_a_while_holds_others_up_and_no_more(
 
 async def test_code_that_keeps_the_interpreter_is_told_of_from_outside(tmp_path: Path) -> None:
     async with opened(tmp_path, workers=1) as bench:
-        code = bench.write("#entry f\nimport asyncio\nasync def f():\n    await asyncio.sleep(0.1)\n    sum(range(10**11))\n")
+        code = bench.write(
+            "#entry f\nimport asyncio\nasync def f():\n    await asyncio.sleep(0.1)\n    sum(range(10**11))\n"
+        )
         began = time.monotonic()
         beside(bench, code, "f", "n", timeout=1.5)
         await bench.until(lambda: "n" in bench.outcomes())
@@ -263,8 +265,9 @@ async def test_a_fork_that_returns_into_the_loop_ends_there(tmp_path: Path) -> N
     async with opened(tmp_path, workers=1) as bench:
         code = bench.write(
             "#entry f\n#entry g\nimport asyncio, os\n"
-            "async def f():\n    child = os.fork() == 0\n    await asyncio.sleep(0.1)\n    return 'child' if child else 'p'\n"
-            "async def g():\n    with open('once', 'a') as file:\n        file.write('x')\n    await asyncio.sleep(0.3)\n"
+            "async def f():\n    child = os.fork() == 0\n    await asyncio.sleep(0.1)\n"
+            "    return 'child' if child else 'p'\n"
+            "async def g():\n    await asyncio.sleep(0.3)\n"
             "    with open('twice', 'a') as file:\n        file.write('x')\n"
         )
         beside(bench, code, "g", "g")

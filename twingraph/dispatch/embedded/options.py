@@ -38,5 +38,7 @@ class PoolOptions:
     accuse_after_seconds: float = 1.0
     # So many processes share the asynchronous runs before one is filled up.
     shared_workers: int = 2
+    # Work of another kind that has waited this long has the next shared process that can be emptied.
+    spare_after_seconds: float = 0.5
     # After this many processes in a row that ended before their first word, waiting work fails.
     failed_starts: int = 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +18,8 @@ from twingraph.dispatch.embedded.group import Batch, Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
 from twingraph.dispatch.embedded.rounds import Rounds
-from twingraph.dispatch.embedded.staff import Staff, available
 from twingraph.dispatch.embedded.sharing import Suspects
+from twingraph.dispatch.embedded.staff import Staff, available
 from twingraph.dispatch.embedded.strand import Doom, Held
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import LANES
@@ -144,9 +145,7 @@ class EmbeddedPool:
         self._rounds.soon()
 
     def _hand_out(self, group: Group) -> None:
-        while group.beside and (host := sharing.host(group.workers, self._options.shared_workers)) is not None:
-            batch = group.beside.popleft()
-            host.give_beside(batch.lane, batch.runs)
+        self._hand_out_beside(group)
         for worker in available(group.workers):
             if not worker.pending:
                 batch = group.next(self._admitted)
@@ -163,6 +162,16 @@ class EmbeddedPool:
                 average = group.average(worker.entry, group.free[0].lane.settings.entry)
                 if planning.may_hand_ahead(worker.lanes, average, now - worker.marks.since):
                     self._give(worker, group.free.popleft())
+
+    def _hand_out_beside(self, group: Group) -> None:
+        while group.beside:
+            oldest = group.free[0].since if group.free else math.inf
+            spare = time.monotonic() - oldest > self._options.spare_after_seconds
+            host = sharing.host(group.workers, self._options.shared_workers, spare=spare)
+            if host is None:
+                return
+            batch = group.beside.popleft()
+            host.give_beside(batch.lane, batch.runs)
 
     def _admitted(self, need: Need) -> bool:
         return self._admission is not None and self._admission.take(need)

@@ -11,10 +11,9 @@ from twingraph.dispatch.base import Begun, Report
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
-from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.embedded.staff import Staff
+from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.embedded.watch import lateness, look_at
-
 
 # Where many wait beside each other, they are looked at this often.
 _MANY_SECONDS = 0.1

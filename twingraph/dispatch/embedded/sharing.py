@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from twingraph.dispatch.base import Lane
 from twingraph.dispatch.embedded.process import WorkerProcess
 from twingraph.dispatch.embedded.staff import available
@@ -13,17 +11,22 @@ from twingraph.dispatch.embedded.strand import Held
 _REMEMBERED = 10_000
 
 
-def host(workers: Sequence[WorkerProcess], shared: int) -> WorkerProcess | None:
-    """The process for one more lane: `shared` of them fill up evenly before a further one is opened."""
+def host(workers: list[WorkerProcess], shared: int, *, spare: bool) -> WorkerProcess | None:
+    """The process for one more lane: `shared` of them fill up evenly before a further one is opened.
+
+    `spare`: others wait for a process, so one of them is left to run empty.
+    """
     hosts, idle = [], None
     for worker in available(workers):
         if not worker.pending:
             idle = worker if idle is None or (worker.is_shared and not idle.is_shared) else idle
         elif worker.is_shared and worker.has_room and not worker.is_stuck:
             hosts.append(worker)
-    if idle is not None and len(hosts) < shared:
+    if idle is not None and len(hosts) < shared and not spare:
         return idle
-    return min(hosts, key=_open_lanes) if hosts else idle
+    if spare and hosts:
+        hosts.remove(min(hosts, key=_open_lanes))
+    return min(hosts, key=_open_lanes, default=None if spare else idle)
 
 
 def _open_lanes(worker: WorkerProcess) -> int:
