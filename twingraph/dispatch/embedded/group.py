@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -17,12 +16,12 @@ class Batch:
 
     __slots__ = ("is_beside", "lane", "need", "runs", "since")
 
-    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need, *, beside: bool = False) -> None:
+    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need, since: float, *, beside: bool = False) -> None:
         self.lane = lane
         self.runs = runs
         self.need = need
         self.is_beside = beside
-        self.since = time.monotonic()
+        self.since = since
 
 
 class Group:
@@ -47,13 +46,13 @@ class Group:
     def _queue(self, batch: Batch) -> deque[Batch]:
         return self.needing if any(batch.need) else self.beside if batch.is_beside else self.free
 
-    def put_back(self, found: Iterable[Held], need: Need) -> None:
+    def put_back(self, found: Iterable[Held], need: Need, now: float) -> None:
         """To the front again, lane by lane, in the old order."""
         lanes: dict[int, Batch] = {}
         for held in found:
             batch = lanes.get(id(held.lane))
             if batch is None:
-                batch = lanes[id(held.lane)] = Batch(held.lane, [], need, beside=held.strand is not None)
+                batch = lanes[id(held.lane)] = Batch(held.lane, [], need, now, beside=held.strand is not None)
             batch.runs.append(held.run)
         for batch in reversed(list(lanes.values())):
             self._queue(batch).appendleft(batch)

@@ -28,12 +28,19 @@ from twingraph.executors.marks import LANES
 class EmbeddedPool:
     """See `dispatch.base.Dispatch`. All methods and all reports on the loop that called `start`."""
 
-    def __init__(self, options: PoolOptions, blobs_path: str, secret_key: bytes | None) -> None:
+    def __init__(
+        self,
+        options: PoolOptions,
+        blobs_path: str,
+        secret_key: bytes | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._options = options
         self._blobs_path = blobs_path
         self._secret = secret_key
-        self._staff = Staff(options, self)
-        self._rounds = Rounds(options, self._staff, self, self._soon)
+        self._clock = clock
+        self._staff = Staff(options, self, clock)
+        self._rounds = Rounds(options, self._staff, self, self._soon, clock)
         self._admission: Admission | None = None
         self._suspects = Suspects()
         self._pumping = False
@@ -67,7 +74,7 @@ class EmbeddedPool:
                 self._loop.call_soon(self._refuse, lane, str(problem))
                 return
         beside = lane.settings.asynchronous and not lane.settings.resources and not self._suspects.are_among(lane)
-        self._staff.of(lane.code).put(Batch(lane, list(lane.runs), need, beside=beside))
+        self._staff.of(lane.code).put(Batch(lane, list(lane.runs), need, self._clock(), beside=beside))
         self._soon()
 
     def _need(self, lane: Lane) -> Need:
@@ -152,9 +159,9 @@ class EmbeddedPool:
                 if batch is None:
                     break
                 if worker.runs:
-                    group.idle_at = time.monotonic()
+                    group.idle_at = self._clock()
                 self._give(worker, batch)
-        now = time.monotonic()
+        now = self._clock()
         for worker in available(group.workers):
             if not group.free:
                 return
@@ -166,7 +173,7 @@ class EmbeddedPool:
     def _hand_out_beside(self, group: Group) -> None:
         while group.beside:
             oldest = group.free[0].since if group.free else math.inf
-            spare = time.monotonic() - oldest > self._options.spare_after_seconds
+            spare = self._clock() - oldest > self._options.spare_after_seconds
             host = sharing.host(group.workers, self._options.shared_workers, spare=spare)
             if host is None:
                 return
@@ -225,7 +232,7 @@ class EmbeddedPool:
         if worker.is_ready:
             for held in rest:
                 held.wish = held.wish or "return"
-        group.put_back([held for held in rest if held.wish is None], worker.need)
+        group.put_back([held for held in rest if held.wish is None], worker.need, self._clock())
         self._hand_back([held for held in rest if held.wish is not None])
         self._relieve(worker)
         if not worker.is_ready:
@@ -304,7 +311,7 @@ class EmbeddedPool:
         self.report(LogLines(held.lane.execution, held.run.node, held.run.attempt, [tuple(line) for line in lines]))
 
     def runs_returned(self, group: Group, worker: WorkerProcess, found: list[Held]) -> None:
-        group.put_back([held for held in found if held.wish is None], worker.need)
+        group.put_back([held for held in found if held.wish is None], worker.need, self._clock())
         self._hand_back([held for held in found if held.wish is not None])
         for number, held in worker.begun():  # it began in the moment of the recall
             if held.wish == "cancel":

@@ -31,11 +31,19 @@ class Watched(Protocol):
 class Rounds:
     """Goes round every `tick_seconds` while something runs or waits, seldom when processes are only there."""
 
-    def __init__(self, options: PoolOptions, staff: Staff, pool: Watched, more_to_do: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        options: PoolOptions,
+        staff: Staff,
+        pool: Watched,
+        more_to_do: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._options = options
         self._staff = staff
         self._pool = pool
         self._more_to_do = more_to_do
+        self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
 
@@ -62,7 +70,7 @@ class Rounds:
     def _go_round(self) -> None:
         self._timer = None
         staff, busy = self._staff, False
-        now = time.monotonic()
+        now = self._clock()
         staff.look()
         for group in staff.groups.values():
             busy = busy or group.is_waiting

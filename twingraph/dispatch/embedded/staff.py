@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
@@ -33,10 +33,11 @@ class Employer(Protocol):
 class Staff:
     """All groups and their processes. Everything on the loop, but for the start of a process itself."""
 
-    def __init__(self, options: PoolOptions, employer: Employer) -> None:
+    def __init__(self, options: PoolOptions, employer: Employer, clock: Callable[[], float] = time.monotonic) -> None:
         self.groups: dict[str, Group] = {}
         self._options = options
         self._employer = employer
+        self._clock = clock
         self._load = Load()
         self._cores = planning.cores()
         self._closed = False
@@ -81,7 +82,7 @@ class Staff:
         self.look()
         pressure = planning.Pressure(
             waiting=waiting,
-            waited=time.monotonic() - since,
+            waited=self._clock() - since,
             workers=len(group.workers) + group.starting,
             all_workers=len(everyone) + starting,
             starting=starting + booting,
