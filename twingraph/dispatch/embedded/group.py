@@ -33,6 +33,7 @@ class Group:
         self.workers: list[WorkerProcess] = []
         self.starting = 0
         self.failed_starts = 0
+        self.shares = False  # some of its runs go beside each other
         self.idle_at = 0.0  # when a process last waited for work: then it is this side that is late
         self.averages: dict[str, float] = {}  # seconds that a run takes, by entry
 
@@ -41,6 +42,7 @@ class Group:
         return bool(self.free or self.needing or self.beside)
 
     def put(self, batch: Batch) -> None:
+        self.shares = self.shares or batch.is_beside
         self._queue(batch).append(batch)
 
     def _queue(self, batch: Batch) -> deque[Batch]:

@@ -179,6 +179,8 @@ class EmbeddedPool:
                 return
             batch = group.beside.popleft()
             host.give_beside(batch.lane, batch.runs)
+            if len(host.open) > 1 and len(group.workers) + group.starting < self._options.shared_workers:
+                self._staff.grow(group, 1, batch.since)
 
     def _admitted(self, need: Need) -> bool:
         return self._admission is not None and self._admission.take(need)
@@ -214,6 +216,8 @@ class EmbeddedPool:
 
     def worker_ready(self, group: Group, worker: WorkerProcess) -> None:
         self._staff.ready(group, worker)
+        if group.shares:
+            worker.open_loop()
         if group.is_waiting:
             self._soon()
 

@@ -116,6 +116,10 @@ class WorkerProcess:
         self.is_shared = True
         self._write(protocol.lane_message(lane, numbered, block))
 
+    def open_loop(self) -> None:
+        """Have the loop ready before the first asynchronous run needs it."""
+        self._write(protocol.loop_message(FIRST))
+
     def keeps_the_loop(self, number: int) -> bool:
         """Whether this run hears no request to end, since it lets nothing else go on."""
         since = self.steps.since

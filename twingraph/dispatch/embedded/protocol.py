@@ -41,6 +41,11 @@ def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]], block: int | N
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 
 
+def loop_message(block: int) -> bytes:
+    """A lane without runs."""
+    return (dumps({"n": 0, "strand": block}) + "\n").encode()
+
+
 def stop_message(numbers: list[int]) -> bytes:
     return (dumps({"stop": numbers}) + "\n").encode()
 
