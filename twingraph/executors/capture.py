@@ -14,7 +14,7 @@ Record = Tuple[float, str, str, str]
 MAX_LINE = 65536
 MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt
 _MARK = " ...(goes on)"
-_BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB)"
+BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB)"
 
 
 def pieces(line: str) -> List[str]:  # noqa: UP006
@@ -51,7 +51,7 @@ class Records:
                     return
                 self._total += len(piece) + 16
                 if self._total > MAX_TOTAL:
-                    self.waiting.append((now, "warning", stream, _BROKEN_OFF))
+                    self.waiting.append((now, "warning", stream, BROKEN_OFF))
                 else:
                     self.waiting.append((now, level, stream, piece))
 

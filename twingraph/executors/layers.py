@@ -10,6 +10,8 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Callable, Dict, Iterator, Optional
 
+from twingraph.executors.surroundings import as_variable
+
 # What starts a process reads the environment that C code sees, which all runs share: it is made right just before.
 _STARTS = frozenset(
     ("subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.exec", "pty.spawn")
@@ -45,15 +47,19 @@ class Layers(MutableMapping):  # type: ignore[type-arg]
         self._environ._data = os.environb._data = self  # type: ignore[attr-defined]
 
     def made_for(self, current: Any, environment: Any) -> _Environment:
-        names = {
-            "TWINGRAPH_EXECUTION_ID": current.execution_id,
-            "TWINGRAPH_NODE_ID": current.node_id,
-            "TWINGRAPH_ATTEMPT": str(current.attempt),
-            "TWINGRAPH_IDEMPOTENCY_KEY": current.idempotency_key,
-            **environment,
+        own = {
+            **self._base,
+            b"TWINGRAPH_EXECUTION_ID": as_variable(current.execution_id),
+            b"TWINGRAPH_NODE_ID": as_variable(current.node_id),
+            b"TWINGRAPH_ATTEMPT": b"%d" % current.attempt,
+            b"TWINGRAPH_IDEMPOTENCY_KEY": as_variable(current.idempotency_key),
         }
-        own = {os.fsencode(name): str(value).encode("utf-8", "surrogateescape") for name, value in names.items()}
-        return {**self._base, **own}
+        for name, value in environment.items():
+            text = str(value).encode("utf-8", "surrogateescape")
+            if "\0" in name or "=" in name or b"\0" in text:
+                raise ValueError(f"the environment variable {name!r} cannot be set: its name or value is none")
+            own[os.fsencode(name)] = text
+        return own
 
     def _here(self) -> _Environment:
         own = self._own()

@@ -229,9 +229,13 @@ class Multiplexer:
             if lane.marks.begin(number, started):
                 run = self.runs[number] = self._latest = Run(self.worker, number, started)
                 run.current = Current(lane.head["execution"], node, attempt, run)
-                run.environment = self._layers.made_for(run.current, lane.head["environment"])
                 sys.stdout, sys.stderr = self._out, self._err
-                Context().run(self._begin, lane, run, arguments)
+                try:
+                    run.environment = self._layers.made_for(run.current, lane.head["environment"])
+                    Context().run(self._begin, lane, run, arguments)
+                except Exception as error:
+                    self._give_answer(run, runner.Answer("failed", error=runner.describe(error, "user_error")))
+                    continue
                 self._busy.set()
                 return
             self.worker.channel.send(f'["r",[{number}]]\n')
@@ -265,6 +269,10 @@ class Multiplexer:
             answer = task.result()
         except BaseException as error:
             answer = runner.Answer("failed", error=runner.describe(error, "user_error"))
+        self._give_answer(run, answer)
+        self._start_next(lane)
+
+    def _give_answer(self, run: Run, answer: runner.Answer) -> None:
         run.finish()
         del self.runs[run.number]
         if self._latest is run:
@@ -274,7 +282,6 @@ class Multiplexer:
             self._settle()
         self.worker.answer(run.number, run.started, answer, run.cpu)
         run.task = None
-        self._start_next(lane)
 
     def _settle(self) -> None:
         self._layers.put_back()

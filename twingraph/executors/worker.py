@@ -26,6 +26,9 @@ from twingraph.executors.surroundings import Below, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
 
+# User code may put others in their place.
+_write, _getpid, _exit = os.write, os.getpid, os._exit
+
 
 class Channel:
     """The way out. Whole messages only; silent in a forked child."""
@@ -40,9 +43,9 @@ class Channel:
             return
         data = text.encode("utf-8", "replace")
         with self._lock:
-            sent = os.write(self._descriptor, data)
+            sent = _write(self._descriptor, data)
             while sent < len(data):
-                sent += os.write(self._descriptor, memoryview(data)[sent:])
+                sent += _write(self._descriptor, memoryview(data)[sent:])
 
     def close_in_child(self) -> None:
         self.mute = True
@@ -58,7 +61,7 @@ class Worker:
         self.bundle_path = given["bundle"]
         self.blobs_path = given["blobs"]
         self.secret = bytes.fromhex(given["secret"]) if given["secret"] else None
-        self.pid = os.getpid()
+        self.pid = _getpid()
         self.records = capture.Records()
         self.flushing: threading.Event | None = None
         self.progress_at = 0.0
@@ -232,12 +235,15 @@ class Worker:
             return
         self.records.begin(number)
         current = Current(lane["execution"], node, attempt, self)
-        self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
         running.set(current)
         sys.stdout, sys.stderr = self.out, self.err
-        answer = perform(arguments)
-        if os.getpid() != self.pid:  # a forked child that came back: it has no voice here
-            os._exit(0)
+        try:
+            self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
+            answer = perform(arguments)
+        except BaseException as error:  # of a trace function or a signal, in the moment between
+            answer = runner.Answer("failed", error=runner.describe(error, "user_error"))
+        if _getpid() != self.pid:  # a forked child that came back: it has no voice here
+            _exit(0)
         self.surroundings.leave()
         self.out.finish()
         self.err.finish()
@@ -280,7 +286,7 @@ def die_with_parent(descriptor: int) -> None:
         except BlockingIOError:
             gone = False
         if gone:  # it closed before the kernel was asked
-            os._exit(0)
+            _exit(0)
         return
     threading.Thread(target=_wait_for_the_end, args=(descriptor,), daemon=True).start()
 
@@ -323,6 +329,6 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
         worker.serve()
     except OSError:  # user code closed what is not its own; nothing more can be said or heard
         marks.cut_off()
-        os._exit(1)
+        _exit(1)
     finally:
-        os._exit(0)  # leaked threads of user code shall not keep it alive
+        _exit(0)  # leaked threads of user code shall not keep it alive

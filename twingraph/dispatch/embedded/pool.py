@@ -14,6 +14,7 @@ from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, Outcome, Report, Returned
 from twingraph.dispatch.embedded import endings, planning, protocol, sharing
 from twingraph.dispatch.embedded.admission import NOTHING, Admission, Need, devices, need_of
+from twingraph.dispatch.embedded.capturing import bounded
 from twingraph.dispatch.embedded.group import Batch, Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
@@ -308,8 +309,8 @@ class EmbeddedPool:
         out_end, err_end = ends if ends is not None else (None, None)
         lines = worker.captured[0].read("info", "stdout", out_end, whole)
         lines += worker.captured[1].read("warning", "stderr", err_end, whole)
-        if lines:
-            self.run_said(held, lines)
+        if lines and (bearable := bounded(held, lines)):
+            self.run_said(held, bearable)
 
     def run_said(self, held: Held, lines: list[Any]) -> None:
         self.report(LogLines(held.lane.execution, held.run.node, held.run.attempt, [tuple(line) for line in lines]))
