@@ -34,6 +34,7 @@ class Records:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # a signal's handler may print in the middle of a print
+        self.sending = threading.RLock()  # from taking to having sent: what a thread has taken comes before the answer
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
         self._total = 0

@@ -81,9 +81,10 @@ class Run:
         return digest
 
     def flush(self) -> None:
-        number, taken = self.records.take()
-        if taken:
-            self.worker.channel.send(dumps(["l", number, taken]) + "\n")
+        with self.records.sending:
+            number, taken = self.records.take()
+            if taken:
+                self.worker.channel.send(dumps(["l", number, taken]) + "\n")
 
     def finish(self) -> None:
         """All that it has said, before its answer."""
@@ -157,7 +158,7 @@ class Multiplexer:
         self.forked = True
         self._out.direct = self._err.direct = True
         for run in self.runs.values():
-            run.records.lock = threading.RLock()
+            run.records.lock, run.records.sending = threading.RLock(), threading.RLock()
             for stream in run.streams.values():
                 stream.direct = True
             if run.handing is not None:

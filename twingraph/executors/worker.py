@@ -95,9 +95,10 @@ class Worker:
             self.flush()
 
     def flush(self) -> None:
-        number, taken = self.records.take()
-        if taken:
-            self.channel.send(dumps(["l", number, taken]) + "\n")
+        with self.records.sending:
+            number, taken = self.records.take()
+            if taken:
+                self.channel.send(dumps(["l", number, taken]) + "\n")
         if self.multiplexer is not None:
             self.multiplexer.flush()
 
@@ -249,7 +250,7 @@ class Worker:
         self.err.finish()
         if self.progress_left is not None:
             self._finish_progress()
-        if self.records.waiting:
+        if self.flushing is not None or self.records.waiting:
             self.flush()
         self.answer(number, started, answer, self.usage.cpu())
 
@@ -302,9 +303,10 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
 
     faulthandler.enable(2)
     marks = Marks(shared)
+    os.close(shared)  # so that nobody writes to it by number
     reader = os.fdopen(incoming, "rb", 1 << 18)
     channel = Channel(outgoing)
-    for descriptor in (incoming, outgoing, life, shared):
+    for descriptor in (incoming, outgoing, life):
         os.set_inheritable(descriptor, False)
     given = loads(reader.readline()[:-1].decode("utf-8"))
     worker = Worker(given, reader, channel, marks)
@@ -315,7 +317,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
 
     def in_child() -> None:
         channel.close_in_child()
-        worker.records.lock = threading.RLock()
+        worker.records.lock, worker.records.sending = threading.RLock(), threading.RLock()
         worker.out.direct = worker.err.direct = True
         if worker.handing is not None:
             worker.handing.in_child()

@@ -29,6 +29,7 @@ RECALL_SECONDS = 0.002
 HANG_UP_SECONDS = 0.05
 # Who has the loop of a shared process for so long keeps it.
 KEEPS_SECONDS = 0.5
+WROTE_TO_US = "the component wrote to file descriptors that are not its own"
 CLOSED_DESCRIPTORS = "the component closed file descriptors that are not its own"
 
 
@@ -174,7 +175,7 @@ class WorkerProcess:
             try:
                 self._parser.feed(data)
             except (CodecError, ValueError, IndexError, KeyError, TypeError):  # user code wrote to our descriptor
-                self.fault = "the component wrote to the pool's own pipe"
+                self.fault = WROTE_TO_US
                 self.kill()
                 return True
             if len(data) < _READ:
@@ -230,7 +231,17 @@ class WorkerProcess:
 
     def current(self) -> tuple[int, Held] | None:
         """A run that has begun; where several have, any of them."""
+        if self.fault is WROTE_TO_US and self.pending:
+            return next(iter(self.pending.items()))
         return next((found for strand in self.strands if (found := strand.current()) is not None), None)
+
+    def check_marks(self) -> bool:
+        """Whether user code wrote over them, by the number of their descriptor; then it is ended, and charged."""
+        if self.is_shared or not self.pending or min(self.pending) - 1 <= self.marks.begun < self._next:
+            return True
+        self.fault = WROTE_TO_US
+        self.kill()
+        return False
 
     def begun(self) -> list[tuple[int, Held]]:
         return [found for strand in self.strands if (found := strand.current()) is not None]

@@ -94,6 +94,7 @@ class Rounds:
             return
         current = worker.current()
         if current is None:
+            worker.check_marks()
             return
         number, held = current
         took = now - worker.marks.since
