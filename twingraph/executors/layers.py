@@ -10,12 +10,8 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Callable, Dict, Iterator, Optional
 
-from twingraph.executors.surroundings import as_variable
+from twingraph.executors.surroundings import STARTS, as_variable
 
-# What starts a process reads the environment that C code sees, which all runs share: it is made right just before.
-_STARTS = frozenset(
-    ("subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.exec", "pty.spawn")
-)
 
 _Environment = Dict[bytes, bytes]
 
@@ -66,7 +62,7 @@ class Layers(MutableMapping):  # type: ignore[type-arg]
         return self._base if own is None else own
 
     def _audit(self, event: str, _arguments: Any) -> None:
-        if self._active and event in _STARTS:
+        if self._active and event in STARTS:  # C code and children see what all runs share: it is made right just before
             self._make_right(self._here())
 
     def _make_right(self, wanted: _Environment) -> None:

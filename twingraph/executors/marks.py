@@ -68,6 +68,14 @@ class Marks:
         self._numbers[LOW] = low
         self._numbers[HIGH] = high
 
+    def note_child(self) -> None:
+        """The worker's side: user code starts a process."""
+        self._times[2] = 1.0
+
+    @property
+    def has_children(self) -> bool:
+        return self._times[2] != 0.0
+
     def cut_off(self) -> None:
         """The worker's last word, when its pipes are gone: user code closed them."""
         self._numbers[CUT_OFF] = 1

@@ -19,6 +19,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MEMORY_SECONDS = 0.005
 
 
+# The audit events that come before a process is started.
+STARTS = frozenset(
+    ("subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.exec", "pty.spawn")
+)
+
+
 def as_variable(value: str) -> bytes:
     """A name as an environment can hold it."""
     text = value.encode("utf-8", "surrogateescape")

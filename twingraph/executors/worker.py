@@ -22,7 +22,7 @@ from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
-from twingraph.executors.surroundings import Below, Surroundings, Usage
+from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
 
@@ -313,6 +313,12 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     sys.path[:] = given["sys_path"] or sys.path
     sys.stdout, sys.stderr = worker.out, worker.err
     runner.disarm()
+
+    def note_child(event: str, _arguments: Any) -> None:
+        if event in STARTS:
+            marks.note_child()
+
+    sys.addaudithook(note_child)
     capture.on_import_of_logging(lambda logging: capture.install_handler(logging, worker, worker.written))
 
     def in_child() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -212,3 +214,36 @@ async def test_no_process_of_a_run_outlives_its_end(tmp_path: Path, way: str) ->
         async with asyncio.timeout(10):
             while list(alive_with(marks)):
                 await asyncio.sleep(0.02)
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.pool.test_stress import persistent
+
+async def main():
+    async with persistent(Path(sys.argv[1]), workers=1) as many:
+        many.submit("family", "n")
+        while not many.bench.pool.workers(): await asyncio.sleep(0.01)
+        (mark,) = [worker.mark for worker in many.bench.pool._staff.everyone()]
+        (Path(sys.argv[1]) / "mark").write_text(mark + "!")
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_no_process_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[3])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], env={**os.environ, "PYTHONPATH": root})
+    async with asyncio.timeout(30):
+        while not (tmp_path / "mark").exists() or not (mark := (tmp_path / "mark").read_text()).endswith("!"):
+            await asyncio.sleep(0.02)
+        while len(list(alive_with({mark[:-1]}))) < 5:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    async with asyncio.timeout(10):
+        while list(alive_with({mark[:-1]})):
+            await asyncio.sleep(0.02)

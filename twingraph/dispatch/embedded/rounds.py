@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twingraph.dispatch import guardian
 from twingraph.dispatch.base import Begun, Report
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
@@ -75,6 +76,8 @@ class Rounds:
         for group in staff.groups.values():
             busy = busy or group.is_waiting
             for worker in list(group.workers):
+                if worker.marks.has_children:
+                    guardian.post()
                 if worker.pending:
                     busy = True
                     self._watch(group, worker, now)
