@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from twingraph.core.quantities import byte_count
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.quantities import byte_count
 
 
 class Backoff(StrEnum):

@@ -41,7 +41,8 @@ def _start() -> None:
     with contextlib.suppress(OSError):
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM, f"{MARK}={spawner.family()}"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, cwd="/",
         )  # fmt: skip
         assert process.stdin is not None
         descriptor = os.dup(process.stdin.fileno())

@@ -12,7 +12,6 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 from twingraph.executors.surroundings import STARTS, as_variable
 
-
 _Environment = Dict[bytes, bytes]
 
 
@@ -62,7 +61,9 @@ class Layers(MutableMapping):  # type: ignore[type-arg]
         return self._base if own is None else own
 
     def _audit(self, event: str, _arguments: Any) -> None:
-        if self._active and event in STARTS:  # C code and children see what all runs share: it is made right just before
+        if (
+            self._active and event in STARTS
+        ):  # C code and children see what all runs share: it is made right just before
             self._make_right(self._here())
 
     def _make_right(self, wanted: _Environment) -> None:

@@ -47,6 +47,7 @@ class Run:
         self.started = started
         self.records = capture.Records()
         self.records.begin(number)
+        self.records.mask = worker.records.mask  # of secrets that the process was given before
         self.streams: Dict[str, capture.Stream] = {}  # noqa: UP006
         self.progress_at = 0.0
         self.progress_left: Any = None
@@ -258,7 +259,7 @@ class Multiplexer:
             run.handing = worker.hands_over(run.number, run.started)
         try:
             return await runner.run_node_on_loop(
-                find, arguments, worker.decode, worker.encode, lane.head["config"], run.handing
+                find, arguments, worker.decode, worker.encode, lane.head["config"], run.handing, run.records.mask
             )
         finally:
             if run.handing is not None:

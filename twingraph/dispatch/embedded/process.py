@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from twingraph.core.errors import CodecError
@@ -19,6 +19,7 @@ from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import FIRST, LANES, STEPS, Marks
+from twingraph.executors.mask import Flow, Mask
 
 # What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
 # than a small node does.
@@ -72,6 +73,8 @@ class WorkerProcess:
         self.entry: str | None = None  # of the lane that it was given last
         self.idle_since = time.monotonic()
         self.captured = (CapturedFile(started.captured[0]), CapturedFile(started.captured[1]))
+        self._secrets: set[str] = set()
+        self.mask: Mask | None = None  # of all secrets that it was ever given
         self._next = 1
         self._one = Strand(0, self.marks, self.pending)
         self._blocks: dict[int, Marks] = {}
@@ -96,6 +99,8 @@ class WorkerProcess:
         self.lanes += 1
         self.is_shared = False
         self.entry = lane.settings.entry
+        if lane.secrets:
+            self._hide(lane.secrets)
         self._write(protocol.lane_message(lane, numbered))
 
     @property
@@ -131,6 +136,19 @@ class WorkerProcess:
         if held.doom is None:
             held.doom, held.doomed_at = doom, time.monotonic()
             self._write(protocol.stop_message([doom.number]))
+
+    def _hide(self, values: Sequence[str]) -> None:
+        """What it and its children write below Python's streams is read here, and hidden here."""
+        known = self._secrets
+        if not known.issuperset(values):
+            known.update(values)
+            self.mask = Mask(known)
+            for file in self.captured:
+                file.hide(Flow(self.mask.raw))
+
+    def tail(self) -> str:
+        """The end of what was written to its standard error."""
+        return self.captured[1].tail() if self.mask is None else self.mask(self.captured[1].tail())
 
     def _write(self, data: bytes) -> None:
         if not self._outgoing:

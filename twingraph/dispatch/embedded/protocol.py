@@ -36,6 +36,8 @@ def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]], block: int | N
         head["generator"] = True
     if block is not None:
         head["strand"] = block
+    if lane.secrets:
+        head["secrets"] = list(lane.secrets)
     lines[0] = dumps(head)
     lines.append("")
     return "\n".join(lines).encode("utf-8", "surrogatepass")

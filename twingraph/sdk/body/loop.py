@@ -6,9 +6,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import sys
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from twingraph.core.bodies import Ended
@@ -166,6 +178,7 @@ class BodyLoop(asyncio.AbstractEventLoop):
         self._timers: dict[str, BodyTimer] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._created: dict[str, int] = {}
+        self._together: tuple[Sequence[Any], int] | None = None  # what is being started, and how many tasks came before
         self._time = 0.0
         self._closed = False
 
@@ -285,8 +298,22 @@ class BodyLoop(asyncio.AbstractEventLoop):
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **_: Any
     ) -> asyncio.Task[Any]:
         parent = _path.get()
-        number = self._created[parent] = self._created.get(parent, 0) + 1
+        number = self._number(parent)
         return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)
+
+    def _number(self, parent: str) -> int:
+        """Tasks are known by their order of creation. `asyncio.as_completed` creates them in the order of a set, which
+        is another one in each process: those count in the order in which they were given."""
+        known = self._created.get(parent, 0)
+        given = _given_to_as_completed()
+        if given is None:
+            self._created[parent] = known + 1
+            return known + 1
+        one, every = given
+        if self._together is None or self._together[0] is not every:
+            self._together = every, known
+            self._created[parent] = known + len(every)
+        return self._together[1] + next(place for place, other in enumerate(every, 1) if other is one)
 
     def _new_task(
         self, coro: Any, *, path: str, name: str | None = None, context: contextvars.Context | None = None
@@ -328,6 +355,21 @@ class BodyLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         """They end with the body."""
+
+
+def _given_to_as_completed() -> tuple[Any, Sequence[Any]] | None:
+    """What `asyncio.as_completed` makes a task of just now, and all that it was given, where that has an order."""
+    frame: FrameType | None = sys._getframe(3)
+    one = None
+    while frame is not None and frame.f_code.co_filename == asyncio.tasks.__file__:
+        found = frame.f_locals
+        one = found.get("f", found.get("aw")) if one is None else one
+        every = found.get("fs", found.get("aws"))
+        if every is not None:
+            fits = isinstance(every, (list, tuple)) and any(other is one for other in every)
+            return (one, every) if fits else None
+        frame = frame.f_back
+    return None
 
 
 def _refusing(name: str) -> Callable[..., Any]:
