@@ -241,6 +241,8 @@ class EmbeddedPool:
         group.put_back([held for held in rest if held.wish is None], worker.need, self._clock())
         self._hand_back([held for held in rest if held.wish is not None])
         self._relieve(worker)
+        if worker.is_ready and not worker.retired:
+            self._staff.make_up_for(group)
         if not worker.is_ready:
             self._staff.start_failed(group, worker.tail() or f"it ended with {returncode}")
         self._soon()

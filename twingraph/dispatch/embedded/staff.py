@@ -98,6 +98,11 @@ class Staff:
         group.starting += 1
         spawner.in_spawner_thread(partial(self._spawn, group))
 
+    def make_up_for(self, group: Group) -> None:
+        """A process has ended in the middle of its work: what comes next shall not wait until another is up."""
+        if len(group.workers) + group.starting < min(2, self._options.workers) and not self._closed:
+            self._start(group)
+
     def could_grow(self, group: Group) -> bool:
         """Whether one more process would find a core to run on."""
         if len(self.everyone()) >= self._options.workers:
