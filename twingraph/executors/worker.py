@@ -365,5 +365,10 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     except OSError:  # user code closed what is not its own; nothing more can be said or heard
         marks.cut_off()
         _exit(1)
+    except BaseException:  # a signal between two runs, or a module of ours that user code took apart
+        import traceback
+
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        _exit(1)
     finally:
         _exit(0)  # leaked threads of user code shall not keep it alive

@@ -255,7 +255,7 @@ class WorkerProcess:
 
     def check_marks(self) -> bool:
         """Whether user code wrote over them, by the number of their descriptor; then it is ended, and charged."""
-        if self.is_shared or not self.pending or min(self.pending) - 1 <= self.marks.begun < self._next:
+        if self.is_shared or not self.pending or 0 <= self.marks.begun < self._next:
             return True
         self.fault = WROTE_TO_US
         self.kill()
