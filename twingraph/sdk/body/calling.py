@@ -78,7 +78,7 @@ class Calling(Hearing):
         self._made.setdefault(move.caller, []).append(name)
         self._unwinding.made(name)
         self._record(move, what, tuple(writing.edges))
-        if self._waits_at_once(frame):
+        if self._waits_at_once(frame, what.awaitable):
             self.value(name, None)
         return self.handle(name)
 
@@ -138,16 +138,9 @@ class Calling(Hearing):
     def _sources(self, node: str) -> Iterator[str]:
         return (source for source, _, _ in self._calls[node].edges) if node in self._calls else iter(())
 
-    def _waits_at_once(self, frame: FrameType | None) -> bool:
+    def _waits_at_once(self, frame: FrameType | None, awaitable: bool) -> bool:
         """Whether the call stands in the `try` of a helper, which is not rewritten, or in a body without source."""
-        codes = self._codes
-        if codes is None:
-            return True
-        while frame is not None and frame.f_code not in codes:
-            if frames.in_try(frame):
-                return True
-            frame = frame.f_back
-        return False
+        return True if self._codes is None else frames.in_try_of_helper(frame, self._codes, awaitable)
 
     # -- what arguments say of other calls -----------------------------------------------------------
 

@@ -8,9 +8,12 @@ from twingraph.core.bodies import Ended
 from twingraph.core.codec import Encoded, hash_text
 from twingraph.core.outputs import whole
 from twingraph.sdk.body.arguments import Coder, Reference
+from twingraph.sdk.body.handles import Handle, HashRef, Outputs
 
 _CHANGELESS = frozenset((str, int, float, bool, bytes, complex, type(None)))
 _SMALL_INTS = range(-5, 257)  # one object each, whatever they came from
+# Stands for a handle that the body has put into a value: such a text has no hash.
+_HOLES = dict.fromkeys((Handle, Outputs, HashRef), lambda _: {"$": "hole"})
 _PARTS = 100_000  # a list with more elements is known as a whole only
 
 
@@ -112,7 +115,7 @@ class Given:
         node, output, index = reference.node, reference.output, reference.element
         if node not in self._over:  # an item of a generator that still runs
             return True
-        now = written or self._coder.encode(value, "value")
+        now = written or self._now(value)
         if not now.hash:
             return True  # a handle was put into it
         if index is None and value is self._values.get((node, output)):
@@ -123,6 +126,9 @@ class Given:
             self._fresh[node, output] = self._coder.decode(self._text(node, output))
         before = self._fresh[node, output][index]
         return self._coder.encode(before, "value").hash != now.hash
+
+    def _now(self, value: Any) -> Encoded:
+        return self._coder.encode(value, "value", _HOLES)
 
     def _hash(self, node: str, output: str | None) -> str:
         ended = self._over[node]
@@ -143,7 +149,6 @@ class Given:
             value = values[key]
             if type(value) in _CHANGELESS:
                 continue
-            now = self._coder.encode(value, "value")
-            if now.hash != self._hash(*key):
+            if self._now(value).hash != self._hash(*key):
                 return True
         return False

@@ -14,8 +14,8 @@ from typing import Any
 from twingraph.core.bodies import Ended
 from twingraph.core.errors import PermanentError
 from twingraph.core.plan import NodeKind
-from twingraph.sdk.body.body import Body, handles_in
-from twingraph.sdk.body.handles import Handle, plain
+from twingraph.sdk.body.body import Body
+from twingraph.sdk.body.handles import Handle, handles_in, plain
 
 _path: contextvars.ContextVar[str] = contextvars.ContextVar("twingraph_task", default="")
 
@@ -166,6 +166,10 @@ class BodyLoop(asyncio.AbstractEventLoop):
     # -- turns -------------------------------------------------------------------------------------
 
     def run_until_complete(self, future: Any) -> Any:
+        if asyncio._get_running_loop() is not None:
+            if asyncio.iscoroutine(future):
+                future.close()
+            raise RuntimeError("the loop of the body runs already: await it")
         asyncio._set_running_loop(self)
         try:
             main = self._new_task(future, path="")
