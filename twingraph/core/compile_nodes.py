@@ -12,6 +12,7 @@ from twingraph.core.component_settings import NODE_SETTINGS, check_settings, mer
 from twingraph.core.errors import NotFoundError, Problem, SliceError, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.plan import Argument, Edge, Hole, NodeKind, PlanNode, Source, Template
+from twingraph.core.schemas import schema_problem
 from twingraph.core.signatures import ComponentInfo, Parameter
 from twingraph.core.workflow import EdgeDef, NodeDef
 
@@ -23,11 +24,6 @@ EXPAND = ComponentInfo(name="map", entry="builtin:expand")
 MAP_KEYS = ("over", "component", "workflow", "key", "item", "on_item_error", "inputs", "options")
 WORKFLOW_KEYS = ("workflow", "inputs")
 INPUT_KEYS = ("name", "schema", "default")
-
-_SCHEMA_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
-    "array": (list, tuple), "object": (dict,), "null": (type(None),),
-}  # fmt: skip
 
 
 class _Maker:
@@ -405,17 +401,3 @@ def _list_like(value: Any) -> str | None:
         not isinstance(value, (str, bytes, dict, int, float, bool, type(None))) and hasattr(value, "__len__")
     )
     return None if good else "a list"
-
-
-def schema_problem(schema: Any, value: Any) -> str | None:
-    """Why a value does not have the type that a JSON Schema names; only `type` and `enum` are looked at."""
-    if not isinstance(schema, Mapping) or (isinstance(value, dict) and "$" in value):
-        return None
-    if isinstance(schema.get("enum"), list) and value not in schema["enum"]:
-        return f"must be one of {schema['enum']!r}, not {value!r:.80}"
-    named = schema.get("type")
-    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    types = [kind for name in names for kind in _SCHEMA_TYPES.get(name, (object,))]
-    if types and (not isinstance(value, tuple(types)) or (isinstance(value, bool) and not {bool, object} & set(types))):
-        return f"must be of type {' or '.join(names)}, not {value!r:.80}"
-    return None

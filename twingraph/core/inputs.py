@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twingraph.core.compile_nodes import schema_problem
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.plan import Plan
+from twingraph.core.schemas import schema_problem
 from twingraph.core.signatures import Parameter
 
 

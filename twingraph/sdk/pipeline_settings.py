@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
-from twingraph.sdk.workflow_builder import SETTING_KEYS, check_workflow_settings
+from twingraph.sdk.workflow_settings import SETTING_KEYS, check_workflow_settings
 
 if TYPE_CHECKING:
     from twingraph.core.records import Settings

@@ -13,7 +13,7 @@ from twingraph.core.records import Settings
 from twingraph.core.signatures import Parameter
 from twingraph.sdk import signature
 from twingraph.sdk.body.reach import reachable
-from twingraph.sdk.library import CodeTable, LiveLibrary
+from twingraph.sdk.code_table import CodeTable
 from twingraph.sdk.sameness import name_body
 from twingraph.sdk.value_classes import ValueClasses
 
@@ -77,7 +77,7 @@ def handler_of(pipeline: Pipeline[..., Any], table: CodeTable) -> tuple[NodeSpec
     if name is None:
         return None
     try:
-        info = LiveLibrary(pipeline.registry, table, {}).handler(name)
+        info = table.info(pipeline.registry.find(name))
     except (NotFoundError, ValidationError) as error:
         raise ValidationError(
             [Problem(node=pipeline.name, field="error_config.handler", message=str(error))]

@@ -13,14 +13,11 @@ from twingraph.core.policies import ErrorHandler
 from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
 from twingraph.sdk.frames import short
 from twingraph.sdk.registry import DEFAULT, Registry
+from twingraph.sdk.workflow_settings import SETTING_KEYS, check_workflow_settings
 
 if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
     from twingraph.core.plan import Plan
     from twingraph.core.records import Settings
-
-ERROR_CONFIG_KEYS = ("handler", "continue_on_error")
-SETTING_KEYS = ("max_parallel", "timeout", "error_handler", "error_config", "notifications")
-NOTIFICATION_KEYS = ("on_start", "on_success", "on_failure", "on_late", "late_after")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +197,8 @@ class Workflow:
     def compile(self) -> CompiledWorkflow:
         """The plan. ValidationError with every problem of the definition, each with its node."""
         from twingraph.core.compile import compile_plan, handler_spec
-        from twingraph.sdk.library import CodeTable, LiveLibrary
+        from twingraph.sdk.code_table import CodeTable
+        from twingraph.sdk.library import LiveLibrary
 
         table = CodeTable()
         library = LiveLibrary(self.registry, table, self.live, (id(self),))
@@ -250,49 +248,3 @@ def _plain_retry(policy: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given, (list, tuple)):
         raw["exceptions"] = [one if isinstance(one, str) else f"{one.__module__}.{one.__qualname__}" for one in given]
     return raw
-
-
-def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list[Problem]]:
-    """What bounds an execution, from a workflow's metadata, or every problem with it."""
-    from twingraph.core.records import Settings
-
-    problems: list[Problem] = []
-
-    def wrong(field: str, message: str) -> None:
-        problems.append(Problem(field=field, message=message))
-
-    most = metadata.get("max_parallel", 10)
-    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        wrong("max_parallel", f"must be a whole number from 1, not {most!r}")
-    limit = metadata.get("timeout", 3600)
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0):
-        wrong("timeout", f"must be a number of seconds above 0, or None, not {limit!r}")
-    handler = metadata.get("error_handler", "fail")
-    kinds = [str(kind) for kind in ErrorHandler]
-    if handler not in kinds:
-        wrong("error_handler", f"{handler!r} is not known; {did_you_mean(str(handler), kinds)}")
-    config = metadata.get("error_config") or {}
-    _check_keys(config, "error_config", ERROR_CONFIG_KEYS, problems)
-    _check_keys(metadata.get("notifications") or {}, "notifications", NOTIFICATION_KEYS, problems)
-    if handler == "custom" and isinstance(config, Mapping) and not isinstance(config.get("handler"), str):
-        wrong("error_config.handler", "must name a registered component when error_handler is 'custom'")
-    if problems:
-        return Settings(), problems
-    settings = Settings(
-        max_parallel=most,
-        timeout=None if limit is None else float(limit),
-        error_handler=handler,
-        continue_on_error=bool(config.get("continue_on_error", False)),
-    )
-    return settings, []
-
-
-def _check_keys(given: Any, field: str, known: tuple[str, ...], problems: list[Problem]) -> None:
-    if not isinstance(given, Mapping):
-        problems.append(Problem(field=field, message=f"must be a mapping, not {given!r}"))
-        return
-    problems.extend(
-        Problem(field=f"{field}.{key}", message=f"is not known; {did_you_mean(str(key), known)}")
-        for key in given
-        if key not in known
-    )

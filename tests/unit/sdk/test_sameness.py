@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twingraph.sdk.code_table import CodeTable
 from twingraph.sdk.component import component
-from twingraph.sdk.library import CodeTable
 from twingraph.sdk.pipeline import pipeline
 from twingraph.sdk.registry import Registry
 from twingraph.sdk.sameness import closed_over, frozen, name_body

@@ -23,8 +23,7 @@ from twingraph.sdk.body.closing import closed
 from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.hearing import Answer, Evict
 from twingraph.sdk.body.known import Known
-from twingraph.sdk.body.loop import AsyncBody
-from twingraph.sdk.body.rewriting import rewritten
+from twingraph.sdk.body.needs import codes_of, needs_rewriting
 from twingraph.sdk.body.speaking import Speaking
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 
@@ -223,7 +222,7 @@ class BodyHost:
         known = self._known_of(opened.execution)
         try:
             function, codes = self._prepared(opened)
-            kind = AsyncBody if inspect.iscoroutinefunction(function) else Body
+            kind = _async_body() if inspect.iscoroutinefunction(function) else Body
             body = kind(opened, self._link, coder, lambda target: known.target(target, self._link), codes)
             body.evicts_itself = self._evict_when_idle
             body.inbox, body.clock = self.make_inbox(), self.clock
@@ -272,17 +271,22 @@ class BodyHost:
             return function, None
         known = self._codes.get((key, function))
         if known is None:
-            changed = rewritten(function)
-            known = (function, None) if changed is None else (changed, _codes_of(changed.__code__))
-            self._codes[key, function] = known
+            known = self._codes[key, function] = _rewritten(function)
         return known
 
 
-def _codes_of(code: CodeType) -> frozenset[CodeType]:
-    """The body's code and that of the functions inside it."""
-    found, todo = set(), [code]
-    while todo:
-        one = todo.pop()
-        found.add(one)
-        todo.extend(part for part in one.co_consts if isinstance(part, CodeType))
-    return frozenset(found)
+def _rewritten(function: FunctionType) -> tuple[Callable[..., Any], frozenset[CodeType] | None]:
+    """The function as it is run, with its code and that of the functions inside it; None when nobody has its source."""
+    codes = codes_of(function.__code__)
+    if not needs_rewriting(codes):
+        return function, codes
+    from twingraph.sdk.body.rewriting import rewritten  # most bodies need none, and it costs as much as all else here
+
+    changed = rewritten(function)
+    return (function, None) if changed is None else (changed, codes_of(changed.__code__))
+
+
+def _async_body() -> type[Body]:
+    from twingraph.sdk.body.loop import AsyncBody  # asyncio is not loaded for other bodies
+
+    return AsyncBody

@@ -13,7 +13,7 @@ from twingraph.core.signatures import ComponentInfo
 from twingraph.sdk import signature
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.body.targets import Target, spec_of
-from twingraph.sdk.library import CodeTable
+from twingraph.sdk.code_table import CodeTable
 from twingraph.sdk.pipeline import Pipeline
 
 Locate = Callable[[Mapping[str, Any]], str | None]

@@ -15,6 +15,7 @@ from twingraph.core.bodies import Ended
 from twingraph.core.errors import PermanentError
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.body import Body
+from twingraph.sdk.body.given import Cell
 from twingraph.sdk.body.handles import Handle, handles_in, plain
 
 _path: contextvars.ContextVar[str] = contextvars.ContextVar("twingraph_task", default="")
@@ -37,10 +38,10 @@ class AsyncBody(Body):
     def task(self, path: str) -> None:
         """Each task of asyncio carries its path in its context."""
 
-    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+    def finish(self, result: Coroutine[Any, Any, Any]) -> Any:
         while not self.history.complete:  # what ended first is needed first, and may stand on the last page
             self.receive()
-        return self.loop.run_until_complete(main)
+        return self.loop.run_until_complete(result)
 
     def note_over(self, ended: Ended) -> None:
         if ended.node not in self.over:
@@ -50,20 +51,25 @@ class AsyncBody(Body):
     # -- awaiting ----------------------------------------------------------------------------------
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
+        return self._awaited(node, output, self.given.cell(node))
+
+    def _awaited(self, node: str, output: str | None, cell: Cell) -> Generator[Any, None, Any]:
+        """`cell` is held: the handle may be gone as soon as it is awaited."""
         yield from self.loop.delivery((node,)).__await__()
         return self.value(node, output)
 
     def sleep(self, seconds: float) -> Any:
         self._check()
-        return self._value_later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
+        return self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self._value_later(
-            self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name),
-        )
+        return self._later(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name))
 
-    async def _value_later(self, node: str) -> Any:
+    def _later(self, node: str) -> Awaitable[Any]:
+        return self._value_of(node, self.given.cell(node))
+
+    async def _value_of(self, node: str, cell: Cell) -> Any:
         await self.loop.delivery((node,))
         return self.value(node, None)
 

@@ -14,7 +14,7 @@ from tests.unit.sdk.slicing.project import Project
 from twingraph.core.errors import SliceError
 from twingraph.sdk import packing
 from twingraph.sdk.body.reach import reachable
-from twingraph.sdk.library import CodeTable
+from twingraph.sdk.code_table import CodeTable
 from twingraph.sdk.sameness import name_body
 from twingraph.sdk.signature import entry_of
 from twingraph.sdk.slicing import slice_of
@@ -26,7 +26,7 @@ PACK = """
 import json
 from twingraph.sdk import packing
 from twingraph.sdk.body.reach import reachable
-from twingraph.sdk.library import CodeTable
+from twingraph.sdk.code_table import CodeTable
 from twingraph.sdk.signature import entry_of
 
 def keys(one):
