@@ -19,8 +19,10 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
@@ -183,6 +185,7 @@ class BodyLoop(asyncio.AbstractEventLoop):
         self._numbers: dict[int, int] = {}  # of async generators that have begun, by their id
         self._generators: WeakValueDictionary[int, AsyncGenerator[Any, None]] = WeakValueDictionary()
         self._closers: WeakSet[asyncio.Task[None]] = WeakSet()
+        self._together: tuple[Sequence[Any], int] | None = None  # what is being started, and how many tasks came before
         self._time = 0.0
         self._closed = False
 
@@ -333,8 +336,22 @@ class BodyLoop(asyncio.AbstractEventLoop):
         if type(coro) is Handle:  # the call has been made; the task waits for it
             coro = _awaited(coro)
         parent = _path.get()
-        number = self._created[parent] = self._created.get(parent, 0) + 1
+        number = self._number(parent)
         return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)
+
+    def _number(self, parent: str) -> int:
+        """Tasks are known by their order of creation. `asyncio.as_completed` creates them in the order of a set, which
+        is another one in each process: those count in the order in which they were given."""
+        known = self._created.get(parent, 0)
+        given = _given_to_as_completed()
+        if given is None:
+            self._created[parent] = known + 1
+            return known + 1
+        one, every = given
+        if self._together is None or self._together[0] is not every:
+            self._together = every, known
+            self._created[parent] = known + len(every)
+        return self._together[1] + next(place for place, other in enumerate(every, 1) if other is one)
 
     def _new_task(
         self, coro: Any, *, path: str, name: str | None = None, context: contextvars.Context | None = None
@@ -376,6 +393,21 @@ class BodyLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         """They end with the body."""
+
+
+def _given_to_as_completed() -> tuple[Any, Sequence[Any]] | None:
+    """What `asyncio.as_completed` makes a task of just now, and all that it was given, where that has an order."""
+    frame: FrameType | None = sys._getframe(3)
+    one = None
+    while frame is not None and frame.f_code.co_filename == asyncio.tasks.__file__:
+        found = frame.f_locals
+        one = found.get("f", found.get("aw")) if one is None else one
+        every = found.get("fs", found.get("aws"))
+        if every is not None:
+            fits = isinstance(every, (list, tuple)) and any(other is one for other in every)
+            return (one, every) if fits else None
+        frame = frame.f_back
+    return None
 
 
 def _refusing(name: str) -> Callable[..., Any]:
