@@ -39,6 +39,10 @@ class Settings:
     log_level: str = "warning"
     # `normal`: a killed process loses nothing. `full`: a power cut loses nothing either, and each commit waits.
     durability: str = "normal"
+    # A file with secrets, `.toml` or lines `NAME=value`, which only its owner may read.
+    secrets_file: Path | None = None
+    # Where in Vault the secrets without a path are, each as a field: `secret/data/twingraph`.
+    secrets_vault: str | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -108,7 +112,7 @@ def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> N
         if key not in keys():
             problems.append(Problem(node=f"{file}: {key}", message=f"is not a setting; {did_you_mean(key, keys())}"))
         else:
-            if key == "home" and isinstance(value, str):
+            if key in ("home", "secrets_file") and isinstance(value, str):
                 value = str(file.parent / Path(value).expanduser())
             _take(key, value, f"{file}: {key}", values, problems)
 
@@ -166,4 +170,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "inline": _read_switch,
     "log_level": _one_of(LOG_LEVELS),
     "durability": _one_of(DURABILITIES),
+    "secrets_file": _read_folder,
+    "secrets_vault": _read_text,
 }

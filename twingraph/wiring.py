@@ -31,6 +31,7 @@ from twingraph.core.ids import execution_id
 from twingraph.core.inputs import bind_inputs, rebind_inputs
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.dispatch.secrets import Resolving
 from twingraph.engine import code as code_versions
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from twingraph.core.bodies import Host
     from twingraph.core.execution import ExecutionRecord
     from twingraph.core.plan import Plan
+    from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.hosting import HostProcesses
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed, Reader
@@ -523,6 +525,17 @@ def _new_id() -> str:
 
 
 def _dispatch(settings: Settings, home: Home, secret: bytes) -> Dispatch:
+    return Resolving(_workers(settings, home, secret), lambda: secrets_of(settings))
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """The providers of secrets that are configured."""
+    from twingraph.dispatch.secrets.catalog import configured
+
+    return configured(os.environ, settings.secrets_file, settings.secrets_vault)
+
+
+def _workers(settings: Settings, home: Home, secret: bytes) -> Dispatch:
     if settings.inline:
         from twingraph.dispatch.inline import InlineDispatch
 
