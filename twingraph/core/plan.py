@@ -27,12 +27,6 @@ from twingraph.core.policies import RetryPolicy
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
 class NodeKind(StrEnum):
     __hash__ = str.__hash__  # an Enum's own is a Python function, and tables are asked at every step
 
