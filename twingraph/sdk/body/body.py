@@ -169,6 +169,8 @@ class Body(Holding):
     def plain(self, value: Any) -> Any:
         return plain(value)
 
+    looked_at = plain
+
     def settled(self, mark: list[int], value: Any) -> Any:
         self.settle(mark)
         return value

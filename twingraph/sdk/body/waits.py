@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 from twingraph.sdk.body.definition import HOOKS, FunctionNode
+from twingraph.sdk.body.needs import NAMES
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef
 _Acting = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.For, ast.AsyncFor, ast.comprehension)
-_ASKING = ("type", "callable")  # they see what a handle is, however it behaves
 _N = TypeVar("_N", bound=ast.AST)
 _E = TypeVar("_E", bound="ast.expr | None")
 
@@ -82,8 +82,8 @@ class _Expressions(ast.NodeTransformer, _Hooked):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """Arguments before the call: `got.append(step(x))` appends nothing when the step fails."""
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id in _ASKING and len(node.args) == 1 and not node.keywords:
-            node.args = [given if isinstance(given, ast.Starred) else self.plain(given) for given in node.args]
+        if isinstance(node.func, ast.Name) and node.func.id in NAMES and len(node.args) == 1 and not node.keywords:
+            node.args = [given if isinstance(given, ast.Starred) else self.looked_at(given) for given in node.args]
         acting = [place for place in (*node.args, *(word.value for word in node.keywords)) if acts(place)]
         if acting and self.region is not None and self.region.each:
             last = max(acting, key=lambda place: (place.lineno, place.col_offset))
@@ -100,7 +100,7 @@ class _Expressions(ast.NodeTransformer, _Hooked):
             and isinstance(node.left, ast.Constant)
             and not isinstance(node.right, ast.Tuple)
         ):
-            node.right = self.plain(node.right)
+            node.right = self.looked_at(node.right)
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -156,6 +156,9 @@ class _Expressions(ast.NodeTransformer, _Hooked):
         if self.region is None or not self.region.each or not acts(value):
             return value
         return self.waiting("settled", value, self.region.mark, value)
+
+    def looked_at(self, value: ast.expr) -> ast.expr:
+        return value if isinstance(value, ast.Constant) else self.hook("looked_at", value, value)
 
     def plain(self, value: ast.expr) -> ast.expr:
         known = isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and _calls_hook(value, "plain"))
