@@ -63,7 +63,11 @@ class LoopLink:
         self.hear: Callable[[list[Word]], None] = lambda words: None
 
     def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
-        self.say(Fed(execution, event, lines, specs))
+        word = Fed(execution, event, lines, specs)
+        if type(event) is GraphExtended and not event.nodes:
+            self._words.append(word)  # specs alone; the call that needs them follows
+        else:
+            self.say(word)
 
     def ask(self, execution: str, scope: str, number: int, what: str, about: str) -> None:
         self.say(Asked(execution, scope, number, what, about))

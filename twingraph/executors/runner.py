@@ -16,6 +16,7 @@ MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
 # What Python's own exceptions keep neither in their arguments nor in their dict.
 _SLOTS = ((OSError, ("filename", "filename2")), (ImportError, ("name", "path")))
+_LOOP_FILES = ("/asyncio/runners.py", "/asyncio/base_events.py")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
 
@@ -272,11 +273,18 @@ def _traceback(error: BaseException, hide: Callable[[str], str]) -> str | None:
         return None
 
 
+def _of_the_user(frames: Sequence[Any]) -> Sequence[Any]:
+    """Without what asyncio adds before the author's own lines of an async component."""
+    names = [frame.filename.replace("\\", "/") for frame in frames]
+    first = next((at for at, name in enumerate(names) if not name.endswith(_LOOP_FILES)), 0)
+    return frames[first:]
+
+
 def _cut(part: Any, seen: set[int]) -> None:
     if part is None or id(part) in seen:
         return
     seen.add(id(part))
-    part.stack[:] = [frame for frame in part.stack if not _is_own(frame.filename)]
+    part.stack[:] = _of_the_user([frame for frame in part.stack if not _is_own(frame.filename)])
     _cut(part.__cause__, seen)
     _cut(part.__context__, seen)
     for inner in getattr(part, "exceptions", None) or ():

@@ -16,13 +16,13 @@ _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _BEYOND = frozenset({"twingraph.sdk.body.closing", "asyncio.events"})  # who runs bodies, and their tasks
 
 
-def in_try_of_helper(frame: FrameType | None, rewritten: Container[CodeType], awaitable: bool) -> bool:
+def in_try_of_helper(frame: FrameType | None, rewritten: Container[CodeType]) -> bool:
     """Whether a call from this frame stands in the `try` of a function around it that is not rewritten. A coroutine
     learns of a failure where it awaits the call: there it need not hold up the other tasks."""
     direct = True
     while frame is not None and frame.f_globals.get("__name__") not in _BEYOND:
         code = frame.f_code
-        later = code.co_flags & _ASYNC and (awaitable or (direct and _awaits(code, frame.f_lasti)))
+        later = direct and code.co_flags & _ASYNC and _awaits(code, frame.f_lasti)
         if code not in rewritten and not later and in_try(frame):
             return True
         frame, direct = frame.f_back, False

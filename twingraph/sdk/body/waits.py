@@ -103,6 +103,11 @@ class _Expressions(ast.NodeTransformer, _Hooked):
             node.right = self.looked_at(node.right)
         return node
 
+    def visit_Await(self, node: ast.Await) -> ast.expr:
+        """What is awaited may be given calls to await itself: `asyncio.wait_for(step(x), 5)`."""
+        _Expressions(self.waits, None, self.awaits).generic_visit(node)
+        return node
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """What is bound or deleted by a key is touched only when the key is known."""
         self.generic_visit(node)
