@@ -117,6 +117,7 @@ class Held:
                 platform_config=given.platform_config,
                 options=given.options,
                 generator=given.generator,
+                asynchronous=given.asynchronous,
             )
         return known
 
