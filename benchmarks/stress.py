@@ -1,7 +1,7 @@
 """`python -m benchmarks.stress`: what waits, and what starts beside one that hogs. Ours alone, on this machine.
 
-    waiters   1,000 asynchronous nodes that wait at once on two processes, as a pipeline
-    delay     from submitting a node to its first line, while others hog processes or the loop they share
+waiters   1,000 asynchronous nodes that wait at once on two processes, as a pipeline
+delay     from submitting a node to its first line, while others hog processes or the loop they share
 """
 
 from __future__ import annotations

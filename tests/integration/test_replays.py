@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twingraph import Workflow, component, wiring
+from twingraph.engine.handle import Handle
 from twingraph.errors import ValidationError
 
 
@@ -107,6 +108,7 @@ def test_what_needs_a_damaged_blob_fails_and_a_resume_makes_it_again(home: Path)
         (home / "blobs" / blob.hash[:2] / blob.hash[2:]).write_bytes(b"rot")
     again = runtime.resume(failed.id, code="current", compiled=sized(measured).compile())
     assert again.wait(20)
+    assert isinstance(again, Handle)
     assert again.error is not None
     assert "is damaged" in again.error.message
     last = runtime.resume(again.id, code="current", compiled=sized(measured).compile())

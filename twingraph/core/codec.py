@@ -27,12 +27,12 @@ from twingraph.core.codec_base import (
     ref_hashes,
     unreadable,
 )
-from twingraph.core.codec_lists import element, length, list_blob, list_lines
+from twingraph.core.codec_lists import Elements, element, length, list_blob, list_lines
 from twingraph.core.codec_views import plain, preview
 from twingraph.core.hashing import blake2b
 
 __all__ = [
-    "INLINE_LIMIT", "CodecError", "Encoded", "compact", "decode", "element", "encode", "hash_text", "join_dict",
+    "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "decode", "element", "encode", "hash_text", "join_dict",
     "join_list", "length", "plain", "preview", "refs",
 ]  # fmt: skip
 

@@ -79,19 +79,36 @@ def _length(text: str) -> int:
 def element(text: str, index: int, *, blobs: Any = None) -> str:
     """The text of one element; of a large list only that element is read, from a map of the file. IndexError when the
     list has no such element."""
-    try:
-        return _element(text, index, blobs)
-    except UNREADABLE as error:
-        raise unreadable(error) from error
+    return Elements(text, blobs)[index]
 
 
-def _element(text: str, index: int, blobs: Any) -> str:
-    tree = loads(text)
-    if type(tree) is dict and tree.get("$") == "ref" and tree["rung"] == "list":
-        position = range(tree["n"])[index]
+class Elements:
+    """The elements of one list, for whoever asks for many of them: a large list stays in its file, which is mapped."""
+
+    def __init__(self, text: str, blobs: Any = None) -> None:
+        self._items: list[Any] | None = None
+        self._data: Any = None
+        try:
+            self._open(loads(text), blobs)
+        except UNREADABLE as error:
+            raise unreadable(error) from error
+
+    def __getitem__(self, index: int) -> str:
+        try:
+            if self._items is not None:
+                return dumps(self._items[index])
+            return _line(self._data, self._count, range(self._count)[index])
+        except UNREADABLE as error:
+            raise unreadable(error) from error
+
+    def _open(self, tree: Any, blobs: Any) -> None:
+        if type(tree) is not dict or tree.get("$") != "ref" or tree["rung"] != "list":
+            self._items = _sequence(tree)
+            return
         path = blobs.path(tree["hash"]) if blobs is not None else None
         if path is None:
-            return _line(fetch(blobs, tree["hash"]), tree["n"], position)
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _line(data, _count(data), position)
-    return dumps(_sequence(tree)[index])
+            self._data = fetch(blobs, tree["hash"])
+        else:
+            with open(path, "rb") as file:
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._count = _count(self._data)

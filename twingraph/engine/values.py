@@ -23,6 +23,9 @@ from twingraph.store.blobs.base import BlobStore
 # Texts are kept in memory up to this many characters per execution; beyond, the oldest are read from the journal again.
 CACHE_LIMIT = 16_000_000
 
+# Lists whose elements are read one by one are kept open, so many of them per execution.
+OPEN_LISTS = 4
+
 NULL = "null"
 
 
@@ -75,6 +78,7 @@ class Values:
         # By the event that brought them; what was composed, by its container.
         self._lines: dict[int | str, Sequence[str]] = {}
         self._held = 0
+        self._lists: dict[str, codec.Elements] = {}
         self._protects = False  # what comes out of nodes shall name no secrets
         self._overheard: dict[str, tuple[set[str], set[str]]] = {}  # by scope: nodes that were looked at, and names
 
@@ -219,6 +223,14 @@ class Values:
         parent = scope.parent
         return self._state.templates.get(parent.plan.template) if parent and parent.plan.template else None
 
+    def _elements(self, text: str) -> codec.Elements:
+        """The list with this text, opened once for all of its elements that are asked for one after another."""
+        known = self._lists.pop(text, None) or codec.Elements(text, self._blobs)
+        if len(self._lists) >= OPEN_LISTS:
+            del self._lists[next(iter(self._lists))]
+        self._lists[text] = known
+        return known
+
     # -- arguments -------------------------------------------------------------------------------
 
     def arguments(self, node: Node) -> list[tuple[str, str]]:
@@ -329,7 +341,7 @@ class Values:
     def _given_by(self, giver: Node, source: Source) -> str:
         text = self.whole(giver) if source.output is None else self.output(giver, source.output)
         try:
-            return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+            return text if source.index is None else self._elements(text)[source.index]
         except IndexError:
             raise ValueMissingError(f"{giver.id} gave a list without an element {source.index}") from None
 

@@ -284,3 +284,12 @@ def test_one_hash_on_every_python_and_hash_seed(tmp_path: pathlib.Path) -> None:
         assert done.returncode == 0, done.stderr
         outputs.add(done.stdout)
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("count", [3, 30_000, 100_000])
+def test_a_list_opened_once_gives_each_element(count: int) -> None:
+    blobs = MemoryBlobs()
+    opened = codec.Elements(codec.encode(list(range(count)), blobs=blobs).text, blobs)
+    assert [opened[index] for index in (0, count // 2, -1)] == ["0", str(count // 2), str(count - 1)]
+    with pytest.raises(IndexError):
+        opened[count]

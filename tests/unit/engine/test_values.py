@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.conducting import EACH, Rig, args, each, hole, plan, task, value
+from tests.support.conducting import EACH, Rig, args, each, hole, over, plan, task, value
 from twingraph.core import codec
 from twingraph.core.plan import Edge, NodeKind, PlanNode, Template
 from twingraph.core.statuses import NodeStatus
@@ -173,3 +173,23 @@ def test_what_was_skipped_gives_nothing(rig: Rig) -> None:
     handle = rig.run(plan(ITEMS, asked, no), {"items": True})
     assert (value(handle), handle.outputs) == (None, {})
     assert rig.statuses(handle.id)["no"] is NodeStatus.SKIPPED
+
+
+def test_a_list_is_read_once_for_all_its_elements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that calls something for each element of a long list asks for them one by one."""
+    opened: list[str] = []
+    plain = codec.Elements.__init__
+
+    def counted(self: codec.Elements, text: str, blobs: object = None) -> None:
+        opened.append(text)
+        plain(self, text, blobs)
+
+    monkeypatch.setattr(codec.Elements, "__init__", counted)
+    nodes = [
+        PlanNode(id=f"n{i}", spec=0, edges=(Edge(source="a", param="x"),), args={"x": hole("a", index=i)})
+        for i in range(50)
+    ]
+    with Rig(tmp_path / "home", lambda lane, run: list(range(50)) if run.node == "a" else args(run)["x"]) as rig:
+        handle = over(rig.submit(plan(PlanNode(id="a", spec=0), *nodes, last=("n49",))))
+        assert value(handle) == 49
+    assert len(opened) == 1
