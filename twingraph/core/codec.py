@@ -32,8 +32,8 @@ from twingraph.core.codec_views import plain, preview
 from twingraph.core.hashing import blake2b
 
 __all__ = [
-    "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "decode", "element", "encode", "hash_text", "join_dict",
-    "join_list", "length", "plain", "preview", "refs",
+    "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "decode", "element", "encode", "hash_text",
+    "join_dict", "join_list", "length", "plain", "preview", "refs",
 ]  # fmt: skip
 
 _LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
