@@ -146,7 +146,7 @@ def _oom_complaint(on_oom: Any) -> str | None:
     factor = on_oom.get("memory", "x2")
     found = re.fullmatch(r"x([0-9]+(?:\.[0-9]+)?)", factor) if isinstance(factor, str) else None
     if found is None or float(found.group(1)) <= 1:
-        return f"'memory' must say by how much it grows, such as \"x2\" or \"x1.5\", not {factor!r}"
+        return f'\'memory\' must say by how much it grows, such as "x2" or "x1.5", not {factor!r}'
     try:
         limit = byte_count(on_oom["max_memory"]) if "max_memory" in on_oom else 1
     except ValueError as error:
