@@ -14,6 +14,8 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence
 MAX_OUTPUTS = 10_000  # a dict with more names is one value
 MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
+# What Python's own exceptions keep neither in their arguments nor in their dict.
+_SLOTS = ((OSError, ("filename", "filename2")), (ImportError, ("name", "path")))
 _LOOP_FILES = ("/asyncio/runners.py", "/asyncio/base_events.py")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
@@ -130,6 +132,9 @@ def _taken(
 def _parts(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
     """What the exception was raised with and the attributes it was given, so that a caller can build it again."""
     state = {name: value for name, value in error.__dict__.items() if name[:2] != "__"}
+    for kind, names in _SLOTS:
+        if isinstance(error, kind):
+            state.update((name, getattr(error, name)) for name in names if getattr(error, name) is not None)
     bare = {"args": list(error.args)}
     for parts in (dict(bare, state=state), bare) if state else (bare,):
         try:

@@ -138,7 +138,8 @@ class Records(Protocol):
     def record(self, execution_id: str) -> ExecutionRecord:
         """Raises NotFoundError with near ids."""
 
-    def newest(self) -> str | None: ...
+    def newest(self) -> str | None:
+        """The last that somebody began: not what a body started aside."""
 
     def page(
         self, *, limit: int = 20, offset: int = 0, status: ExecutionStatus | None = None, workflow_id: str | None = None

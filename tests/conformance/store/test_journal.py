@@ -242,6 +242,14 @@ def test_the_list_is_newest_first_and_in_pages(store: Store) -> None:
     assert store.records.newest() == "exec-4"
 
 
+def test_what_a_body_started_aside_is_not_the_last_that_somebody_began(store: Store) -> None:
+    begun(store, "exec-parent", at=1_000.0)
+    begun(store, "exec-child", at=1_001.0, origin="detached")
+    assert store.records.newest() == "exec-parent"
+    begun(store, "exec-again", at=1_002.0, origin="detached", replay_of="exec-child")
+    assert store.records.newest() == "exec-again"
+
+
 def test_an_unknown_id_is_told_with_near_ones(store: Store) -> None:
     begun(store, "exec-abcd")
     with pytest.raises(NotFoundError) as told:

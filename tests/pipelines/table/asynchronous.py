@@ -60,6 +60,26 @@ async def gathered_with_exceptions() -> list[Any]:
 
 
 @pipeline
+async def gathered_with_exceptions_in_a_try() -> list[Any]:
+    try:
+        results: list[Any] = list(await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True))
+        return [results[0], results[1].args[0]]
+    except ValueError:
+        return ["raised"]
+
+
+@pipeline
+async def calls_as_tasks_in_a_try() -> list[Any]:
+    try:
+        tasks = [asyncio.create_task(_twice(x)) for x in range(2)]
+        good, bad = asyncio.ensure_future(_twice(3)), asyncio.create_task(_failing(1))
+        await good
+        return [await task for task in tasks] + [await bad]
+    except ValueError as error:
+        return [error.args[0]]
+
+
+@pipeline
 async def caught() -> str:
     try:
         await fail("awaited")
@@ -319,12 +339,54 @@ async def cancelled_task() -> list[Any]:
     return seen
 
 
+@pipeline
+async def tasks_of_calls() -> list[int]:
+    first = asyncio.create_task(fetch(1))
+    async with asyncio.TaskGroup() as group:
+        second = group.create_task(fetch(2))
+    return [await first, second.result()]
+
+
+async def _guarded(x: int) -> int:
+    try:
+        return await fetch(x) if x else await fail("nothing")
+    except ValueError:
+        return await fetch(-1)
+
+
+@pipeline
+async def guarded_tasks() -> list[int]:
+    return await asyncio.gather(*[_guarded(x) for x in range(3)])
+
+
+@pipeline
+async def left_generators() -> list[Any]:
+    seen: list[Any] = []
+
+    async def pages(name: str) -> Any:
+        try:
+            yield await fetch(1)
+            yield await fetch(2)
+        finally:
+            seen.append([name, await fetch(3)])
+
+    async for page in pages("broken off"):
+        seen.append(page)
+        break
+    await asyncio.sleep(0.01)
+    kept = pages("kept to the end")
+    seen.append(await kept.__anext__())
+    return seen
+
+
 CASES = (
     Case(awaited),
     Case(gathered),
     Case(gathered_tasks),
     Case(gathered_failure, eager=True),
     Case(gathered_with_exceptions),
+    Case(gathered_with_exceptions_in_a_try),
+    Case(calls_as_tasks_in_a_try),
     Case(caught),
     Case(leaves),
     Case(named_tasks),
@@ -348,4 +410,7 @@ CASES = (
     Case(events_and_queues),
     Case(a_semaphore),
     Case(cancelled_task),
+    Case(tasks_of_calls),
+    Case(guarded_tasks, eager=True),
+    Case(left_generators),
 )

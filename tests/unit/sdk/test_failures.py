@@ -74,6 +74,16 @@ def test_builtin_classes_read_as_they_do(kind: type[Exception]) -> None:
     assert str(error) == str(kind(*arguments))
 
 
+def test_a_file_and_a_module_are_still_named() -> None:
+    error = node_failed(record(OSError), "exec_1", {"args": [2, "No such file"], "state": {"filename": "data.csv"}})
+    assert isinstance(error, OSError)
+    assert (error.errno, error.filename, str(error)) == (2, "data.csv", "[Errno 2] No such file: 'data.csv'")
+    assert pickle.loads(pickle.dumps(error)).filename == "data.csv"
+    missing = node_failed(record(ImportError), "exec_1", {"args": ["no"], "state": {"name": "numpy"}})
+    assert isinstance(missing, ImportError)
+    assert missing.name == "numpy"
+
+
 def test_a_class_of_the_author_keeps_its_attributes_and_its_text() -> None:
     error = node_failed(record(RejectedError), "exec_1", {"args": [7], "state": {"order": 7}})
     assert isinstance(error, RejectedError)
@@ -153,3 +163,8 @@ def test_a_traceback_shows_the_authors_frames_alone_however_deep_it_is() -> None
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names.count("deep") == 701
     assert "called" not in names
+
+
+def test_a_cause_without_arguments_has_the_message_alone() -> None:
+    error = enrich(execution_failed(), names(TimeoutError), {}, message="it took too long")
+    assert str(error.__cause__) == "it took too long"

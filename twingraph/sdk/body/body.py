@@ -14,7 +14,7 @@ from twingraph.core.events import DecisionMade, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.calling import author_frame, place_of
 from twingraph.sdk.body.describing import describe
-from twingraph.sdk.body.handles import Handle, plain
+from twingraph.sdk.body.handles import Handle, handles_in, plain
 from twingraph.sdk.body.hearing import COMPLETED
 from twingraph.sdk.body.history import Move
 from twingraph.sdk.body.holding import Holding
@@ -22,8 +22,6 @@ from twingraph.sdk.body.holding import Holding
 
 class Body(Holding):
     """A `Caller` for the body's thread."""
-
-    in_loop = False
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -146,11 +144,13 @@ class Body(Holding):
         return [len(self._made.get(self.task, ()))]
 
     def _since(self, mark: list[int]) -> list[str]:
-        """The calls of the task since then. Not those of generators: plain Python runs one when it is iterated."""
+        """The calls of the task since then, but those whose failure plain Python would not raise here: of generators,
+        which it runs when they are iterated, and of coroutines in an async body, which it runs when they are awaited.
+        """
         made = self._made.get(self.task, [])
         since = made[mark[0] :]
         mark[0] = len(made)
-        return [node for node in since if (target := self._calls[node].target) is None or not target.generator]
+        return [node for node in since if node not in self.let_go and self._runs_at_once(self._calls[node].target)]
 
     def settle(self, mark: list[int]) -> None:
         since = self._since(mark)
@@ -169,6 +169,8 @@ class Body(Holding):
     def plain(self, value: Any) -> Any:
         return plain(value)
 
+    looked_at = plain
+
     def settled(self, mark: list[int], value: Any) -> Any:
         self.settle(mark)
         return value
@@ -178,16 +180,3 @@ class Body(Holding):
         for handle in handles_in(value):
             plain(handle)
         return value
-
-
-def handles_in(value: Any) -> Iterator[Handle]:
-    """Handles in plain containers, at any depth."""
-    kind = type(value)
-    if kind is Handle:
-        yield value
-    elif kind in (list, tuple, set, frozenset):
-        for part in value:
-            yield from handles_in(part)
-    elif kind is dict:
-        for part in value.values():
-            yield from handles_in(part)

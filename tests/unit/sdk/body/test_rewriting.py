@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.sdk.body.plain_bodies import BODIES
 from tests.unit.sdk.body.world import World, later, plainly
+from twingraph.sdk.body.needs import codes_of, needs_rewriting
 from twingraph.sdk.body.rewriting import rewritten as _rewritten
 from twingraph.sdk.body.rewriting import whole_body_in_one_try
 
@@ -277,7 +278,7 @@ def test_outside_of_bodies_a_rewritten_function_is_the_plain_one() -> None:
         assert plainly(made) == plainly(function)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+@pytest.mark.only_where(sys.version_info >= (3, 12), "type parameters are new in 3.12")
 def test_type_parameters(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "def body[T: int](w, x: T = 1) -> T:\n"
@@ -326,3 +327,11 @@ def test_a_whole_body_in_one_try_is_told() -> None:
 
     assert told(all_of_it) == all_of_it.__code__.co_firstlineno + 3
     assert told(a_part) is None
+
+
+@pytest.mark.parametrize("text", ["type(x)", "callable(x)", "'%s' % x", "x is None", "[type(y) for y in x]"])
+def test_what_looks_behind_a_handle_needs_rewriting(text: str) -> None:
+    space: dict[str, types.FunctionType] = {}
+    exec(f"def asks(x): return {text}\ndef asks_not(x): return isinstance(x, int), x == 1, x % 2", space)
+    assert needs_rewriting(codes_of(space["asks"].__code__))
+    assert not needs_rewriting(codes_of(space["asks_not"].__code__))
