@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from twingraph.core.bodies import Host
-from twingraph.core.errors import LeaseLost, StoreError, TwinGraphError
+from twingraph.core.errors import DamagedError, HomeError, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
     CancelRequested,
@@ -34,6 +33,7 @@ from twingraph.dispatch.base import Begun, CodeRef, Dispatch, ItemsOut, LogLines
 from twingraph.engine import inbox
 from twingraph.engine.batches import batches
 from twingraph.engine.beginning import first_events, new_execution
+from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
 from twingraph.engine.effects import Effects
@@ -73,8 +73,10 @@ class Conductor:
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
+        self._clock = clock or Clock()
         self._make_journal = make_journal
         self._dispatch = dispatch
         self._blobs = blobs
@@ -197,6 +199,8 @@ class Conductor:
                 self._break(error)
             else:
                 handle.fail(error)
+            if isinstance(error, HomeError):
+                self._break(error)
 
     def _close(self) -> None:
         self._door.close()
@@ -239,6 +243,8 @@ class Conductor:
         """Do something about one execution. A defect that shows there must not harm the others."""
         try:
             act()
+        except DamagedError as error:
+            self._give_up(held, error)
         except StoreError as error:
             self._break(error)
         except Exception as error:
@@ -257,7 +263,9 @@ class Conductor:
     # -- beginning and taking over -----------------------------------------------------------------
 
     def _begin(self, submission: Submission, handle: Handle) -> None:
-        now = time.time()
+        if not self._held:
+            self._clock.adjust()
+        now = self._clock.now()
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         held = Held(Claim(number=0, epoch=1, seq=0), State(submission.id), submission.code, handle)
@@ -318,6 +326,9 @@ class Conductor:
         try:
             held = restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
             held.values = self._values(held)
+            if not self._held:
+                self._clock.adjust()
+            held.ahead = max(0.0, held.state.now - self._clock.now())
             if claim.replay_of is not None and self._kept_of is not None:
                 held.kept = self._kept_of(claim.replay_of)
             if held.state.status in EXECUTION_OVER:
@@ -352,7 +363,7 @@ class Conductor:
 
     def _apply(self, held: Held, event: Event, data: str | None = None) -> None:
         """Take one event in; it is committed as soon as the loop has nothing else at hand."""
-        self._note(held, event, data, time.time())
+        self._note(held, event, data, self._clock.now() + held.ahead)
         self._soon(held)
 
     def _note(self, held: Held, event: Event, data: str | None, at: float) -> None:
@@ -401,10 +412,10 @@ class Conductor:
 
     def _write(self, dirty: Sequence[Held]) -> set[int]:
         """Make it durable; the executions that another conductor holds by now."""
-        now = time.time()
+        now = self._clock.now()
         self._dirty = {}
         refused: set[int] = set()
-        for batch in batches([held.take(now) for held in dirty]):
+        for batch in batches([held.take(now + held.ahead) for held in dirty]):
             refused |= self._journal.append(batch)
         return refused
 

@@ -19,8 +19,10 @@ from twingraph.engine.kernel.commands import Command
 from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row
 
-# A snapshot is due when the events since the last exceed this and half of all so far.
+# A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
+# as much to be dumped and loaded as some events to be folded, and everything else waits while it is done.
 SNAPSHOT_EVENTS = 10_000
+SNAPSHOT_EVENTS_PER_NODE = 3
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
 
@@ -87,6 +89,8 @@ class Held:
         self.run_settings: dict[int, RunSettings] = {}
         self.snapshot_at = 0
         self.progress_at = 0.0
+        # Its time never runs back: by so much it is ahead of our clock, which is behind that of an owner before us.
+        self.ahead = 0.0
         self.shown = state.status
         self.interrupted = False
         self.stale = False  # the list of executions shows less progress than there is
@@ -187,10 +191,12 @@ class Held:
 
     def _snapshot(self) -> str | None:
         since = self.seq - self.snapshot_at
-        if not self.rows or since <= max(SNAPSHOT_EVENTS, self.seq // 2) or self.state.status in EXECUTION_OVER:
+        if since <= SNAPSHOT_EVENTS or not self.rows or self.state.status in EXECUTION_OVER:
+            return None
+        if since <= max(self.seq // 2, SNAPSHOT_EVENTS_PER_NODE * len(self.state.nodes)):
             return None
         self.snapshot_at = self.seq
-        return json.dumps(snapshot.dump(self.state), ensure_ascii=False)
+        return snapshot.text(self.state)
 
 
 def progress_columns(state: State) -> dict[str, int]:

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.folding import restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
-from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
 from twingraph.store.base import Claim, Journal, Row
-
-
-def fold(state: State, rows: Iterable[Row]) -> State:
-    """Apply journaled events; what they command was done when they were new."""
-    for row in rows:
-        try:
-            apply(state, event_from(row.kind, row.body), row.at, row.seq)
-        except (ValueError, KeyError, TypeError, IllegalMove) as error:
-            raise StoreError(
-                f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {error}; the journal is damaged or "
-                "was written by another version of TwinGraph"
-            ) from error
-    return state
-
-
-def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
-    return fold(snapshot.load(json.loads(saved)) if saved is not None else State(execution), rows)
 
 
 def restored(
@@ -48,7 +30,13 @@ def restored(
     saved, unread = journal.load(claim.number)
     with _no_search_for_garbage():
         rows = list(unread)
-        state = restore(execution, saved, rows)
+        try:
+            state = restore(execution, saved, rows)
+        except StoreError:
+            if saved is None:
+                raise
+            rows = list(journal.load(claim.number, snapshot=False)[1])  # the events before it are still there
+            state = restore(execution, None, rows)
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
     code: CodeRef | None = None

@@ -108,8 +108,8 @@ class Journal(Protocol):
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""
 
-    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
-        """The latest snapshot, and the rows after it in order."""
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        """The latest snapshot, and the rows after it in order; without one, all rows."""
 
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""
@@ -118,7 +118,10 @@ class Journal(Protocol):
         """The values of many events at once, of those that have any."""
 
     def changed(self) -> bool:
-        """Whether another process has written since the last call. Cheap enough to ask twenty times a second."""
+        """Whether another process has written since the last call. Cheap enough to ask twenty times a second.
+
+        Raises HomeError once the store was deleted or replaced under its users; so does the end of an execution.
+        """
 
     def messages(self, owner: str) -> list[Message]:
         """What waits in the inbox for the executions of this owner, oldest first."""

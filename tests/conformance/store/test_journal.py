@@ -159,6 +159,8 @@ def test_loading_starts_from_the_newest_snapshot(store: Store) -> None:
     snapshot, after = store.other.load(claim.number)
     assert (snapshot, [row.seq for row in after]) == ("at 5", [6])
     assert len(store.records.rows("exec-a")) == 6
+    whole, rows_ = store.other.load(claim.number, snapshot=False)
+    assert (whole, [row.seq for row in rows_]) == (None, [1, 2, 3, 4, 5, 6])
 
 
 def test_without_a_snapshot_everything_is_loaded(store: Store) -> None:

@@ -6,7 +6,9 @@ us to that.
 
 from __future__ import annotations
 
+import json
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -41,6 +43,8 @@ _PLAIN_STATE = (
     "now", "ready_count", "reason", "seq", "timed", "timeout_armed", "used",
 )  # fmt: skip
 
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 _CLOCK = ("used", "since", "active", "armed")
 
@@ -105,12 +109,30 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
     return raw
 
 
+def text(state: State) -> str:
+    """The state as JSON, made node by node: a tree of all of it at once would be work for the garbage collector."""
+    around = _dump_around(state)
+    nodes = ",".join(_encode(node) for node in _dump_nodes(state))
+    scopes = ",".join(_encode(_dump_scope(scope)) for scope in state.scopes.values())
+    return f'{_encode(around)[:-1]},"nodes":[{nodes}],"scopes":[{scopes}]}}'
+
+
 def dump(state: State) -> dict[str, Any]:
+    scopes = [_dump_scope(scope) for scope in state.scopes.values()]
+    return {**_dump_around(state), "nodes": list(_dump_nodes(state)), "scopes": scopes}
+
+
+def _dump_nodes(state: State) -> Iterator[dict[str, Any]]:
     shared: dict[int, list[Any]] = {}
     for name, template in state.templates.items():
         for index, plan in enumerate(template.nodes):
             shared[id(plan)] = [name, index]
     defaults = Node("", PlanNode(id=""), state.root)
+    return (_dump_node(node, shared, defaults) for node in state.nodes.values())
+
+
+def _dump_around(state: State) -> dict[str, Any]:
+    """Everything but nodes and scopes."""
     lanes = {node.lane.number: node.lane for node in state.nodes.values() if node.lane is not None}
     return {
         "version": VERSION,
@@ -121,8 +143,6 @@ def dump(state: State) -> dict[str, Any]:
         "templates": {name: template_to_json(template) for name, template in state.templates.items()},
         "inputs": state.inputs,
         "plain": {name: getattr(state, name) for name in _PLAIN_STATE},
-        "nodes": [_dump_node(node, shared, defaults) for node in state.nodes.values()],
-        "scopes": [_dump_scope(scope) for scope in state.scopes.values()],
         "lanes": [
             [lane.number, lane.open, lane.counted, lane.probe, lane.lost.id if lane.lost else None]
             for lane in lanes.values()

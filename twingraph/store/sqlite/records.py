@@ -49,7 +49,7 @@ class SqliteRecords:
 
     def newest(self) -> str | None:
         own = "where origin <> 'detached' or replay_of is not null"
-        found = self._all(f"select id from executions {own} order by created_at desc, number desc limit 1")
+        found = self._all(f"select id from executions {own} order by number desc limit 1")
         return str(found[0][0]) if found else None
 
     def page(
