@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twingraph import Workflow, component, wiring
+from twingraph.engine.handle import Handle
 from twingraph.errors import ValidationError
 
 
@@ -106,6 +107,7 @@ def test_what_needs_a_damaged_blob_fails_and_a_resume_makes_it_again(home: Path)
     for blob in [blob for blob in runtime.blobs.list() if blob.size >= 200_000]:
         (home / "blobs" / blob.hash[:2] / blob.hash[2:]).write_bytes(b"rot")
     again = runtime.resume(failed.id, code="current", compiled=sized(measured).compile())
+    assert isinstance(again, Handle)
     assert again.wait(20)
     assert again.error is not None
     assert "is damaged" in again.error.message

@@ -37,6 +37,6 @@ def test_any_other_call_is_meant_as_its_value() -> None:
 
 
 def test_without_a_source_it_is_the_value() -> None:
-    space = {"asked": asked, "run": lambda value: value}
+    space: dict[str, Any] = {"asked": asked, "run": lambda value: value}
     exec("told = run(asked())", space)
     assert space["told"] is False
