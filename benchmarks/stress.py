@@ -49,7 +49,8 @@ async def wait(number: int, seconds: float) -> int:
 
 @pipeline(max_parallel=WAITERS)
 def waiters(count: int, seconds: float) -> int:
-    return len({int(handle) for handle in [wait(number, seconds) for number in range(count)]})
+    handles: list[Any] = [wait(number, seconds) for number in range(count)]
+    return len({int(handle) for handle in handles})
 
 
 def measure_waiters() -> None:
@@ -67,7 +68,7 @@ class Load:
     def __init__(self, folder: Path) -> None:
         names = ("quick", "waits", "hog", "holds", "hog_async")
         file = str(folder / "load.py")
-        entry = {"module": "load", "mode": "slice", "factory": None, "closure": {}, "file": file}
+        entry: dict[str, Any] = {"module": "load", "mode": "slice", "factory": None, "closure": {}, "file": file}
         module = {"text": CODE, "file": file, "package": False, "main": False}
         entries = {name: {**entry, "name": name} for name in names}
         bundle = {"format": 1, "modules": {"load": module}, "entries": entries}

@@ -107,6 +107,7 @@ def test_what_needs_a_damaged_blob_fails_and_a_resume_makes_it_again(home: Path)
     for blob in [blob for blob in runtime.blobs.list() if blob.size >= 200_000]:
         (home / "blobs" / blob.hash[:2] / blob.hash[2:]).write_bytes(b"rot")
     again = runtime.resume(failed.id, code="current", compiled=sized(measured).compile())
+    assert isinstance(again, Handle)
     assert again.wait(20)
     assert isinstance(again, Handle)
     assert again.error is not None

@@ -250,7 +250,7 @@ async def test_closing_everything_is_a_crash_that_is_named(bench: Bench) -> None
 
 
 async def test_writing_to_every_descriptor_harms_nobody(bench: Bench) -> None:
-    body = "for n in range(3, 64):\n    try: os.write(n, b'junk\\n')\n    except OSError: pass\nreturn 1"
+    body = "for n in range(3, 4096):\n    try: os.write(n, b'junk\\n')\n    except OSError: pass\nreturn 1"
     outcome = await hostile(bench, body)
     assert outcome.error is not None
     assert outcome.status == "crashed"
