@@ -14,8 +14,9 @@ _END, _PAGE = KINDS[ExecutionEnded], KINDS[MapExpanded]
 ROWS = 1_000
 
 
-def batches(parts: Sequence[Append], most: int = ROWS) -> Iterator[list[Append]]:
+def batches(parts: Sequence[Append], most: int | None = None) -> Iterator[list[Append]]:
     """The same in the same order, in transactions of about so many rows."""
+    most = ROWS if most is None else most
     batch: list[Append] = []
     size = 0
     for piece in chain.from_iterable(_pieces(part, most) for part in parts):

@@ -73,8 +73,10 @@ class Conductor:
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
+        self._clock = clock
         self._make_journal = make_journal
         self._dispatch = dispatch
         self._blobs = blobs
@@ -168,7 +170,17 @@ class Conductor:
     # -- the thread ------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        loop = self._loop = asyncio.new_event_loop()
+        loop = asyncio.new_event_loop()
+        if self.begin_on(loop):
+            try:
+                loop.run_forever()
+            finally:
+                self.end()
+
+    def begin_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whatever this conductor does is done on this loop; False when it cannot begin. Its thread calls this, and
+        `end` when the loop has stopped; whoever has a loop of another kind calls them instead of `start` and `stop`."""
+        self._loop = loop
         self._effects.timers = Timers(loop, self._timer_fired)
         try:
             self._journal = self._make_journal()
@@ -179,14 +191,11 @@ class Conductor:
             with suppress(AttributeError):
                 self._journal.close()
             loop.close()
-            return
+            return False
         loop.set_exception_handler(self._unforeseen)
         self._door.open(loop)
         loop.call_later(INBOX_SECONDS, self._look_into_inbox)
-        try:
-            loop.run_forever()
-        finally:
-            self._close()
+        return True
 
     def _serve(self, act: Callable[[], None], handle: Handle | None) -> None:
         """Do one thing that another thread asked for."""
@@ -198,7 +207,8 @@ class Conductor:
             else:
                 handle.fail(error)
 
-    def _close(self) -> None:
+    def end(self) -> None:
+        """Write what is left, let go of everything, and end what this conductor has begun."""
         self._door.close()
         self._loop.set_exception_handler(None)
         try:
@@ -257,7 +267,7 @@ class Conductor:
     # -- beginning and taking over -----------------------------------------------------------------
 
     def _begin(self, submission: Submission, handle: Handle) -> None:
-        now = time.time()
+        now = self._clock()
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         held = Held(Claim(number=0, epoch=1, seq=0), State(submission.id), submission.code, handle)
@@ -352,7 +362,7 @@ class Conductor:
 
     def _apply(self, held: Held, event: Event, data: str | None = None) -> None:
         """Take one event in; it is committed as soon as the loop has nothing else at hand."""
-        self._note(held, event, data, time.time())
+        self._note(held, event, data, self._clock())
         self._soon(held)
 
     def _note(self, held: Held, event: Event, data: str | None, at: float) -> None:
@@ -401,7 +411,7 @@ class Conductor:
 
     def _write(self, dirty: Sequence[Held]) -> set[int]:
         """Make it durable; the executions that another conductor holds by now."""
-        now = time.time()
+        now = self._clock()
         self._dirty = {}
         refused: set[int] = set()
         for batch in batches([held.take(now) for held in dirty]):
