@@ -279,7 +279,7 @@ class Conductor:
             self._note(held, event, data, now)
         held.number = self._journal.create(new_execution(submission, self.name, now), held.take(now)).number
         self._hold(held, host)
-        self._about(held, lambda: self._committed(held))
+        self._about(held, lambda: self._committed(held, held.commanded()))
 
     def _values(self, held: Held) -> Values:
         return Values(
@@ -399,11 +399,12 @@ class Conductor:
         except StoreError as error:
             self._break(error)
             return
-        for held in dirty:
+        # Doing what one commands may bring events to another: those are not in this commit.
+        for held, todo in [(held, held.commanded()) for held in dirty]:
             if held.number in refused:
                 self._lost_lease(held)
             elif held.number in self._by_number:
-                self._about(held, lambda held=held: self._committed(held))  # type: ignore[misc]
+                self._about(held, lambda held=held, todo=todo: self._committed(held, todo))  # type: ignore[misc]
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in dirty):
             self._refreshing = True
@@ -425,9 +426,8 @@ class Conductor:
             if held.stale:
                 self._soon(held)
 
-    def _committed(self, held: Held) -> None:
-        """What was noted is durable: do what it commands, and tell who waits."""
-        todo, held.commands = held.commands, []
+    def _committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
+        """What commanded this is durable: do it, and tell who waits."""
         for command in todo:
             self._effects.carry_out(held, command)
         held.recorded()
@@ -436,6 +436,8 @@ class Conductor:
     def _tell(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""
         state = held.state
+        if held.rows:
+            return  # how it stands now, nobody may know before it is durable
         if state.status in EXECUTION_OVER:
             result, outputs = held.ended or (None, {})
             self._drop(held, "over")

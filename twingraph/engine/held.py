@@ -157,6 +157,11 @@ class Held:
         self.rows, self.logs, self.changes, self.taken = [], [], {}, []
         return append
 
+    def commanded(self) -> list[Command]:
+        """What everything that was applied so far commands, to be carried out once that is durable."""
+        todo, self.commands = self.commands, []
+        return todo
+
     @property
     def at_rest(self) -> bool:
         """Whether nothing of it is left to do or to write after an interrupt."""

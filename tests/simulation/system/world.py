@@ -25,6 +25,7 @@ from twingraph.engine.kernel import snapshot
 
 LEASE_SECONDS = 5.0
 TROUBLE_SECONDS = 40.0  # after this, nothing bad happens any more
+QUIET_SECONDS = 3.0  # when all are over for so long, nothing more will come
 MOST_STEPS = 60_000
 
 
@@ -71,10 +72,11 @@ class System:
                 self.agenda.after(self.chance.uniform(0, 30), self.chance.choice(self._wishes()))
             self.agenda.after(TROUBLE_SECONDS, self._calm_down)
         self.agenda.after(1.0, self._supervise)
-        while self.wanted or not self.store.by_id or any(not known.over for known in self.store.by_id.values()):
+        quiet_since = self.agenda.now
+        while self.agenda.now - quiet_since < QUIET_SECONDS:
             self._step()
-        self.agenda.pass_until(self.agenda.now + 1.0)
-        self._look()
+            if self.wanted or not self.store.by_id or any(not known.over for known in self.store.by_id.values()):
+                quiet_since = self.agenda.now
         check_end(self)
 
     def _step(self) -> None:
