@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,7 @@ class Store:
             left = [message for message in self.inbox.values() if message.number == known.number]
             for message in left:
                 del self.inbox[message.id]
-            known.dropped = sum(message.kind == "signal" for message in left)
+            known.dropped += sum(message.kind == "signal" for message in left)
             known.snapshot = None
         return True
 
@@ -121,6 +122,8 @@ class Store:
             self.world.broken(f"a message to {known.id} was answered twice")
         elif message.kind == "cancel" and not known.over and known.shadow.ending is None:
             self.world.broken(f"the cancel of {known.id} was taken from the inbox and forgotten")
+        elif message.kind == "signal" and known.over and json.loads(message.body)["text"] not in known.heard:
+            known.dropped += 1  # it came with what ended the execution
 
     def _add(self, known: Known, row: Row, who: str) -> None:
         if row.seq != known.seq + 1:
