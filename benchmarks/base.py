@@ -37,6 +37,8 @@ class System(ABC):
     """The module that a user imports, for the cold start."""
     once: ClassVar[str]
     """The script in `cold/` that goes from nothing to a printed 1, as a user would write it."""
+    bodies: ClassVar[str | None] = None
+    """The script in `bodies/` that measures what only code that is itself the workflow can do. None: it cannot."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -11,10 +11,17 @@ from benchmarks.workloads.hello import HELLO
 
 STEADY: dict[str, Workload] = {workload.name: workload for workload in (CHAIN, FAN, HELLO)}
 
+BODIES: dict[str, dict[str, int]] = {
+    "loop": {"small": 200, "full": 5_000},
+    "replay": {"small": 200, "full": 20_000},
+    "waiting": {"small": 20, "full": 1_000},
+}
+"""Workloads of the scripts in `bodies/`, with their sizes; each runs in processes of its own."""
+
 COLD = "cold"
 """The one workload made of whole processes: importing, and hello from nothing (see `cold`)."""
 
-WORKLOADS = (*STEADY, COLD)
+WORKLOADS = (*STEADY, *BODIES, COLD)
 
 SYSTEMS: dict[str, str] = {
     "twingraph": "twingraph_drawn:DrawnDefault",

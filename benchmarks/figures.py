@@ -45,6 +45,9 @@ BUDGETS = (
             ("fan, CPU ms per node", "fan.cpu_ms", 0.15),
         )
     ),
+    Budget(what="a loop: its last tenth over its first, CPU", system="pipeline", metric="loop.growth", limit=1.5),
+    Budget(what="replay, us per call (20,000 per second)", system="pipeline", metric="replay.call_us", limit=50),
+    Budget(what="1,000 that wait, MB (PSS of the tree)", system="pipeline", metric="waiting.pss_mb", limit=200),
 )
 
 

@@ -142,6 +142,11 @@ def _pss_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
+def tree_pss_bytes(root: int) -> int:
+    """The memory of a tree, `root` included, pages that its processes share shared out."""
+    return sum(_pss_bytes(pid) for pid in (root, *descendants(root)))
+
+
 def end_descendants() -> None:
     """Kill and reap whatever is still below this process: all of it was started by the measurement."""
     while True:

@@ -23,6 +23,12 @@ _COLUMNS = (
     ("hello CPU ms", "hello.cpu_ms"),
     ("steady PSS MB", "steady.pss_mb"),
     ("steady RSS MB", "steady.rss_mb"),
+    ("loop CPU ms", "loop.cpu_ms"),
+    ("loop growth -", "loop.growth"),
+    ("replay wall us", "replay.call_us"),
+    ("replay CPU us", "replay.cpu_us"),
+    ("replay body us", "replay.body_us"),
+    ("waiting PSS MB", "waiting.pss_mb"),
     ("import s", "import.wall_s"),
     ("cold hello s", "cold.wall_s"),
     ("cold CPU s", "cold.cpu_s"),
@@ -55,7 +61,9 @@ def _circumstances(results: Results, options: Options) -> str:
     spent = max(0.0, sum(results.figures.everything("others.spent_s")))
     others = f"{spent / lasted:.2f} cores" if lasted else "not measured"
     sizes = ", ".join(
-        f"{name} {catalog.STEADY[name].sizes[options.size]:,}" for name in options.workloads if name in ("chain", "fan")
+        f"{name} {_size(name, options.size):,}"
+        for name in options.workloads
+        if name in ("chain", "fan", *catalog.BODIES)
     )
     memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return (
@@ -64,6 +72,10 @@ def _circumstances(results: Results, options: Options) -> str:
         f"Rounds: {options.rounds}; sizes: {options.size}{f' ({sizes})' if sizes else ''}. "
         f"Used by other processes meanwhile: {others}."
     )
+
+
+def _size(workload: str, size: str) -> int:
+    return catalog.BODIES[workload][size] if workload in catalog.BODIES else catalog.STEADY[workload].sizes[size]
 
 
 def _processor() -> str:
@@ -82,7 +94,7 @@ def _figures(results: Results, options: Options, columns: Sequence[tuple[str, st
         system, found = catalog.system(name), results.figures
         cells = [_number(found.median(name, metric)) for _, metric in columns]
         rows.append([system.title + _mark(results, name), results.versions[name], *cells, system.keeps])
-    return "**Figures** (medians over the rounds; chain and fan per node)\n\n" + _table(header, rows)
+    return "**Figures** (medians over the rounds; chain, fan, loop and replay per node)\n\n" + _table(header, rows)
 
 
 def _mark(results: Results, name: str) -> str:

@@ -87,9 +87,12 @@ def _round(system: type[System], python: str, number: int, options: Options, fol
     if catalog.COLD in options.workloads:
         paths = {"PYTHONPATH": str(ROOT)} if system.ours else {}
         figures.add(system.name, number, _cold(system, python, variables | paths, folder))
+    variables |= {"PYTHONPATH": str(ROOT)}
+    if system.bodies is not None:
+        for name in (name for name in options.workloads if name in catalog.BODIES):
+            figures.add(system.name, number, _body(system.bodies, python, variables, folder, name, options))
     steady = [name for name in options.workloads if name in catalog.STEADY]
     if steady:
-        variables |= {"PYTHONPATH": str(ROOT)}
         figures.add(system.name, number, _steady(system, python, variables, folder, steady, options))
 
 
@@ -106,6 +109,20 @@ def _cold(system: type[System], python: str, variables: Mapping[str, str], folde
         yield f"{workload}.cpu_s", timed.cpu_s
         yield f"{workload}.rss_mb", timed.rss_bytes / _MB
         yield f"{workload}.pss_mb", timed.pss_bytes / _MB
+
+
+def _body(
+    script: str, python: str, variables: Mapping[str, str], folder: Path, workload: str, options: Options
+) -> Iterator[tuple[str, float]]:
+    """In a folder of its own, since what one leaves behind the next would resume."""
+    own = folder / workload
+    own.mkdir()
+    command = whole.body_command(script, python, workload, catalog.BODIES[workload][options.size])
+    outcome = whole.run(command, {**variables, "TWINGRAPH_HOME": str(own / "home")}, own, options.limit_s, 0.5)
+    if outcome.code != 0:
+        raise _FailedError(f"{workload}: {_ending(outcome)}")
+    for metric, value in json.loads(outcome.text.splitlines()[-1]).items():
+        yield f"{workload}.{metric}", value
 
 
 def _steady(

@@ -17,6 +17,7 @@ from benchmarks import meter
 from benchmarks.base import System
 
 _SCRIPTS = Path(__file__).parent / "cold"
+_BODIES = Path(__file__).parent / "bodies"
 _LIMIT_S = 180.0
 
 
@@ -75,6 +76,10 @@ def import_command(system: type[System], python: str) -> list[str]:
 
 def hello_command(system: type[System], python: str) -> list[str]:
     return [python, str(_SCRIPTS / system.once)]
+
+
+def body_command(script: str, python: str, workload: str, n: int) -> list[str]:
+    return [python, str(_BODIES / script), workload, str(n)]
 
 
 def run_cold(command: list[str], environment: Mapping[str, str], folder: Path) -> Outcome:

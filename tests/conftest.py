@@ -10,6 +10,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from twingraph.testing.plugin import inline as inline  # as the entry point gives it where twingraph is installed
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 LEFT_OUT = pytest.StashKey[list[str]]()
 

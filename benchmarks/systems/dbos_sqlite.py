@@ -18,6 +18,7 @@ class DbosSqlite(System):
     distribution = "dbos"
     imports = "dbos"
     once = "hello_dbos.py"
+    bodies = "bodies_dbos.py"
 
     def setup(self) -> None:
         dbos = importlib.import_module("dbos").DBOS

@@ -19,6 +19,7 @@ class PipelineDefault(System):
     distribution = "twingraph"
     imports = "twingraph"
     once = "hello_twingraph_pipeline.py"
+    bodies: ClassVar[str | None] = "bodies_twingraph.py"
     max_parallel: ClassVar[int] = 10
 
     @classmethod
@@ -52,6 +53,7 @@ class PipelineWide(PipelineDefault):
     title = "TwinGraph, pipeline, max_parallel 1,000"
     settings = "max_parallel 1,000; else as above"
     max_parallel = 1000
+    bodies = None
 
 
 class InsideBody(PipelineDefault):
@@ -59,6 +61,7 @@ class InsideBody(PipelineDefault):
     title = "TwinGraph, all inside the body"
     keeps = "SQLite journal: that the pipeline ran, and its result"
     settings = "no nodes: the body calls the plain functions itself, so that only the pipeline is on record"
+    bodies = None
 
     def _bodies(self, module: Any) -> Mapping[str, Any]:
         written: Mapping[str, Any] = module.inside()

@@ -40,12 +40,19 @@ class Outcome:
         try:
             return cls(result=comparable(run()))
         except Exception as error:
-            original = error.__cause__ if type(error).__name__.startswith("ExecutionFailed") else error
-            return cls(error=(type(original).__name__, comparable(error.args)))
+            return cls(error=(_authors_class(error).__name__, comparable(error.args)))
+
+
+def _authors_class(error: Exception) -> type:
+    """What the user's code raised, of which our errors are instances too."""
+    kinds = [kind for kind in type(error).__mro__ if not kind.__module__.startswith("twingraph.")]
+    return kinds[0] if kinds[0] is not Exception else type(error)
 
 
 def comparable(value: Any) -> Any:
     """The value with its types told, down to the last part."""
+    if isinstance(value, Exception):
+        return _authors_class(value).__name__, comparable(value.args)
     name = type(value).__name__
     if isinstance(value, Mapping):
         return name, [(comparable(key), comparable(part)) for key, part in value.items()]

@@ -8,7 +8,7 @@ therefore not written down. Values never stand in an event: they are the `data` 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -239,9 +239,20 @@ EVENTS: Mapping[str, type[Event]] = {kind: event for event, kind in KINDS.items(
 _ABSENT = object()
 _FIELDS = {event: tuple((name, event._field_defaults.get(name, _ABSENT)) for name in event._fields) for event in KINDS}
 _ERROR_FIELDS = tuple((f.name, f.default) for f in fields(ErrorRecord))
-_loads = json.JSONDecoder().decode
+_scan: Callable[[str, int], tuple[Any, int]] = json.scanner.make_scanner(json.JSONDecoder())  # type: ignore[attr-defined]
 # What is written holds no cycle: it was built a moment before.
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+
+
+def _loads(text: str) -> Any:
+    """As `json.loads`, for what was written here: nothing stands around it."""
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration as error:
+        raise ValueError(f"not the body of an event: {text[:60]!r}") from error
+    if end != len(text):
+        raise ValueError(f"text goes on after the body of an event: {text[end : end + 60]!r}")
+    return value
 
 
 def error_to_json(error: ErrorRecord) -> dict[str, Any]:
@@ -273,8 +284,10 @@ def body_of(event: Event) -> str:
 def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) -> None:
     if isinstance(event, GraphExtended):
         raw["nodes"] = [node_to_json(node) for node in event.nodes]
-        raw["specs"] = [spec_to_json(spec) for spec in event.specs]
-        raw["templates"] = {name: template_to_json(template) for name, template in event.templates.items()}
+        if event.specs:
+            raw["specs"] = [spec_to_json(spec) for spec in event.specs]
+        if event.templates:
+            raw["templates"] = {name: template_to_json(template) for name, template in event.templates.items()}
     elif isinstance(event, GraphClosed):
         raw["result"] = argument_to_json(event.result)
         if event.outputs:
@@ -294,8 +307,10 @@ def event_from(kind: str, body: str | bytes) -> Event:
             raw[name] = tuple(tuple(entry) if type(entry) is list else entry for entry in value)
     if record is GraphExtended:
         raw["nodes"] = tuple(node_from_json(node) for node in raw["nodes"])
-        raw["specs"] = tuple(spec_from_json(spec) for spec in raw["specs"])
-        raw["templates"] = {name: template_from_json(template) for name, template in raw["templates"].items()}
+        if "specs" in raw:
+            raw["specs"] = tuple(spec_from_json(spec) for spec in raw["specs"])
+        if "templates" in raw:
+            raw["templates"] = {name: template_from_json(template) for name, template in raw["templates"].items()}
     elif record is GraphClosed:
         raw["result"] = argument_from_json(list(raw.get("result", ())))
         if "outputs" in raw:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from operator import attrgetter
 from typing import Any
 
 from twingraph.core.plan import (
@@ -21,34 +20,82 @@ from twingraph.core.plan import (
 )
 from twingraph.core.policies import Backoff, RetryPolicy
 
-_REQUIRED = object()
 
-
-def _fields(record: type) -> tuple[tuple[tuple[str, Any], ...], Callable[[Any], tuple[Any, ...]]]:
-    """Each field with its default, and what reads all of them at once."""
-    found = []
+def _defaults(record: type) -> dict[str, Any]:
+    found = {}
     for field in fields(record):
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        found.append((field.name, _REQUIRED if default is MISSING else default))
-    return tuple(found), attrgetter(*(name for name, _ in found))
+        if field.default is not MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not MISSING:
+            found[field.name] = field.default_factory()
+    return found
 
 
-_FIELDS = {
-    record: _fields(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)
+_DEFAULTS = {
+    record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)
 }
+_NAMES = {record: tuple(field.name for field in fields(record)) for record in _DEFAULTS}
 
 
 def _sparse(record: Any) -> dict[str, Any]:
-    known, read = _FIELDS[type(record)]
-    return {
-        name: value
-        for (name, default), value in zip(known, read(record), strict=True)
-        if value is not default and value != default
-    }
+    kind = type(record)
+    defaults = _DEFAULTS[kind]
+    found = {}
+    for name in _NAMES[kind]:
+        value = getattr(record, name)
+        if name not in defaults or value != defaults[name]:
+            found[name] = value
+    return found
+
+
+def _source_to_json(source: Source) -> dict[str, Any]:
+    of_node = source.node is not None and not (source.item or source.branches)
+    if of_node and source.output is None and source.input is None and source.index is None:
+        return {"node": source.node}
+    return _sparse(source)
+
+
+def _edge_to_json(edge: Edge) -> dict[str, Any]:
+    if edge.output is None and edge.handle is None and not edge.optional and edge.param is not None:
+        return {"source": edge.source, "param": edge.param}
+    return _sparse(edge)
+
+
+def _is_call(node: PlanNode) -> bool:
+    """Whether it is what bodies make many of: the call of a component."""
+    return (
+        node.kind is NodeKind.TASK
+        and node.template is None
+        and node.key is None
+        and not node.keep_item_errors
+        and node.wait is None
+        and node.signal is None
+        and not node.scope_args
+        and node.bounds is None
+    )
+
+
+def _call_to_json(node: PlanNode) -> dict[str, Any]:
+    raw: dict[str, Any] = {"id": node.id}
+    if node.spec is not None:
+        raw["spec"] = node.spec
+    if node.place is not None:
+        raw["place"] = node.place
+    if node.edges:
+        raw["edges"] = [_edge_to_json(edge) for edge in node.edges]
+    if node.args:
+        raw["args"] = _arguments_to_json(node.args)
+    if node.caller:
+        raw["caller"] = node.caller
+    if node.forced:
+        raw["forced"] = node.forced
+    return raw
 
 
 def argument_to_json(argument: Argument) -> list[Any]:
-    return [part if isinstance(part, str) else [_sparse(source) for source in part.sources] for part in argument]
+    return [
+        part if isinstance(part, str) else [_source_to_json(source) for source in part.sources] for part in argument
+    ]
 
 
 def argument_from_json(raw: list[Any]) -> Argument:
@@ -73,9 +120,11 @@ def _arguments_from_json(raw: Mapping[str, Any]) -> dict[str, Argument]:
 
 
 def node_to_json(node: PlanNode) -> dict[str, Any]:
+    if _is_call(node):
+        return _call_to_json(node)
     raw = _sparse(node)
     if "edges" in raw:
-        raw["edges"] = [_sparse(edge) for edge in node.edges]
+        raw["edges"] = [_edge_to_json(edge) for edge in node.edges]
     for key in ("args", "scope_args"):
         if key in raw:
             raw[key] = _arguments_to_json(raw[key])

@@ -225,10 +225,11 @@ class Life:
     # -- what comes from outside -------------------------------------------------------------------
 
     def interrupt(self, execution_id: str, *, kill: bool) -> None:
-        raise NotImplementedError
+        """Ctrl-C ends the test."""
 
     def cancel(self, execution_id: str) -> object:
-        return self.feed(execution_id, CancelRequested())
+        self.feed(execution_id, CancelRequested())
+        return None
 
     def signal(self, execution: str, name: str, value: object) -> None:
         written = self._memory.encode(value, "signal")

@@ -74,11 +74,7 @@ class Runs:
             self._report(self._outcome(one, runner.Answer("cancelled"), record))
 
     def _take(self, among: list[Going], execution: str, nodes: Sequence[str] | None) -> list[Going]:
-        taken = [
-            one
-            for one in among
-            if one.lane.execution == execution and (nodes is None or one.run.node in nodes)
-        ]
+        taken = [one for one in among if one.lane.execution == execution and (nodes is None or one.run.node in nodes)]
         among[:] = [one for one in among if one not in taken]
         return taken
 

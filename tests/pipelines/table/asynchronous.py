@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
-from twingraph import component, pipeline, sleep, wait_for_signal
+from twingraph import as_completed, component, gather, pipeline, sleep, wait_any, wait_for_signal
 
 
 @component
@@ -36,7 +36,7 @@ async def awaited() -> int:
 
 @pipeline
 async def gathered() -> list[int]:
-    return await asyncio.gather(fetch(1), fetch(2), fetch(3))
+    return list(await asyncio.gather(fetch(1), fetch(2), fetch(3)))
 
 
 async def _twice(x: int) -> int:
@@ -50,12 +50,12 @@ async def gathered_tasks() -> list[int]:
 
 @pipeline
 async def gathered_failure() -> list[int]:
-    return await asyncio.gather(fetch(1), fail("one of them"))
+    return list(await asyncio.gather(fetch(1), fail("one of them")))
 
 
 @pipeline
 async def gathered_with_exceptions() -> list[Any]:
-    results = await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True)
+    results: list[Any] = list(await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True))
     return [results[0], isinstance(results[1], ValueError), results[1].args[0]]
 
 
@@ -144,7 +144,7 @@ async def waited_in_time() -> int:
 async def timeout_block() -> list[Any]:
     seen: list[Any] = []
     try:
-        async with asyncio.timeout(0.02):
+        async with asyncio.timeout(5):
             seen.append(await fetch(1))
             await wait_for_signal("never")
     except TimeoutError:
@@ -165,6 +165,67 @@ async def race() -> list[int]:
 async def as_they_end() -> list[int]:
     tasks = [asyncio.create_task(_after(0.3, 1)), asyncio.create_task(_after(0.01, 2))]
     return [await one for one in asyncio.as_completed(tasks)]
+
+
+@pipeline
+async def coroutines_as_they_end() -> list[int]:
+    """Which `asyncio.as_completed` puts into a set before it starts them."""
+    return [await one for one in asyncio.as_completed([_after(0.02 * x, x) for x in (3, 1, 2)])]
+
+
+@component
+def add(a: int, b: int) -> int:
+    effect("add", a, b)
+    return a + b
+
+
+@pipeline
+async def handles_in_a_loop() -> list[Any]:
+    """Plain components too, awaited or handed on as they are."""
+    a: Any = add(1, 2)
+    b: Any = add(3, 4)
+    c: Any = add(a, b)
+    both = await gather(a, b)
+    first = await wait_any([c, add(a, b)])
+    ended = sorted([await one for one in as_completed([add(x, 0) for x in range(3)])])
+    return [both, await c, await first, ended, await asyncio.gather(a, b)]
+
+
+@pipeline
+async def tried_in_a_loop() -> list[Any]:
+    seen: list[Any] = []
+    try:
+        add(1, 1)
+        unused: Any = fail("not awaited, and met all the same")
+        seen.append(f"not reached with {unused}")
+    except ValueError as error:
+        seen.append(error.args[0])
+    finally:
+        last: Any = add(2, 2)
+        seen.append(await last)
+    return seen
+
+
+@pipeline
+def below(x: int) -> int:
+    return add(x, 1)
+
+
+@pipeline
+async def fails_below(x: int) -> int:
+    await fetch(x)
+    raise ValueError("below")
+
+
+@pipeline
+async def pipelines_in_a_try() -> list[Any]:
+    first: Any = below(1)
+    seen: list[Any] = [await first]
+    try:
+        await fails_below(2)
+    except ValueError as error:
+        seen.append(error.args[0])
+    return seen
 
 
 @pipeline
@@ -195,7 +256,7 @@ async def inner(x: int) -> int:
 
 @pipeline
 async def pipelines_side_by_side() -> list[int]:
-    return await asyncio.gather(inner(1), inner(2))
+    return list(await asyncio.gather(inner(1), inner(2)))
 
 
 async def _numbers(n: int) -> Any:
@@ -233,7 +294,7 @@ async def a_semaphore() -> list[int]:
         async with gate:
             return await fetch(x)
 
-    return await asyncio.gather(one(1), one(2))
+    return list(await asyncio.gather(one(1), one(2)))
 
 
 @pipeline
@@ -276,6 +337,10 @@ CASES = (
     Case(timeout_block),
     Case(race, eager=True),
     Case(as_they_end),
+    Case(coroutines_as_they_end),
+    Case(handles_in_a_loop, twin=lambda: [[3, 7], 10, 10, [0, 1, 2], [3, 7]]),
+    Case(tried_in_a_loop, twin=lambda: ["not awaited, and met all the same", 4]),
+    Case(pipelines_in_a_try, twin=lambda: [2, "below"]),
     Case(until),
     Case(shielded_by_finally),
     Case(pipelines_side_by_side),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
@@ -78,7 +79,7 @@ def in_the_last_call() -> int:
 
 @pipeline
 def in_a_gather() -> list[int]:
-    return gather(work(1), fail("one of three"), work(3))
+    return list(gather(work(1), fail("one of three"), work(3)))
 
 
 @pipeline
@@ -427,7 +428,118 @@ def a_raising_generator_in_the_body() -> list[int]:
     return [x + 1 for x in source()]  # type: ignore[attr-defined]
 
 
+@pipeline
+def the_text_of_an_error() -> list[str]:
+    seen = []
+    calls: list[Any] = [lambda: fail("plain words"), lambda: picky(2), lambda: refuse("door", 1)]
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            seen += [str(error), f"{error}", repr(error.args)]
+    return seen
+
+
+@pipeline
+def kept_and_raised_later() -> int:
+    kept: Exception | None = None
+    for x in range(3):
+        try:
+            work(picky(x + 1))
+        except KeyError as error:
+            kept = error
+    if kept is not None and work(5) == 50:
+        raise kept
+    return 0
+
+
+@pipeline
+def raised_by_name() -> int:
+    try:
+        return fail("named")
+    except ValueError as error:
+        raise error
+
+
+@pipeline
+def until_it_works() -> list[int]:
+    tried = []
+    x = 2
+    while True:
+        try:
+            tried.append(picky(x))
+        except KeyError:
+            x += 1
+            continue
+        else:
+            break
+        finally:
+            tried.append(-x)
+    return tried
+
+
+@pipeline
+def leaving_a_loop_in_a_finally() -> list[int]:
+    seen = []
+    for x in range(4):
+        try:
+            if work(x) >= 20:
+                break
+            seen.append(picky(x))
+        finally:
+            seen.append(100 + work(x))
+    return seen
+
+
+@pipeline
+def in_the_key_of_a_sort() -> str:
+    try:
+        sorted([3, 2, 1], key=lambda x: picky(x) + 0)
+    except KeyError as error:
+        return f"unsorted {error.args[1]}"
+    return "sorted"
+
+
+@pipeline
+def one_group_of_many() -> str:
+    errors: list[Exception] = []
+    for x in (1, 2, 3):
+        try:
+            picky(x)
+            fail(f"at {x}")
+        except (KeyError, ValueError) as error:
+            errors.append(error)
+    raise ExceptionGroup("all of them", errors)
+
+
+@pipeline
+def down(n: int) -> int:
+    if n == 0:
+        return fail("at the bottom")
+    try:
+        return down(n - 1)
+    finally:
+        work(n)
+
+
+@pipeline
+def from_far_below() -> str:
+    try:
+        down(3)
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
 CASES = (
+    Case(the_text_of_an_error),
+    Case(kept_and_raised_later),
+    Case(raised_by_name),
+    Case(until_it_works),
+    Case(leaving_a_loop_in_a_finally),
+    Case(in_the_key_of_a_sort),
+    Case(one_group_of_many),
+    Case(from_far_below),
     Case(in_the_first_call),
     Case(in_the_middle_of_a_fan, eager=True),
     Case(in_the_last_call),

@@ -182,7 +182,7 @@ def a_long_loop() -> int:
     value = 0
     for step in range(30):
         value = add(value, step)
-        if value > 200:
+        if value > 60:
             break
     return value
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend, execution_document
-from twingraph.cli.errors import COMPLETED, INTERRUPTED, UsageError
+from twingraph.cli.backend import RunHandle
+from twingraph.cli.errors import COMPLETED, FAILED, INTERRUPTED, UsageError
 from twingraph.cli.target import load_target, made_ready
 from twingraph.cli.words import printable, stopped
 from twingraph.core.errors import TwinGraphError
@@ -57,25 +59,20 @@ def _current(record: ExecutionRecord, code: str) -> Any:
 
 
 def _resume_all(args: argparse.Namespace, app: App) -> int:
+    """All go on at once, since one of them may wait for days; then each is followed to its end."""
     records = _stopped(app)
     documents = []
     worst = COMPLETED
     runtime = app.runtime() if records else None
     try:
-        for record in records:
+        begun, worst = _begin(records, runtime, args.code, app)
+        for position, (record, handle) in enumerate(begun):
             app.console.note([("resume ", "dim"), (f"{record.id} ", ""), (printable(record.name), "bold")])
-            assert runtime is not None
-            try:
-                handle = runtime.resume(record.id, code=args.code, compiled=_current(record, args.code))
-            except TwinGraphError as error:
-                # One that cannot go on must not keep the others.
-                app.console.note([("error: ", "red"), (str(error), "")])
-                worst = max(worst, 1)
-                continue
             code = attend(handle, app, json=False, quiet=args.json)
             documents.append(execution_document(app.reader.view(handle.id), app))
             worst = max(worst, code)
             if code == INTERRUPTED:
+                _interrupt([other for _, other in begun[position + 1 :]])
                 break
     finally:
         if runtime is not None:
@@ -85,6 +82,32 @@ def _resume_all(args: argparse.Namespace, app: App) -> int:
     elif not records:
         app.console.note("nothing is waiting to be resumed")
     return worst
+
+
+def _begin(
+    records: Sequence[ExecutionRecord], runtime: Any, code: str, app: App
+) -> tuple[list[tuple[ExecutionRecord, RunHandle]], int]:
+    """Those that go on, and the worst exit code of those that cannot: one such must not keep the others."""
+    begun: list[tuple[ExecutionRecord, RunHandle]] = []
+    worst = COMPLETED
+    for record in records:
+        try:
+            handle = runtime.resume(record.id, code=code, compiled=_current(record, code))
+        except TwinGraphError as error:
+            app.console.note([("resume ", "dim"), (f"{record.id} ", ""), (printable(record.name), "bold")])
+            app.console.note([("error: ", "red"), (str(error), "")])
+            worst = FAILED
+        else:
+            begun.append((record, handle))
+    return begun, worst
+
+
+def _interrupt(handles: Sequence[RunHandle]) -> None:
+    """What runs has a moment to end; after it these are left for later as well."""
+    for handle in handles:
+        handle.interrupt(kill=False)
+    for handle in handles:
+        handle.wait(None)
 
 
 def _stopped(app: App) -> list[ExecutionRecord]:

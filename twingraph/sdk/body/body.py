@@ -29,6 +29,10 @@ class Body(Holding):
         super().__init__(*args)
         self._chances: dict[str, Random] = {}
 
+    def finish(self, result: Any) -> Any:
+        """What the body gives, from what its function gave."""
+        return result
+
     # -- several handles ---------------------------------------------------------------------------
 
     def gather(self, handles: Iterable[Any]) -> list[Any]:

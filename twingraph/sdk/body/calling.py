@@ -46,12 +46,12 @@ class Calling(Hearing):
         super().__init__(opened, link)
         self.task = ""  # which task of the body runs: '' the body itself
         self.coder = coder
+        self._calls: dict[str, Called] = {}
         self.given = Given(coder, self.over)
         self.kinds: dict[type, Callable[[Any], Any]] = {}  # what stands for a value in an argument, and for which
         self._learn = learn
         self._codes = codes
         self._targets: dict[int, tuple[Any, Target, Any]] = {}
-        self._calls: dict[str, Called] = {}
         self._made: dict[str, list[str]] = {}  # by task: its calls, in order
         self._counts: dict[tuple[str, str], int] = {}
         self._forced: dict[str, None] = {}
@@ -78,9 +78,10 @@ class Calling(Hearing):
         self._made.setdefault(move.caller, []).append(name)
         self._unwinding.made(name)
         self._record(move, what, tuple(writing.edges))
+        handle = self.handle(name)
         if self._waits_at_once(frame):
             self.value(name, None)
-        return self.handle(name)
+        return handle
 
     def _record(
         self,

@@ -13,7 +13,6 @@ from twingraph.sdk.body.arguments import Coder, Writing
 from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.handles import Handle
-from twingraph.sdk.body.loop import AsyncBody
 from twingraph.sdk.body.stopping import BodyStopped
 
 
@@ -38,10 +37,7 @@ def closed(
 
 def _run(body: Body, function: Callable[..., Any], opened: Opened, coder: Coder) -> Any:
     arguments = {name: coder.decode(text) for name, text in opened.arguments}
-    result = function(**arguments)
-    if isinstance(body, AsyncBody):
-        return body.run(result)
-    return result
+    return body.finish(function(**arguments))
 
 
 def _returned(body: Body, value: Any, coder: Coder) -> GraphClosed:

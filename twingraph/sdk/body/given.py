@@ -1,8 +1,15 @@
-"""The values that a body has looked at: kept once each, and known again when they are passed on."""
+"""The values that a body has looked at: one object each, and known again when they are passed on.
+
+What is kept of a node lives in a cell. Its handles hold it; without them the newest cells are kept for a while, since
+parts of their values may be passed on. So a loop of a million calls does not hold a million values.
+"""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Any
+from weakref import WeakValueDictionary
 
 from twingraph.core.bodies import Ended
 from twingraph.core.codec import Encoded, hash_text
@@ -12,28 +19,81 @@ from twingraph.sdk.body.arguments import Coder, Reference
 _CHANGELESS = frozenset((str, int, float, bool, bytes, complex, type(None)))
 _SMALL_INTS = range(-5, 257)  # one object each, whatever they came from
 _PARTS = 100_000  # a list with more elements is known as a whole only
+# What is kept beyond its handles: so many nodes, of so many bytes in all.
+_KEPT_NODES = 1_000
+_KEPT_BYTES = 32_000_000
+
+
+class Cell:
+    """The values of one node."""
+
+    __slots__ = ("__weakref__", "_given", "fresh", "node", "noted", "values")
+
+    def __init__(self, node: str, given: Given) -> None:
+        self.node = node
+        self.values: dict[str | None, Any] = {}  # by output; None: the whole
+        self.fresh: dict[str | None, Any] = {}  # the same again, as they came, to compare with
+        self.noted: list[int] = []  # the objects by which its values are known
+        self._given = given
+
+    def __del__(self) -> None:
+        self._given.forget(self.node, self.noted)
 
 
 class Given:
-    """Of one body. `over` holds what has ended, by node."""
+    """Of one body. `over` holds what has ended, by node; what nobody can ask for any more loses its texts there."""
 
     def __init__(self, coder: Coder, over: dict[str, Ended]) -> None:
         self._coder = coder
         self._over = over
-        self._values: dict[tuple[str, str | None], Any] = {}
+        self._gone: set[str] = set()  # nodes whose handles were gone before they ended
+        self._cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
+        self._kept: deque[tuple[Cell, int]] = deque()
+        self._kept_bytes = 0
         self._known: dict[int, tuple[Any, Reference]] = {}
-        self._fresh: dict[tuple[str, str | None], Any] = {}
+
+    # -- keeping -----------------------------------------------------------------------------------
+
+    def cell(self, node: str) -> Cell:
+        """Whoever will ask for the value of this node must hold its cell until then."""
+        found = self._cells.get(node)
+        if found is None:
+            found = self._cells[node] = Cell(node, self)
+            self._gone.discard(node)
+        return found
+
+    def forget(self, node: str, noted: Iterable[int]) -> None:
+        """Nobody can ask for it any more. Any thread: that of the garbage collector."""
+        for number in noted:
+            self._known.pop(number, None)
+        ended = self._over.get(node)
+        if ended is None:
+            self._gone.add(node)
+        elif ended.texts:
+            self._over[node] = ended._replace(texts=())
+
+    def arrived(self, ended: Ended) -> Ended:
+        """What to remember of it: without its texts when its handles are gone."""
+        return ended._replace(texts=()) if ended.node in self._gone else ended
+
+    def _keep(self, cell: Cell) -> None:
+        size = sum(meta[2] for meta in self._over[cell.node].outputs)
+        self._kept.append((cell, size))
+        self._kept_bytes += size
+        while self._kept and (len(self._kept) > _KEPT_NODES or self._kept_bytes > _KEPT_BYTES):
+            self._kept_bytes -= self._kept.popleft()[1]
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def value(self, node: str, output: str | None) -> Any:
-        """The value of a node that completed; the same object every time."""
-        key = (node, output)
-        if key in self._values:
-            return self._values[key]
-        value = self._part_of_whole(node, output) if output is not None else self._whole(node)
-        self._values[key] = value
-        self._remember(value, Reference(node, output))
+    def value(self, cell: Cell, output: str | None) -> Any:
+        """The value of a node that completed; the same object as long as anybody holds its handle."""
+        if output in cell.values:
+            return cell.values[output]
+        if not cell.values:
+            self._keep(cell)
+        value = self._part_of_whole(cell, output) if output is not None else self._whole(cell)
+        cell.values[output] = value
+        self._remember(cell, value, output)
         return value
 
     def _text(self, node: str, output: str | None) -> str:
@@ -45,23 +105,22 @@ class Given:
             raise KeyError(f"{node} gave no output {output!r}; it gave {', '.join(names) or 'none'}")
         return ended.texts[names.index(output)]
 
-    def _part_of_whole(self, node: str, output: str) -> Any:
+    def _part_of_whole(self, cell: Cell, output: str) -> Any:
         """An output. It is the object in the whole value when that has been looked at."""
-        text = self._text(node, output)
-        if (node, None) in self._values:
-            value = self._values[node, None]
-            if self._over[node].shape in (None, "plain"):
-                return value
-            return value[output] if isinstance(value, dict) else getattr(value, output)
-        return self._coder.decode(text)
+        text = self._text(cell.node, output)
+        if None not in cell.values:
+            return self._coder.decode(text)
+        value = cell.values[None]
+        if self._over[cell.node].shape in (None, "plain"):
+            return value
+        return value[output] if isinstance(value, dict) else getattr(value, output)
 
-    def _whole(self, node: str) -> Any:
+    def _whole(self, cell: Cell) -> Any:
         """The whole value, made of those outputs that have been looked at before."""
-        ended = self._over[node]
-        parts = {name: self._values[node, name] for name, _, _ in ended.outputs if (node, name) in self._values}
-        if ended.shape in (None, "plain"):
-            return next(iter(parts.values())) if parts else self._coder.decode(self._text(node, None))
-        value = self._coder.decode(self._text(node, None))
+        parts = {name: part for name, part in cell.values.items() if name is not None}
+        if parts and self._over[cell.node].shape in (None, "plain"):
+            return next(iter(parts.values()))
+        value = self._coder.decode(self._text(cell.node, None))
         if not parts:
             return value
         if isinstance(value, dict):
@@ -73,27 +132,30 @@ class Given:
                 object.__setattr__(value, name, part)
         return value
 
-    def _remember(self, value: Any, reference: Reference) -> None:
-        self._note(value, reference)
+    def _remember(self, cell: Cell, value: Any, output: str | None) -> None:
+        node = cell.node
+        self._note(cell, value, Reference(node, output))
         kind = type(value)
         if kind in (list, tuple) and len(value) <= _PARTS:
             for index, part in enumerate(value):
-                self._note(part, Reference(reference.node, reference.output, index))
+                self._note(cell, part, Reference(node, output, index))
         elif kind is dict and len(value) <= _PARTS:
             for part in value.values():
-                self._note(part, reference)
+                self._note(cell, part, Reference(node, output))
 
-    def _note(self, value: Any, reference: Reference) -> None:
+    def _note(self, cell: Cell, value: Any, reference: Reference) -> None:
         kind = type(value)
         if value is None or kind is bool or (kind is int and value in _SMALL_INTS):
             return
         if kind in (str, tuple, bytes) and len(value) < 2:
             return
-        self._known.setdefault(id(value), (value, reference))
+        if id(value) not in self._known:
+            self._known[id(value)] = value, reference
+            cell.noted.append(id(value))
 
-    def handed_over(self, value: Any, node: str, index: int) -> None:
+    def handed_over(self, cell: Cell, value: Any, index: int) -> None:
         """An item of a generator."""
-        self._note(value, Reference(node, None, index))
+        self._note(cell, value, Reference(cell.node, None, index))
 
     # -- passing on --------------------------------------------------------------------------------
 
@@ -115,13 +177,14 @@ class Given:
         now = written or self._coder.encode(value, "value")
         if not now.hash:
             return True  # a handle was put into it
-        if index is None and value is self._values.get((node, output)):
+        cell = self.cell(node)
+        if index is None and value is cell.values.get(output):
             return now.hash != self._hash(node, output)
         if index is None:
             return True  # an entry of a dict: which one is not known
-        if (node, output) not in self._fresh:
-            self._fresh[node, output] = self._coder.decode(self._text(node, output))
-        before = self._fresh[node, output][index]
+        if output not in cell.fresh:
+            cell.fresh[output] = self._coder.decode(self._text(node, output))
+        before = cell.fresh[output][index]
         return self._coder.encode(before, "value").hash != now.hash
 
     def _hash(self, node: str, output: str | None) -> str:
@@ -133,17 +196,13 @@ class Given:
 
     def changed(self, node: str, output: str | None) -> bool:
         """Whether the body has changed, since it looked at it, what this handle stands for."""
-        values = self._values
-        if type(values.get((node, output), values)) in _CHANGELESS:
+        cell = self._cells.get(node)
+        values = cell.values if cell is not None else None
+        if not values or type(values.get(output, values)) in _CHANGELESS:
             return False
-        looked = [key for key in ((node, None), (node, output)) if key in values]
-        if output is None and not looked:
-            looked = [(node, name) for name, _, _ in self._over[node].outputs if (node, name) in values]
-        for key in looked:
-            value = values[key]
-            if type(value) in _CHANGELESS:
-                continue
-            now = self._coder.encode(value, "value")
-            if now.hash != self._hash(*key):
+        looked = [name for name in (None, output) if name in values] or (list(values) if output is None else [])
+        for name in looked:
+            value = values[name]
+            if type(value) not in _CHANGELESS and self._coder.encode(value, "value").hash != self._hash(node, name):
                 return True
         return False

@@ -48,15 +48,18 @@ class Behind(Protocol):
 
 
 class Handle:
-    __slots__ = ("_tg_behind", "_tg_node", "_tg_output")
+    __slots__ = ("_tg_behind", "_tg_cell", "_tg_node", "_tg_output")
 
     _tg_behind: Behind
+    _tg_cell: object
     _tg_node: str
     _tg_output: str | None
 
-    def __init__(self, behind: Behind, node: str, output: str | None = None) -> None:
+    def __init__(self, behind: Behind, node: str, output: str | None = None, cell: object = None) -> None:
+        """`cell` keeps the node's value alive as long as anybody can ask for it."""
         set_slot = object.__setattr__
         set_slot(self, "_tg_behind", behind)
+        set_slot(self, "_tg_cell", cell)
         set_slot(self, "_tg_node", node)
         set_slot(self, "_tg_output", output)
 
@@ -81,7 +84,7 @@ class Handle:
     def _tg_part(self, name: Any) -> Handle | None:
         """A declared output stays a reference."""
         if self._tg_output is None and type(name) is str and name in (self._tg_behind.declared(self._tg_node) or ()):
-            return Handle(self._tg_behind, self._tg_node, name)
+            return Handle(self._tg_behind, self._tg_node, name, self._tg_cell)
         return None
 
     def __getitem__(self, key: Any) -> Any:
@@ -213,7 +216,7 @@ class Outputs:
         declared = handle._tg_behind.declared(handle._tg_node)
         if declared is not None and name not in declared:
             raise KeyError(f"{handle.id} has no output {name!r}; it has {', '.join(declared) or 'none'}")
-        return Handle(handle._tg_behind, handle._tg_node, name)
+        return Handle(handle._tg_behind, handle._tg_node, name, handle._tg_cell)
 
     def __getattr__(self, name: str) -> Handle:
         if name[:2] == "__":

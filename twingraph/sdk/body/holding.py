@@ -15,6 +15,7 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body.arguments import Reference
 from twingraph.sdk.body.calling import Calling
 from twingraph.sdk.body.describing import failure_of
+from twingraph.sdk.body.given import Cell
 from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, plain
 from twingraph.sdk.body.hearing import COMPLETED
 
@@ -30,7 +31,10 @@ class Holding(Calling):
         self.kinds = {Handle: self._refer, Outputs: plain, HashRef: plain}
 
     def handle(self, node: str) -> Handle:
-        return Handle(self, node)
+        return Handle(self, node, None, self.given.cell(node))
+
+    def note_over(self, ended: Ended) -> None:
+        super().note_over(self.given.arrived(ended))
 
     def _refer(self, handle: Handle) -> Any:
         """A reference for a handle of ours; the value itself when the body has changed it since."""
@@ -41,16 +45,17 @@ class Holding(Calling):
             )
         node, output = handle._tg_node, handle._tg_output
         if node in self.over and self.given.changed(node, output):
-            return self.given.value(node, output)
+            return self.given.value(self.given.cell(node), output)
         return Reference(node, output)
 
     def value(self, node: str, output: str | None) -> Any:
+        cell = self.given.cell(node)  # held while it waits
         ended = self.ended(node)
         self._forced[node] = None
         if ended.status != COMPLETED:
             raise self.failure(node)
         try:
-            return self.given.value(node, output)
+            return self.given.value(cell, output)
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 
@@ -141,16 +146,16 @@ class Holding(Calling):
         target = self._calls[node].target
         if target is None or not target.generator or self.over.get(node, _UNKNOWN).status == COMPLETED:
             return None
-        return self._streamed(node)
+        return self._streamed(node, self.given.cell(node))
 
-    def _streamed(self, node: str) -> Iterator[Any]:
+    def _streamed(self, node: str, cell: Cell) -> Iterator[Any]:
         """Each item as soon as the generator has handed it over."""
         index = 0
         while True:
             known = self._items.get(node, ())
             while index < len(known):
                 value = self.coder.decode(known[index])
-                self.given.handed_over(value, node, index)
+                self.given.handed_over(cell, value, index)
                 self._forced[node] = None
                 yield value
                 index += 1

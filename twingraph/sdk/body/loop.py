@@ -6,15 +6,28 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import sys
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from twingraph.core.bodies import Ended
 from twingraph.core.errors import PermanentError
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.body import Body, handles_in
+from twingraph.sdk.body.given import Cell
 from twingraph.sdk.body.handles import Handle, plain
 
 _path: contextvars.ContextVar[str] = contextvars.ContextVar("twingraph_task", default="")
@@ -37,10 +50,10 @@ class AsyncBody(Body):
     def task(self, path: str) -> None:
         """Each task of asyncio carries its path in its context."""
 
-    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+    def finish(self, result: Coroutine[Any, Any, Any]) -> Any:
         while not self.history.complete:  # what ended first is needed first, and may stand on the last page
             self.receive()
-        return self.loop.run_until_complete(main)
+        return self.loop.run_until_complete(result)
 
     def note_over(self, ended: Ended) -> None:
         if ended.node not in self.over:
@@ -50,20 +63,25 @@ class AsyncBody(Body):
     # -- awaiting ----------------------------------------------------------------------------------
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
+        return self._awaited(node, output, self.given.cell(node))
+
+    def _awaited(self, node: str, output: str | None, cell: Cell) -> Generator[Any, None, Any]:
+        """`cell` is held: the handle may be gone as soon as it is awaited."""
         yield from self.loop.delivery((node,)).__await__()
         return self.value(node, output)
 
     def sleep(self, seconds: float) -> Any:
         self._check()
-        return self._value_later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
+        return self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self._value_later(
-            self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name),
-        )
+        return self._later(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name))
 
-    async def _value_later(self, node: str) -> Any:
+    def _later(self, node: str) -> Awaitable[Any]:
+        return self._value_of(node, self.given.cell(node))
+
+    async def _value_of(self, node: str, cell: Cell) -> Any:
         await self.loop.delivery((node,))
         return self.value(node, None)
 
@@ -160,6 +178,7 @@ class BodyLoop(asyncio.AbstractEventLoop):
         self._timers: dict[str, BodyTimer] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._created: dict[str, int] = {}
+        self._together: tuple[Sequence[Any], int] | None = None  # what is being started, and how many tasks came before
         self._time = 0.0
         self._closed = False
 
@@ -279,8 +298,22 @@ class BodyLoop(asyncio.AbstractEventLoop):
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **_: Any
     ) -> asyncio.Task[Any]:
         parent = _path.get()
-        number = self._created[parent] = self._created.get(parent, 0) + 1
+        number = self._number(parent)
         return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)
+
+    def _number(self, parent: str) -> int:
+        """Tasks are known by their order of creation. `asyncio.as_completed` creates them in the order of a set, which
+        is another one in each process: those count in the order in which they were given."""
+        known = self._created.get(parent, 0)
+        given = _given_to_as_completed()
+        if given is None:
+            self._created[parent] = known + 1
+            return known + 1
+        one, every = given
+        if self._together is None or self._together[0] is not every:
+            self._together = every, known
+            self._created[parent] = known + len(every)
+        return self._together[1] + next(place for place, other in enumerate(every, 1) if other is one)
 
     def _new_task(
         self, coro: Any, *, path: str, name: str | None = None, context: contextvars.Context | None = None
@@ -322,6 +355,21 @@ class BodyLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         """They end with the body."""
+
+
+def _given_to_as_completed() -> tuple[Any, Sequence[Any]] | None:
+    """What `asyncio.as_completed` makes a task of just now, and all that it was given, where that has an order."""
+    frame: FrameType | None = sys._getframe(3)
+    one = None
+    while frame is not None and frame.f_code.co_filename == asyncio.tasks.__file__:
+        found = frame.f_locals
+        one = found.get("f", found.get("aw")) if one is None else one
+        every = found.get("fs", found.get("aws"))
+        if every is not None:
+            fits = isinstance(every, (list, tuple)) and any(other is one for other in every)
+            return (one, every) if fits else None
+        frame = frame.f_back
+    return None
 
 
 def _refusing(name: str) -> Callable[..., Any]:

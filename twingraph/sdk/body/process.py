@@ -7,6 +7,7 @@ have threads of their own, and speak through the link. It ends when its pipe or 
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import sys
@@ -29,6 +30,8 @@ from twingraph.sdk.sameness import frozen, name_body
 from twingraph.sdk.signature import entry_of
 from twingraph.store.blobs.local import LocalBlobs
 
+# A history is many small objects, all of which stay: looking for garbage among them would double its cost.
+_GARBAGE = 50_000
 _ROOT = str(Path(__file__).parents[3])
 
 
@@ -203,6 +206,7 @@ def serve(lines: Iterable[bytes], host: BodyHost, world: RecordedWorld) -> None:
 def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     """With the descriptors that `dispatch/spawner` gives."""
     die_with_parent(life)
+    gc.set_threshold(_GARBAGE, 20, 20)
     faulthandler.enable(2)
     os.close(shared)
     reader = os.fdopen(incoming, "rb", 1 << 18)
