@@ -283,7 +283,9 @@ class Runtime:
             from twingraph.engine.hosting import HostProcesses
 
             home, link = str(self.home.path), self.conductor.link
-            self._processes = HostProcesses(lambda: link, self._keep_beside, blobs_path=home, secret=self.secret)
+            self._processes = HostProcesses(
+                lambda: link, self._keep_beside, blobs_path=home, secret=self.secret, crowded=lambda: link.crowded
+            )
         return self._processes.host_for(execution, code)
 
     def _keep_beside(self, execution: str, code: CodeRef, bundle: str, packages: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,7 +33,6 @@ from twingraph.core.events import (
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
-from twingraph.engine.batches import batches
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
@@ -45,6 +45,7 @@ from twingraph.engine.outcomes import ending_of, events_of, log_rows
 from twingraph.engine.recovery import ended_of, restored
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
+from twingraph.engine.writing import Writing
 from twingraph.store.base import Claim, Journal, Message
 from twingraph.store.blobs.base import BlobStore
 
@@ -53,6 +54,8 @@ Hosts = Callable[[str, CodeRef | None], Host]
 
 # How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
 INBOX_SECONDS = 0.05
+# How long something may keep all executions waiting before it is the turn of others.
+MOMENT_SECONDS = 0.005
 # What a first Ctrl-C gives to what runs.
 GRACE_SECONDS = 10.0
 
@@ -74,8 +77,10 @@ class Conductor:
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
         clock: Callable[[], float] = time.time,
+        pace: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
+        self._pace = pace
         self._clock = clock
         self._make_journal = make_journal
         self._dispatch = dispatch
@@ -87,7 +92,7 @@ class Conductor:
         self._journal: Journal
         self._held: dict[str, Held] = {}
         self._by_number: dict[int, Held] = {}
-        self._dirty: dict[int, Held] = {}
+        self._writing = Writing()
         self._flushing = False
         self._loop: asyncio.AbstractEventLoop
         self._refreshing = False
@@ -181,6 +186,7 @@ class Conductor:
         """Whatever this conductor does is done on this loop; False when it cannot begin. Its thread calls this, and
         `end` when the loop has stopped; whoever has a loop of another kind calls them instead of `start` and `stop`."""
         self._loop = loop
+        self.link.listen()
         self._effects.timers = Timers(loop, self._timer_fired)
         try:
             self._journal = self._make_journal()
@@ -210,6 +216,7 @@ class Conductor:
     def end(self) -> None:
         """Write what is left, let go of everything, and end what this conductor has begun."""
         self._door.close()
+        self.link.close()
         self._loop.set_exception_handler(None)
         try:
             self._let_go()
@@ -226,10 +233,8 @@ class Conductor:
         if isinstance(self._fault, StoreError):
             return  # the end of this process frees what it holds
         try:
-            dirty = list(self._dirty.values())
-            refused = self._write(dirty)
-            for held in dirty:
-                if held.number not in refused:
+            while self._writing.due:
+                for held in self._write():
                     self._tell(held)
             self._journal.release([held.number for held in self._held.values()], self.name)
         except TwinGraphError as error:
@@ -247,12 +252,38 @@ class Conductor:
 
     def _about(self, held: Held, act: Callable[[], None]) -> None:
         """Do something about one execution. A defect that shows there must not harm the others."""
+        if held.waiting is not None:
+            held.waiting.append(act)
+            return
         try:
             act()
         except StoreError as error:
             self._break(error)
         except Exception as error:
             self._give_up(held, error)
+
+    def _in_moments(self, held: Held, steps: Iterator[None]) -> None:
+        """A long piece of work about one execution, with turns of others between. Whatever else happens to it comes
+        after, and nothing of it is committed before all is done."""
+        held.waiting = deque()
+        self._one_moment(held, steps)
+
+    def _one_moment(self, held: Held, steps: Iterator[None]) -> None:
+        if self._by_number.get(held.number) is not held:
+            return
+        waiting, held.waiting = held.waiting or deque(), None
+        self._about(held, lambda: self._steps(held, steps, waiting))
+
+    def _steps(self, held: Held, steps: Iterator[None], waiting: deque[Callable[[], None]]) -> None:
+        until = self._pace() + MOMENT_SECONDS
+        for _ in steps:
+            if self._pace() > until:
+                held.waiting = waiting
+                self._loop.call_soon(self._one_moment, held, steps)
+                return
+        self._soon(held)
+        for act in waiting:
+            self._about(held, act)
 
     def _give_up(self, held: Held, error: BaseException) -> None:
         """Let go of one execution as its journal has it; whoever resumes it starts from there."""
@@ -277,9 +308,19 @@ class Conductor:
         held.changes["started_at"] = now
         for event, data in events:
             self._note(held, event, data, now)
-        held.number = self._journal.create(new_execution(submission, self.name, now), held.take(now)).number
+        new = new_execution(submission, self.name, now)
+        held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
         self._hold(held, host)
         self._about(held, lambda: self._committed(held, held.commanded()))
+
+    def _surely(self, write: Callable[[], Claim]) -> Claim:
+        """After a failed write nobody knows whether we hold the execution. It must not stay with one who does not
+        know: whatever we hold is free once this conductor has ended."""
+        try:
+            return write()
+        except StoreError as error:
+            self._break(error)
+            raise
 
     def _values(self, held: Held) -> Values:
         return Values(
@@ -322,7 +363,7 @@ class Conductor:
 
     def _taken_over(self, execution_id: str, handle: Handle, wish: Event | None) -> Held | None:
         """The execution under our control; None when it turns out to be over."""
-        claim = self._journal.claim(execution_id, self.name)
+        claim = self._surely(lambda: self._journal.claim(execution_id, self.name))
         goes_on = not isinstance(wish, CancelRequested)
         host: Host | None = None
         try:
@@ -378,7 +419,10 @@ class Conductor:
                 held.commands.append(command)
 
     def _soon(self, held: Held) -> None:
-        self._dirty[held.number] = held
+        self._writing.add(held)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -389,35 +433,34 @@ class Conductor:
         self._note(held, ended, data, at)
 
     def _flush(self) -> None:
-        """Commit everything that was noted, then carry out what it commanded."""
+        """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
         self._flushing = False
-        dirty = list(self._dirty.values())
-        if not dirty:
-            return
         try:
-            refused = self._write(dirty)
+            written = self._write()
         except StoreError as error:
             self._break(error)
             return
         # Doing what one commands may bring events to another: those are not in this commit.
-        for held, todo in [(held, held.commanded()) for held in dirty]:
-            if held.number in refused:
-                self._lost_lease(held)
-            elif held.number in self._by_number:
+        for held, todo in [(held, held.committed()) for held in written]:
+            if held.number in self._by_number:
                 self._about(held, lambda held=held, todo=todo: self._committed(held, todo))  # type: ignore[misc]
+        if self._writing.due:
+            self._flush_soon()
         self._bodies.tell_soon()
-        if not self._refreshing and any(held.stale for held in dirty):
+        if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True
             self._loop.call_later(PROGRESS_SECONDS, self._refresh)
 
-    def _write(self, dirty: Sequence[Held]) -> set[int]:
-        """Make it durable; the executions that another conductor holds by now."""
-        now = self._clock()
-        self._dirty = {}
-        refused: set[int] = set()
-        for batch in batches([held.take(now) for held in dirty]):
-            refused |= self._journal.append(batch)
-        return refused
+    def _write(self) -> list[Held]:
+        """One transaction; those of which everything that was taken is durable now."""
+        parts = self._writing.turn(self._clock())
+        if not parts:
+            return []
+        refused = self._journal.append([part for _, part in parts])
+        for held, _ in parts:
+            if held.number in refused:
+                self._lost_lease(held)
+        return [held for held, _ in parts if not held.pieces and held.number not in refused]
 
     def _refresh(self) -> None:
         """Bring the list of executions up to date where nothing else has done it meanwhile."""
@@ -428,15 +471,31 @@ class Conductor:
 
     def _committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""
-        for command in todo:
-            self._effects.carry_out(held, command)
         held.recorded()
+        held.todo.extend(todo)
+        if not held.carrying:
+            self._carry_out(held)
+
+    def _carry_out(self, held: Held) -> None:
+        """For a moment, then it is the turn of others."""
+        until = self._pace() + MOMENT_SECONDS
+        held.carrying = True
+        while held.todo:
+            self._effects.carry_out(held, held.todo.popleft())
+            if held.todo and self._pace() > until:
+                self._loop.call_soon(self._carry_on, held)
+                return
+        held.carrying = False
         self._tell(held)
+
+    def _carry_on(self, held: Held) -> None:
+        if self._by_number.get(held.number) is held:
+            self._about(held, lambda: self._carry_out(held))
 
     def _tell(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""
         state = held.state
-        if held.rows:
+        if held.unwritten:
             return  # how it stands now, nobody may know before it is durable
         if state.status in EXECUTION_OVER:
             result, outputs = held.ended or (None, {})
@@ -450,7 +509,8 @@ class Conductor:
     def _drop(self, held: Held, why: str) -> None:
         self._held.pop(held.state.execution, None)
         self._by_number.pop(held.number, None)
-        self._dirty.pop(held.number, None)
+        self._writing.forget(held)
+        held.todo.clear()
         self._effects.forget(held, why)
 
     def _lost_lease(self, held: Held) -> None:
@@ -480,8 +540,12 @@ class Conductor:
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
-        for event, lines in events_of(held.state.nodes.get(outcome.node), outcome):
+        self._in_moments(held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome)))
+
+    def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
+        for event, lines in events:
             self._apply_lines(held, event, lines)
+            yield
 
     def _log(self, held: Held, report: LogLines) -> None:
         held.logs.extend(log_rows(held.state, report))
@@ -520,11 +584,14 @@ class Conductor:
 
     def _answer(self, message: Message) -> None:
         held = self._by_number.get(message.number)
-        if held is None or message.id in held.taken:
-            return
-        held.taken.append(message.id)
+        if held is not None and message.id not in held.answering:
+            held.answering.add(message.id)
+            self._about(held, lambda: self._take_message(held, message))
+
+    def _take_message(self, held: Held, message: Message) -> None:
+        held.taken.append((message.id, held.seq + 1))
         said = inbox.event_of(message)
         if said is None:  # from a newer version: nobody here can answer it, ever
             self._soon(held)
         else:
-            self._about(held, lambda: self._apply_lines(held, *said))
+            self._apply_lines(held, *said)

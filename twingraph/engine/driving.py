@@ -54,7 +54,7 @@ class Driving:
     def telling(self) -> bool:
         """Whether a host waits for history. None is told while an event waits for its commit: what a body hears of
         must never be lost again."""
-        return not self.held.rows and any(self._open.values())
+        return not self.held.unwritten and any(self._open.values())
 
     def tell(self) -> None:
         """One more page, to the scope whose turn it is."""

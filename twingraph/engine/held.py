@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,13 @@ class Held:
         self.rows: list[Row] = []
         self.logs: list[LogRow] = []
         self.commands: list[Command] = []
-        self.taken: list[int] = []
+        self.pieces: deque[Append] = deque()  # of what was taken to be written, those that are not written yet,
+        self.due: list[Command] = []  # and what it commands
+        self.todo: deque[Command] = deque()  # commands of what is durable
+        self.carrying = False  # they are being carried out
+        self.waiting: deque[Callable[[], None]] | None = None  # while a long piece of work is done: what comes after
+        self.taken: list[tuple[int, int]] = []  # messages of the inbox, each with the row that answers it
+        self.answering: set[int] = set()  # all that were ever heard: they stay in the inbox until their commit
         self.changes: dict[str, Any] = {}
         self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
@@ -152,21 +159,32 @@ class Held:
             logs=self.logs,
             changes=self.changes,
             snapshot=self._snapshot(),
-            taken=self.taken,
+            taken=[message for message, _ in self.taken],
+            answers=[seq for _, seq in self.taken],
         )
         self.rows, self.logs, self.changes, self.taken = [], [], {}, []
         return append
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something happened that may be lost again."""
+        return bool(self.rows or self.pieces)
 
     def commanded(self) -> list[Command]:
         """What everything that was applied so far commands, to be carried out once that is durable."""
         todo, self.commands = self.commands, []
         return todo
 
+    def committed(self) -> list[Command]:
+        """What everything that has just become durable commands."""
+        todo, self.due = self.due, []
+        return todo
+
     @property
     def at_rest(self) -> bool:
         """Whether nothing of it is left to do or to write after an interrupt."""
         paused = self.interrupted and self.state.status is ExecutionStatus.PAUSED
-        return paused and not (self.state.in_flight or self.rows or self.logs)
+        return paused and not (self.state.in_flight or self.unwritten or self.logs)
 
     # -- those who wait for it ---------------------------------------------------------------------
 

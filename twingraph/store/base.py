@@ -48,7 +48,8 @@ class Append:
     logs: Sequence[LogRow] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)  # columns of the execution's record
     snapshot: str | None = None  # of the state after the last row
-    taken: Sequence[int] = ()  # inbox messages that these rows answer
+    taken: Sequence[int] = ()  # inbox messages that these rows answer,
+    answers: Sequence[int] = ()  # and the row that answers each; of one that needs none, a number past the last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ class Process:
         self.name = name
         self.skew = 0.0  # of its clock
         self.dead = False
+        self._worked = 0.0
         self.asleep_since: float | None = None
         self.handles: list[Handle] = []
         self.loop = ProcessLoop(world.agenda, lambda: world.chance.choice((0.0, 0.0, 0.001)), self._stopped)
@@ -59,6 +60,7 @@ class Process:
             hosts=lambda execution, code: self.host,
             hash_of=lambda state, values, node: f"hash of {node.id}",
             clock=self.clock,
+            pace=self.pace,
             began=self.handles.append,
         )
         self.conductor.world = world
@@ -66,6 +68,11 @@ class Process:
 
     def clock(self) -> float:
         return self.world.agenda.now + self.skew
+
+    def pace(self) -> float:
+        """As if everything took long, or nothing: where it makes a pause is decided by chance."""
+        self._worked += self.world.chance.choice((0.0, 0.0, 0.004))
+        return self._worked
 
     @property
     def awake(self) -> bool:

@@ -158,7 +158,7 @@ class System:
         """What a conductor has in its head is what its journal amounts to."""
         for held in process.conductor.held():
             known = self.store.by_number[held.number]
-            if held.rows or held.epoch != known.epoch:
+            if held.unwritten or held.epoch != known.epoch:
                 continue
             if json.dumps(snapshot.dump(held.state)) != json.dumps(snapshot.dump(known.shadow)):
                 self.broken(f"{process.name} has {known.id} otherwise in its head than in the journal")
