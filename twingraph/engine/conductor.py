@@ -42,7 +42,7 @@ from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.outcomes import ending_of, events_of, log_rows
-from twingraph.engine.recovery import ended_of, restored
+from twingraph.engine.recovery import Coming, ended_of, restored
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
 from twingraph.engine.writing import Writing
@@ -92,6 +92,7 @@ class Conductor:
         self._journal: Journal
         self._held: dict[str, Held] = {}
         self._by_number: dict[int, Held] = {}
+        self._coming: dict[str, Coming] = {}  # those that are being taken over
         self._writing = Writing()
         self._flushing = False
         self._loop: asyncio.AbstractEventLoop
@@ -223,6 +224,7 @@ class Conductor:
             for held in list(self._held.values()):
                 self._drop(held, "stopped")
                 held.fail(self._why_ended())
+            self._fail_those_coming(self._why_ended())
             self._loop.run_until_complete(self._dispatch.stop())
         finally:
             self._journal.close()
@@ -236,7 +238,8 @@ class Conductor:
             while self._writing.due:
                 for held in self._write():
                     self._tell(held)
-            self._journal.release([held.number for held in self._held.values()], self.name)
+            ours = [held.number for held in self._held.values()]
+            self._journal.release(ours + [coming.claim.number for coming in self._coming.values()], self.name)
         except TwinGraphError as error:
             self._fault = self._fault or error
 
@@ -245,7 +248,14 @@ class Conductor:
         self._fault = self._fault or error
         for held in list(self._held.values()):
             held.fail(error)
+        self._fail_those_coming(error)
         self._loop.stop()
+
+    def _fail_those_coming(self, error: BaseException) -> None:
+        for coming in self._coming.values():
+            for handle in coming.handles:
+                handle.fail(error)
+        self._coming.clear()
 
     def _unforeseen(self, _: object, context: Mapping[str, Any]) -> None:
         self._break(context.get("exception") or TwinGraphError(str(context.get("message"))))
@@ -353,43 +363,72 @@ class Conductor:
     def _adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
         held = self._held.get(execution_id)
         if held is not None:
-            held.handles.append(handle)
-            handle.recorded()
+            self._join(held, handle, wish)
+        elif (coming := self._coming.get(execution_id)) is not None:
+            coming.handles.append(handle)
+            coming.after.append(lambda held: self._join(held, handle, wish, known=True))
         else:
-            held = self._taken_over(execution_id, handle, wish)
-        if held is not None and wish is not None:
+            claim = self._surely(lambda: self._journal.claim(execution_id, self.name))
+            coming = self._coming[execution_id] = Coming(execution_id, claim, handle)
+            self._come(coming, self._restore(coming, wish))
+
+    def _join(self, held: Held, handle: Handle, wish: Event | None, *, known: bool = False) -> None:
+        if not known:
+            held.handles.append(handle)
+        handle.recorded()
+        self._wish(held, wish)
+
+    def _wish(self, held: Held, wish: Event | None) -> None:
+        if wish is not None and self._by_number.get(held.number) is held:
             held.interrupted = False
             self._about(held, lambda: self._apply(held, wish))
 
-    def _taken_over(self, execution_id: str, handle: Handle, wish: Event | None) -> Held | None:
-        """The execution under our control; None when it turns out to be over."""
-        claim = self._surely(lambda: self._journal.claim(execution_id, self.name))
-        goes_on = not isinstance(wish, CancelRequested)
-        host: Host | None = None
+    def _come(self, coming: Coming, steps: Iterator[None]) -> None:
+        """Take an execution over, for a moment; then it is the turn of others."""
+        if self._coming.get(coming.id) is not coming:
+            return
+        until = self._pace() + MOMENT_SECONDS
         try:
-            held = restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
-            held.values = self._values(held)
-            if claim.replay_of is not None and self._kept_of is not None:
-                held.kept = self._kept_of(claim.replay_of)
-            if held.state.status in EXECUTION_OVER:
-                self._journal.release([claim.number], self.name)
-                data = self._journal.data(claim.number, claim.seq)
-                handle.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
-                return None
-            if held.state.body is not None and goes_on:
-                host = self._host_for(execution_id, held.code)
-        except Exception:
+            for _ in steps:
+                if self._pace() > until:
+                    self._loop.call_soon(self._come, coming, steps)
+                    return
+        except Exception as error:
+            self._coming.pop(coming.id, None)
+            for handle in coming.handles:
+                handle.fail(error)
+            self._journal.release([coming.claim.number], self.name)
+
+    def _restore(self, coming: Coming, wish: Event | None) -> Iterator[None]:
+        """The execution comes under our control, or turns out to be over."""
+        claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
+        goes_on = not isinstance(wish, CancelRequested)
+        held = yield from restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
+        held.handles = coming.handles
+        held.values = self._values(held)
+        if claim.replay_of is not None and self._kept_of is not None:
+            held.kept = self._kept_of(claim.replay_of)
+        if held.state.status in EXECUTION_OVER:
             self._journal.release([claim.number], self.name)
-            raise
+            del self._coming[execution_id]
+            data = self._journal.data(claim.number, claim.seq)
+            held.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
+            return
+        host = self._host_for(execution_id, held.code) if held.state.body is not None and goes_on else None
+        del self._coming[execution_id]
         self._hold(held, host)
         self._about(held, lambda: self._apply(held, Adopted(self.name, claim.epoch)))
         for message in self._journal.messages(self.name):
             self._answer(message)
-        return held
+        self._wish(held, wish)
+        for act in coming.after:
+            act(held)
 
     # -- events ----------------------------------------------------------------------------------
 
     def _feed_known(self, execution_id: str, event: Event, data: Sequence[str] | None) -> None:
+        if (coming := self._coming.get(execution_id)) is not None:
+            coming.after.append(lambda held: self._feed_known(execution_id, event, data))
         held = self._held.get(execution_id)
         if held is not None:
             self._about(held, lambda: self._apply_lines(held, event, data))
@@ -457,10 +496,11 @@ class Conductor:
         if not parts:
             return []
         refused = self._journal.append([part for _, part in parts])
-        for held, _ in parts:
+        written = list(dict.fromkeys(held for held, _ in parts))
+        for held in written:
             if held.number in refused:
                 self._lost_lease(held)
-        return [held for held, _ in parts if not held.pieces and held.number not in refused]
+        return [held for held in written if not held.pieces and held.number not in refused]
 
     def _refresh(self) -> None:
         """Bring the list of executions up to date where nothing else has done it meanwhile."""
@@ -563,6 +603,8 @@ class Conductor:
             self._about(held, lambda: self._apply(held, TimerFired(timer)))
 
     def _interrupt(self, execution_id: str, kill: bool) -> None:
+        if (coming := self._coming.get(execution_id)) is not None:
+            coming.after.append(lambda held: self._interrupt(execution_id, kill))
         held = self._held.get(execution_id)
         if held is None:
             return

@@ -6,6 +6,7 @@ import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
@@ -15,6 +16,20 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
 from twingraph.store.base import Claim, Journal, Row
+
+
+# Of a long history so many are folded without a pause.
+EVENTS_AT_ONCE = 50
+
+
+class Coming:
+    """An execution that is being taken over: who asked for it, and what else was wished meanwhile."""
+
+    def __init__(self, execution: str, claim: Claim, handle: Handle) -> None:
+        self.id = execution
+        self.claim = claim
+        self.handles = [handle]
+        self.after: list[Callable[[Held], None]] = []
 
 
 def fold(state: State, rows: Iterable[Row]) -> State:
@@ -42,13 +57,18 @@ def restored(
     code_of: Callable[[str], CodeRef],
     *,
     needs_code: bool,
-) -> Held:
+) -> Generator[None, None, Held]:
     """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
-    no code."""
-    saved, unread = journal.load(claim.number)
+    no code. It may be long: the caller decides how much is done at once."""
+    saved, rows = journal.load(claim.number)
     with _no_search_for_garbage():
-        rows = list(unread)
-        state = restore(execution, saved, rows)
+        state = restore(execution, saved, ())
+    since, last = state.seq, None
+    while some := list(islice(rows, EVENTS_AT_ONCE)):
+        with _no_search_for_garbage():
+            fold(state, some)
+        last = some[-1]
+        yield
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
     code: CodeRef | None = None
@@ -59,8 +79,8 @@ def restored(
             if needs_code:
                 raise
     held = Held(claim, state, code, handle)
-    held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
-    held.last = rows[-1] if rows else None
+    held.snapshot_at = since
+    held.last = last
     return held
 
 

@@ -110,7 +110,7 @@ class Journal(Protocol):
         """How it stands as this owner sees it; None for no such id."""
 
     def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
-        """The latest snapshot, and the rows after it in order."""
+        """The latest snapshot, and the rows after it in order, read as they are asked for by who holds the claim."""
 
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""

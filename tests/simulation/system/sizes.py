@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from twingraph.engine import batches, conductor, held, outcomes, past
+from twingraph.engine import batches, conductor, held, outcomes, past, recovery
 
-_WHERE = {"ROWS": batches, "SNAPSHOT_EVENTS": held, "MAP_PAGE": outcomes, "PAGE_STEPS": past, "INBOX_SECONDS": conductor}
+_WHERE = {"ROWS": batches, "SNAPSHOT_EVENTS": held, "MAP_PAGE": outcomes, "PAGE_STEPS": past, "INBOX_SECONDS": conductor,
+          "EVENTS_AT_ONCE": recovery}
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def small(chance: Random) -> Iterator[None]:
         "SNAPSHOT_EVENTS": chance.choice((2, 10, 10_000)),
         "MAP_PAGE": chance.choice((1, 2, 1000)),
         "PAGE_STEPS": chance.choice((1, 3, 1000)),
+        "EVENTS_AT_ONCE": chance.choice((1, 50)),
         "INBOX_SECONDS": 1.0,
     }
     try:

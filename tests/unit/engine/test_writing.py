@@ -60,7 +60,7 @@ def test_what_comes_while_pieces_are_left_comes_after_them() -> None:
     first = turn(of)
     gain(large, 1)
     of.add(large)
-    assert (first, turn(of), turn(of)) == ([(1, 4)], [(1, 1)], [(1, 1)])
+    assert (first, turn(of), turn(of)) == ([(1, 4)], [(1, 1), (1, 1)], [])
 
 
 def test_one_in_the_middle_of_a_long_piece_of_work_writes_nothing() -> None:
