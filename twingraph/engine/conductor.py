@@ -101,7 +101,7 @@ class Conductor:
         self.link = LoopLink(lambda act: self._door.ask(act, lambda: None))
         self._bodies = Bodies(
             self.link,
-            apply=self._apply_lines,
+            apply=self._bring,
             about=self._about,
             wrote=self._soon,
             soon=lambda act: self._loop.call_soon(act),
@@ -112,11 +112,11 @@ class Conductor:
             standing=lambda execution: self._journal.standing(execution, self.name),
             begin=lambda new: self._own(new.id, lambda handle: self._begin(new, handle)),
             take_over=lambda known: self._own(known, lambda handle: self._adopt(known, handle, ResumeRequested())),
-            bring=self._apply_lines,
+            bring=self._bring,
             later=lambda seconds, act: self._loop.call_later(seconds, act),
         )
         self._effects = Effects(
-            dispatch, self._apply_lines, self._by_number.get, code_of, self._bodies, Detached(around), platforms
+            dispatch, self._bring, self._by_number.get, code_of, self._bodies, Detached(around), platforms
         )
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
@@ -433,6 +433,13 @@ class Conductor:
         if held is not None:
             self._about(held, lambda: self._apply_lines(held, event, data))
 
+    def _bring(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
+        """An event that follows from something else, in its turn."""
+        if held.waiting is None:
+            self._apply_lines(held, event, lines)
+        else:
+            held.waiting.append(lambda: self._apply_lines(held, event, lines))
+
     def _apply_lines(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
         if lines is None:
             self._apply(held, event)
@@ -527,6 +534,8 @@ class Conductor:
                 return
         held.carrying = False
         self._tell(held)
+        if held.wants_snapshot and self._by_number.get(held.number) is held:
+            self._in_moments(held, held.take_snapshot())
 
     def _carry_on(self, held: Held) -> None:
         if self._by_number.get(held.number) is held:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,8 @@ class Held:
         self.changes: dict[str, Any] = {}
         self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
-        self.snapshot_at = 0
+        self.snapshot_at = 0  # the event after which the newest snapshot was taken,
+        self.snapshot: str | None = None  # which waits to be written
         self.progress_at = 0.0
         self.shown = state.status
         self.interrupted = False
@@ -158,11 +159,12 @@ class Held:
             rows=self.rows,
             logs=self.logs,
             changes=self.changes,
-            snapshot=self._snapshot(),
+            snapshot=self.snapshot,
+            snapshot_seq=self.snapshot_at,
             taken=[message for message, _ in self.taken],
             answers=[seq for _, seq in self.taken],
         )
-        self.rows, self.logs, self.changes, self.taken = [], [], {}, []
+        self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
         return append
 
     @property
@@ -174,6 +176,17 @@ class Held:
         """What everything that was applied so far commands, to be carried out once that is durable."""
         todo, self.commands = self.commands, []
         return todo
+
+    @property
+    def wants_snapshot(self) -> bool:
+        since = self.seq - self.snapshot_at
+        return since > max(SNAPSHOT_EVENTS, self.seq // 2) and self.state.status not in EXECUTION_OVER
+
+    def take_snapshot(self) -> Iterator[None]:
+        """By and by; nothing may happen to it meanwhile."""
+        seq = self.seq
+        text = yield from snapshot.written(self.state)
+        self.snapshot, self.snapshot_at = text, seq
 
     def committed(self) -> list[Command]:
         """What everything that has just become durable commands."""
@@ -206,13 +219,6 @@ class Held:
     def fail(self, fault: BaseException) -> None:
         for handle in self.handles:
             handle.fail(fault)
-
-    def _snapshot(self) -> str | None:
-        since = self.seq - self.snapshot_at
-        if not self.rows or since <= max(SNAPSHOT_EVENTS, self.seq // 2) or self.state.status in EXECUTION_OVER:
-            return None
-        self.snapshot_at = self.seq
-        return json.dumps(snapshot.dump(self.state), ensure_ascii=False)
 
 
 def progress_columns(state: State) -> dict[str, int]:

@@ -47,7 +47,8 @@ class Append:
     rows: Sequence[Row] = ()
     logs: Sequence[LogRow] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)  # columns of the execution's record
-    snapshot: str | None = None  # of the state after the last row
+    snapshot: str | None = None  # of the state
+    snapshot_seq: int = 0  # after this row: one of these, or one before
     taken: Sequence[int] = ()  # inbox messages that these rows answer,
     answers: Sequence[int] = ()  # and the row that answers each; of one that needs none, a number past the last
 

@@ -106,7 +106,7 @@ class Store:
         if "owner" in part.changes:
             known.owner = part.changes["owner"]
         if part.snapshot is not None:
-            known.snapshot = part.rows[-1].seq, part.snapshot
+            known.snapshot = part.snapshot_seq, part.snapshot
         for taken in part.taken:
             self._take(known, self.inbox.pop(taken, None))
         if "completed_at" in part.changes:

@@ -6,8 +6,11 @@ us to that.
 
 from __future__ import annotations
 
+import json
 from collections import deque
+from collections.abc import Generator
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
@@ -105,12 +108,37 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
     return raw
 
 
+# Of a large state so many nodes are written down without a pause.
+NODES_AT_ONCE = 50
+
+
 def dump(state: State) -> dict[str, Any]:
-    shared: dict[int, list[Any]] = {}
-    for name, template in state.templates.items():
-        for index, plan in enumerate(template.nodes):
-            shared[id(plan)] = [name, index]
-    defaults = Node("", PlanNode(id=""), state.root)
+    shared, defaults = _shared(state), Node("", PlanNode(id=""), state.root)
+    return {**_dump_rest(state), "nodes": [_dump_node(node, shared, defaults) for node in state.nodes.values()]}
+
+
+def written(state: State) -> Generator[None, None, str]:
+    """The same as JSON text, made by and by: the state must not change meanwhile."""
+    shared, defaults = _shared(state), Node("", PlanNode(id=""), state.root)
+    nodes = iter(state.nodes.values())
+    texts: list[str] = []
+    while some := [_dump_node(node, shared, defaults) for node in islice(nodes, NODES_AT_ONCE)]:
+        texts.append(json.dumps(some, ensure_ascii=False)[1:-1])
+        yield
+    rest = json.dumps(_dump_rest(state), ensure_ascii=False)
+    return f'{rest[:-1]}, "nodes": [{", ".join(texts)}]}}'
+
+
+def _shared(state: State) -> dict[int, list[Any]]:
+    """Where the plans of nodes stand that were made from a template."""
+    return {
+        id(plan): [name, index]
+        for name, template in state.templates.items()
+        for index, plan in enumerate(template.nodes)
+    }
+
+
+def _dump_rest(state: State) -> dict[str, Any]:
     lanes = {node.lane.number: node.lane for node in state.nodes.values() if node.lane is not None}
     return {
         "version": VERSION,
@@ -121,7 +149,6 @@ def dump(state: State) -> dict[str, Any]:
         "templates": {name: template_to_json(template) for name, template in state.templates.items()},
         "inputs": state.inputs,
         "plain": {name: getattr(state, name) for name in _PLAIN_STATE},
-        "nodes": [_dump_node(node, shared, defaults) for node in state.nodes.values()],
         "scopes": [_dump_scope(scope) for scope in state.scopes.values()],
         "lanes": [
             [lane.number, lane.open, lane.counted, lane.probe, lane.lost.id if lane.lost else None]

@@ -95,7 +95,7 @@ class SqliteJournal:
         if part.logs:
             self._db.executemany(_LOG, [(number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs])
         if part.snapshot is not None:
-            self._db.execute(_SNAPSHOT, (number, part.rows[-1].seq, part.snapshot))
+            self._db.execute(_SNAPSHOT, (number, part.snapshot_seq, part.snapshot))
         if part.taken:
             self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
         if "completed_at" in part.changes:
