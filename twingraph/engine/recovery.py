@@ -6,7 +6,6 @@ import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
@@ -17,9 +16,6 @@ from twingraph.engine.held import Held
 from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
 from twingraph.store.base import Claim, Journal, Row
 
-
-# Of a long history so many are folded without a pause.
-EVENTS_AT_ONCE = 50
 
 
 class Coming:
@@ -64,10 +60,9 @@ def restored(
     with _no_search_for_garbage():
         state = restore(execution, saved, ())
     since, last = state.seq, None
-    while some := list(islice(rows, EVENTS_AT_ONCE)):
+    for last in rows:
         with _no_search_for_garbage():
-            fold(state, some)
-        last = some[-1]
+            fold(state, (last,))
         yield
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from twingraph.engine import batches, conductor, held, outcomes, past, recovery
+from twingraph.engine import batches, conductor, held, outcomes, past
+from twingraph.engine.kernel import snapshot
 
 _WHERE = {"ROWS": batches, "SNAPSHOT_EVENTS": held, "MAP_PAGE": outcomes, "PAGE_STEPS": past, "INBOX_SECONDS": conductor,
-          "EVENTS_AT_ONCE": recovery}
+          "NODES_AT_ONCE": snapshot}
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def small(chance: Random) -> Iterator[None]:
         "SNAPSHOT_EVENTS": chance.choice((2, 10, 10_000)),
         "MAP_PAGE": chance.choice((1, 2, 1000)),
         "PAGE_STEPS": chance.choice((1, 3, 1000)),
-        "EVENTS_AT_ONCE": chance.choice((1, 50)),
+        "NODES_AT_ONCE": chance.choice((1, 1000)),
         "INBOX_SECONDS": 1.0,
     }
     try:
