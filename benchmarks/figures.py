@@ -46,7 +46,7 @@ BUDGETS = (
         )
     ),
     Budget(what="a loop: its last tenth over its first, CPU", system="pipeline", metric="loop.growth", limit=1.5),
-    Budget(what="replay, us per call (20,000 per second)", system="pipeline", metric="replay.call_us", limit=50),
+    Budget(what="replay, us per call (20,000 per second)", system="pipeline", metric="replay.again_us", limit=50),
     Budget(what="1,000 that wait, MB (PSS of the tree)", system="pipeline", metric="waiting.pss_mb", limit=200),
 )
 

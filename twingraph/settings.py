@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ class Settings:
     log_level: str = "warning"
     # `normal`: a killed process loses nothing. `full`: a power cut loses nothing either, and each commit waits.
     durability: str = "normal"
+    # A file with secrets, `.toml` or lines `NAME=value`, which only its owner may read.
+    secrets_file: Path | None = None
+    # Where in Vault the secrets without a path are, each as a field: `secret/data/twingraph`.
+    secrets_vault: str | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -72,15 +77,25 @@ def load(
 
 def find_file(folder: Path) -> Path | None:
     """The nearest `twingraph.toml`, in this folder or above it."""
-    for place in (folder, *folder.parents):
-        candidate = place / FILE_NAME
-        if candidate.is_file():
-            return candidate
-    return None
+    place = str(folder)
+    while True:
+        candidate = os.path.join(place, FILE_NAME)
+        if os.path.isfile(candidate):
+            return Path(candidate)
+        place, before = os.path.dirname(place), place
+        if place == before:
+            return None
 
 
+@cache
 def keys() -> tuple[str, ...]:
     return tuple(field.name for field in fields(Settings) if field.name != "file")
+
+
+@cache
+def _names() -> tuple[tuple[str, str], ...]:
+    """Each setting with the variable that says it."""
+    return tuple((key, PREFIX + key.upper()) for key in keys())
 
 
 def _user_folder(environ: Mapping[str, str]) -> Path:
@@ -88,10 +103,10 @@ def _user_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _take_environment(environ: Mapping[str, str], values: dict[str, Any], problems: list[Problem]) -> None:
-    for key in keys():
-        name = PREFIX + key.upper()
-        if environ.get(name, "") != "":
-            _take(key, environ[name], name, values, problems)
+    for key, name in _names():
+        given = environ.get(name, "")
+        if given != "":
+            _take(key, given, name, values, problems)
     asked = [PREFIX + key for key in NOT_YET if environ.get(PREFIX + key, "") not in ("", "embedded")]
     problems.extend(Problem(node=name, message="has no effect in this version yet; unset it") for name in asked)
 
@@ -108,7 +123,7 @@ def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> N
         if key not in keys():
             problems.append(Problem(node=f"{file}: {key}", message=f"is not a setting; {did_you_mean(key, keys())}"))
         else:
-            if key == "home" and isinstance(value, str):
+            if key in ("home", "secrets_file") and isinstance(value, str):
                 value = str(file.parent / Path(value).expanduser())
             _take(key, value, f"{file}: {key}", values, problems)
 
@@ -166,4 +181,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "inline": _read_switch,
     "log_level": _one_of(LOG_LEVELS),
     "durability": _one_of(DURABILITIES),
+    "secrets_file": _read_folder,
+    "secrets_vault": _read_text,
 }

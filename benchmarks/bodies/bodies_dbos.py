@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def main(what: str, n: int) -> None:
         notes.tell(notes.replayed(n, DBOS.launch))
     DBOS.launch()
     if what == "fill":
+        threading.Thread(target=notes.filled, args=(n,)).start()
         interrupted(n)
     elif what == "loop":
         loop(min(n, 100))

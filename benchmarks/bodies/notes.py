@@ -14,6 +14,7 @@ from benchmarks import meter
 
 CLOCK = meter.TreeClock()
 LIVE = "live.json"
+FILLED = "filled.json"
 _LIMIT_S = 300.0
 
 marks: list[float] = []
@@ -46,14 +47,28 @@ def growth(n: int) -> dict[str, float]:
 def fill(n: int) -> None:
     """A journal of `n` calls of a workflow whose process was killed while it waited."""
     process = subprocess.Popen([sys.executable, sys.argv[0], "fill", str(n)], stdout=subprocess.DEVNULL)
-    until(lambda: Path(LIVE).exists() or process.poll() is not None)
+    until(lambda: Path(FILLED).exists() or process.poll() is not None)
     if process.poll() is not None:
         raise RuntimeError(f"the process to be killed ended with {process.returncode}")
-    time.sleep(0.5)  # what it has said last is on record
     process.kill()
     process.wait()
     meter.end_descendants()
+
+
+def filled(n: int, again: Callable[[], object] | None = None) -> None:
+    """In that process: its body waits. With `again` it is run once more in the same process, which is measured."""
+    until(Path(LIVE).exists)
+    time.sleep(0.5)  # what it has said last is on record
+    figures = {}
+    if again is not None:
+        Path(LIVE).unlink()
+        began = time.time()
+        again()
+        until(Path(LIVE).exists)
+        figures["again_us"] = (json.loads(Path(LIVE).read_text())["at"] - began) / n * 1e6
     Path(LIVE).unlink()
+    Path(f"{FILLED}.part").write_text(json.dumps(figures))
+    Path(f"{FILLED}.part").rename(FILLED)
 
 
 def replayed(n: int, start: Callable[[], object]) -> dict[str, float]:
@@ -67,6 +82,7 @@ def replayed(n: int, start: Callable[[], object]) -> dict[str, float]:
         "call_us": (told["at"] - began) / n * 1e6,
         "cpu_us": spent / n * 1e6,
         "body_us": told["body_s"] / n * 1e6,
+        **json.loads(Path(FILLED).read_text()),
     }
 
 

@@ -1,4 +1,4 @@
-"""README is run: every block, in order, in one empty folder with one fresh home, as a newcomer would.
+"""README and the guide of pipelines are run: every block, in order, as a newcomer would, in an empty folder and home.
 
 Comments in the page, which a reader does not see, say what a block is:
 
@@ -22,6 +22,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PAGES = [README, ROOT / "docs" / "guides" / "pipelines.md"]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 BLOCK = re.compile(
     r"(?P<before>(?:^<!-- [^\n]* -->\n)*)^```(?P<language>\w+)\n(?P<body>.*?)^```\n(?P<after>(?:^<!-- [^\n]* -->\n)*)",
     re.DOTALL | re.MULTILINE,
@@ -66,7 +68,7 @@ def apply_edit(block: Block, path: Path) -> None:
     old = "".join(line[1:] + "\n" for line in lines if not line.startswith("+"))
     new = "".join(line[1:] + "\n" for line in lines if not line.startswith("-"))
     text = path.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"README line {block.line}: the lines to change are not in {path.name}"
+    assert text.count(old) == 1, f"line {block.line}: the lines to change are not in {path.name}"
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
@@ -74,7 +76,7 @@ def run(block: Block, folder: Path) -> None:
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     printed, last = "", 0
     steps = commands(block)
-    assert steps, f"README line {block.line}: nothing to run"
+    assert steps, f"line {block.line}: nothing to run"
     for number, command in enumerate(steps):
         answer = subprocess.run(
             command,
@@ -87,9 +89,9 @@ def run(block: Block, folder: Path) -> None:
             check=False,
         )
         printed += answer.stdout
-        last = answer.returncode
-        assert last == 0 or number == len(steps) - 1, f"README line {block.line}: {command[-1]}\n{answer.stdout}"
-    told = f"README line {block.line}: {block.body}\nexit {last}, printed:\n{printed}"
+        last = answer.returncode if answer.returncode >= 0 else 128 - answer.returncode  # as a shell says it
+        assert last == 0 or number == len(steps) - 1, f"line {block.line}: {command[-1]}\n{answer.stdout}"
+    told = f"line {block.line}: {block.body}\nexit {last}, printed:\n{printed}"
     assert last == int(block.note("exit") or 0), told
     for fragment in block.all_notes("expect"):
         assert fragment in printed, told
@@ -99,11 +101,12 @@ def run(block: Block, folder: Path) -> None:
 
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("home")
-def test_the_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_page
+def test_the_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TWINGRAPH_PROGRESS", raising=False)
     folder = tmp_path / "reader"
     folder.mkdir()
-    for block in blocks(README.read_text(encoding="utf-8")):
+    for block in blocks(page.read_text(encoding="utf-8")):
         if block.note("not run"):
             continue
         if name := block.note("file"):
@@ -114,13 +117,15 @@ def test_the_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             run(block, folder)
 
 
-def test_no_block_is_overlooked() -> None:
-    text = README.read_text(encoding="utf-8")
+@each_page
+def test_no_block_is_overlooked(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     assert len(blocks(text)) == text.count("\n```\n")
 
 
-def test_every_comment_is_understood() -> None:
-    text = README.read_text(encoding="utf-8")
+@each_page
+def test_every_comment_is_understood(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     assert sum(len(block.notes) for block in blocks(text)) == text.count("<!--")
 
 

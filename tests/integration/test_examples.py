@@ -15,6 +15,8 @@ EXPECTED = {
     "fan_out": "385",
     "retry": "What is six times seven? Attempt 3 says: 42.",
     "branch": "[9.5 kg: call the truck]",
+    "crawl": "/ /cups /green /slow /tea",
+    "approval": "sent: A letter about tea, approved by Ada\nnobody answered",
     "pipeline": "2 of 3 towns are warm: Oslo and Bodø",
 }
 

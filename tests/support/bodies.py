@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from twingraph.core.bodies import Ended, Items, Link, Opened, Page, Past, PastCall, PastDecision
@@ -242,7 +242,7 @@ class ScriptedHost:
             if step.spec not in known:
                 fresh.append(step.spec)
                 known.append(step.spec)
-            plan = replace(plan, spec=known.index(step.spec))
+            plan = plan._replace(spec=known.index(step.spec))
         self.link.feed(execution, GraphExtended((plan,), scope=scope, driven=True), None, fresh)
 
     def _decide(self, running: Running, what: str, answer: Any) -> Any:

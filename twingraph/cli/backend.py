@@ -48,6 +48,9 @@ class Reader(Protocol):
     def value(self, text: str) -> object:
         """A stored value as people read it."""
 
+    def post(self, execution_id: str, kind: str) -> object:
+        """Leave a wish ('pause') for the process that carries it out."""
+
     def send_signal(self, execution_id: str, name: str, text: str) -> None:
         """Leave a signal, with its value's text, for what waits or will wait; ConflictError when it is over."""
 

@@ -19,6 +19,7 @@ from twingraph.cli.parser import version
 from twingraph.cli.words import size, stopped
 from twingraph.core.errors import TwinGraphError
 from twingraph.settings import Settings
+from twingraph.wiring import secrets_of
 
 # Extra -> a module that it brings.
 EXTRAS = {
@@ -53,6 +54,7 @@ def all_checks(app: App) -> list[Check]:
         check_settings(app.settings),
         check_home(app.settings.home),
         *check_executions(app),
+        *check_secrets(app.settings),
         check_docker(),
         *check_extras(),
     ]
@@ -122,6 +124,16 @@ def check_executions(app: App) -> Iterator[Check]:
     more = " and more" if len(still) > _MOST_STOPPED else ""
     remedy = "go on with them: twingraph resume --all"
     yield Check(name="executions", state="hint", message=f"{len(still):,} stopped: {names}{more}", remedy=remedy)
+
+
+def check_secrets(settings: Settings) -> Iterator[Check]:
+    """Whether each provider that is configured can be asked; no value is read out of a vault."""
+    for provider in secrets_of(settings).providers:
+        name = f"secrets: {provider.name}"
+        try:
+            yield Check(name=name, state="ok", message=provider.check())
+        except TwinGraphError as error:
+            yield Check(name=name, state="broken", message=str(error), remedy="see docs/guides/secrets.md")
 
 
 def check_docker() -> Check:

@@ -20,6 +20,7 @@ COMMANDS = {
     "executions": "list what has run, newest first",
     "logs": "print what nodes printed and logged",
     "resume": "go on with an execution that stopped or failed",
+    "pause": "start nothing new of an execution",
     "cancel": "stop an execution for good",
     "signal": "give an execution what it waits for",
     "doctor": "say what is installed, reachable and missing",

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 
 from twingraph.cli.app import App
 from twingraph.cli.console import Line, Surface, fit
-from twingraph.cli.display.final import BLANK, error_lines, quoted
+from twingraph.cli.display.final import BLANK, error_lines
 from twingraph.cli.display.tree import draw
-from twingraph.cli.words import columns, moment_text, printable, status_word, stopped, value_text
+from twingraph.cli.words import (
+    columns,
+    moment_text,
+    printable,
+    quoted,
+    status_word,
+    stopped,
+    value_text,
+)
 from twingraph.core.execution import (
     ExecutionRecord,
     ExecutionView,

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.console import Line, Span, fit, table
-from twingraph.cli.display.final import BLANK, error_lines, quoted
+from twingraph.cli.display.final import BLANK, error_lines
 from twingraph.cli.display.logs import all_log_lines
 from twingraph.cli.shown_execution import values_section
-from twingraph.cli.words import between, clock, face, printable, seconds, size
+from twingraph.cli.words import (
+    between,
+    clock,
+    component_and_kind,
+    face,
+    printable,
+    quoted,
+    reason_word,
+    seconds,
+    signal_command,
+    size,
+    waiting_words,
+)
 from twingraph.core.execution import (
     AttemptView,
     ExecutionView,
     NodeView,
     record_to_wire,
 )
+from twingraph.core.statuses import NodeStatus
 from twingraph.core.wire import time_to_wire
 
 _LOG_TAIL = 20
@@ -24,9 +38,13 @@ _LOG_TAIL = 20
 def node_lines(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
     surface = app.console.out
     width, _ = surface.size()
-    status = f"{surface.icon(node.status)} {node.status}" + (f" ({node.reason})" if node.reason else "")
+    status = f"{surface.icon(node.status)} {node.status}" + (
+        f" ({reason_word(node.reason, node.status)})" if node.reason else ""
+    )
     lines: list[Line] = [fit([(printable(node.id), "bold"), ("  ", ""), (status, face(node.status).colour)], width)]
-    lines += [fit([(f"  {name.ljust(10)}", "dim"), (printable(text), "")], width) for name, text in _facts(node)]
+    lines += [
+        fit([(f"  {name.ljust(10)}", "dim"), (printable(text), "")], width) for name, text in _facts(view, node, app)
+    ]
     if node.attempts:
         rows = [_attempt_row(attempt) for attempt in node.attempts]
         lines += [BLANK, [("attempts", "bold")], *table(rows, width, grow=6)]
@@ -37,10 +55,21 @@ def node_lines(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
     return [*lines, *_logs(view, node, app)]
 
 
-def _facts(node: NodeView) -> list[tuple[str, str]]:
-    facts = [("component", node.component), ("platform", node.platform)]
-    if node.parents:
-        facts.append(("after", ", ".join(node.parents[:8]) + (" …" if len(node.parents) > 8 else "")))
+def _facts(view: ExecutionView, node: NodeView, app: App) -> list[tuple[str, str]]:
+    facts = [("component", component_and_kind(node.component, node.kind, called=node.place is not None))]
+    if node.kind in ("task", "handler"):
+        facts.append(("platform", node.platform))
+    if node.place:
+        facts.append(("called at", node.place))
+    waits = waiting_words(node.kind, node.signal, node.until, app.now())
+    if waits and node.status is NodeStatus.RUNNING:
+        facts.append(("now", waits))
+        if node.signal:
+            facts.append(("give it", signal_command(view.record.id, node.signal)))
+    elif node.signal:
+        facts.append(("signal", node.signal))
+    after = [name for name in node.parents if name not in node.forced]
+    facts += [(word, _names(names)) for word, names in (("after", after), ("looked at", node.forced)) if names]
     if node.container:
         facts.append(("part of", node.container))
     if node.started_at:
@@ -50,7 +79,12 @@ def _facts(node: NodeView) -> list[tuple[str, str]]:
         facts.append(("kept from", node.reused_from))
     elif node.cached:
         facts.append(("cached", "yes"))
+    facts += [(word, value) for word, value in (("hash", node.hash), ("cache key", node.cache_key)) if value]
     return facts
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
 def _attempt_row(attempt: AttemptView) -> list[Span]:
@@ -87,6 +121,10 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
         "hash": node.hash,
         "cache_key": node.cache_key,
         "parents": list(node.parents),
+        "looked_at": list(node.forced),
+        "place": node.place,
+        "signal": node.signal,
+        "until": time_to_wire(node.until),
         "container": node.container,
         "cached": node.cached,
         "reused_from": node.reused_from,

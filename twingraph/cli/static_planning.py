@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from twingraph.cli.console import Line, Span, Surface, table
 from twingraph.cli.display.final import BLANK
 from twingraph.cli.display.tree import tally
-from twingraph.cli.words import face, plural, printable
+from twingraph.cli.words import component_and_kind, face, plural, printable
 from twingraph.core.static_plan import DYNAMIC, OverlayRow, StaticNode, StaticPlan
 from twingraph.core.statuses import NodeStatus
 
 # What ran in a region is shown up to here, then counted.
 _FEW = 5
+# A loop that nothing seems to end is followed for many turns.
+_MOST_ROWS = 100
 
 
 def static_lines(plan: StaticPlan, width: int, takes: Sequence[str]) -> list[Line]:
@@ -25,7 +27,10 @@ def static_lines(plan: StaticPlan, width: int, takes: Sequence[str]) -> list[Lin
         lines += [BLANK, [("inputs", "bold")], *([(f"  {line}", "")] for line in takes)]
     if plan.nodes:
         heads: list[Span] = [(word, "dim") for word in ("node", "component", "where", "after", "when")]
-        lines += [BLANK, *table([heads, *(_row(plan, node) for node in plan.nodes)], width, grow=3)]
+        shown = plan.nodes[:_MOST_ROWS]
+        lines += [BLANK, *table([heads, *(_row(plan, node) for node in shown)], width, grow=3)]
+        if len(plan.nodes) > len(shown):
+            lines.append([(f"  … {plural(len(plan.nodes) - len(shown), 'more row')}; --json gives all", "dim")])
     for warning in plan.warnings:
         lines += [BLANK, [("note: ", "yellow"), (printable(warning), "")]]
     return lines
@@ -95,11 +100,17 @@ def _row(plan: StaticPlan, node: StaticNode) -> list[Span]:
     dynamic = node.kind == DYNAMIC
     return [
         (indent + printable("~" if dynamic else node.id), "dim" if dynamic or node.conditional else ""),
-        (printable(node.component if node.kind in ("task", DYNAMIC) else f"{node.component} ({node.kind})"), "cyan"),
+        (printable(_component(node)), "cyan"),
         ("-" if dynamic or node.kind != "task" else node.platform, ""),
         (", ".join(map(printable, after)) or "-", "dim"),
         (_when(node), "yellow" if dynamic else "dim"),
     ]
+
+
+def _component(node: StaticNode) -> str:
+    if node.signal is not None:
+        return f"signal {node.signal}"
+    return node.component if node.kind == DYNAMIC else component_and_kind(node.component, node.kind, called=True)
 
 
 def _when(node: StaticNode) -> str:

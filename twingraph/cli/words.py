@@ -48,6 +48,70 @@ def status_word(record: ExecutionRecord) -> str:
     return f"{record.status} ({record.reason})" if record.reason else str(record.status)
 
 
+# What people call a kind of node; `core.plan.NodeKind` names them for programs.
+_KINDS = {
+    "task": "component",
+    "scope": "workflow",
+    "side_effect": "side effect",
+    "detached": "pipeline of its own",
+    "handler": "error handler",
+}
+_REASONS = {
+    "upstream": "it needs what failed",
+    "branch": "the other way was taken",
+}
+
+
+def kind_word(kind: str, *, called: bool = False) -> str:
+    """`called`: by the body of a pipeline, where what opens a scope is a pipeline."""
+    return "pipeline" if kind == "scope" and called else _KINDS.get(kind, kind)
+
+
+def component_word(component: str, kind: str, *, called: bool = False) -> str:
+    """The component of a node; what has none is named by its kind."""
+    return kind_word(kind, called=called) if component == kind else component
+
+
+def component_and_kind(component: str, kind: str, *, called: bool = False) -> str:
+    """'clean', 'region (pipeline)', 'write_note (side effect)', 'sleep'."""
+    word = kind_word(kind, called=called)
+    return component if kind in ("task", "handler") or component in (kind, word) else f"{component} ({word})"
+
+
+def reason_word(reason: str | None, status: str = "") -> str:
+    """Why a node was skipped, or what it stands for."""
+    if reason is None:
+        return ""
+    if reason.startswith("exec-"):
+        return f"{'runs' if status == 'running' else 'ran'} as {reason}"
+    return _REASONS.get(reason, reason)
+
+
+def moment_of_day(moment: datetime, now: datetime) -> str:
+    """'16:00:00' today, '2026-02-03 16:00' on another day; where the reader is."""
+    there = moment.astimezone()
+    return there.strftime("%H:%M:%S" if there.date() == now.astimezone().date() else "%Y-%m-%d %H:%M")
+
+
+def waiting_words(kind: str, signal: str | None, until: datetime | None, now: datetime) -> str:
+    """What a node that waits is waiting for; '' when it is no such node."""
+    if kind == "signal" and signal is not None:
+        limit = f" until {moment_of_day(until, now)}" if until is not None else ""
+        return f"waits for signal {signal}{limit}"
+    return f"wakes at {moment_of_day(until, now)}" if kind == "sleep" and until is not None else ""
+
+
+def quoted(word: str) -> str:
+    """As a shell takes it: `squares[3]` is a pattern to some shells."""
+    if word.replace("_", "").replace("-", "").replace(".", "").isalnum() and word.isascii():
+        return word
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def signal_command(execution: str, signal: str) -> str:
+    return f"twingraph signal {execution} {quoted(signal)}"
+
+
 def stopped(record: ExecutionRecord) -> bool:
     """Whether it stands still and only a `resume` moves it."""
     return record.status == "paused" or (record.status in ("running", "pending") and record.owner == "gone")

@@ -7,7 +7,7 @@ from typing import Any
 
 from twingraph.core.bodies import BodyLog, Ended, Items, Opened, Page, Past, PastCall, PastDecision
 from twingraph.core.events import KINDS, Event, body_of, error_from_json, error_to_json, event_from
-from twingraph.core.plan import NodeSpec
+from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.plan_json import node_from_json, node_to_json, spec_from_json, spec_to_json
 
 
@@ -62,8 +62,20 @@ def page_from_json(raw: Sequence[Any]) -> Page:
 
 
 def _past_to_json(past: Past) -> list[Any]:
-    """A call has two parts, a decision four."""
-    return [past.component, node_to_json(past.node)] if isinstance(past, PastCall) else list(past)
+    """A call has two parts, a decision four. Of a call only what a body compares goes along."""
+    if not isinstance(past, PastCall):
+        return list(past)
+    node = past.node
+    told = PlanNode(
+        id=node.id,
+        kind=node.kind,
+        spec=node.spec,
+        args=node.args,
+        scope_args=node.scope_args,
+        caller=node.caller,
+        place=node.place,
+    )
+    return [past.component, node_to_json(told)]
 
 
 def _past_from_json(raw: Sequence[Any]) -> Past:

@@ -6,7 +6,7 @@ Everything here is linear in nodes and edges, and knows nothing of code: a `Libr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core import compile_bind, compile_nodes
@@ -162,7 +162,7 @@ def _collect_inputs(ports: dict[str, Port]) -> Inputs:
 
 def _known(source: Source, keys: Mapping[str, str]) -> Source:
     """An input that a branch carries is known by the name that it has got meanwhile."""
-    return source if source.input is None else replace(source, input=keys[source.input])
+    return source if source.input is None else source._replace(input=keys[source.input])
 
 
 def _plan_node(compiler: Compiler, port: Port, keys: Mapping[str, str]) -> PlanNode:

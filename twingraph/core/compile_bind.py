@@ -7,7 +7,6 @@ that name a parameter, then equal names, then whole values, and last what branch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from twingraph.core.compile_ports import NO_GUARDS, Guards, Incoming, Port, exclusive, guards_along
 from twingraph.core.errors import Problem
@@ -162,7 +161,7 @@ class _Binder:
         if not sources:
             sources = (Source(input=f"{edge.source}.{inner}"),)
         went = (edge.source, edge.source_handle or "")
-        sources = tuple(replace(source, branches=(*source.branches, went)) for source in sources)
+        sources = tuple(source._replace(branches=(*source.branches, went)) for source in sources)
         return self._add(edge, parameter, None, sources)
 
     def _add(

@@ -9,6 +9,7 @@ from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import parse_retry
 from twingraph.core.quantities import byte_count, unit_count
+from twingraph.core.secrets import problem_in
 
 PLATFORM_KEYS: Mapping[str, tuple[str, ...]] = {
     "local": ("cpu", "memory", "gpu", "timeout", "environment"),
@@ -144,6 +145,8 @@ def _texts(value: Any, field: str, wrong: Wrong) -> None:
     for key, text in value.items():
         if not isinstance(key, str) or not isinstance(text, (str, int, float, bool)):
             wrong(f"{field}.{key}", f"must be a text, not {text!r}")
+        elif isinstance(text, str) and (problem := problem_in(text)) is not None:
+            wrong(f"{field}.{key}", problem)
 
 
 def _resources(value: Any, field: str, wrong: Wrong) -> None:

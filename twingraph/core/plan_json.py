@@ -21,7 +21,9 @@ from twingraph.core.plan import (
 from twingraph.core.policies import Backoff, RetryPolicy
 
 
-def _defaults(record: type) -> dict[str, Any]:
+def _defaults(record: Any) -> dict[str, Any]:
+    if hasattr(record, "_field_defaults"):
+        return dict(record._field_defaults)
     found = {}
     for field in fields(record):
         if field.default is not MISSING:
@@ -34,7 +36,13 @@ def _defaults(record: type) -> dict[str, Any]:
 _DEFAULTS = {
     record: _defaults(record) for record in (Source, Edge, NodeSpec, PlanNode, ScopeSettings, Template, RetryPolicy)
 }
-_NAMES = {record: tuple(field.name for field in fields(record)) for record in _DEFAULTS}
+
+
+def _names(record: Any) -> tuple[str, ...]:
+    return getattr(record, "_fields", None) or tuple(field.name for field in fields(record))
+
+
+_NAMES = {record: _names(record) for record in _DEFAULTS}
 
 
 def _sparse(record: Any) -> dict[str, Any]:

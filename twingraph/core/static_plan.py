@@ -33,6 +33,7 @@ class StaticNode:
     region: str | None = None  # the dynamic region that holds it
     scope: str = ""  # path of the sub-pipeline's node that holds it
     place: str | None = None  # 'file:line'
+    signal: str | None = None  # the name of the signal that it waits for, where the code says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,10 +40,10 @@ class RunSettings:
     entry: str  # key in the bundle, or 'builtin:NAME' for what the runner itself can do
     platform: str = "local"
     timeout: float | None = 300.0  # from the start of user code
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     resources: Mapping[str, Any] = field(default_factory=dict)
-    platform_config: Mapping[str, Any] = field(default_factory=dict)
-    options: str | None = None  # a BaseComponent's config as JSON text
+    platform_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    options: str | None = field(default=None, repr=False)  # a BaseComponent's config as JSON text
     generator: bool = False  # what it yields is handed over as it comes
 
 
@@ -53,7 +53,7 @@ class NodeRun:
 
     node: str
     attempt: int
-    args: Sequence[tuple[str, str]]
+    args: Sequence[tuple[str, str]] = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ class Lane:
     code: CodeRef
     settings: RunSettings
     runs: Sequence[NodeRun]
+    secrets: Sequence[str] = field(default=(), repr=False)  # values in it that must be hidden in whatever is said of it
 
 
 @dataclass(slots=True)

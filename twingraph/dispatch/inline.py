@@ -26,6 +26,8 @@ from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
 from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
 from twingraph.executors.handing import Handing
+from twingraph.executors.mask import Mask
+from twingraph.executors.masked_values import MaskedEncoder
 from twingraph.executors.slice_loader import Loaded
 from twingraph.store.blobs.local import LocalBlobs
 
@@ -39,6 +41,7 @@ class InlineDispatch:
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._waiting: list[tuple[Lane, NodeRun]] = []
         self._lock = threading.Lock()
+        self._mask: Mask | None = None  # of the secrets of the lane that runs
         self._bundles: dict[str, Any] = {}
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
@@ -106,6 +109,7 @@ class InlineDispatch:
 
     def _carry_out(self, lane: Lane, run: NodeRun) -> Outcome:
         started, cpu = time.time(), time.process_time()
+        self._mask = Mask(lane.secrets) if lane.secrets else None
         channel = _Channel(self, lane, run)
         current = Current(lane.execution, run.node, run.attempt, channel)
         before = dict(os.environ)
@@ -140,11 +144,13 @@ class InlineDispatch:
             loaded = self._bundle(lane)
             loaded.install()
         except Exception as error:
-            return runner.Answer("failed", error=runner.describe(error, "code_unavailable"))
+            return runner.Answer("failed", error=runner.describe(error, "code_unavailable", mask=self._mask))
         try:
             items = self._handing(lane, run) if lane.settings.generator else None
             try:
-                return runner.run_node(lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items)
+                return runner.run_node(
+                    lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items, self._mask
+                )
             finally:
                 if items is not None:
                     items.finish()
@@ -170,9 +176,12 @@ class InlineDispatch:
         return decode(text, blobs=self._blobs, key=self._secret, pickle=self._secret is not None)
 
     def _encode(self, value: Any, path: str) -> tuple[str, str, int]:
+        if self._mask is not None:
+            return MaskedEncoder(self._mask, self._blobs, self._secret)(value, path)
         return encode(value, blobs=self._blobs, key=self._secret, pickle=self._secret is not None, path=path)
 
     def say(self, lane: Lane, run: NodeRun, stream: str, message: str) -> None:
+        message = message if self._mask is None else self._mask(message)
         self._tell(LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", stream, message)]))
 
     def keep(self, data: bytes) -> str:

@@ -133,7 +133,7 @@ def spawn(interpreter: str, folder: str, main: str = WORKER) -> Started:
             pass_fds=(*theirs, shared),
             stdout=captured[0],
             stderr=captured[1],
-            env={**os.environ, MARK: mark},
+            env={**_environment(), MARK: mark},
             **settings,
         )
     except BaseException:
@@ -146,6 +146,15 @@ def spawn(interpreter: str, folder: str, main: str = WORKER) -> Started:
     os.set_blocking(outgoing, False)
     _kept.update((incoming, outgoing, life))
     return Started(process, incoming, outgoing, life, shared, captured, mark)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what opens every secret: a run is given those that it names, and no others."""
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("TWINGRAPH_SECRET_") and name != "VAULT_TOKEN"
+    }
 
 
 def _pipe(opened: list[int]) -> tuple[int, int]:

@@ -131,7 +131,7 @@ class Driving:
         bounds = node.bounds
         if bounds is not None and bounds.handler_component is not None:
             bounds = replace(bounds, handler_component=self._number(bounds.handler_component, fresh))
-        return node if spec == node.spec and bounds is node.bounds else replace(node, spec=spec, bounds=bounds)
+        return node if spec == node.spec and bounds is node.bounds else node._replace(spec=spec, bounds=bounds)
 
     def _number(self, theirs: int, fresh: list[NodeSpec]) -> int:
         ours = self._numbers[theirs]

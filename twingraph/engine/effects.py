@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, Event, LimitGranted
 from twingraph.core.plan import NodeKind
+from twingraph.core.secrets import protect
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
 from twingraph.engine import handler_args
 from twingraph.engine.detached import Detached
@@ -143,5 +144,7 @@ class Effects:
 
     def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
         if node.kind is NodeKind.HANDLER:
-            return handler_args.of(held.state, node)
-        return held.values.arguments(node)
+            return [(name, protect(text)) for name, text in handler_args.of(held.state, node)]
+        if node.kind is NodeKind.BRANCH or node.kind is NodeKind.MAP:  # these are never given secrets
+            return held.values.arguments(node)
+        return held.values.run_arguments(node)

@@ -231,4 +231,4 @@ def _counted_from(base: int, node: PlanNode) -> PlanNode:
     bounds = node.bounds
     if bounds is not None and bounds.handler_component is not None:
         bounds = replace(bounds, handler_component=bounds.handler_component + base)
-    return replace(node, spec=None if node.spec is None else node.spec + base, bounds=bounds)
+    return node._replace(spec=None if node.spec is None else node.spec + base, bounds=bounds)

@@ -73,9 +73,15 @@ class LoopLink:
         self.hear: Callable[[list[Word]], None] = lambda words: None
 
     def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
-        if self.crowded and type(event) is GraphExtended and threading.get_ident() != self._listener:
-            self._wait_for_room()
-        self.say(Fed(execution, event, lines, specs))
+        word = Fed(execution, event, lines, specs)
+        if type(event) is not GraphExtended:
+            self.say(word)
+        elif not event.nodes:
+            self._words.append(word)  # specs alone; the call that needs them follows
+        else:
+            if self.crowded and threading.get_ident() != self._listener:
+                self._wait_for_room()
+            self.say(word)
 
     def ask(self, execution: str, scope: str, number: int, what: str, about: str) -> None:
         self.say(Asked(execution, scope, number, what, about))

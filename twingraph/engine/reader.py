@@ -97,6 +97,13 @@ class Followed:
     def cancel(self) -> None:
         self._reader.post(self.id, "cancel")
 
+    def wake(self, patience: float = 5.0) -> None:
+        """Ask the process that holds it paused to go on; returns once it does, so that `wait` is not over at once."""
+        self._reader.post(self.id, "resume")
+        deadline = time.monotonic() + patience
+        while self._reader.record(self.id).status is ExecutionStatus.PAUSED and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def wait(self, timeout: float | None = None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._left:

@@ -15,6 +15,7 @@ from twingraph.core.errors import CodecError
 from twingraph.core.events import OutputMeta
 from twingraph.core.hashing import content_hash
 from twingraph.core.plan import Argument, NodeKind, Source, Template
+from twingraph.core.secrets import MARK, mentioned_in, protect, protect_names
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
 from twingraph.store.blobs.base import BlobStore
@@ -74,6 +75,8 @@ class Values:
         # By the event that brought them; what was composed, by its container.
         self._lines: dict[int | str, Sequence[str]] = {}
         self._held = 0
+        self._protects = False  # what comes out of nodes shall name no secrets
+        self._overheard: dict[str, tuple[set[str], set[str]]] = {}  # by scope: nodes that were looked at, and names
 
     # -- texts of events -------------------------------------------------------------------------
 
@@ -224,6 +227,14 @@ class Values:
             (name, text) for name, part in node.plan.args.items() if (text := self._argument(part, node)) is not None
         ]
 
+    def run_arguments(self, node: Node) -> list[tuple[str, str]]:
+        """The same for a run. Only what the author wrote, or whoever started the execution, names secrets there."""
+        self._protects = True
+        try:
+            return self.arguments(node)
+        finally:
+            self._protects = False
+
     def scope_arguments(self, node: Node) -> list[tuple[str, str]]:
         """What the body that a node stands for is called with."""
         parts = node.plan.scope_args.items()
@@ -258,7 +269,9 @@ class Values:
         """None: nothing fills it, so that the parameter's default stands."""
         if len(argument) == 1:
             part = argument[0]
-            return part if isinstance(part, str) else self._first(part.sources, node.scope, node)
+            if isinstance(part, str):
+                return self._words(part, node.scope)
+            return self._first(part.sources, node.scope, node)
         return self.fill(argument, node.scope, node)
 
     argument = _argument  # one alone, for those who ask what an argument is
@@ -266,9 +279,30 @@ class Values:
     def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
         parts = []
         for part in argument:
-            text = part if isinstance(part, str) else self._first(part.sources, scope, node)
+            text = self._words(part, scope) if isinstance(part, str) else self._first(part.sources, scope, node)
             parts.append(NULL if text is None else text)
         return "".join(parts)
+
+    def _words(self, text: str, scope: Scope) -> str:
+        """What the author wrote. A body may have put together there what nodes have given it: that names no secrets."""
+        if not self._protects or not scope.driven or MARK not in text:
+            return text
+        seen, names = self._overheard.setdefault(scope.path, (set(), set()))
+        self._protects = False
+        try:
+            if scope.parent is not None and not seen:
+                seen.add("")
+                for argument in scope.parent.plan.scope_args.values():
+                    if any(not isinstance(part, str) for part in argument):
+                        names.update(mentioned_in(self._argument(argument, scope.parent) or ""))
+            for node in scope.nodes.values():
+                if node.over and node.id not in seen and node.kind is not NodeKind.INPUT:
+                    seen.add(node.id)
+                    given = self.whole(node) if node.status is NodeStatus.COMPLETED else ""
+                    names.update(mentioned_in(given + (node.error.message if node.error is not None else "")))
+        finally:
+            self._protects = True
+        return protect_names(text, names) if names else text
 
     def _first(self, sources: Sequence[Source], scope: Scope, node: Node | None) -> str | None:
         for source in sources:
@@ -281,15 +315,29 @@ class Values:
         if any(scope.nodes[branch].branch != handle for branch, handle in source.branches):
             return None
         if source.item:
-            return self.item(node, scope)
+            return self._from_node(lambda: self.item(node, scope))
         if source.input is not None:
             return self._given(scope, node, source.input)
         assert source.node is not None
         giver = scope.nodes[source.node]
         if giver.status is not NodeStatus.COMPLETED:
             return None
+        if giver.kind is NodeKind.INPUT:
+            return self._given_by(giver, source)
+        return self._from_node(lambda: self._given_by(giver, source))
+
+    def _given_by(self, giver: Node, source: Source) -> str:
         text = self.whole(giver) if source.output is None else self.output(giver, source.output)
         return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+
+    def _from_node(self, find: Callable[[], str]) -> str:
+        """What another node gave, protected once where it is to be. What is found on the way is kept as it is."""
+        protects, self._protects = self._protects, False
+        try:
+            text = find()
+        finally:
+            self._protects = protects
+        return protect(text) if protects and MARK in text else text
 
     def item(self, node: Node | None, scope: Scope) -> str:
         """The item of the nearest map around."""
@@ -335,7 +383,7 @@ class Values:
             if isinstance(part, str):
                 parts.append(part)
             elif any(source.item for source in part.sources):
-                parts.append(self.item(item, scope))
+                parts.append(self._from_node(lambda: self.item(item, scope)))
             else:
                 parts.append(self._first(part.sources, opener.scope, opener) or NULL)
         return "".join(parts)

@@ -214,6 +214,8 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         parents=(*parents, *forced),
         forced=forced,
         place=node.plan.place,
+        signal=node.plan.signal,
+        until=_until(state, node),
         container=container.id if container is not None else None,
         attempts=tried,
         outputs=_outputs(node, values),
@@ -224,6 +226,14 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         completed_at=ended or _moment(state.ended.get(node.id)),
         identity=lambda: (cache_key_of(state, values, node), hash_of(state, values, node)),
     )
+
+
+def _until(state: TracedState, node: Node) -> datetime | None:
+    """When a sleep ends, or a signal is no longer waited for."""
+    begun = state.begun.get(node.id)
+    if node.kind not in (NodeKind.SLEEP, NodeKind.SIGNAL) or begun is None or node.plan.wait is None:
+        return None
+    return _moment(begun + node.plan.wait)
 
 
 class Watch:
@@ -273,6 +283,8 @@ class Watch:
             reason=node.reason,
             error=node.error if node.status is not NodeStatus.COMPLETED else None,
             reused=node.cached_from is not None,
+            signal=node.plan.signal,
+            until=_until(state, node),
         )
 
 

@@ -37,6 +37,7 @@ class Records:
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
         self._total = 0
+        self.mask: Any = None  # an `executors.mask.Mask` once the process was given secrets
 
     def begin(self, number: int) -> None:
         with self.lock:
@@ -45,6 +46,8 @@ class Records:
 
     def add(self, level: str, stream: str, message: str) -> None:
         now = time.time()
+        if self.mask is not None:
+            message = self.mask(message)
         with self.lock:
             for piece in pieces(message):
                 if self._total > MAX_TOTAL:
@@ -76,6 +79,7 @@ class Stream(io.TextIOBase):
         self._written = written
         self._rest = ""
         self.direct = False
+        self.flow: Any = None  # an `executors.mask.Flow` once the process was given secrets
 
     @property
     def buffer(self) -> Any:
@@ -96,6 +100,14 @@ class Stream(io.TextIOBase):
         if self.direct:
             os.write(self._descriptor, text.encode("utf-8", "replace"))
             return len(text)
+        if self.flow is not None:
+            with self._records.lock:
+                self._take(self.flow.feed(text))
+        else:
+            self._take(text)
+        return len(text)
+
+    def _take(self, text: str) -> None:
         whole = self._rest + text
         if "\n" in text or len(whole) > MAX_LINE:
             lines = whole.split("\n")
@@ -108,10 +120,12 @@ class Stream(io.TextIOBase):
             self._written()
         else:
             self._rest = whole
-        return len(text)
 
     def finish(self) -> None:
         """A last line without its end."""
+        if self.flow is not None:
+            with self._records.lock:
+                self._take(self.flow.finish())
         if self._rest:
             rest, self._rest = self._rest, ""
             self._records.add(self._level, self.name, rest)

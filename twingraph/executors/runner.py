@@ -1,7 +1,8 @@
 """The one implementation of 'run one node'. Every platform runs this file: Python 3.8, standard library only.
 
 The codec is handed in, so that the file stands alone: `decode(text)` gives a value, `encode(value, path)` gives
-(text, hash, size) and raises for a value that cannot be stored. `items`, where what a generator yields is to be handed
+(text, hash, size) and raises for a value that cannot be stored. `mask(text)` hides secrets that the run was given; what
+`encode` gives is hidden already. `items`, where what a generator yields is to be handed
 over as it comes, takes each with `give(item)`, which raises likewise, and gives the list of all as `whole()`.
 """
 
@@ -13,6 +14,7 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence
 MAX_OUTPUTS = 10_000  # a dict with more names is one value
 MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
+_LOOP_FILES = ("/asyncio/runners.py", "/asyncio/base_events.py")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
 
@@ -41,29 +43,45 @@ def run_node(
     encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
     config: Any = None,
     items: Any = None,
+    mask: Optional[Callable[[str], str]] = None,  # noqa: UP045
 ) -> Answer:
     """Never raises: whatever happens in user code, its module or its values becomes an Answer."""
+    answer = _run(find, arguments, decode, encode, config, items, mask)
+    if mask is None or not answer.outputs:
+        return answer
+    return answer._replace(outputs=_hidden_names(answer.outputs, mask))
+
+
+def _run(
+    find: Callable[[], Any],
+    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
+    decode: Callable[[str], Any],
+    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
+    config: Any,
+    items: Any,
+    mask: Optional[Callable[[str], str]],  # noqa: UP045
+) -> Answer:
     try:
         target = find()
     except BaseException as error:
         code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
-        return Answer("failed", error=describe(error, code))
+        return Answer("failed", error=describe(error, code, mask=mask))
     try:
         values = {name: decode(text) for name, text in arguments}
     except BaseException as error:
-        return Answer("failed", error=describe(error, "invalid_input", permanent=True))
+        return Answer("failed", error=describe(error, "invalid_input", True, mask))
     try:
         result = call(target, values, config, items)
     except _UnfitError as unfit:
-        return Answer("failed", error=describe(unfit.error, "invalid_output", permanent=True))
+        return Answer("failed", error=describe(unfit.error, "invalid_output", True, mask))
     except BaseException as error:
-        described = describe(error, "user_error")
+        described = describe(error, "user_error", mask=mask)
         described["exception"] = _parts(error, encode)
         return Answer("failed", error=described)
     try:
         return _encoded(result, encode) if items is None or result is not items else _whole(items)
     except BaseException as error:
-        return Answer("failed", error=describe(error, "invalid_output", permanent=True))
+        return Answer("failed", error=describe(error, "invalid_output", True, mask))
 
 
 def _parts(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
@@ -141,6 +159,18 @@ def _whole(items: Any) -> Answer:
     return Answer("completed", "plain", [("output", digest, size)], [text])
 
 
+def _hidden_names(outputs: Any, mask: Callable[[str], str]) -> List[Tuple[str, str, int]]:  # noqa: UP006
+    """Names of outputs may be data as well; each stays different from the others."""
+    found: dict[str, Any] = {}
+    for name, *about in outputs:
+        hidden, count = mask(name), 1
+        while hidden in found:
+            count += 1
+            hidden = f"{mask(name)}-{count}"
+        found[hidden] = about
+    return [(name, about[0], about[1]) for name, about in found.items()]
+
+
 def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006
     """The shape of a result, and its outputs by name."""
     kind = type(result)
@@ -181,26 +211,32 @@ def _encoded(result: Any, encode: Callable[[Any, str], Tuple[str, str, int]]) ->
 # -- errors ------------------------------------------------------------------------------------
 
 
-def describe(error: BaseException, code: str, permanent: bool = False) -> dict[str, Any]:
+def describe(
+    error: BaseException,
+    code: str,
+    permanent: bool = False,
+    mask: Optional[Callable[[str], str]] = None,  # noqa: UP045
+) -> dict[str, Any]:
     """An exception as the fields of an error record. Copes with exceptions that fail to describe themselves."""
+    hide = mask or str
     kinds = [kind for kind in type(error).__mro__ if kind is not object]
     names = [k.__qualname__ if k.__module__ == "builtins" else k.__module__ + "." + k.__qualname__ for k in kinds]
     ours = any(kind.__name__ == "PermanentError" and kind.__module__.partition(".")[0] == "twingraph" for kind in kinds)
     return {
         "code": code,
-        "error_type": type(error).__name__,
-        "message": _message(error),
-        "traceback": _traceback(error),
-        "types": names,
+        "error_type": hide(type(error).__name__),
+        "message": _message(error, hide),
+        "traceback": _traceback(error, hide),
+        "types": names if mask is None else [mask(name) for name in names],
         "permanent": permanent or ours,
     }
 
 
-def _message(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"the component called sys.exit({error.code!r}); return a value or raise an exception instead"
+def _message(error: BaseException, hide: Callable[[str], str]) -> str:
     try:
-        return str(error)[:20000].encode("utf-8", "replace").decode("utf-8")
+        if isinstance(error, SystemExit):
+            return hide(f"the component called sys.exit({error.code!r}); return a value or raise an exception instead")
+        return hide(str(error))[:20000].encode("utf-8", "replace").decode("utf-8")
     except BaseException as second:
         return f"<the message of this {type(error).__name__} could not be made: {type(second).__name__}>"
 
@@ -220,23 +256,30 @@ def _is_own(filename: str) -> bool:
     return name == __file__ or any(part in name for part in _OWN_FILES)
 
 
-def _traceback(error: BaseException) -> str | None:
+def _traceback(error: BaseException, hide: Callable[[str], str]) -> str | None:
     """The user's frames only. None when it cannot be made."""
     try:
         import traceback
 
         whole = traceback.TracebackException(type(error), error, error.__traceback__, limit=None)
         _cut(whole, set())
-        return "".join(whole.format())[-100000:].encode("utf-8", "replace").decode("utf-8")
+        return hide("".join(whole.format()))[-100000:].encode("utf-8", "replace").decode("utf-8")
     except BaseException:  # no memory, no stack, or an exception that cannot be shown
         return None
+
+
+def _of_the_user(frames: Sequence[Any]) -> Sequence[Any]:
+    """Without what asyncio adds before the author's own lines of an async component."""
+    names = [frame.filename.replace("\\", "/") for frame in frames]
+    first = next((at for at, name in enumerate(names) if not name.endswith(_LOOP_FILES)), 0)
+    return frames[first:]
 
 
 def _cut(part: Any, seen: set[int]) -> None:
     if part is None or id(part) in seen:
         return
     seen.add(id(part))
-    part.stack[:] = [frame for frame in part.stack if not _is_own(frame.filename)]
+    part.stack[:] = _of_the_user([frame for frame in part.stack if not _is_own(frame.filename)])
     _cut(part.__cause__, seen)
     _cut(part.__context__, seen)
     for inner in getattr(part, "exceptions", None) or ():

@@ -4,6 +4,7 @@ Messages are lines. In: a lane's head `{...}`, then per run `[number, node, atte
 argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
 the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between, and before the "o" of
 a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item.
+What the lane's head names as "secrets" must not be said.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class Worker:
         self.surroundings = Surroundings()
         self.usage = Usage()
         self.below = Below()
+        self.mask: Any = None  # of the secrets of this lane
+        self._mask: Any = None
+        self._masked: Any = None  # the values that it is for: lanes that follow each other mostly have the same
+        self.known: set[str] = set()  # of all that were ever given to this process: a leaked thread may still say them
 
     # -- what user code reaches ------------------------------------------------------------------
 
@@ -106,6 +111,7 @@ class Worker:
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
+        name = name if self.mask is None else self.mask(str(name))
         digest = str(self.blobs().put(data))
         self.records.add("info", "artifact", f"{name} {digest} {len(data)} bytes")
         self.written()
@@ -130,6 +136,10 @@ class Worker:
         return decode(text, blobs=self.blobs(), classes=None, key=self.secret, pickle=self.secret is not None)
 
     def encode(self, value: Any, path: str) -> Any:
+        if self.mask is not None:
+            from twingraph.executors.masked_values import MaskedEncoder
+
+            return MaskedEncoder(self.mask, _Later(self), self.secret)(value, path)
         from twingraph.core.codec import encode
 
         return encode(value, blobs=_Later(self), key=self.secret, pickle=self.secret is not None, path=path)
@@ -160,6 +170,7 @@ class Worker:
                 return
             lane = loads(line[:-1].decode("utf-8"))
             perform = self._performer(lane)
+            self._learn_secrets(lane.get("secrets"))
             for _ in range(lane["n"]):
                 head = readline()
                 if not head:
@@ -168,6 +179,21 @@ class Worker:
                 arguments = [(name, readline()[:-1].decode("utf-8")) for name in names]
                 self._carry_out(lane, perform, number, node, attempt, arguments)
             self.usage.cpu()  # what is used while nothing is to be done is nobody's
+
+    def _learn_secrets(self, values: Any) -> None:
+        """What must not be said from now on. Values of a lane are hidden in its outputs too."""
+        if not values:
+            self.mask = None
+            return
+        from twingraph.executors.mask import Flow, Mask
+
+        if self._masked != values:
+            self._mask, self._masked = Mask(values), values
+        self.mask = self._mask
+        if not self.known.issuperset(values):
+            self.known.update(values)
+            self.records.mask = mask = Mask(self.known)
+            self.out.flow, self.err.flow = Flow(mask.text), Flow(mask.text)
 
     def _performer(self, lane: Any) -> Callable[[Any], runner.Answer]:
         """What is done for each run of a lane, given its arguments."""
@@ -182,7 +208,7 @@ class Worker:
 
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
-        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config)
+        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config, mask=self.mask)
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
@@ -197,7 +223,7 @@ class Worker:
 
         self.handing = Handing(self.encode, send, _Later(self))
         try:
-            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing)
+            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
         finally:
             self.handing.finish()
             self.handing = None

@@ -30,14 +30,16 @@ def enrich(
     types: tuple[str, ...],
     parts: Mapping[str, Any],
     live: BaseException | None = None,
+    message: str | None = None,
 ) -> ExecutionFailed:
     """The same error as an instance of the original class too; its cause is the original as far as it is known here.
 
     `parts` may hold the original's `args` and, as `state`, its attributes. `live` is the very exception that left the
-    body of a pipeline, where that ran in this process: its traceback is the author's own.
+    body of a pipeline, where that ran in this process: its traceback is the author's own. `message` is the original's,
+    without the place that the error names before it.
     """
     cls = _find(types)
-    original = _rebuilt(cls, parts, str(error)) if cls is not None else None
+    original = _rebuilt(cls, parts, str(error) if message is None else message) if cls is not None else None
     raised = _joined(error, original) if original is not None else error
     raised.__cause__ = live if live is not None else _cause(original, str(error), error.remote_traceback)
     node = f" --node {shlex.quote(error.node_id)}" if error.node_id else ""

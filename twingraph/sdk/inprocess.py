@@ -17,6 +17,7 @@ if not os.environ.get("TWINGRAPH_INLINE"):
     spawner.start_ahead()
 
 from twingraph import wiring
+from twingraph.core.codec import encode
 from twingraph.core.errors import ConflictError, ExecutionFailed
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
@@ -54,6 +55,10 @@ class Execution:
         if not self._handle.wait(timeout):
             raise TimeoutError(f"{self.id} is not over after {timeout:g} s; it goes on")
         return result_of(self._runtime, self._handle)
+
+    def signal(self, name: str, value: Any = None) -> None:
+        """Give it what it waits for, or will wait for: `twingraph signal ID NAME VALUE` in a program."""
+        self._runtime.send_signal(self.id, name, encode(value).text)
 
     def cancel(self) -> None:
         """Stop it; returns once nothing of it runs any more."""
@@ -222,16 +227,17 @@ def result_of(runtime: wiring.Runtime, handle: Handle) -> Any:
     error = failure(handle.id, handle.status, handle.error)
     if error is not None:
         raise _raised(runtime, handle, error)
-    return runtime.decode(handle.result) if handle.result is not None else None
+    return runtime.values.decode(handle.result) if handle.result is not None else None
 
 
 def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> ExecutionFailed:
     record = handle.error
     if record is None:
         return error
-    parts = runtime.decode_exception(record.exception) if record.exception else {}
-    live = runtime.body_error(handle.id)
-    return enrich(error, record.types or (record.error_type,), parts, own_frames(live) if live is not None else None)
+    parts = runtime.values.decode_exception(record.exception) if record.exception else {}
+    live = runtime.bodies.error_of(handle.id)
+    shown = own_frames(live) if live is not None else None
+    return enrich(error, record.types or (record.error_type,), parts, shown, record.message)
 
 
 # -- loading a file for its workflow -----------------------------------------------------------------

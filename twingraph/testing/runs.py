@@ -10,6 +10,7 @@ from typing import Any
 from twingraph.core.codec_base import loads
 from twingraph.core.codec_join import Joined
 from twingraph.core.records import ErrorRecord
+from twingraph.core.secrets import as_written
 from twingraph.dispatch.base import ItemsOut, Lane, NodeRun, Outcome, Report, Returned
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
@@ -97,6 +98,7 @@ class Runs:
             self._end(one, run_builtin(entry[8:], run.args, self.memory.decode, self.encode, lambda: blobs))
             return
         seconds, function = self._chosen.next(component, self.memory.objects.get((lane.execution, entry)))
+        run.args = [(name, as_written(text)) for name, text in run.args]
         inputs = {name: self.memory.decode(text) for name, text in run.args}
         self._made.append(Run(component, inputs, run.node, run.attempt, lane.execution))
         limit = lane.settings.timeout

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from twingraph.dispatch.base import (
 )
 from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 from twingraph.dispatch.inline import InlineDispatch
+from twingraph.dispatch.secrets import Resolving, Secrets
 from twingraph.testing.dispatch import MemoryDispatch
 
 CODE = """
@@ -235,7 +237,41 @@ def inline(folder: Path) -> Dispatch:
     return InlineDispatch(str(folder), b"key")
 
 
-MAKERS: dict[str, Callable[[Path], Dispatch]] = {"memory": memory, "embedded": embedded, "inline": inline}
+class _Provider:
+    """Knows every secret, and has to be waited for."""
+
+    name, waits = "slow", True
+
+    def find(self, name: str) -> str | None:
+        return f"the value of {name}"
+
+    read = find
+
+    def remedy(self, name: str) -> str:
+        return ""
+
+    def check(self) -> str:
+        return ""
+
+
+class _Naming(Resolving):
+    """Every lane names a secret."""
+
+    def submit(self, lane: Lane) -> None:
+        settings = replace(lane.settings, environment={"TOKEN": "${secret:TOKEN}"})
+        super().submit(replace(lane, settings=settings))
+
+
+def secrets(folder: Path) -> Dispatch:
+    return _Naming(embedded(folder), lambda: Secrets([_Provider()]))
+
+
+MAKERS: dict[str, Callable[[Path], Dispatch]] = {
+    "memory": memory,
+    "embedded": embedded,
+    "inline": inline,
+    "secrets": secrets,
+}
 
 
 @pytest_asyncio.fixture(params=list(MAKERS))

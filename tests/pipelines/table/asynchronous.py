@@ -60,6 +60,26 @@ async def gathered_with_exceptions() -> list[Any]:
 
 
 @pipeline
+async def gathered_with_exceptions_in_a_try() -> list[Any]:
+    try:
+        results: list[Any] = list(await asyncio.gather(fetch(1), fail("kept"), return_exceptions=True))
+        return [results[0], results[1].args[0]]
+    except ValueError:
+        return ["raised"]
+
+
+@pipeline
+async def calls_as_tasks_in_a_try() -> list[Any]:
+    try:
+        tasks = [asyncio.create_task(_twice(x)) for x in range(2)]
+        good, bad = asyncio.ensure_future(_twice(3)), asyncio.create_task(_failing(1))
+        await good
+        return [await task for task in tasks] + [await bad]
+    except ValueError as error:
+        return [error.args[0]]
+
+
+@pipeline
 async def caught() -> str:
     try:
         await fail("awaited")
@@ -325,6 +345,8 @@ CASES = (
     Case(gathered_tasks),
     Case(gathered_failure, eager=True),
     Case(gathered_with_exceptions),
+    Case(gathered_with_exceptions_in_a_try),
+    Case(calls_as_tasks_in_a_try),
     Case(caught),
     Case(leaves),
     Case(named_tasks),

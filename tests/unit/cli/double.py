@@ -200,6 +200,8 @@ def tree_of(view: ExecutionView, children: int = 20) -> TreeSnapshot:
                 reason=node.reason,
                 error=node.error,
                 reused=node.reused_from is not None,
+                signal=node.signal,
+                until=node.until,
             )
         )
         for child in sorted(held, key=lambda child: child.status != "failed")[:children]:
@@ -268,6 +270,12 @@ class MemoryReader:
         if status in ("completed", "failed", "cancelled"):
             raise ConflictError(f"{execution_id} has already ended ({status}): nothing waits for the signal {name!r}")
         self.signals.append((execution_id, name, text))
+
+    def post(self, execution_id: str, kind: str) -> None:
+        """As the process that carries it out would answer."""
+        assert kind == "pause"
+        view = self.view(execution_id)
+        self.put(replace(view, record=replace(view.record, status=ExecutionStatus.PAUSED, reason="requested")))
 
     def put(self, view: ExecutionView) -> None:
         self.views = [view, *(other for other in self.views if other.record.id != view.record.id)]

@@ -22,12 +22,12 @@ from tests.unit.cli.double import (
 )
 from twingraph.cli.console import Line, table
 from twingraph.cli.display import Follower, attach
-from twingraph.cli.display.final import last_lines, quoted
+from twingraph.cli.display.final import last_lines
 from twingraph.cli.display.follow import choose_mode
 from twingraph.cli.display.plain import PlainLog
 from twingraph.cli.display.screen import Screen
 from twingraph.cli.display.tree import draw, share
-from twingraph.cli.words import columns, cut, printable, seconds
+from twingraph.cli.words import columns, cut, printable, quoted, seconds
 from twingraph.core.execution import ExecutionView, LogRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 

@@ -87,7 +87,7 @@ def test_the_plan_of_a_pipeline_says_what_data_decides() -> None:
     rows = [line.split(None, 1) for line in lines[6:11]]
     assert [row[0] for row in rows] == ["load", "~", "part", "part/clean", "mend"]
     assert rows[1][1].endswith("load   known when it runs (flow.py:3)")
-    assert rows[2][1].startswith("part (scope)")
+    assert rows[2][1].startswith("part (pipeline)")
     assert "docker" in rows[3][1]
     assert rows[4][1].endswith("when line 5 fails (flow.py:7)")
     assert lines[-1] == "note: the whole body stands in one try"

@@ -217,7 +217,7 @@ def test_a_map_is_known_by_its_list_and_by_what_it_does_with_each(rig: Rig) -> N
         id="m", kind=NodeKind.MAP, spec=1, edges=(Edge(source="a", param="items"),), template="each",
         args={"items": hole("a"), "key": ('"index"',)}, key="index",
     )  # fmt: skip
-    other = {"each": replace(EACH, nodes=(replace(EACH.nodes[0], spec=3),))}
+    other = {"each": replace(EACH, nodes=(EACH.nodes[0]._replace(spec=3),))}
     specs = (TASK, NodeSpec(component="map", entry="builtin:expand"), TASK, ONE)
     one = nodes(rig, plan(literal("a", [5]), each("m", "a"), specs=specs))["m"]
     assert identity(one) == identity(nodes(rig, plan(literal("a", [5]), key, specs=specs))["m"])

@@ -3,9 +3,12 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twingraph.executors.capture import (
     MAX_LINE,
@@ -16,6 +19,7 @@ from twingraph.executors.capture import (
     on_import_of_logging,
     pieces,
 )
+from twingraph.executors.mask import Flow, Mask
 
 
 @pytest.fixture
@@ -120,3 +124,22 @@ def test_logging_that_is_there_already_is_met_at_once() -> None:
     met: list[object] = []
     on_import_of_logging(met.append)
     assert met == [sys.modules["logging"]]
+
+
+@given(st.text(alphabet="abst\n", max_size=60), st.lists(st.integers(0, 60), max_size=12))
+def test_secrets_are_hidden_in_whatever_pieces_they_are_printed(text: str, places: list[int]) -> None:
+    mask = Mask(["abab", "st\nba", "bbbbb"])
+    records = Records()
+    records.begin(1)
+    records.mask = mask
+    stream = Stream("stdout", "info", 1, records, lambda: None)
+    stream.flow = Flow(mask.text)
+    edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+    said = []
+    for start, end in pairwise(edges):
+        stream.write(text[start:end])
+        said += records.take()[1]
+    stream.finish()
+    said += records.take()[1]
+    lines = mask(text).split("\n")
+    assert [line[3] for line in said] == (lines if lines[-1] else lines[:-1])

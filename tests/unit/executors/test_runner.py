@@ -236,3 +236,12 @@ def test_what_cannot_be_read_or_found_is_told() -> None:
 def test_thousands_of_names_are_as_many_outputs() -> None:
     answer = run(lambda: dict.fromkeys(map(str, range(2_000)), 1))
     assert (answer.shape, len(answer.outputs)) == ("dict", 2_000)
+
+
+def test_the_traceback_of_an_async_component_begins_with_its_own_lines() -> None:
+    async def target() -> None:
+        raise ValueError("one")
+
+    traceback = failure(target)["traceback"]
+    assert "asyncio" not in traceback
+    assert "in target" in traceback

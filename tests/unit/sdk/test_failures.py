@@ -153,3 +153,8 @@ def test_a_traceback_shows_the_authors_frames_alone_however_deep_it_is() -> None
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names.count("deep") == 701
     assert "called" not in names
+
+
+def test_a_cause_without_arguments_has_the_message_alone() -> None:
+    error = enrich(execution_failed(), names(TimeoutError), {}, message="it took too long")
+    assert str(error.__cause__) == "it took too long"

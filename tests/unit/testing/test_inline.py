@@ -326,3 +326,16 @@ def test_every_step_can_be_a_replay() -> None:
     inline.signal("go")
     assert inline(_careful) == [2, 4]
     assert len(inline.runs) == 3
+
+
+def test_references_to_secrets_stay_as_they_are() -> None:
+    @component
+    def say(text: str) -> str:
+        return text
+
+    @pipeline
+    def talk() -> list[str]:
+        first = say("${secret:A}")
+        return [first, say(first), say("$${secret:A}")]
+
+    assert Inline()(talk) == ["${secret:A}"] * 3

@@ -15,7 +15,7 @@ from twingraph.cli.errors import COMPLETED, UsageError
 from twingraph.cli.inputs import describe_inputs, inputs_of, plan_of
 from twingraph.cli.planning import PlannedNode, planned, unknowns
 from twingraph.cli.target import is_pipeline, load_target, made_ready
-from twingraph.cli.words import plural, printable, seconds
+from twingraph.cli.words import component_and_kind, plural, printable, seconds
 from twingraph.core.plan import Plan
 
 EXAMPLE = """twingraph plan hello.py
@@ -131,7 +131,7 @@ def _row(node: PlannedNode) -> list[Span]:
         (str(node.wave + 1), "dim"),
         ("  " * node.depth + printable(node.id), ""),
         (
-            node.component if node.kind in ("task", "handler", node.component) else f"{node.component} ({node.kind})",
+            component_and_kind(node.component, node.kind),
             "cyan",
         ),
         (node.platform, ""),

@@ -9,6 +9,7 @@ from twingraph.cli.errors import COMPLETED, UsageError
 from twingraph.cli.inputs import read_value
 from twingraph.cli.words import printable, value_text
 from twingraph.core.codec import encode
+from twingraph.core.statuses import NodeStatus
 
 EXAMPLE = """twingraph signal last approved
 twingraph signal exec-0jz3m9q2t7k4w1vh approved '{"by": "Ada"}' --json"""
@@ -32,4 +33,14 @@ def run(args: argparse.Namespace, app: App) -> int:
     else:
         with_value = "" if args.value is None else f" with {value_text(value)}"
         app.console.say([("sent ", "green"), (printable(f"{args.name}{with_value} to {execution_id}"), "")])
+        _tell_of_others(execution_id, args.name, app)
     return COMPLETED
+
+
+def _tell_of_others(execution_id: str, sent: str, app: App) -> None:
+    """A mistyped name is not an error, as the wait may come later; but whoever sent it wants to know."""
+    rows = app.reader.tree(execution_id).rows
+    awaited = {row.signal for row in rows if row.signal is not None and row.status is NodeStatus.RUNNING}
+    if awaited and sent not in awaited:
+        names = ", ".join(sorted(awaited))
+        app.console.note(printable(f"  it waits for {names}; {sent} is kept until something waits for that"))

@@ -7,7 +7,7 @@ from typing import Protocol
 from twingraph.cli.console import Line, Surface
 from twingraph.cli.display.tree import error_line
 from twingraph.cli.userframes import strip
-from twingraph.cli.words import between, columns, face, plural, preview, printable, seconds, status_word
+from twingraph.cli.words import between, columns, face, plural, preview, printable, quoted, seconds, status_word
 from twingraph.core.execution import ExecutionRecord, ExecutionView, NodeView
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
@@ -119,10 +119,3 @@ def _what_next(error: ErrorRecord) -> list[Line]:
         steps.append(("its prints:", f"twingraph logs last --node {quoted(error.node_id)}"))
     wide = max(len(label) for label, _ in steps)
     return [[(f"  {label.ljust(wide)}  ", "dim"), (command, "")] for label, command in steps]
-
-
-def quoted(word: str) -> str:
-    """As a shell takes it: `squares[3]` is a pattern to some shells."""
-    if word.replace("_", "").replace("-", "").replace(".", "").isalnum() and word.isascii():
-        return word
-    return "'" + word.replace("'", "'\\''") + "'"

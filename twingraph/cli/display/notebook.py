@@ -15,9 +15,9 @@ from typing import Any
 
 from twingraph.cli.display.follow import Watched
 from twingraph.cli.display.tree import choose, done, error_line, hidden, tally, without_quiet_items
-from twingraph.cli.words import between, face, plural, printable, seconds
+from twingraph.cli.words import between, face, plural, printable, reason_word, seconds, signal_command, waiting_words
 from twingraph.core.execution import LogRecord, TreeRow, TreeSnapshot
-from twingraph.core.statuses import NODE_OVER
+from twingraph.core.statuses import NODE_OVER, NodeStatus
 
 # Puts a text below the cell, and gives what replaces it there.
 Show = Callable[[str], Callable[[str], object]]
@@ -101,6 +101,10 @@ def page(snapshot: TreeSnapshot, logs: Sequence[LogRecord], now: datetime) -> st
     parts = [_headline(snapshot, now), _bar(snapshot), *(_row(row, now) for row in rows)]
     if more:
         parts.append(_line(f"… {escape(more)}", colour="dim", indent=1))
+    awaited = [row.signal for row in rows if row.signal and row.status is NodeStatus.RUNNING]
+    for signal in dict.fromkeys(awaited):
+        command = escape(signal_command(snapshot.record.id, signal))
+        parts.append(_line(f"give it: <code>{command}</code>", colour="dim", indent=1))
     if logs:
         parts.append(_printed(logs))
     if snapshot.record.status in ("failed", "paused", "cancelled"):
@@ -142,7 +146,9 @@ def _row(row: TreeRow, now: datetime) -> str:
     if row.reused:
         aside.append("kept")
     if row.reason and row.error is None:
-        aside.append(row.reason)
+        aside.append(reason_word(row.reason, row.status))
+    if row.status is NodeStatus.RUNNING and (waits := waiting_words(row.kind, row.signal, row.until, now)):
+        aside.append(waits)
     if aside:
         words.append(f'<span style="color:{_COLOURS["dim"]}">{_text(" · ".join(aside))}</span>')
     if row.error is not None:

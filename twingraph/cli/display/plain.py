@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from twingraph.cli.console import Line, Span
 from twingraph.cli.display.tree import done, error_line, tally
-from twingraph.cli.words import between, clock, face, seconds
+from twingraph.cli.words import between, clock, face, reason_word, seconds, signal_command, waiting_words
 from twingraph.core.execution import TreeRow, TreeSnapshot
 from twingraph.core.statuses import NODE_OVER, NodeStatus
 
@@ -14,6 +14,7 @@ from twingraph.core.statuses import NODE_OVER, NodeStatus
 _FEW = 20
 _MOST_FAILURES = 20
 _EVERY_SECONDS = 2.0
+_LONG = timedelta(seconds=5)
 
 _TOLD = NODE_OVER | {NodeStatus.RETRYING}
 
@@ -35,6 +36,8 @@ class PlainLog:
             holders.append(row)
             if row.counts and row.status not in NODE_OVER:
                 found += self._counts(row, now)
+            if self._begins_to_wait(row):
+                found.append(self._waiting(row, snapshot, now))
             if self._is_news(row) and self._is_worth_a_line(row, holder):
                 found.append(self._line(row, snapshot, now))
         return found
@@ -45,6 +48,18 @@ class PlainLog:
             return False
         self._told[row.id] = state
         return row.status in _TOLD
+
+    def _begins_to_wait(self, row: TreeRow) -> bool:
+        """Only for a person, or long enough to be wondered at; told once."""
+        long = row.until is not None and row.started_at is not None and (row.until - row.started_at) >= _LONG
+        if row.status is not NodeStatus.RUNNING or not (row.signal or (row.kind == "sleep" and long)):
+            return False
+        return self._told.get(row.id) != (row.status, row.attempt)
+
+    def _waiting(self, row: TreeRow, snapshot: TreeSnapshot, now: datetime) -> Line:
+        words = waiting_words(row.kind, row.signal, row.until, now)
+        line: Line = [(f"{clock(row.started_at or now)} ", "dim"), (f"{row.id} ", ""), (words, "yellow")]
+        return [*line, (f": {signal_command(snapshot.record.id, row.signal)}", "")] if row.signal else line
 
     def _is_worth_a_line(self, row: TreeRow, holder: TreeRow | None) -> bool:
         if holder is None or sum(holder.counts.values()) <= _FEW:
@@ -81,5 +96,5 @@ class PlainLog:
         if row.error is not None:
             spans.append((f" {error_line(row.error.error_type, row.error.message)}", "red"))
         elif row.reason:
-            spans.append((f" {row.reason}", "dim"))
+            spans.append((f" {reason_word(row.reason, row.status)}", "dim"))
         return [(text.replace("\n", " "), colour) for text, colour in spans]

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from twingraph.cli.console import Line, Span, Surface, fit
-from twingraph.cli.words import between, columns, cut, face, pad, plural, seconds
+from twingraph.cli.words import (
+    between,
+    columns,
+    cut,
+    face,
+    pad,
+    plural,
+    reason_word,
+    seconds,
+    signal_command,
+    waiting_words,
+)
 from twingraph.core.execution import TreeRow, TreeSnapshot
 from twingraph.core.statuses import NODE_OVER, NodeStatus
 
@@ -32,14 +43,23 @@ _ROOM_FOR_BAR = 64
 def draw(snapshot: TreeSnapshot, now: datetime, surface: Surface, *, width: int, height: int) -> list[Line]:
     """A headline, and as many rows as the height allows; what is left out is counted."""
     telling = without_quiet_items(snapshot.rows)
-    rows = choose(telling, max(height - 2, 1))
+    hint = _hint(snapshot)
+    rows = choose(telling, max(height - 2 - len(hint), 1))
     name_width = _name_width(rows, width)
     lines: list[Line] = [headline(snapshot, now, surface, width)]
     lines += [fit(_row(row, now, surface, name_width, with_bar=width >= _ROOM_FOR_BAR), width) for row in rows]
     left_out = hidden(telling, rows)
     if left_out:
         lines.append(fit([(f"  … {left_out}", "dim")], width))
-    return lines
+    return lines + [fit(line, width) for line in hint]
+
+
+def _hint(snapshot: TreeSnapshot) -> list[Line]:
+    """How to give the run the first signal that it waits for."""
+    for row in snapshot.rows:
+        if row.signal is not None and row.status is NodeStatus.RUNNING:
+            return [[("  give it: ", "dim"), (signal_command(snapshot.record.id, row.signal), "")]]
+    return []
 
 
 def headline(snapshot: TreeSnapshot, now: datetime, surface: Surface, width: int) -> Line:
@@ -155,7 +175,7 @@ def _row(row: TreeRow, now: datetime, surface: Surface, name_width: int, *, with
     if row.counts:
         spans += [("  ", ""), *bar(row.counts, surface)] if with_bar else []
         spans += _count_words(row.counts)
-    spans += _remarks(row)
+    spans += _remarks(row, now)
     return [*spans[:-1], (spans[-1][0].rstrip(), spans[-1][1])]
 
 
@@ -193,8 +213,11 @@ def _count_words(counts: Mapping[NodeStatus, int]) -> list[Span]:
     return spans
 
 
-def _remarks(row: TreeRow) -> list[Span]:
+def _remarks(row: TreeRow, now: datetime) -> list[Span]:
     spans: list[Span] = []
+    waits = waiting_words(row.kind, row.signal, row.until, now) if row.status is NodeStatus.RUNNING else ""
+    if waits:
+        spans.append((f"  {waits}", "yellow" if row.signal else "dim"))
     if row.reused:
         spans.append(("  kept", "dim"))
     if row.attempt > 1:
@@ -202,7 +225,7 @@ def _remarks(row: TreeRow) -> list[Span]:
     if row.error is not None:
         spans.append((f"  {error_line(row.error.error_type, row.error.message)}", "red"))
     elif row.reason:
-        spans.append((f"  {row.reason}", "dim"))
+        spans.append((f"  {reason_word(row.reason, row.status)}", "dim"))
     return spans
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from twingraph.cli.display.final import error_lines
 from twingraph.cli.display.tree import tally
-from twingraph.cli.words import between, face, moment_text, seconds, size, value_text
+from twingraph.cli.words import (
+    between,
+    component_and_kind,
+    face,
+    moment_text,
+    reason_word,
+    seconds,
+    size,
+    value_text,
+    waiting_words,
+)
 from twingraph.core.execution import (
     AttemptView,
     ExecutionView,
@@ -70,6 +81,8 @@ def _group(nodes: Sequence[NodeView]) -> dict[str, Any]:
         "component": nodes[0].component,
         "kind": "group",
         "platform": nodes[0].platform,
+        "place": None,
+        "lookedAt": [],
         "status": status,
         "icon": face(status).icon,
         "reason": tally(counts),
@@ -95,15 +108,17 @@ def _items(nodes: Sequence[NodeView]) -> dict[str, Any]:
 
 def _about(node: NodeView, children: Sequence[NodeView], said: Sequence[str]) -> dict[str, Any]:
     return {
-        "component": node.component,
+        "component": component_and_kind(node.component, node.kind, called=node.place is not None),
         "kind": node.kind,
-        "platform": node.platform,
+        "platform": node.platform if node.kind in ("task", "handler") else None,
+        "place": node.place,
         "status": str(node.status),
         "icon": face(node.status).icon,
-        "reason": node.reason,
+        "reason": _why(node),
         "started": moment_text(node.started_at),
         "time": seconds(between(node.started_at, node.completed_at)) if node.completed_at else "",
-        "after": list(node.parents[:50]),
+        "after": [name for name in node.parents if name not in node.forced][:50],
+        "lookedAt": list(node.forced[:50]),
         "partOf": node.container,
         "kept": node.reused_from or ("a cache" if node.cached else None),
         "attempts": [_attempt(attempt) for attempt in node.attempts],
@@ -111,6 +126,14 @@ def _about(node: NodeView, children: Sequence[NodeView], said: Sequence[str]) ->
         **_items(children),
         "logs": "\n".join(said[-_MOST_LOGS_PER_NODE:])[-_MOST_TEXT:],
     }
+
+
+def _why(node: NodeView) -> str:
+    """Why it is as it is: what it waits for, or why it was skipped."""
+    if node.status is not NodeStatus.RUNNING or not (node.signal or node.until):
+        return reason_word(node.reason, node.status)
+    began = node.started_at or datetime.now(UTC)
+    return waiting_words(node.kind, node.signal, node.until, began)
 
 
 def _attempt(attempt: AttemptView) -> list[str]:

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 from twingraph.cli.display.tree import tally
 from twingraph.cli.report.layout import Layout, lay_out
-from twingraph.cli.words import between, cut, face, plural, seconds
+from twingraph.cli.words import between, cut, face, kind_word, plural, reason_word, seconds
 from twingraph.core.execution import NodeView
 from twingraph.core.statuses import NodeStatus
 
@@ -45,10 +46,15 @@ class Box:
     bar: tuple[tuple[str, float, float], ...]  # status, x, width
 
 
+class Way(NamedTuple):
+    path: str  # path data
+    dashed: bool  # no value goes along: a pipeline's body looked at one before it called the other
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
     boxes: tuple[Box, ...]
-    lines: tuple[str, ...]  # path data
+    lines: tuple[Way, ...]
     width: int
     height: int
     note: str | None
@@ -69,6 +75,7 @@ class _Group:
 def draw_graph(nodes: Sequence[NodeView], children: dict[str, list[NodeView]]) -> Drawing:
     top = [node for node in nodes if node.container is None]
     edges = [(parent, node.id) for node in top for parent in node.parents]
+    looked_at = {(parent, node.id) for node in top for parent in node.forced}
     note = None
     members: dict[str, list[NodeView]] = {}
     if len(top) <= _MOST_BOXES:
@@ -81,7 +88,10 @@ def draw_graph(nodes: Sequence[NodeView], children: dict[str, list[NodeView]]) -
     boxes = tuple(_box(group, *_corner(layout.at[group.id], across)) for group in groups)
     return Drawing(
         boxes=boxes,
-        lines=tuple(_line([_middle(spot, across) for spot in way], across) for way in layout.ways.values()),
+        lines=tuple(
+            Way(_line([_middle(spot, across) for spot in way], across), edge in looked_at)
+            for edge, way in layout.ways.items()
+        ),
         width=_extent(layout, across)[0],
         height=_extent(layout, across)[1],
         note=note,
@@ -93,7 +103,13 @@ def _single(node: NodeView, children: Sequence[NodeView]) -> _Group:
     spent = seconds(between(node.started_at, node.completed_at)) if node.completed_at and node.started_at else ""
     facts = [str(node.status), spent]
     if children:
-        facts = [plural(len(children), "item"), spent]
+        facts = [plural(len(children), "item" if node.kind == "map" else "node"), spent]
+    elif node.signal and node.status is NodeStatus.RUNNING:
+        facts = [f"waits for {node.signal}"]
+    elif node.kind in ("sleep", "signal", "side_effect", "detached"):
+        facts[0] = kind_word(node.kind) if node.status is NodeStatus.COMPLETED else facts[0]
+    elif node.reason and node.status is NodeStatus.SKIPPED:
+        facts.append(reason_word(node.reason))
     elif len(node.attempts) > 1:
         facts[0] = f"attempt {len(node.attempts)}"
     elif node.reused_from or node.cached:

@@ -15,7 +15,8 @@
   const facts = (about) => {
     const list = make("dl");
     const rows = [["component", about.component], ["where", about.platform], ["started", about.started], ["time", about.time],
-      ["part of", about.partOf], ["kept from", about.kept], ["after", about.after.join(", ")], ["why", about.reason]];
+      ["called at", about.place], ["part of", about.partOf], ["kept from", about.kept], ["after", about.after.join(", ")],
+      ["looked at", about.lookedAt.join(", ")], ["why", about.reason]];
     for (const [name, text] of rows) if (text && text !== "-") list.append(make("dt", name), make("dd", text));
     return list;
   };
@@ -60,7 +61,7 @@
     if (about.attempts.length) add("attempts", attempts(about.attempts));
     values("given", about.given);
     values("output", about.outputs);
-    if (about.children.length) add("items", items(about));
+    if (about.children.length) add(about.kind === "map" ? "items" : "nodes", items(about));
     if (about.logs) add("logs", make("pre", about.logs));
   };
   for (const element of document.querySelectorAll("[data-node]")) {

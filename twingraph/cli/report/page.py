@@ -12,12 +12,13 @@ from markupsafe import Markup
 from twingraph.cli.report.details import Value, error_block, group_details, node_details, script_json, value_block
 from twingraph.cli.report.graph import HEIGHT, WIDTH, draw_graph
 from twingraph.cli.report.timeline import draw_timeline
-from twingraph.cli.words import between, clock, cut, face, moment_text, seconds, status_word
+from twingraph.cli.words import between, clock, cut, face, moment_text, seconds, signal_command, status_word
 from twingraph.core.execution import ExecutionView, LogRecord, NodeView
-from twingraph.core.statuses import ExecutionStatus
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 _FOLDER = Path(__file__).parent
 _MOST_LOG_TEXT = 2000
+_MOST_SIGNALS = 5
 
 
 def render(view: ExecutionView, logs: Sequence[LogRecord], value: Value, *, now: datetime) -> str:
@@ -55,6 +56,7 @@ def render(view: ExecutionView, logs: Sequence[LogRecord], value: Value, *, now:
         outputs=[(name, value_block(text, value)) for name, text in outputs.items()],
         logs=[_log(log) for log in logs],
         notes=view.notes,
+        signals=[signal_command(record.id, name) for name in _awaited(view)],
         icons={status: face(status).icon for status in ("completed", "running", "retrying", "failed", "skipped")},
         first=record.error.node_id or "" if record.error else "",
         details=Markup(details),
@@ -75,8 +77,14 @@ def _last_moment(view: ExecutionView, now: datetime) -> datetime:
     return max((moment for moment in moments if moment is not None), default=now)
 
 
+def _awaited(view: ExecutionView) -> list[str]:
+    """The signals that it waits for now."""
+    waiting = (node.signal for node in view.nodes if node.signal and node.status is NodeStatus.RUNNING)
+    return list(dict.fromkeys(waiting))[:_MOST_SIGNALS]
+
+
 def _log(record: LogRecord) -> tuple[str, str, str, str]:
     message = record.message.rstrip("\n")
     if len(message) > _MOST_LOG_TEXT:
         message = f"{message[:_MOST_LOG_TEXT]} …"
-    return clock(record.timestamp), record.level, cut(record.node_id or "workflow", 40), message
+    return clock(record.timestamp), record.level, cut(record.node_id or "body", 40), message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,9 @@ _MOST_ROWS = 250
 # A gap is folded when it is longer than this part of the busy time, and a second.
 _FOLD_FROM = 0.15
 # What a folded gap takes of the width.
-_FOLDED = 0.03
+_FOLDED = 0.05
 _TICKS = 6
+_WAITS = ("sleep", "signal", "detached")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +57,14 @@ class Scale:
         self.pieces: list[tuple[float, float, float, bool]] = []  # start, end, weight, folded
         busy = _united(spans)
         total = sum(end - start for start, end in busy) or 1.0
-        last: float | None = None
-        for start, end in busy:
-            if last is not None and start > last:
-                gap = start - last
-                folded = gap > max(_FOLD_FROM * total, 1.0)
-                self.pieces.append((last, start, _FOLDED * total if folded else gap, folded))
+        gaps = [(last, start) for (_, last), (start, _) in itertools.pairwise(busy)]
+        long = {gap for gap in gaps if gap[1] - gap[0] > max(_FOLD_FROM * total, 1.0)}
+        shown = total + sum(end - start for start, end in gaps if (start, end) not in long)
+        for (start, end), gap in zip(busy, [*gaps, None], strict=True):
             self.pieces.append((start, end, end - start, False))
-            last = end
+            if gap is not None:
+                folded = gap in long
+                self.pieces.append((*gap, _FOLDED * shown if folded else gap[1] - gap[0], folded))
         self.weight = sum(piece[2] for piece in self.pieces) or 1.0
 
     def percent(self, moment: float) -> float:
@@ -99,9 +101,14 @@ def draw_timeline(nodes: Sequence[NodeView], now: datetime) -> Timeline:
     if not shown:
         return Timeline(rows=(), ticks=(), folds=(), hidden=0)
     # Containers last as long as their children and the waits between them; only work makes time busy.
-    leaves = [node for node in ran if node.attempts] or ran
+    leaves = [node for node in ran if node.attempts] or [node for node in ran if node.kind not in _WAITS]
     origin = min(start for node in ran for start, _, _ in _spans(node, now))
-    scale = Scale([(start - origin, end - origin) for node in leaves for start, end, _ in _spans(node, now)])
+    spans = [(start - origin, end - origin) for node in leaves for start, end, _ in _spans(node, now)]
+    # Of a wait, its two ends: what lies between is folded when it is long.
+    ends = [
+        t - origin for node in ran if node.kind in _WAITS for start, end, _ in _spans(node, now) for t in (start, end)
+    ]
+    scale = Scale([*spans, *((moment, moment) for moment in ends)])
     rows = tuple(_row(node, scale, origin, now) for node in shown)
     ticks = tuple(Mark(left=100 * at / _TICKS, text=seconds(scale.moment(100 * at / _TICKS))) for at in range(_TICKS))
     folds = tuple(

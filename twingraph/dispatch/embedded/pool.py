@@ -185,7 +185,7 @@ class EmbeddedPool:
         if current is not None:
             number, held = current
             del worker.pending[number]
-            tail = worker.captured[1].tail()
+            tail = worker.tail()
             self.read_captured(worker, held, None, whole=True)
             self.report(endings.death(worker, held, number, returncode, tail))
         rest = list(worker.pending.values())
@@ -197,7 +197,7 @@ class EmbeddedPool:
         self._hand_back([held for held in rest if held.wish is not None])
         self._relieve(worker)
         if not worker.is_ready:
-            self._staff.start_failed(group, worker.captured[1].tail() or f"it ended with {returncode}")
+            self._staff.start_failed(group, worker.tail() or f"it ended with {returncode}")
         self._soon()
 
     # -- what workers say ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from twingraph.core.errors import CodecError
@@ -18,6 +19,7 @@ from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import Marks
+from twingraph.executors.mask import Flow, Mask
 
 # What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
 # than a small node does.
@@ -83,6 +85,8 @@ class WorkerProcess:
         self.entry: str | None = None  # of the lane that it was given last
         self.idle_since = time.monotonic()
         self.captured = (CapturedFile(started.captured[0]), CapturedFile(started.captured[1]))
+        self._secrets: set[str] = set()
+        self.mask: Mask | None = None  # of all secrets that it was ever given
         self._next = 1
         self._recalling = False
         self._parser = protocol.Parser(self._message)
@@ -104,7 +108,22 @@ class WorkerProcess:
             self.pending[number] = Held(lane, run)
         self.lanes += 1
         self.entry = lane.settings.entry
+        if lane.secrets:
+            self._hide(lane.secrets)
         self._write(protocol.lane_message(lane, numbered))
+
+    def _hide(self, values: Sequence[str]) -> None:
+        """What it and its children write below Python's streams is read here, and hidden here."""
+        known = self._secrets
+        if not known.issuperset(values):
+            known.update(values)
+            self.mask = Mask(known)
+            for file in self.captured:
+                file.hide(Flow(self.mask.raw))
+
+    def tail(self) -> str:
+        """The end of what was written to its standard error."""
+        return self.captured[1].tail() if self.mask is None else self.mask(self.captured[1].tail())
 
     def _write(self, data: bytes) -> None:
         if not self._outgoing:

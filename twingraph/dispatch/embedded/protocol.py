@@ -34,6 +34,8 @@ def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]]) -> bytes:
     }
     if settings.generator:
         head["generator"] = True
+    if lane.secrets:
+        head["secrets"] = list(lane.secrets)
     lines[0] = dumps(head)
     lines.append("")
     return "\n".join(lines).encode("utf-8", "surrogatepass")

@@ -23,8 +23,6 @@ from twingraph.sdk.body.holding import Holding
 class Body(Holding):
     """A `Caller` for the body's thread."""
 
-    in_loop = False
-
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._chances: dict[str, Random] = {}
@@ -146,11 +144,13 @@ class Body(Holding):
         return [len(self._made.get(self.task, ()))]
 
     def _since(self, mark: list[int]) -> list[str]:
-        """The calls of the task since then. Not those of generators: plain Python runs one when it is iterated."""
+        """The calls of the task since then, but those whose failure plain Python would not raise here: of generators,
+        which it runs when they are iterated, and of coroutines in an async body, which it runs when they are awaited.
+        """
         made = self._made.get(self.task, [])
         since = made[mark[0] :]
         mark[0] = len(made)
-        return [node for node in since if (target := self._calls[node].target) is None or not target.generator]
+        return [node for node in since if node not in self.let_go and self._runs_at_once(self._calls[node].target)]
 
     def settle(self, mark: list[int]) -> None:
         since = self._since(mark)

@@ -33,6 +33,8 @@ class Called:
 class Calling(Hearing):
     """The part of a body that makes nodes of calls."""
 
+    in_loop = False
+
     def __init__(
         self,
         opened: Opened,
@@ -56,6 +58,7 @@ class Calling(Hearing):
         self._counts: dict[tuple[str, str], int] = {}
         self._forced: dict[str, None] = {}
         self._hashes: dict[str, str] = {}
+        self.let_go: set[str] = set()  # whoever awaited them was cancelled; what becomes of them concerns nobody
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Handle:
         self._check()
@@ -79,7 +82,7 @@ class Calling(Hearing):
         self._unwinding.made(name)
         self._record(move, what, tuple(writing.edges))
         handle = self.handle(name)
-        if self._waits_at_once(frame):
+        if self._runs_at_once(what) and self._waits_at_once(frame):
             self.value(name, None)
         return handle
 
@@ -139,12 +142,18 @@ class Calling(Hearing):
     def _sources(self, node: str) -> Iterator[str]:
         return (source for source, _, _ in self._calls[node].edges) if node in self._calls else iter(())
 
+    def _runs_at_once(self, target: Target | None) -> bool:
+        """Whether plain Python would have run it when it was called: not a generator, nor what an async body awaits."""
+        return target is None or not (target.generator or (target.coroutine and self.in_loop))
+
     def _waits_at_once(self, frame: FrameType | None) -> bool:
         """Whether the call stands in the `try` of a helper, which is not rewritten, or in a body without source."""
         codes = self._codes
         if codes is None:
             return True
         while frame is not None and frame.f_code not in codes:
+            if _is_machinery(frame):  # a task of its own begins here
+                return False
             if frames.in_try(frame):
                 return True
             frame = frame.f_back
@@ -186,6 +195,11 @@ def author_frame() -> FrameType | None:
     while frame is not None and frame.f_globals.get("__name__", "").startswith("twingraph."):
         frame = frame.f_back
     return frame
+
+
+def _is_machinery(frame: FrameType) -> bool:
+    """Ours, or the event loop's."""
+    return frame.f_globals.get("__name__", "").partition(".")[0] in ("twingraph", "asyncio")
 
 
 def place_of(frame: FrameType | None) -> str | None:

@@ -16,7 +16,7 @@ from importlib.machinery import SourceFileLoader
 from typing import NamedTuple
 
 from twingraph.core.errors import SliceError
-from twingraph.sdk.slicing.sources import source_of
+from twingraph.sdk.slicing.sources import PARSING, source_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -50,7 +50,7 @@ def compiled(definition: Definition, function: types.FunctionType) -> types.Code
     code = function.__code__
     flags = code.co_flags & _ANNOTATIONS
     try:
-        with warnings.catch_warnings():
+        with PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module = compile(_factory(definition, code), code.co_filename, "exec", flags=flags, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError):
@@ -87,7 +87,7 @@ def _texts(function: types.FunctionType) -> Iterator[str]:
 @lru_cache(maxsize=64)
 def _parsed(text: str, file: str) -> ast.Module | None:
     try:
-        with warnings.catch_warnings():
+        with PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(text, file)
     except (SyntaxError, ValueError, RecursionError, SliceError):

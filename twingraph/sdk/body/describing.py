@@ -84,7 +84,9 @@ def _met_a_handle(error: BaseException, text: str) -> bool:
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next
-    held = step.tb_frame.f_locals.values() if step is not None else ()
+    if step is None or step.tb_frame.f_code.co_filename.startswith(_OWN):  # the value itself did not do it
+        return False
+    held = step.tb_frame.f_locals.values()
     return any(type(value) is Handle for value in held)
 
 

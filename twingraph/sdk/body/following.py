@@ -155,6 +155,8 @@ class Follower:
 
     def wait_for_signal(self, name: str, timeout: Any) -> Any:
         node = self._add("wait_for_signal", "signal", given={"timeout": timeout})
+        if facts_of(name) is None:
+            self._path.nodes[node] = replace(self._path.nodes[node], signal=str(name))
         self._may_fail()
         return self._done(node)
 
@@ -349,7 +351,7 @@ class Follower:
             classes = [caught_by(clause, frame) for clause in block.handlers]
             possible = [made for made in (failure_for(kind, self.unknown) for kind in classes) if made is not None]
             where = f"{frame.f_code.co_filename}:{line}"
-            reasons = ("", *(f"when line {line} fails" for _ in possible))
+            reasons = (f"unless line {line} fails", *(f"when line {line} fails" for _ in possible))
             choice = self._chosen(Decision(where, reasons, failure=True), "")
             if choice:
                 raise possible[choice - 1]

@@ -26,6 +26,7 @@ from twingraph.sdk.body.known import Known
 from twingraph.sdk.body.needs import codes_of, needs_rewriting
 from twingraph.sdk.body.speaking import Speaking
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
+from twingraph.sdk.body.threads import Threads
 
 # Bodies that are kept alive in one host; beyond, waiting ones are let go.
 BODY_LIMIT = 1_100
@@ -84,6 +85,7 @@ class BodyHost:
         self._limit = limit
         self._evict_when_idle = evict_when_idle  # for tests: a body that has to wait is let go at once
         self._speaking = Speaking(shown=shows_prints)
+        self._threads = Threads(self._run)
         self._places: dict[Key, Place] = {}
         self._queue: list[Place] = []  # bodies that wait for room
         self._alive = 0
@@ -179,8 +181,7 @@ class BodyHost:
     # -- the threads ---------------------------------------------------------------------------------
 
     def _start(self, place: Place) -> None:
-        name = f"twingraph-body-{place.opened.scope or place.opened.execution}"
-        threading.Thread(target=self._run, args=(place,), name=name, daemon=True).start()
+        self._threads.start(place, f"twingraph-body-{place.opened.scope or place.opened.execution}")
 
     def _run(self, place: Place) -> None:
         body: Body | None = None

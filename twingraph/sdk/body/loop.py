@@ -67,7 +67,12 @@ class AsyncBody(Body):
 
     def _awaited(self, node: str, output: str | None, cell: Cell) -> Generator[Any, None, Any]:
         """`cell` is held: the handle may be gone as soon as it is awaited."""
-        yield from self.loop.delivery((node,)).__await__()
+        try:
+            yield from self.loop.delivery((node,)).__await__()
+        except asyncio.CancelledError:
+            self.let_go.add(node)
+            self.met[node] = None
+            raise
         return self.value(node, output)
 
     def sleep(self, seconds: float) -> Any:
@@ -297,6 +302,8 @@ class BodyLoop(asyncio.AbstractEventLoop):
     def create_task(
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **_: Any
     ) -> asyncio.Task[Any]:
+        if type(coro) is Handle:
+            coro = _awaited(coro)
         parent = _path.get()
         number = self._number(parent)
         return self._new_task(coro, path=f"{parent}.{number}" if parent else str(number), name=name, context=context)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,14 @@ class Speaking:
 
 
 def _listening() -> logging.Handler:
-    """A handler of the root logger for what bodies log."""
+    ear = _ear()
+    sys.modules["logging"].getLogger().addHandler(ear)
+    return ear
+
+
+@cache
+def _ear() -> logging.Handler:
+    """A handler of the root logger for what bodies log. Made when somebody else has loaded `logging`."""
     import logging
 
     class Ear(logging.Handler):
@@ -113,6 +121,4 @@ def _listening() -> logging.Handler:
                 level = record.levelname.lower()
                 body.say([BodyLog(record.created, level, "logging", self.format(record))])
 
-    ear = Ear()
-    logging.getLogger().addHandler(ear)
-    return ear
+    return Ear()

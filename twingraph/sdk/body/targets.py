@@ -18,8 +18,8 @@ class Target:
     """One component or pipeline with its settings, known to an execution."""
 
     __slots__ = (
-        "_exactly", "_known", "_method", "_names", "_open", "_required", "bounds", "generator", "kind", "name",
-        "node_id", "outputs", "spec", "takes_parents",
+        "_exactly", "_known", "_method", "_names", "_open", "_required", "bounds", "coroutine", "generator", "kind",
+        "name", "node_id", "outputs", "spec", "takes_parents",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class Target:
         self.outputs = outputs
         self.node_id = node_id
         self.bounds = bounds
+        self.coroutine = inspect.iscoroutinefunction(function)
         self.generator = kind is NodeKind.TASK and is_generator(function)
         # Of a BaseComponent, whose call takes names only.
         self._names = () if method else tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)

@@ -89,6 +89,11 @@ class _Expressions(ast.NodeTransformer, _Hooked):
                 word.value = self._before(word.value) if word.value is last else word.value
         return node
 
+    def visit_Await(self, node: ast.Await) -> ast.expr:
+        """What is awaited may be given calls to await itself: `asyncio.wait_for(step(x), 5)`."""
+        _Expressions(self.waits, None, self.awaits).generic_visit(node)
+        return node
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """What is bound or deleted by a key is touched only when the key is known."""
         self.generic_visit(node)

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import sys
+import threading
 import tokenize
 import warnings
 from dataclasses import dataclass, replace
@@ -22,6 +23,10 @@ _NO_SOURCE = (
     "the source of this code cannot be found (typed at a prompt that keeps none?); "
     "put it in a file and run or import that file"
 )
+
+# Python 3.11 counts the depth of all trees that are being made in one place: two threads at once may get a SystemError.
+# And filters of warnings are everybody's.
+PARSING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Source:
     @cached_property
     def tree(self) -> ast.Module:
         try:
-            with warnings.catch_warnings():
+            with PARSING, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return ast.parse(self.text, self.file)
         except SyntaxError as error:

@@ -118,7 +118,7 @@ def test_outside(function: Callable[[], list[Any]]) -> None:
     assert not any(function())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="comprehensions have a frame of their own")
+@pytest.mark.only_where(sys.version_info >= (3, 12), "comprehensions have a frame of their own before 3.12")
 def test_a_comprehension_inside_a_try() -> None:
     try:
         found = [call() for _ in [1]]

@@ -277,7 +277,7 @@ def test_outside_of_bodies_a_rewritten_function_is_the_plain_one() -> None:
         assert plainly(made) == plainly(function)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+@pytest.mark.only_where(sys.version_info >= (3, 12), "type parameters are new in 3.12")
 def test_type_parameters(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "def body[T: int](w, x: T = 1) -> T:\n"

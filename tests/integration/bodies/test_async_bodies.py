@@ -1,0 +1,75 @@
+"""Async bodies do what asyncio says: in helpers and in `try`, what is awaited goes on beside the rest."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from twingraph import component, pipeline
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@component
+async def slow(x: int) -> int:
+    await asyncio.sleep(0.8)
+    return x
+
+
+@component
+def slow_too(x: int) -> int:
+    import time
+
+    time.sleep(0.8)
+    return x
+
+
+async def _within(x: int, limit: float) -> str:
+    try:
+        return f"{await asyncio.wait_for(slow(x), limit)} came"
+    except TimeoutError:
+        return f"{x} was late"
+
+
+@pipeline
+async def limits_in_a_helper() -> list[str]:
+    return list(await asyncio.gather(_within(1, 0.1), _within(2, 60)))
+
+
+@pipeline
+async def limits_in_a_try() -> list[str]:
+    seen = []
+    try:
+        seen.append(str(await asyncio.wait_for(slow(1), 0.1)))
+    except TimeoutError:
+        seen.append("late")
+    try:
+        await asyncio.wait_for(slow_too(1), 0.1)  # type: ignore[arg-type]  # a handle can be awaited
+    except TimeoutError:
+        seen.append("late too")
+    return seen
+
+
+async def _pair() -> list[int]:
+    try:
+        return [await task for task in [asyncio.create_task(slow(x)) for x in range(3)]]
+    except ValueError:
+        return []
+
+
+@pipeline
+async def calls_as_tasks() -> list[int]:
+    return await _pair()
+
+
+def test_a_time_limit_holds_in_a_helper_with_a_try() -> None:
+    assert limits_in_a_helper() == ["1 was late", "2 came"]  # type: ignore[comparison-overlap]
+
+
+def test_a_time_limit_holds_in_a_try() -> None:
+    assert limits_in_a_try() == ["late", "late too"]  # type: ignore[comparison-overlap]
+
+
+def test_a_call_can_be_made_a_task() -> None:
+    assert calls_as_tasks() == [0, 1, 2]  # type: ignore[comparison-overlap]

@@ -1,0 +1,10 @@
+"""The one place where the real makers are chosen and joined: store, blobs, dispatch, hosts of bodies, conductor.
+
+`runtime()` gives this process a conductor; `open_reader()` reads executions of any process without one.
+"""
+
+from twingraph.wiring.makers import PLATFORMS, read, secrets_of
+from twingraph.wiring.registry import close_all, open_reader, runtime
+from twingraph.wiring.runtime import Runtime
+
+__all__ = ["PLATFORMS", "Runtime", "close_all", "open_reader", "read", "runtime", "secrets_of"]

@@ -1,0 +1,84 @@
+"""Where the bodies of pipelines run: in this process when it declares them, else as they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twingraph.core.bodies import Host, Link
+from twingraph.core.errors import ConflictError
+from twingraph.dispatch.base import CodeRef
+from twingraph.wiring.codes import CodeBook
+from twingraph.wiring.values import ProcessValues
+
+if TYPE_CHECKING:
+    from twingraph.engine.hosting import HostProcesses
+    from twingraph.sdk.body.host import BodyHost
+    from twingraph.sdk.body.live import LiveWorld
+
+
+class BodyHosts:
+    """Of one runtime. `link` is asked for once there is a conductor."""
+
+    def __init__(
+        self,
+        link: Callable[[], Link],
+        codes: CodeBook,
+        values: ProcessValues,
+        *,
+        blobs_path: str,
+        secret: bytes,
+        shows_prints: Callable[[], bool],
+    ) -> None:
+        self._link, self._codes, self._values = link, codes, values
+        self._blobs_path, self._secret = blobs_path, secret
+        self._shows_prints = shows_prints
+        self._world: LiveWorld | None = None  # of the pipelines that this process declares,
+        self._host: BodyHost | None = None  # and where their bodies run
+        self._processes: HostProcesses | None = None  # where those of all others do
+
+    def live(self) -> LiveWorld:
+        """The world of bodies that run in this process; loaded with the first pipeline."""
+        if self._world is None:
+            from twingraph.sdk.body.host import BodyHost
+            from twingraph.sdk.body.live import LiveWorld
+
+            values = self._values
+            self._world = LiveWorld(pack=self._codes.pack_late, decode=values.decode, how=values.how)
+            self._host = BodyHost(self._link(), self._world, shows_prints=self._shows_prints)
+        return self._world
+
+    def host_for(self, execution: str, code: CodeRef | None) -> Host:
+        """Where the bodies of an execution run. Called on the conductor's thread."""
+        world = self.live()
+        if not world.takes(execution, code.version if code is not None else None):
+            return self._recorded(execution, code)
+        assert self._host is not None
+        return self._host
+
+    def _recorded(self, execution: str, code: CodeRef | None) -> Host:
+        """For bodies that are not this process's own: a process that loads them as they were recorded."""
+        if code is None or not code.body_path:
+            raise ConflictError(
+                f"{execution} is a pipeline that another process has started, and the code of its body was not "
+                "recorded: go on with `--code current`"
+            )
+        if self._processes is None:
+            from twingraph.engine.hosting import HostProcesses
+
+            self._processes = HostProcesses(
+                self._link,
+                self._codes.keep_beside,
+                blobs_path=self._blobs_path,
+                secret=self._secret,
+                crowded=lambda: self._link().crowded,
+            )
+        return self._processes.host_for(execution, code)
+
+    def error_of(self, execution: str) -> BaseException | None:
+        """What left the body of an execution that ran in this process."""
+        return self._host.exceptions.pop(execution, None) if self._host is not None else None
+
+    def close(self) -> None:
+        if self._processes is not None:
+            self._processes.close()

@@ -1,0 +1,94 @@
+"""Code versions: packed from live objects, recorded, and found again."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.errors import NotFoundError
+from twingraph.core.plan import Plan
+from twingraph.dispatch.base import CodeRef
+from twingraph.engine import code as code_versions
+from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.home import Home
+from twingraph.store.sqlite.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from twingraph.sdk.packing import Packed
+
+
+class CodeBook:
+    """The code versions of one home that this process has to do with. Any thread."""
+
+    def __init__(self, home: Home, blobs: LocalBlobs) -> None:
+        self._home = home
+        self._blobs = blobs
+        self._known: dict[str, CodeRef] = {}
+        # Running the same workflow again in one process slices nothing anew while its files stand as they were.
+        self._packed: dict[tuple[Any, ...], tuple[Packed, tuple[str, CodeRef]]] = {}
+
+    def pack(
+        self, objects: Mapping[str, Any], sources: Mapping[str, str], bodies: Mapping[str, Any] | None = None
+    ) -> tuple[str | None, CodeRef | None, Mapping[str, str]]:
+        """The code version, where its bundles are, and the hash of each entry."""
+        if not objects and not sources and not bodies:
+            return None, None, {}
+        from twingraph.sdk import packing
+
+        key = (*packing.key_of(objects, sources, bodies), os.getcwd(), tuple(sys.path))
+        known = self._packed.get(key)
+        if known is not None and known[0].is_fresh():
+            return *known[1], known[0].hashes
+        packed = packing.pack_pipeline(objects, sources, bodies) if bodies else packing.pack(objects, sources)
+        body = self._blobs.put(packed.body) if packed.body else None
+        described = code_versions.describe(self._blobs.put(packed.data), self._blobs, packed.packages, body)
+        self._packed[key] = packed, described
+        return *described, packed.hashes
+
+    def pack_late(self, objects: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+        """Record what a body calls and nobody could see before. Called on threads of bodies."""
+        version, reference, hashes = self.pack(objects, {})
+        assert version is not None
+        assert reference is not None
+        self._keep(version, reference)
+        return version, hashes
+
+    def keep_beside(self, execution: str, code: CodeRef, bundle: str, packages: Sequence[str]) -> str:
+        """What a body in another process calls and nobody could see before."""
+        version, reference = code_versions.beside(code, bundle, self._blobs, packages)
+        self._keep(version, reference)
+        return version
+
+    def _keep(self, version: str, reference: CodeRef) -> None:
+        journal = SqliteJournal(self._home)
+        try:
+            journal.keep_code(version, code_versions.body(reference), time.time())
+        finally:
+            journal.close()
+        self._known[version] = reference
+
+    def code_of(self, version: str) -> CodeRef:
+        """The recorded code, checked to be usable here. Called on the conductor's thread or the caller's."""
+        known = self._known.get(version)
+        if known is None:
+            journal = SqliteJournal(self._home)
+            try:
+                body = journal.code(version)
+            finally:
+                journal.close()
+            if body is None:
+                raise NotFoundError(f"the code version {version[:12]} is not in {self._home.path}")
+            known = code_versions.reference(version, body, self._blobs)
+            code_versions.check_packages(known)
+            self._known[version] = known
+        return known
+
+
+def with_hashes(plan: Plan, hashes: Mapping[str, str]) -> Plan:
+    """The plan with the hash of the code behind each of its specs."""
+    specs = (replace(spec, code_hash=hashes.get(spec.entry or "")) for spec in plan.specs)
+    return replace(plan, specs=tuple(specs))

@@ -1,0 +1,315 @@
+"""A conductor with everything it needs, in a thread of this process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.errors import ConflictError, TwinGraphError
+from twingraph.core.events import PauseRequested
+from twingraph.core.ids import execution_id
+from twingraph.core.inputs import rebind_inputs
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.engine import code as code_versions
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Kept, Submission
+from twingraph.settings import Settings
+from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.locks import FileLock
+from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.wiring.bodies import BodyHosts
+from twingraph.wiring.codes import CodeBook, with_hashes
+from twingraph.wiring.makers import PLATFORMS, check_platforms, dispatch_of, open_home, read
+from twingraph.wiring.values import ProcessValues, with_classes
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from twingraph.core.execution import ExecutionRecord
+    from twingraph.engine.kernel import Node, State
+    from twingraph.engine.reader import Followed
+    from twingraph.engine.replay import Earlier
+    from twingraph.engine.values import Values
+    from twingraph.sdk.prepared import CompiledPipeline
+    from twingraph.sdk.workflow_builder import CompiledWorkflow
+
+# While executions run in the process of a script, its other threads give way this often.
+SWITCH_INTERVAL = 0.0005
+
+
+class Runtime:
+    """What a process has of one home: it starts executions there, goes on with them, and ends them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = open_home(settings)
+        self.blobs = LocalBlobs(self.home.path)
+        self.secret = self.home.secret()
+        self.handles: dict[str, Handle] = {}
+        self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._alive = FileLock(self.home.run / f"{self._name}.lock")
+        self._alive.take()
+        self.values = ProcessValues(self.blobs, self.secret)
+        self.codes = CodeBook(self.home, self.blobs)
+        self.bodies = BodyHosts(
+            lambda: self.conductor.link,
+            self.codes,
+            self.values,
+            blobs_path=str(self.home.path),
+            secret=self.secret,
+            shows_prints=lambda: self.shows_prints,
+        )
+        self.conductor = Conductor(
+            self._name,
+            make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
+            dispatch=dispatch_of(settings, self.home, self.secret),
+            blobs=self.blobs,
+            code_of=self.codes.code_of,
+            kept_of=self._kept_of,
+            hosts=self.bodies.host_for,
+            hash_of=_hash_of,
+            began=self._began,
+            platforms=PLATFORMS,
+        )
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self.conductor.start()
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        compiled: CompiledWorkflow,
+        inputs: Mapping[str, Any],
+        *,
+        origin: str = "script",
+        target: str | None = None,
+        old: Earlier | None = None,
+        refresh: bool = False,
+    ) -> Handle:
+        """Start an execution of a compiled workflow, with the inputs and finished nodes of `old` if there is one.
+
+        `refresh` runs everything, also what a cache could answer; no cache answers yet.
+        """
+        check_platforms(compiled.plan)
+        if old is not None:
+            texts, objects = rebind_inputs(compiled.plan, old.inputs), with_classes(compiled, old)
+        else:
+            texts, objects = self.values.of_workflow(compiled, inputs)
+        version, reference, hashes = self.codes.pack(objects, compiled.sources)
+        return self._start(
+            Submission(
+                id=_new_id(),
+                plan=with_hashes(compiled.plan, hashes),
+                inputs=texts,
+                settings=compiled.settings,
+                workflow_id=compiled.workflow_id or target or compiled.plan.name,
+                origin=origin,
+                target=target,
+                code_version=version,
+                code=reference,
+                code_body=code_versions.body(reference) if reference else None,
+                replay_of=old.execution if old is not None else None,
+                kept=old.kept if old is not None else None,
+            )
+        )
+
+    def submit_pipeline(
+        self,
+        compiled: CompiledPipeline,
+        inputs: Mapping[str, Any],
+        *,
+        origin: str = "script",
+        target: str | None = None,
+        old: Earlier | None = None,
+        refresh: bool = False,
+    ) -> Handle:
+        """Start an execution that a body of this process drives. The same for pipelines as `submit` for drawn ones."""
+        texts, objects = self.values.of_pipeline(compiled, inputs, old)
+        version, reference, hashes = self.codes.pack(objects, {}, compiled.bodies)
+        self.bodies.live().know(version, compiled.bodies, objects, hashes)
+        return self._start(
+            Submission(
+                id=_new_id(),
+                name=compiled.name,
+                body=compiled.entry,
+                specs=compiled.specs,
+                inputs=texts,
+                settings=compiled.settings,
+                workflow_id=compiled.workflow_id or target or compiled.name,
+                origin=origin,
+                target=target,
+                code_version=version,
+                code=reference,
+                code_body=code_versions.body(reference) if reference else None,
+                replay_of=old.execution if old is not None else None,
+                kept=old.kept if old is not None else None,
+            )
+        )
+
+    def _start(self, submission: Submission) -> Handle:
+        handle = self.conductor.submit(submission)
+        self._began(handle)
+        return handle
+
+    def _began(self, handle: Handle) -> None:
+        for known, held in list(self.handles.items()):  # other threads start executions too
+            if held.wait(0):
+                self.handles.pop(known, None)
+        self.handles[handle.id] = handle
+
+    # -- going on --------------------------------------------------------------------------------
+
+    def resume(
+        self,
+        execution: str,
+        *,
+        code: str = "recorded",
+        compiled: CompiledWorkflow | CompiledPipeline | None = None,
+    ) -> Handle | Followed:
+        """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept.
+
+        With `code` 'current' the caller brings the workflow as it is now.
+        """
+        with closing(read(self.home)) as reader:
+            record = reader.record(execution)
+            if record.owner == "alive" and execution not in self.handles:
+                followed = self._follow(execution)
+                if record.status is ExecutionStatus.PAUSED:
+                    followed.wake()
+                return followed
+            if record.status is ExecutionStatus.COMPLETED:
+                again = f"; run it again with: twingraph run {record.target}" if record.target else ""
+                raise ConflictError(f"{execution} is completed{again}")
+            if record.status not in EXECUTION_OVER and code == "recorded":
+                handle = self.handles[execution] = self.conductor.adopt(execution)
+                return handle
+            if record.status not in EXECUTION_OVER:
+                if compiled is not None:  # code that cannot run must not cost what has been done so far
+                    self._try_out(compiled, reader.earlier(execution))
+                self.cancel(execution)  # an execution never mixes two code versions
+            return self._replay(reader.earlier(execution), record, compiled)
+
+    def _try_out(self, compiled: CompiledWorkflow | CompiledPipeline, old: Earlier) -> None:
+        """Whether this code could be started with the inputs of `old`; raises what would be in the way."""
+        if _is_pipeline(compiled):
+            self.codes.pack(self.values.of_pipeline(compiled, {}, old)[1], {}, compiled.bodies)
+        else:
+            check_platforms(compiled.plan)
+            rebind_inputs(compiled.plan, old.inputs)
+            self.codes.pack(with_classes(compiled, old), compiled.sources)
+
+    def _follow(self, execution: str) -> Followed:
+        from twingraph.engine.reader import Followed
+
+        return Followed(read(self.home), execution)
+
+    def _replay(
+        self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | CompiledPipeline | None
+    ) -> Handle:
+        if compiled is not None and _is_pipeline(compiled):
+            return self.submit_pipeline(compiled, {}, origin=record.origin, target=record.target, old=old)
+        if compiled is not None:
+            return self.submit(compiled, {}, origin=record.origin, target=record.target, old=old)
+        reference = self.codes.code_of(record.code_version) if record.code_version else None
+        return self._start(
+            Submission(
+                id=_new_id(),
+                name=record.name,
+                plan=old.plan,
+                body=old.body,
+                specs=old.specs,
+                inputs=old.inputs,
+                settings=old.settings,
+                workflow_id=record.workflow_id,
+                origin=record.origin,
+                target=record.target,
+                code_version=record.code_version,
+                code=reference,
+                replay_of=old.execution,
+                kept=old.kept,
+            )
+        )
+
+    def _kept_of(self, execution: str) -> Mapping[str, Kept]:
+        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+        with closing(read(self.home)) as reader:
+            return reader.earlier(execution).kept
+
+    def send_signal(self, execution: str, name: str, text: str) -> None:
+        """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
+        with closing(read(self.home)) as reader:
+            reader.send_signal(execution, name, text)
+
+    def stopped_before(self, execution: str) -> list[ExecutionRecord]:
+        """Earlier executions of the same workflow that stand still and can be resumed."""
+        with closing(read(self.home)) as reader:
+            workflow = reader.record(execution).workflow_id
+            found, _ = reader.executions(workflow_id=workflow, limit=50)
+        return [
+            record
+            for record in found
+            if record.id != execution
+            and (
+                record.status is ExecutionStatus.PAUSED
+                or (record.owner == "gone" and record.status not in EXECUTION_OVER)
+            )
+        ]
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def cancel(self, execution: str, timeout: float = 10.0) -> None:
+        """Stop an execution wherever it runs; returns when it has ended."""
+        with closing(read(self.home)) as reader:
+            record = reader.record(execution)
+        if record.status in EXECUTION_OVER:
+            raise ConflictError(f"{execution} has already ended: {record.status}")
+        handle: Handle | Followed
+        if record.owner == "alive" and execution not in self.handles:
+            handle = self._follow(execution)
+            handle.cancel()
+        else:
+            handle = self.handles[execution] = self.conductor.cancel(execution)
+        if not handle.wait(timeout):
+            raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
+
+    def interrupt(self, execution: str, *, kill: bool) -> None:
+        self.conductor.interrupt(execution, kill=kill)
+
+    def pause(self, execution: str) -> None:
+        self.conductor.feed(execution, PauseRequested())
+
+    def unfinished(self) -> list[Handle]:
+        return [handle for handle in list(self.handles.values()) if not handle.wait(0)]
+
+    def forked(self) -> None:
+        """In a forked child: what its parent carries out stays its parent's."""
+        for handle in self.handles.values():
+            handle.forked(TwinGraphError(f"{handle.id} is carried out by the process that this one was forked from"))
+
+    def close(self) -> None:
+        self.conductor.stop()
+        self.bodies.close()
+        self._alive.release()
+        (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
+        self.home.close()
+
+
+def _is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[CompiledPipeline]:
+    return hasattr(compiled, "bodies")
+
+
+def _hash_of(state: State, values: Values, node: Node) -> str | None:
+    from twingraph.engine.identity import hash_of
+
+    return hash_of(state, values, node)
+
+
+def _new_id() -> str:
+    return execution_id(time.time_ns() // 1_000_000, secrets.randbits(35))
