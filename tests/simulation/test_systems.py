@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -16,16 +17,19 @@ from twingraph.engine.conductor import Conductor
 from twingraph.engine.held import Held
 
 
+def live_through(seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        System(seed).live()
+
+
 @pytest.mark.parametrize("first", range(0, 1000, 50))
 def test_every_promise_holds_in_fifty_histories(first: int) -> None:
-    for seed in range(first, first + 50):
-        System(seed).live()
+    live_through(range(first, first + 50))
 
 
 @pytest.mark.soak
 def test_every_promise_holds_in_ten_thousand_histories() -> None:
-    for seed in range(10_000):
-        System(seed).live()
+    live_through(range(10_000))
 
 
 def test_the_histories_reach_every_ending_and_every_kind_of_trouble() -> None:
@@ -66,5 +70,4 @@ def test_a_defect_is_told_with_its_story_and_its_seed(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Conductor, "_note", hasty)
     with pytest.raises(Broken, match=r"(?s)a caller was told.*again: python -m tests.simulation \d+"):
-        for seed in range(50):
-            System(seed).live()
+        live_through(range(50))

@@ -33,8 +33,8 @@ class HostProcesses:
     """Gives a host for each execution; on the conductor's loop. `link` is asked for when something is first said.
 
     `locate(execution, code, bundle, packages)` records a bundle (its blob) that a body in the world of `code` has made
-    of components which were not found when the execution began, and gives its code version. While `crowded()`, far more was
-    said to the conductor than it has heard, and no process is listened to.
+    of components which were not found when the execution began, and gives its code version. While `crowded()`, far
+    more was said to the conductor than it has heard, and no process is listened to.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError, TwinGraphError
@@ -15,7 +15,6 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
 from twingraph.store.base import Claim, Journal, Row
-
 
 
 class Coming:

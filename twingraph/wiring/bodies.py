@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twingraph.core.bodies import Host, Link
+from twingraph.core.bodies import Host
 from twingraph.core.errors import ConflictError
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.link import LoopLink
 from twingraph.wiring.codes import CodeBook
 from twingraph.wiring.values import ProcessValues
 
@@ -22,7 +23,7 @@ class BodyHosts:
 
     def __init__(
         self,
-        link: Callable[[], Link],
+        link: Callable[[], LoopLink],
         codes: CodeBook,
         values: ProcessValues,
         *,

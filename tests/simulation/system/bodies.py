@@ -155,9 +155,7 @@ class Saying:
     def _link(self) -> Link:
         return self._process.conductor.link
 
-    def feed(
-        self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()
-    ) -> None:
+    def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
         if isinstance(event, GraphClosed) and event.error is not None and event.error.error_type == "AssertionError":
             self._process.world.broken(f"a body of {execution} met another history: {event.error.message}")
         self._link.feed(execution, event, lines, specs)

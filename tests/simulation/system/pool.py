@@ -214,4 +214,4 @@ class Pool:
             self._deliver(report, delay + self._chance.uniform(0.1, 20))
 
     def _deliver(self, report: Report, delay: float) -> None:
-        self._later(delay, lambda: self._process.loop.call_soon(self._report, report) and None)
+        self._later(delay, lambda: self._process.loop.call_soon(self._report, report))

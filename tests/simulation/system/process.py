@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, cast
 
 from tests.simulation.system.bodies import BodyHost
 from tests.simulation.system.pool import Pool
@@ -64,7 +65,7 @@ class Process:
             began=self.handles.append,
         )
         self.conductor.world = world
-        assert self.conductor.begin_on(self.loop)
+        assert self.conductor.begin_on(cast(asyncio.AbstractEventLoop, self.loop))
 
     def clock(self) -> float:
         return self.world.agenda.now + self.skew

@@ -9,8 +9,14 @@ from random import Random
 from twingraph.engine import batches, conductor, held, outcomes, past
 from twingraph.engine.kernel import snapshot
 
-_WHERE = {"ROWS": batches, "SNAPSHOT_EVENTS": held, "MAP_PAGE": outcomes, "PAGE_STEPS": past, "INBOX_SECONDS": conductor,
-          "NODES_AT_ONCE": snapshot}
+_WHERE = {
+    "ROWS": batches,
+    "SNAPSHOT_EVENTS": held,
+    "MAP_PAGE": outcomes,
+    "PAGE_STEPS": past,
+    "INBOX_SECONDS": conductor,
+    "NODES_AT_ONCE": snapshot,
+}
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -57,8 +56,8 @@ class Alarm:
         self.act = None
 
 
-class ProcessLoop(asyncio.AbstractEventLoop):
-    """The loop of one simulated process: its callbacks run one after another, each takes a moment."""
+class ProcessLoop:
+    """As much of an event loop as a conductor uses. Its callbacks run one after another, each takes a moment."""
 
     def __init__(self, agenda: Agenda, lag: Callable[[], float], ended: Callable[[BaseException | None], None]) -> None:
         self._agenda = agenda
@@ -66,23 +65,20 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._ended = ended  # called once it has stopped or was killed
         self._ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._planned = False
-        self._handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+        self._handler: Callable[[Any, dict[str, Any]], object] | None = None
         self._stopping = False
         self.inside = False
         self.dead = False
         self.asleep_until = 0.0
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         if not self.dead:
             self._ready.append((callback, args))
             self._plan()
-        return None  # type: ignore[return-value]
 
     call_soon_threadsafe = call_soon
 
-    def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
-    ) -> Alarm:
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Alarm:
         alarm = Alarm(lambda: callback(*args))
 
         def due() -> None:
@@ -92,14 +88,14 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._agenda.after(delay, due)
         return alarm
 
-    def run_until_complete(self, future: Coroutine[Any, Any, Any]) -> Any:  # type: ignore[override]
+    def run_until_complete(self, future: Coroutine[Any, Any, Any]) -> Any:
         try:
             future.send(None)
         except StopIteration as over:
             return over.value
         raise AssertionError("what is simulated never waits for a future")
 
-    def set_exception_handler(self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None) -> None:
+    def set_exception_handler(self, handler: Callable[[Any, dict[str, Any]], object] | None) -> None:
         self._handler = handler
 
     def stop(self) -> None:

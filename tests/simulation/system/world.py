@@ -11,10 +11,10 @@ from random import Random
 from tests.simulation.plans import Pencil
 from tests.simulation.system.pool import Effect
 from tests.simulation.system.process import Process
+from tests.simulation.system.sizes import small
 from tests.simulation.system.store import Known, Store
 from tests.simulation.system.time import Agenda, Halt
 from tests.simulation.system.verdict import Broken, check_end, check_told
-from tests.simulation.system.sizes import small
 from twingraph.core.plan import NodeKind, Plan
 from twingraph.core.records import Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
@@ -59,7 +59,9 @@ class System:
         except Exception as error:
             self.fault = self.fault or Broken(f"{error!r}\n{traceback.format_exc()}")
         if self.fault is not None:
-            raise Broken(f"seed {self.seed}: {self.fault}\n{self.told(80)}\nagain: python -m tests.simulation {self.seed}")
+            raise Broken(
+                f"seed {self.seed}: {self.fault}\n{self.told(80)}\nagain: python -m tests.simulation {self.seed}"
+            )
 
     def _live(self) -> None:
         for _ in range(self.slots):

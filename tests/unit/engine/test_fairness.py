@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,15 @@ class PacedDispatch:
             now = time.time()
             self._report(
                 Outcome(
-                    lane.execution, run.node, run.attempt, "completed", now, now, shape="plain", outputs=outputs, texts=texts
+                    lane.execution,
+                    run.node,
+                    run.attempt,
+                    "completed",
+                    now,
+                    now,
+                    shape="plain",
+                    outputs=outputs,
+                    texts=texts,
                 )
             )
 
@@ -91,7 +99,7 @@ def loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[TimedLoop]]:
     print(f"the longest turns took {[round(turn * 1000, 1) for turn in worst]} ms")
 
 
-def idle(do: Any) -> Iterator[Any]:
+def idle(do: Any) -> Generator[Any, Any, Any]:
     yield do.call("held", spec=NodeSpec(component="held", entry="held"))
 
 
@@ -102,7 +110,7 @@ def rig_of(path: Path, dispatch: PacedDispatch) -> Rig:
 
 
 def longest(loop: TimedLoop) -> float:
-    
+
     return sorted(loop.turns)[-2]  # one may hold a collection of garbage
 
 
