@@ -411,7 +411,7 @@ class Conductor:
         if held.state.status in EXECUTION_OVER:
             self._journal.release([claim.number], self.name)
             del self._coming[execution_id]
-            data = self._journal.data(claim.number, claim.seq)
+            data = self._journal.data(claim.number, held.state.seq)  # others may have written since the claim
             held.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
             return
         host = self._host_for(execution_id, held.code) if held.state.body is not None and goes_on else None
