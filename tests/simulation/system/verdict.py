@@ -91,8 +91,8 @@ def _check_attempts(world: System, known: Known) -> None:
             world.broken(f"{node.id} of {known.id} spent {spent} attempts, of {_most(known, node)}")
         error = node.error
         lost = known.begun_losses.get(node.id, 0)
-        runs = node.kind in (NodeKind.TASK, NodeKind.BRANCH, NodeKind.MAP)  # others hand on what a node of theirs met
-        if runs and node.status is NodeStatus.FAILED and error is not None and error.code == "worker_lost" and lost < 3:
+        own = error is not None and error.node_id == node.id and node.kind is not NodeKind.DETACHED
+        if own and node.status is NodeStatus.FAILED and error is not None and error.code == "worker_lost" and lost < 3:
             world.broken(f"{node.id} of {known.id} ended as lost after {lost} losses")
 
 

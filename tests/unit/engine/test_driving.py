@@ -395,6 +395,24 @@ def test_a_detached_call_is_an_execution_of_its_own(tmp_path: Path) -> None:
         assert (child.name, child.status) == ("chain", "completed")
 
 
+def in_a_hurry(do: Any) -> Generator[Any, Any, Any]:
+    """What it starts is over before its own last words are written."""
+    yield do.start("nothing", kind=NodeKind.DETACHED)
+    return 1
+
+
+def nothing(do: Any) -> Generator[Any, Any, Any]:
+    return 2
+    yield
+
+
+def test_an_execution_that_another_one_ends_is_over_in_the_journal_first(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, bodies={"in_a_hurry": in_a_hurry, "nothing": nothing}) as rig:
+        for _ in range(20):
+            handle = over(rig.drive("in_a_hurry"))
+            assert (handle.status, rig.record(handle.id).status) == ("completed", "completed")
+
+
 def test_a_detached_execution_is_found_again(tmp_path: Path) -> None:
     with Rig(tmp_path, add, hold=True, bodies={"parent": parent, "chain": chain}) as rig:
         handle = rig.drive("parent", {"x": 1})

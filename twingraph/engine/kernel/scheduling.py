@@ -21,8 +21,6 @@ PROBE_LANES = 16
 PROBE_SIZE = 4
 # Nodes that never end hold no slot: their queues are served first, whatever is free.
 ENDLESS = 1 << 30
-# One event hands over so many nodes at most: what is in flight will bring the next event.
-NODES_AT_ONCE = 1_000
 # The weight of the newest attempt in the mean duration of its spec.
 NEWEST = 0.2
 
@@ -92,8 +90,7 @@ def _serve_endless(state: State, queues: dict[QueueKey, deque[Node]]) -> None:
 def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
     """One lane for each spec in turn, as long as any is free; how many are left."""
     held_back = 0
-    most = state.in_flight + NODES_AT_ONCE
-    while free > 0 and held_back < len(queues) and state.in_flight < most:
+    while free > 0 and held_back < len(queues):
         key = next(iter(queues))
         queue = queues.pop(key)
         spec, room = (key, free) if isinstance(key, int) else (key[0], bounds.room(state.scopes[key[1]], free))
