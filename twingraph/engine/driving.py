@@ -58,6 +58,8 @@ class Driving:
 
     def tell(self) -> None:
         """One more page, to the scope whose turn it is."""
+        if not self.telling:  # its turn came later than was thought
+            return
         path, telling = next((path, telling) for path, telling in self._open.items() if telling)
         self._open[path] = self._open.pop(path)
         self._tell(path, telling)

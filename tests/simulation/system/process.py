@@ -88,12 +88,12 @@ class Process:
         if not self.world.hostile:
             return
         chance = self.world.chance
-        luck = chance.random() * (4 if what in WRITES else 20)
+        luck = chance.random() * (4 if what in WRITES else 20) / self.world.harsh
         if luck < 0.006:
             self._die_inside(f"before {what}")
         elif luck < 0.014:
             self._sleep_inside(chance.choice((0.01, 1.0, 4.0, 8.0, 30.0)), f"before {what}")
-        elif luck < 0.016 and what in WRITES:
+        elif luck < 0.018 and what in WRITES:
             self.world.tell(self.name, f"cannot {what}: the store fails")
             raise StoreError("the disk is full")
 
@@ -102,12 +102,12 @@ class Process:
         if not self.world.hostile:
             return
         chance = self.world.chance
-        luck = chance.random() * 4
+        luck = chance.random() * 4 / self.world.harsh
         if luck < 0.006:
             self._die_inside(f"after {what}")
         elif luck < 0.012:
             self._sleep_inside(chance.choice((0.01, 1.0, 8.0, 30.0)), f"after {what}")
-        elif luck < 0.013:
+        elif luck < 0.015:
             self.world.tell(self.name, f"is told that {what} failed, which it did not")
             raise StoreError("nobody knows whether that was written")
 

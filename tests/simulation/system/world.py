@@ -36,6 +36,7 @@ class System:
         self.agenda = Agenda()
         self.calm = self.chance.random() < 0.15
         self.hostile = not self.calm
+        self.harsh = self.chance.choice((1.0, 1.0, 4.0))  # how often something breaks
         self.thorough = True
         self.story: list[tuple[float, str, str]] = []
         self.fault: Broken | None = None
@@ -71,7 +72,9 @@ class System:
             self.agenda.after(self.chance.uniform(0, 5), self._submit)
         if not self.calm:
             for _ in range(self.chance.choice((1, 2, 4, 8))):
-                self.agenda.after(self.chance.uniform(0, 30), self.chance.choice(self._wishes()))
+                self.agenda.after(
+                    self.chance.uniform(0, self.chance.choice((6, 30))), self.chance.choice(self._wishes())
+                )
             self.agenda.after(TROUBLE_SECONDS, self._calm_down)
         self.agenda.after(1.0, self._supervise)
         quiet_since = self.agenda.now
