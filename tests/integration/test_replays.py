@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twingraph import Workflow, component, wiring
+from twingraph.engine.handle import Handle
 from twingraph.errors import ValidationError
 
 
@@ -97,3 +98,19 @@ def test_an_outcome_whose_blob_is_gone_is_made_again(home: Path) -> None:
     again = runtime.resume(failed.id, code="current", compiled=sized(measured).compile())
     assert again.wait(20)
     assert wiring.open_reader(str(home)).view(again.id).result == "200000"
+
+
+def test_what_needs_a_damaged_blob_fails_and_a_resume_makes_it_again(home: Path) -> None:
+    runtime = wiring.runtime(str(home))
+    failed = runtime.submit(sized(measure).compile(), {})
+    assert failed.wait(20)
+    for blob in [blob for blob in runtime.blobs.list() if blob.size >= 200_000]:
+        (home / "blobs" / blob.hash[:2] / blob.hash[2:]).write_bytes(b"rot")
+    again = runtime.resume(failed.id, code="current", compiled=sized(measured).compile())
+    assert isinstance(again, Handle)
+    assert again.wait(20)
+    assert again.error is not None
+    assert "is damaged" in again.error.message
+    last = runtime.resume(again.id, code="current", compiled=sized(measured).compile())
+    assert last.wait(20)
+    assert wiring.open_reader(str(home)).view(last.id).result == "200000"

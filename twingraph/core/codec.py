@@ -16,6 +16,7 @@ from twingraph.core.codec_base import (
     MAX_DEPTH,
     MAX_DIGITS,
     NESTED,
+    UNREADABLE,
     CodecError,
     dumps,
     dumps_sorted,
@@ -24,6 +25,7 @@ from twingraph.core.codec_base import (
     hash_tree,
     loads,
     ref_hashes,
+    unreadable,
 )
 from twingraph.core.codec_lists import element, length, list_blob, list_lines
 from twingraph.core.codec_views import plain, preview
@@ -157,11 +159,14 @@ def compact(text: str, blobs: Any) -> str:
     """The text as it may travel: itself, or a reference once it has grown too large by being composed."""
     if len(text) < INLINE_LIMIT // 4:  # no character takes more than four bytes
         return text
-    data = text.encode("utf-8")
+    data = text.encode("utf-8", "surrogatepass")
     if len(data) < INLINE_LIMIT:
         return text
-    tree = loads(text)
-    return _moved(tree, data, hash_tree(tree), blobs, 0).text
+    try:
+        tree = loads(text)
+        return _moved(tree, data, hash_tree(tree), blobs, 0).text
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def decode(
@@ -174,17 +179,27 @@ def decode(
     mmap: bool = True,
 ) -> Any:
     """The value again. Set `pickle` only where user code may run; `classes(module, qualname)` is asked first."""
-    if '"$"' not in text:
-        return loads(text)
-    from twingraph.core.codec_decode import Decoder
+    try:
+        if '"$"' not in text:
+            return loads(text)
+        from twingraph.core.codec_decode import Decoder
 
-    return Decoder(blobs, classes, key, pickle, mmap).loads(text)
+        return Decoder(blobs, classes, key, pickle, mmap).loads(text)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def refs(text: str, *, blobs: Any = None) -> Iterator[str]:
     """Hashes of the blobs a text refers to; with `blobs` also those that a moved text refers to in its turn."""
     if '"$":"ref"' not in text:
         return
+    try:
+        yield from _refs(text, blobs)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
+
+
+def _refs(text: str, blobs: Any) -> Iterator[str]:
     todo = [text]
     while todo:
         for ref in ref_hashes(loads(todo.pop())):

@@ -7,6 +7,7 @@ from binascii import a2b_base64
 from collections.abc import Callable, Iterator
 from json import encoder as _json_encoder
 from json import scanner as _json_scanner
+from struct import error as _struct_error
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.hashing import content_hash
@@ -21,6 +22,18 @@ else:
         class CodecError(Exception):
             """A value cannot be stored, or what was stored cannot be read back."""
 
+
+# What a text that nobody of us wrote may lead to on its way back.
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    _struct_error,
+)
 
 INLINE_LIMIT = 65536
 MAX_DEPTH = 100  # equal on every Python and far from its own limit, so that what one writes another can read
@@ -134,3 +147,8 @@ def fetch(blobs: Any, digest: str) -> bytes:
     if blobs is None:
         raise CodecError(f"the value refers to blob {digest} and no blob store was given")
     return bytes(blobs.read(digest))
+
+
+def unreadable(error: Exception) -> CodecError:
+    """For what a damaged or forged text led to."""
+    return CodecError(f"a stored value cannot be read back: {type(error).__name__}: {error}"[:500])

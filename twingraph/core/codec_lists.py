@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from struct import pack, unpack_from
 from typing import Any
 
-from twingraph.core.codec_base import CodecError, dumps, fetch, loads
+from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, fetch, loads, unreadable
 
 _MARK = b"TGLIST1\n"
 
@@ -40,7 +40,17 @@ def _line(data: Any, count: int, index: int) -> str:
 
 def list_lines(data: Any) -> Iterator[str]:
     count = _count(data)
-    return (_line(data, count, index) for index in range(count))
+    if len(data) < 8 * count + 24:  # believed, it would be counted to, whatever it is
+        raise CodecError("the blob of a large list is not whole")
+    return _lines(data, count)
+
+
+def _lines(data: Any, count: int) -> Iterator[str]:
+    try:
+        for index in range(count):
+            yield _line(data, count, index)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _sequence(tree: Any) -> list[Any]:
@@ -53,6 +63,13 @@ def _sequence(tree: Any) -> list[Any]:
 
 def length(text: str) -> int:
     """How many elements a list, a tuple or a reference to one has; reads no blob."""
+    try:
+        return _length(text)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
+
+
+def _length(text: str) -> int:
     tree = loads(text)
     if type(tree) is dict and tree.get("$") == "ref" and tree["rung"] == "list":
         return int(tree["n"])
@@ -60,7 +77,15 @@ def length(text: str) -> int:
 
 
 def element(text: str, index: int, *, blobs: Any = None) -> str:
-    """The text of one element; of a large list only that element is read, from a map of the file."""
+    """The text of one element; of a large list only that element is read, from a map of the file. IndexError when the
+    list has no such element."""
+    try:
+        return _element(text, index, blobs)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
+
+
+def _element(text: str, index: int, blobs: Any) -> str:
     tree = loads(text)
     if type(tree) is dict and tree.get("$") == "ref" and tree["rung"] == "list":
         position = range(tree["n"])[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twingraph.core.codec_base import dumps, loads
+from twingraph.core.codec_base import UNREADABLE, dumps, loads, unreadable
 
 _SHOWN = {"table": "Table", "batch": "RecordBatch", "pandas": "DataFrame", "series": "Series"}
 _SHOWN.update(polars="DataFrame", polars_series="Series")
@@ -12,7 +12,10 @@ _SHOWN.update(polars="DataFrame", polars_series="Series")
 
 def plain(text: str, *, limit: int | None = None) -> Any:
     """The value as untagged JSON data; containers longer than `limit` are cut and end in `{"$more": n}`."""
-    return _plain(loads(text), limit)
+    try:
+        return _plain(loads(text), limit)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _plain(tree: Any, limit: int | None) -> Any:
@@ -78,7 +81,10 @@ def _key(tree: Any, limit: int | None) -> str:
 
 def preview(text: str, width: int = 80) -> str:
     """One short line for a terminal."""
-    return _cut(_preview(loads(text), width), width)
+    try:
+        return _cut(_preview(loads(text), width), width)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _cut(line: str, width: int) -> str:

@@ -48,7 +48,14 @@ class Compiler:
         if known is None:
             known = self._known[key] = len(self.specs)
             self.specs.append(
-                NodeSpec(component=info.name, entry=info.entry, outputs=info.outputs, options=options, **settings)
+                NodeSpec(
+                    component=info.name,
+                    entry=info.entry,
+                    outputs=info.outputs,
+                    options=options,
+                    asynchronous=info.asynchronous,
+                    **settings,
+                )
             )
         return known
 
@@ -96,7 +103,9 @@ def compile_plan(definition: Definition, library: Library) -> tuple[Plan, list[P
 def handler_spec(plan: Plan, library: Library, name: str) -> tuple[Plan, int, ComponentInfo]:
     """The plan with a spec for the custom error handler. NotFoundError when nobody registered it."""
     info = library.handler(name)
-    spec = NodeSpec(component=info.name, entry=info.entry, outputs=info.outputs, **info.settings)
+    spec = NodeSpec(
+        component=info.name, entry=info.entry, outputs=info.outputs, asynchronous=info.asynchronous, **info.settings
+    )
     widened = Plan(
         name=plan.name, root=plan.root, templates=plan.templates, specs=(*plan.specs, spec), inputs=plan.inputs
     )

@@ -16,7 +16,8 @@ TwinGraphError
 ├── ServerError               the other side failed; trying again may help
 │   └── SecretUnavailable     the vault that holds a secret does not answer now
 ├── StoreError                the operator has to act: disk, database, home folder
-│   ├── HomeError             the home folder cannot be used
+│   ├── HomeError             the home folder cannot be used, or is gone
+│   ├── DamagedError          the bytes of one value are not those that were stored
 │   └── LeaseLost             another conductor owns the execution now
 ├── ExecutionFailed           an execution ended without its result
 └── NodeFailed                a node ended without its outputs
@@ -161,6 +162,10 @@ class StoreError(TwinGraphError):
 
 class HomeError(StoreError):
     """The home folder cannot be used; says why and what to do."""
+
+
+class DamagedError(StoreError):
+    """The bytes of one value are not those that were stored; what needs it fails, and nothing else."""
 
 
 class LeaseLost(StoreError):  # noqa: N818 - a fact, not a fault

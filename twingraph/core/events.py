@@ -301,6 +301,13 @@ def event_from(kind: str, body: str | bytes) -> Event:
     record = EVENTS.get(kind)
     if record is None:
         raise ValueError(f"{kind!r} is not an event of schema {SCHEMA_VERSION}")
+    try:
+        return _event_from(record, body)
+    except (AttributeError, KeyError, IndexError, RecursionError, TypeError) as error:
+        raise ValueError(f"this is no {kind}: {type(error).__name__}: {error}") from error
+
+
+def _event_from(record: type[Event], body: str | bytes) -> Event:
     raw = _loads(body if isinstance(body, str) else body.decode())
     for name, value in raw.items():
         if type(value) is list:

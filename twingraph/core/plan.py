@@ -104,6 +104,7 @@ class NodeSpec:
     code_hash: str | None = None
     code: str | None = None  # the code version that holds `entry`, where it is not the execution's own
     generator: bool = False  # hands its items over while it still runs
+    asynchronous: bool = False  # `async def`: many may wait at once in one process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Any
 
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.quantities import byte_count
 
 
 class Backoff(StrEnum):
@@ -119,8 +121,8 @@ def parse_retry(raw: Any, *, node: str | None = None) -> tuple[RetryPolicy | Non
                     wrong("exceptions", f"{entry!r} is neither the name of an exception nor its class")
             names = tuple(name for _, name in found if name is not None)
     on_oom = raw.get("on_oom")
-    if on_oom is not None and (not isinstance(on_oom, Mapping) or not set(on_oom) <= {"memory", "max_memory"}):
-        wrong("on_oom", "must be a mapping with 'memory' (as \"x2\") and 'max_memory' (as \"16G\")")
+    if on_oom is not None and (complaint := _oom_complaint(on_oom)) is not None:
+        wrong("on_oom", complaint)
     if problems:
         return None, problems
     return (
@@ -135,3 +137,18 @@ def parse_retry(raw: Any, *, node: str | None = None) -> tuple[RetryPolicy | Non
         ),
         [],
     )
+
+
+def _oom_complaint(on_oom: Any) -> str | None:
+    """What is wrong with the answer to a lack of memory."""
+    if not isinstance(on_oom, Mapping) or not on_oom or not set(on_oom) <= {"memory", "max_memory"}:
+        return "must be a mapping with 'memory' (as \"x2\") and 'max_memory' (as \"16G\")"
+    factor = on_oom.get("memory", "x2")
+    found = re.fullmatch(r"x([0-9]+(?:\.[0-9]+)?)", factor) if isinstance(factor, str) else None
+    if found is None or float(found.group(1)) <= 1:
+        return f'\'memory\' must say by how much it grows, such as "x2" or "x1.5", not {factor!r}'
+    try:
+        limit = byte_count(on_oom["max_memory"]) if "max_memory" in on_oom else 1
+    except ValueError as error:
+        return f"'max_memory': {error}"
+    return None if limit > 0 else "'max_memory' must be more than 0"

@@ -31,6 +31,7 @@ class ComponentInfo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     has_options: bool = False  # a BaseComponent, which takes `options`
     options: str | None = None
+    asynchronous: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
         for parameter in self.parameters:

@@ -45,6 +45,7 @@ class RunSettings:
     platform_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     options: str | None = field(default=None, repr=False)  # a BaseComponent's config as JSON text
     generator: bool = False  # what it yields is handed over as it comes
+    asynchronous: bool = False  # `async def`: its runs may wait beside those of other lanes in one process
 
 
 @dataclass(slots=True)
@@ -83,7 +84,8 @@ class Outcome:
 
     `status`: completed | failed | timeout | crashed | lost | cancelled | oom. `header` is the JSON line that the
     runner wrote ({"shape", "outputs": [[name, hash, size], ...], ...}) and `texts` the outputs' JSON texts in the
-    same order; both are journaled as they are. `begun` False: user code of this run never began (nothing is charged).
+    same order; both are journaled as they are. `begun` False: user code of this run never began, or it ended with a
+    process in which others had begun too (nothing is charged).
     """
 
     execution: str

@@ -74,6 +74,19 @@ def in_spawner_thread(job: Callable[[], None]) -> None:
     spawner.jobs.put(job)
 
 
+_families: dict[int, str] = {}
+
+
+def family() -> str:
+    """How the marks of all processes begin that this one starts."""
+    return _families.setdefault(os.getpid(), f"{os.getpid()}-{os.urandom(4).hex()}-")
+
+
+def keep(descriptor: int) -> None:
+    """It ends with this process and is closed in its forks."""
+    _kept.add(descriptor)
+
+
 _ahead: list[tuple[str, str, Started]] = []
 
 
@@ -126,7 +139,7 @@ def spawn(interpreter: str, folder: str, main: str = WORKER) -> Started:
         captured = (_file(opened, append=True), _file(opened, append=True))
         theirs = [their_in, their_out, their_life]
         fds = f"{their_in}, {their_out}, {their_life}, {shared}"
-        mark = os.urandom(8).hex()
+        mark = family() + os.urandom(8).hex()
         settings: dict[str, Any] = {"start_new_session": True, "cwd": folder or None, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(
             [interpreter, "-c", _BEGIN.format(root=_ROOT, main=main, fds=fds)],

@@ -11,20 +11,25 @@ from contextlib import suppress
 MARK = "TWINGRAPH_WORKER"
 
 
-def end_strays(marks: Iterable[str]) -> None:
-    """Linux only; elsewhere nobody may read another process's environment. One look takes some milliseconds."""
-    wanted = [f"{MARK}={mark}".encode() for mark in marks]
+def end_strays(marks: Iterable[str], of: str | None = None) -> None:
+    """`of`: only what the run with this idempotency key has started.
+
+    Linux only; elsewhere nobody may read another process's environment. One look takes some milliseconds.
+    """
+    wanted = {f"{MARK}={mark}".encode() for mark in marks}
+    key = None if of is None else f"TWINGRAPH_IDEMPOTENCY_KEY={of}".encode("utf-8", "surrogateescape")
     if wanted:
-        for pid in _marked(wanted):
+        for pid in _marked(wanted, key):
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def _marked(wanted: list[bytes]) -> Iterator[int]:
+def _marked(wanted: set[bytes], key: bytes | None) -> Iterator[int]:
     with suppress(OSError):
         for name in os.listdir("/proc"):
             if not name.isdigit():
                 continue
             with suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                if any(mark in wanted for mark in file.read().split(b"\0")):
+                found = set(file.read().split(b"\0"))
+                if wanted & found and (key is None or key in found):
                     yield int(name)

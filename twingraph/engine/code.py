@@ -68,6 +68,15 @@ def check_packages(code: CodeRef) -> None:
 
 def reference(version: str, body: str, blobs: BlobStore) -> CodeRef:
     """Where the code of a version is on this machine, or an error that says what is missing."""
+    try:
+        return _reference(version, body, blobs)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CodeUnavailableError(
+            f"what is recorded of its code cannot be read: {type(error).__name__}: {error}; go on with `--code current`"
+        ) from error
+
+
+def _reference(version: str, body: str, blobs: BlobStore) -> CodeRef:
     world = json.loads(body)
     interpreter, folder = world["interpreter"], world["working_dir"]
     if not Path(interpreter).exists():

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from twingraph.core.bodies import Host
-from twingraph.core.errors import LeaseLost, StoreError, TwinGraphError
+from twingraph.core.errors import DamagedError, HomeError, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
     CancelRequested,
@@ -34,6 +34,7 @@ from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
 from twingraph.engine.beginning import first_events, new_execution
+from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
 from twingraph.engine.effects import Effects
@@ -76,12 +77,12 @@ class Conductor:
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         pace: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
         self._pace = pace
-        self._clock = clock
+        self._clock = clock or Clock()
         self._make_journal = make_journal
         self._dispatch = dispatch
         self._blobs = blobs
@@ -213,6 +214,8 @@ class Conductor:
                 self._break(error)
             else:
                 handle.fail(error)
+            if isinstance(error, HomeError):
+                self._break(error)
 
     def end(self) -> None:
         """Write what is left, let go of everything, and end what this conductor has begun."""
@@ -267,6 +270,8 @@ class Conductor:
             return
         try:
             act()
+        except DamagedError as error:
+            self._give_up(held, error)
         except StoreError as error:
             self._break(error)
         except Exception as error:
@@ -308,7 +313,9 @@ class Conductor:
     # -- beginning and taking over -----------------------------------------------------------------
 
     def _begin(self, submission: Submission, handle: Handle) -> None:
-        now = self._clock()
+        if not self._held:
+            self._clock.adjust()
+        now = self._clock.now()
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         held = Held(Claim(number=0, epoch=1, seq=0), State(submission.id), submission.code, handle)
@@ -406,6 +413,9 @@ class Conductor:
         held = yield from restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
         held.handles = coming.handles
         held.values = self._values(held)
+        if not self._held:
+            self._clock.adjust()
+        held.ahead = max(0.0, held.state.now - self._clock.now())
         if claim.replay_of is not None and self._kept_of is not None:
             held.kept = self._kept_of(claim.replay_of)
         if held.state.status in EXECUTION_OVER:
@@ -449,7 +459,7 @@ class Conductor:
 
     def _apply(self, held: Held, event: Event, data: str | None = None) -> None:
         """Take one event in; it is committed as soon as the loop has nothing else at hand."""
-        self._note(held, event, data, self._clock())
+        self._note(held, event, data, self._clock.now() + held.ahead)
         self._soon(held)
 
     def _note(self, held: Held, event: Event, data: str | None, at: float) -> None:
@@ -499,7 +509,7 @@ class Conductor:
 
     def _write(self) -> list[Held]:
         """One transaction; those of which everything that was taken is durable now."""
-        parts = self._writing.turn(self._clock())
+        parts = self._writing.turn(self._clock.now())
         if not parts:
             return []
         refused = self._journal.append([part for _, part in parts])

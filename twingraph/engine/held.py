@@ -20,8 +20,10 @@ from twingraph.engine.kernel.commands import Command
 from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row
 
-# A snapshot is due when the events since the last exceed this and half of all so far.
+# A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
+# as much to be dumped and loaded as some events to be folded, and everything else waits while it is done.
 SNAPSHOT_EVENTS = 10_000
+SNAPSHOT_EVENTS_PER_NODE = 3
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
 
@@ -95,6 +97,8 @@ class Held:
         self.snapshot_at = 0  # the event after which the newest snapshot was taken,
         self.snapshot: str | None = None  # which waits to be written
         self.progress_at = 0.0
+        # Its time never runs back: by so much it is ahead of our clock, which is behind that of an owner before us.
+        self.ahead = 0.0
         self.shown = state.status
         self.interrupted = False
         self.stale = False  # the list of executions shows less progress than there is
@@ -121,6 +125,7 @@ class Held:
                 platform_config=given.platform_config,
                 options=given.options,
                 generator=given.generator,
+                asynchronous=given.asynchronous,
             )
         return known
 
@@ -180,7 +185,9 @@ class Held:
     @property
     def wants_snapshot(self) -> bool:
         since = self.seq - self.snapshot_at
-        return since > max(SNAPSHOT_EVENTS, self.seq // 2) and self.state.status not in EXECUTION_OVER
+        if since <= SNAPSHOT_EVENTS or self.state.status in EXECUTION_OVER:
+            return False
+        return since > max(self.seq // 2, SNAPSHOT_EVENTS_PER_NODE * len(self.state.nodes))
 
     def take_snapshot(self) -> Iterator[None]:
         """By and by; nothing may happen to it meanwhile."""

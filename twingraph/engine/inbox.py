@@ -25,10 +25,18 @@ def signal_body(name: str, text: str) -> str:
 def event_of(message: Message) -> tuple[Event, Sequence[str] | None] | None:
     """The event that a message asks for, with the lines of its data; None for one that cannot be read here."""
     if message.kind == "signal":
-        try:
-            raw = json.loads(message.body)
-            return SignalReceived(raw["name"], ("output", raw["hash"], raw["size"])), [raw["text"]]
-        except (ValueError, KeyError, TypeError):  # what nobody can read must not stop those who can be helped
-            return None
+        return _signal(message.body)
     wish = _WISHES.get(message.kind)
     return None if wish is None else (wish, None)
+
+
+def _signal(body: str) -> tuple[Event, Sequence[str]] | None:
+    """What nobody can read must not stop those who can be helped: it is None."""
+    try:
+        raw = json.loads(body)
+        name, text, digest, size = raw["name"], raw["text"], raw["hash"], raw["size"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not (isinstance(name, str) and isinstance(text, str) and isinstance(digest, str) and type(size) is int):
+        return None
+    return SignalReceived(name, ("output", digest, size)), [text]

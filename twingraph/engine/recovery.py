@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.folding import fold, restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
-from twingraph.engine.kernel import IllegalMove, State, apply, snapshot
+from twingraph.engine.kernel import State
 from twingraph.store.base import Claim, Journal, Row
 
 
@@ -27,23 +27,6 @@ class Coming:
         self.after: list[Callable[[Held], None]] = []
 
 
-def fold(state: State, rows: Iterable[Row]) -> State:
-    """Apply journaled events; what they command was done when they were new."""
-    for row in rows:
-        try:
-            apply(state, event_from(row.kind, row.body), row.at, row.seq)
-        except (ValueError, KeyError, TypeError, IllegalMove) as error:
-            raise StoreError(
-                f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {error}; the journal is damaged or "
-                "was written by another version of TwinGraph"
-            ) from error
-    return state
-
-
-def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
-    return fold(snapshot.load(json.loads(saved)) if saved is not None else State(execution), rows)
-
-
 def restored(
     journal: Journal,
     claim: Claim,
@@ -55,14 +38,7 @@ def restored(
 ) -> Generator[None, None, Held]:
     """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
     no code. It may be long: the caller decides how much is done at once."""
-    saved, rows = journal.load(claim.number)
-    with _no_search_for_garbage():
-        state = restore(execution, saved, ())
-    since, last = state.seq, None
-    for last in rows:
-        with _no_search_for_garbage():
-            fold(state, (last,))
-        yield
+    state, since, last = yield from _folded(journal, claim.number, execution)
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
     code: CodeRef | None = None
@@ -76,6 +52,27 @@ def restored(
     held.snapshot_at = since
     held.last = last
     return held
+
+
+def _folded(
+    journal: Journal, number: int, execution: str, *, snapshot: bool = True
+) -> Generator[None, None, tuple[State, int, Row | None]]:
+    """The state, the event after which the snapshot was taken that it began with, and the last event."""
+    saved, rows = journal.load(number, snapshot=snapshot)
+    last: Row | None = None
+    try:
+        with _no_search_for_garbage():
+            state = restore(execution, saved, ())
+        since = state.seq
+        for last in rows:
+            with _no_search_for_garbage():
+                fold(state, (last,))
+            yield
+    except StoreError:
+        if saved is None:
+            raise
+        return (yield from _folded(journal, number, execution, snapshot=False))  # the events before it are still there
+    return state, since, last
 
 
 @contextmanager

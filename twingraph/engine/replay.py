@@ -15,13 +15,13 @@ from twingraph.core.events import (
     GraphExtended,
     MapExpanded,
     NodeEnded,
-    event_from,
 )
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
+from twingraph.engine.folding import take_in
 from twingraph.engine.held import AttemptOver, Kept
-from twingraph.engine.kernel import Node, State, apply
+from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
 from twingraph.store.base import Records
 from twingraph.store.blobs.base import BlobStore
@@ -56,8 +56,7 @@ def earlier(records: Records, execution: str, blobs: BlobStore) -> Earlier:
     data: dict[int, str | None] = {}
     name = records.record(execution).name
     for row in records.rows(execution):
-        event = event_from(row.kind, row.body)
-        apply(state, event, row.at, row.seq)
+        event, _ = take_in(state, row)
         lines = row.data.split("\n") if row.data is not None else None
         if state.body is not None:
             data[row.seq] = row.data

@@ -328,7 +328,10 @@ class Values:
 
     def _given_by(self, giver: Node, source: Source) -> str:
         text = self.whole(giver) if source.output is None else self.output(giver, source.output)
-        return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+        try:
+            return text if source.index is None else codec.element(text, source.index, blobs=self._blobs)
+        except IndexError:
+            raise ValueMissingError(f"{giver.id} gave a list without an element {source.index}") from None
 
     def _from_node(self, find: Callable[[], str]) -> str:
         """What another node gave, protected once where it is to be. What is found on the way is kept as it is."""

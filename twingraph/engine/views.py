@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from twingraph.core.errors import NotFoundError
-from twingraph.core.events import Adopted, BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded, event_from
+from twingraph.core.events import Adopted, BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded
 from twingraph.core.execution import (
     AttemptView,
     ExecutionRecord,
@@ -18,8 +18,9 @@ from twingraph.core.execution import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import NODE_OVER, NodeStatus
+from twingraph.engine.folding import take_in
 from twingraph.engine.identity import cache_key_of, hash_of
-from twingraph.engine.kernel import Node, Scope, State, apply
+from twingraph.engine.kernel import Node, Scope, State
 from twingraph.engine.values import Values
 from twingraph.store.base import Records, Row
 from twingraph.store.blobs.base import BlobStore
@@ -150,9 +151,7 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
 
 
 def _fold(state: State, row: Row) -> Event:
-    event = event_from(row.kind, row.body)
-    apply(state, event, row.at, row.seq)
-    return event
+    return take_in(state, row)[0]
 
 
 def _result(last: tuple[ExecutionEnded, str | None] | None) -> tuple[str | None, dict[str, str]]:

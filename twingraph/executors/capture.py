@@ -14,7 +14,7 @@ Record = Tuple[float, str, str, str]
 MAX_LINE = 65536
 MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt
 _MARK = " ...(goes on)"
-_BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB)"
+BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB)"
 
 
 def pieces(line: str) -> List[str]:  # noqa: UP006
@@ -34,6 +34,7 @@ class Records:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # a signal's handler may print in the middle of a print
+        self.sending = threading.RLock()  # from taking to having sent: what a thread has taken comes before the answer
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
         self._total = 0
@@ -54,7 +55,7 @@ class Records:
                     return
                 self._total += len(piece) + 16
                 if self._total > MAX_TOTAL:
-                    self.waiting.append((now, "warning", stream, _BROKEN_OFF))
+                    self.waiting.append((now, "warning", stream, BROKEN_OFF))
                 else:
                     self.waiting.append((now, level, stream, piece))
 
@@ -160,7 +161,7 @@ class _Watch:
         return spec
 
 
-def install_handler(logging: Any, records: Records, written: Callable[[], None]) -> None:
+def install_handler(logging: Any, records: Any, written: Callable[[], None]) -> None:
     """Everything from INFO on that reaches the root logger; level and logger are kept."""
 
     class Handler(logging.Handler):  # type: ignore[misc]

@@ -3,6 +3,9 @@
 Each number is one aligned 8-byte word, so that a write is whole or not there. The worker writes BEGUN and then reads
 the recall range; the parent writes the range and, a moment later, reads BEGUN. Whichever comes first, both agree
 about every run outside of that moment. A worker that can no longer speak is still readable here.
+
+A process that runs one node after another uses the first block. Where runs of several lanes wait at once on one loop,
+each lane has a block of its own, and the second tells which run has the loop at this moment.
 """
 
 from __future__ import annotations
@@ -10,8 +13,13 @@ from __future__ import annotations
 import contextlib
 import mmap
 import time
+from typing import Any
 
-SIZE = 64
+BLOCK = 64
+LANES = 512  # that one process can have open at once
+STEPS = 1  # the block that tells of the loop
+FIRST = 2  # the first block of a lane
+SIZE = BLOCK * (FIRST + LANES)
 BEGUN, LOW, HIGH, CUT_OFF = range(4)
 
 
@@ -19,10 +27,21 @@ class Marks:
     """Runs are numbered per worker, from 1."""
 
     def __init__(self, descriptor: int) -> None:
-        self._map = mmap.mmap(descriptor, SIZE)
-        view = memoryview(self._map)
-        self._numbers = view[:32].cast("q")
-        self._times = view[32:].cast("d")
+        self._map: Any = mmap.mmap(descriptor, SIZE)
+        self._whole = memoryview(self._map)
+        self._look_at(0)
+
+    def _look_at(self, block: int) -> None:
+        start = block * BLOCK
+        self._numbers = self._whole[start : start + 32].cast("q")
+        self._times = self._whole[start + 32 : start + BLOCK].cast("d")
+
+    def block(self, number: int) -> Marks:
+        """Another block of the same memory. To be closed before this one."""
+        other = object.__new__(Marks)
+        other._map, other._whole = None, self._whole
+        other._look_at(number)
+        return other
 
     def begin(self, number: int, at: float) -> bool:
         """The worker's side. False: the run was recalled and must not be carried out."""
@@ -31,10 +50,31 @@ class Marks:
         self._numbers[BEGUN] = number
         return not self._numbers[LOW] <= number < self._numbers[HIGH]
 
+    def step(self, number: int, since: float) -> None:
+        """The worker's side: this run has the loop since then; 0: none has."""
+        self._times[1] = since
+        self._numbers[BEGUN] = number
+
+    def tell(self, number: int) -> None:
+        """The worker's side: it has itself said of this run that it keeps the loop."""
+        self._numbers[CUT_OFF] = number
+
+    @property
+    def told(self) -> int:
+        return self._numbers[CUT_OFF]
+
     def recall(self, low: int, high: int) -> None:
         """The parent's side. A later range may only lie higher; in between every mixture of both is right."""
         self._numbers[LOW] = low
         self._numbers[HIGH] = high
+
+    def note_child(self) -> None:
+        """The worker's side: user code starts a process."""
+        self._times[2] = 1.0
+
+    @property
+    def has_children(self) -> bool:
+        return self._times[2] != 0.0
 
     def cut_off(self) -> None:
         """The worker's last word, when its pipes are gone: user code closed them."""
@@ -61,5 +101,7 @@ class Marks:
     def close(self) -> None:
         self._numbers.release()
         self._times.release()
-        with contextlib.suppress(BufferError):  # a view is still looked at; it goes with its last reader
-            self._map.close()
+        if self._map is not None:
+            with contextlib.suppress(BufferError):  # a view is still looked at; it goes with its last reader
+                self._whole.release()
+                self._map.close()

@@ -14,6 +14,8 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence
 MAX_OUTPUTS = 10_000  # a dict with more names is one value
 MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
+# What Python's own exceptions keep neither in their arguments nor in their dict.
+_SLOTS = ((OSError, ("filename", "filename2")), (ImportError, ("name", "path")))
 _LOOP_FILES = ("/asyncio/runners.py", "/asyncio/base_events.py")
 _PLAIN = frozenset((str, int, float, bool, type(None), list, bytes))
 
@@ -46,47 +48,93 @@ def run_node(
     mask: Optional[Callable[[str], str]] = None,  # noqa: UP045
 ) -> Answer:
     """Never raises: whatever happens in user code, its module or its values becomes an Answer."""
-    answer = _run(find, arguments, decode, encode, config, items, mask)
+    target, values, refused = _made_ready(find, arguments, decode, mask)
+    if refused is not None:
+        return refused
+    try:
+        result = call(target, values, config, items)
+    except BaseException as error:
+        return _failure(error, encode, mask)
+    return _taken(result, encode, items, mask)
+
+
+async def run_node_on_loop(
+    find: Callable[[], Any],
+    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
+    decode: Callable[[str], Any],
+    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
+    config: Any = None,
+    items: Any = None,
+    mask: Optional[Callable[[str], str]] = None,  # noqa: UP045
+) -> Answer:
+    """The same where a loop runs that others wait on too."""
+    target, values, refused = _made_ready(find, arguments, decode, mask)
+    if refused is not None:
+        return refused
+    try:
+        result = _called(target, values, config)
+        if hasattr(result, "__await__"):
+            result = await result
+        if hasattr(result, "__aiter__") and hasattr(result, "asend"):
+            result = await (_gathered(result) if items is None else _give_each(result, items))
+        elif type(result) not in _PLAIN:
+            result = _settled(result, items)
+    except BaseException as error:
+        return _failure(error, encode, mask)
+    return _taken(result, encode, items, mask)
+
+
+def _made_ready(
+    find: Callable[[], Any],
+    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
+    decode: Callable[[str], Any],
+    mask: Optional[Callable[[str], str]],  # noqa: UP045
+) -> Tuple[Any, Any, Optional[Answer]]:  # noqa: UP006, UP045
+    """What is to be called, with what; or how it ended before that."""
+    try:
+        target = find()
+    except BaseException as error:
+        code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
+        return None, None, Answer("failed", error=describe(error, code, mask=mask))
+    try:
+        return target, {name: decode(text) for name, text in arguments}, None
+    except BaseException as error:
+        return None, None, Answer("failed", error=describe(error, "invalid_input", True, mask))
+
+
+def _failure(
+    error: BaseException,
+    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
+    mask: Optional[Callable[[str], str]],  # noqa: UP045
+) -> Answer:
+    if isinstance(error, _UnfitError):
+        return Answer("failed", error=describe(error.error, "invalid_output", True, mask))
+    described = describe(error, "user_error", mask=mask)
+    described["exception"] = _parts(error, encode)
+    return Answer("failed", error=described)
+
+
+def _taken(
+    result: Any,
+    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
+    items: Any,
+    mask: Optional[Callable[[str], str]],  # noqa: UP045
+) -> Answer:
+    try:
+        answer = _encoded(result, encode) if items is None or result is not items else _whole(items)
+    except BaseException as error:
+        return Answer("failed", error=describe(error, "invalid_output", True, mask))
     if mask is None or not answer.outputs:
         return answer
     return answer._replace(outputs=_hidden_names(answer.outputs, mask))
 
 
-def _run(
-    find: Callable[[], Any],
-    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
-    decode: Callable[[str], Any],
-    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
-    config: Any,
-    items: Any,
-    mask: Optional[Callable[[str], str]],  # noqa: UP045
-) -> Answer:
-    try:
-        target = find()
-    except BaseException as error:
-        code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
-        return Answer("failed", error=describe(error, code, mask=mask))
-    try:
-        values = {name: decode(text) for name, text in arguments}
-    except BaseException as error:
-        return Answer("failed", error=describe(error, "invalid_input", True, mask))
-    try:
-        result = call(target, values, config, items)
-    except _UnfitError as unfit:
-        return Answer("failed", error=describe(unfit.error, "invalid_output", True, mask))
-    except BaseException as error:
-        described = describe(error, "user_error", mask=mask)
-        described["exception"] = _parts(error, encode)
-        return Answer("failed", error=described)
-    try:
-        return _encoded(result, encode) if items is None or result is not items else _whole(items)
-    except BaseException as error:
-        return Answer("failed", error=describe(error, "invalid_output", True, mask))
-
-
 def _parts(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
     """What the exception was raised with and the attributes it was given, so that a caller can build it again."""
     state = {name: value for name, value in error.__dict__.items() if name[:2] != "__"}
+    for kind, names in _SLOTS:
+        if isinstance(error, kind):
+            state.update((name, getattr(error, name)) for name in names if getattr(error, name) is not None)
     bare = {"args": list(error.args)}
     for parts in (dict(bare, state=state), bare) if state else (bare,):
         try:
@@ -103,17 +151,20 @@ def call(target: Any, values: dict[str, Any], config: Any = None, items: Any = N
 
     With `items` these take what a generator yields, and are the result.
     """
-    if isinstance(target, type) and hasattr(target, "execute"):
-        component = target(dict(config or {}))
-        validate = getattr(component, "validate_inputs", None)
-        if validate is not None and validate(**values) is False:
-            raise ValueError(f"validate_inputs refused the inputs of {target.__name__}")
-        result = component.execute(**values)
-    else:
-        result = target(**values)
+    result = _called(target, values, config)
     if type(result) in _PLAIN:
         return result
     return _settled(result, items)
+
+
+def _called(target: Any, values: dict[str, Any], config: Any) -> Any:
+    if not isinstance(target, type) or not hasattr(target, "execute"):
+        return target(**values)
+    component = target(dict(config or {}))
+    validate = getattr(component, "validate_inputs", None)
+    if validate is not None and validate(**values) is False:
+        raise ValueError(f"validate_inputs refused the inputs of {target.__name__}")
+    return component.execute(**values)
 
 
 def _settled(result: Any, items: Any) -> Any:
@@ -245,13 +296,13 @@ def _frames(error: BaseException) -> bool:
     """Whether any user code is on the way to the error."""
     step = error.__traceback__
     while step is not None:
-        if not _is_own(step.tb_frame.f_code.co_filename):
+        if not is_own(step.tb_frame.f_code.co_filename):
             return True
         step = step.tb_next
     return False
 
 
-def _is_own(filename: str) -> bool:
+def is_own(filename: str) -> bool:
     name = filename.replace("\\", "/")
     return name == __file__ or any(part in name for part in _OWN_FILES)
 
@@ -279,7 +330,7 @@ def _cut(part: Any, seen: set[int]) -> None:
     if part is None or id(part) in seen:
         return
     seen.add(id(part))
-    part.stack[:] = _of_the_user([frame for frame in part.stack if not _is_own(frame.filename)])
+    part.stack[:] = _of_the_user([frame for frame in part.stack if not is_own(frame.filename)])
     _cut(part.__cause__, seen)
     _cut(part.__context__, seen)
     for inner in getattr(part, "exceptions", None) or ():

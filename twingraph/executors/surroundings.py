@@ -8,12 +8,27 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 import resource
+import sys
 import time
 from typing import Any
 
+# User code may put others in their place.
+_getcwd, _chdir, _lseek, _pread = os.getcwd, os.chdir, os.lseek, os.pread
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # Looking up the resident size costs as much as a small run; within this time the last answer is good enough.
 _MEMORY_SECONDS = 0.005
+
+
+# The audit events that come before a process is started.
+STARTS = frozenset(
+    ("subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.exec", "pty.spawn")
+)
+
+
+def as_variable(value: str) -> bytes:
+    """A name as an environment can hold it."""
+    text = value.encode("utf-8", "surrogateescape")
+    return text.replace(b"\0", b"?") if b"\0" in text else text
 
 
 class Surroundings:
@@ -23,7 +38,10 @@ class Surroundings:
         self._environ = os.environ
         self._now: Any = os.environ._data  # type: ignore[attr-defined]  # bytes to bytes
         self._kept = dict(self._now)
-        self._folder = os.getcwd()
+        self._folder = _getcwd()
+        self._trace = sys.gettrace()
+        self._path = sys.path
+        self._entries = list(sys.path)
         self._last = ("", 0)
 
     def enter(self, execution: str, node: str, attempt: int, key: str, environment: Any) -> None:
@@ -37,7 +55,7 @@ class Surroundings:
             os.environ[name] = str(value)
 
     def _set(self, name: bytes, value: str) -> None:
-        text = value.encode("utf-8", "surrogateescape")
+        text = as_variable(value)
         self._kept[name] = self._now[name] = text
         os.putenv(name, text)
 
@@ -45,12 +63,22 @@ class Surroundings:
         os.environ = self._environ  # noqa: B003 - user code may have put another one in its place
         if self._now != self._kept:
             self._restore_environment()
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+        if sys.path is not self._path or len(sys.path) < len(self._entries):
+            self._restore_path()
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         try:
-            if os.getcwd() != self._folder:
-                os.chdir(self._folder)
+            if _getcwd() != self._folder:
+                _chdir(self._folder)
         except OSError:
-            os.chdir(self._folder if os.path.isdir(self._folder) else "/")
+            _chdir(self._folder if os.path.isdir(self._folder) else "/")
+
+    def _restore_path(self) -> None:
+        """Modules of the user may add to it; what was there stays."""
+        found = [entry for entry in sys.path if entry not in self._entries]
+        sys.path = self._path
+        sys.path[:] = self._entries + found
 
     def _restore_environment(self) -> None:
         now, kept = self._now, self._kept
@@ -85,7 +113,7 @@ class Usage:
         if now - self._looked > _MEMORY_SECONDS and self._statm >= 0:
             self._looked = now
             try:
-                self._memory = int(os.pread(self._statm, 64, 0).split()[1]) * _PAGE
+                self._memory = int(_pread(self._statm, 64, 0).split()[1]) * _PAGE
             except OSError:  # user code closed it
                 self._statm = -1
         return self._memory
@@ -100,7 +128,7 @@ class Below:
     def written(self) -> Any:
         """The sizes of both, when they changed."""
         try:
-            sizes = (os.lseek(1, 0, 2), os.lseek(2, 0, 2))
+            sizes = (_lseek(1, 0, 2), _lseek(2, 0, 2))
         except OSError:  # user code put something else there
             return None
         if sizes == self._sizes:

@@ -1,9 +1,11 @@
 """A worker process of the pool: takes lanes from one pipe, answers on another. Python 3.8 syntax.
 
 Messages are lines. In: a lane's head `{...}`, then per run `[number, node, attempt, [names]]` and one line for each
-argument. Out: `["o", number, status, ...]` and one line for each output, written before the next run begins, so that
-the next run's crash loses nothing. `["l", number, records]` and `["r", [numbers]]` stand between, and before the "o" of
-a generator, where the lane's head says "generator", `["i", number, start, count, began]` and one line for each item.
+argument. The head of a lane of asynchronous runs says in "strand" which block of the marks is the lane's: such lanes go
+beside each other, and `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for
+each output, written before the next run begins, so that the next run's crash loses nothing. `["l", number, records]`
+and `["r", [numbers]]` stand between, and before the "o" of a generator, where the lane's head says "generator",
+`["i", number, start, count, began]` and one line for each item.
 What the lane's head names as "secrets" must not be said.
 """
 
@@ -21,9 +23,12 @@ from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
-from twingraph.executors.surroundings import Below, Surroundings, Usage
+from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
+
+# User code may put others in their place.
+_write, _getpid, _exit = os.write, os.getpid, os._exit
 
 
 class Channel:
@@ -39,9 +44,9 @@ class Channel:
             return
         data = text.encode("utf-8", "replace")
         with self._lock:
-            sent = os.write(self._descriptor, data)
+            sent = _write(self._descriptor, data)
             while sent < len(data):
-                sent += os.write(self._descriptor, memoryview(data)[sent:])
+                sent += _write(self._descriptor, memoryview(data)[sent:])
 
     def close_in_child(self) -> None:
         self.mute = True
@@ -57,7 +62,7 @@ class Worker:
         self.bundle_path = given["bundle"]
         self.blobs_path = given["blobs"]
         self.secret = bytes.fromhex(given["secret"]) if given["secret"] else None
-        self.pid = os.getpid()
+        self.pid = _getpid()
         self.records = capture.Records()
         self.flushing: threading.Event | None = None
         self.progress_at = 0.0
@@ -65,6 +70,7 @@ class Worker:
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
         self.err = capture.Stream("stderr", "warning", 2, self.records, self.written)
         self.handing: Any = None
+        self.multiplexer: Any = None
         self._loaded: Any = None
         self._found: dict[str, Any] = {}
         self._blobs: Any = None
@@ -94,9 +100,17 @@ class Worker:
             self.flush()
 
     def flush(self) -> None:
-        number, taken = self.records.take()
-        if taken:
-            self.channel.send(dumps(["l", number, taken]) + "\n")
+        with self.records.sending:
+            number, taken = self.records.take()
+            if taken:
+                self.channel.send(dumps(["l", number, taken]) + "\n")
+        if self.multiplexer is not None:
+            self.multiplexer.flush()
+
+    def add(self, level: str, stream: str, message: str) -> None:
+        """A record of the run around the caller."""
+        run = None if self.multiplexer is None else self.multiplexer.speaker()
+        (self.records if run is None else run.records).add(level, stream, message)
 
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call of a run is told in any case."""
@@ -144,6 +158,9 @@ class Worker:
 
         return encode(value, blobs=_Later(self), key=self.secret, pickle=self.secret is not None, path=path)
 
+    def found(self, entry: str) -> Any:
+        return self._found.get(entry) or self._find(entry)
+
     def _find(self, entry: str) -> Any:
         loading.append(entry)
         try:
@@ -164,11 +181,12 @@ class Worker:
 
     def serve(self) -> None:
         readline = self.reader.readline
-        while True:
-            line = readline()
-            if not line:
-                return
+        line = readline()
+        while line:
             lane = loads(line[:-1].decode("utf-8"))
+            if "strand" in lane:
+                line = self._multiplexed(line)
+                continue
             perform = self._performer(lane)
             self._learn_secrets(lane.get("secrets"))
             for _ in range(lane["n"]):
@@ -179,6 +197,15 @@ class Worker:
                 arguments = [(name, readline()[:-1].decode("utf-8")) for name in names]
                 self._carry_out(lane, perform, number, node, attempt, arguments)
             self.usage.cpu()  # what is used while nothing is to be done is nobody's
+            line = readline()
+
+    def _multiplexed(self, line: bytes) -> Any:
+        if self.multiplexer is None:
+            from twingraph.executors.multiplex import Multiplexer
+
+            self.multiplexer = Multiplexer(self)
+        self._learn_secrets(None)  # a lane with secrets goes alone
+        return self.multiplexer.serve(line)
 
     def _learn_secrets(self, values: Any) -> None:
         """What must not be said from now on. Values of a lane are hidden in its outputs too."""
@@ -204,7 +231,7 @@ class Worker:
             return lambda arguments: run_builtin(entry[8:], arguments, self.decode, self.encode, self.blobs)
 
         def find() -> Any:
-            return self._found.get(entry) or self._find(entry)
+            return self.found(entry)
 
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
@@ -212,21 +239,22 @@ class Worker:
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
-        from twingraph.executors.handing import Handing
+        self.handing = self.hands_over(self.records.number, self.marks.at)
+        try:
+            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+        finally:
+            self.handing.finish()
+            self.handing = None
 
-        number, began = self.records.number, self.marks.at
+    def hands_over(self, number: int, began: float) -> Any:
+        from twingraph.executors.handing import Handing
 
         def send(start: int, texts: Sequence[str]) -> None:
             with contextlib.suppress(OSError):  # the outcome's message will meet the same and tell
                 head = dumps(["i", number, start, len(texts), began])
                 self.channel.send("\n".join([head, *texts, ""]))
 
-        self.handing = Handing(self.encode, send, _Later(self))
-        try:
-            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
-        finally:
-            self.handing.finish()
-            self.handing = None
+        return Handing(self.encode, send, _Later(self))
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
@@ -235,25 +263,28 @@ class Worker:
             return
         self.records.begin(number)
         current = Current(lane["execution"], node, attempt, self)
-        self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
         running.set(current)
         sys.stdout, sys.stderr = self.out, self.err
-        answer = perform(arguments)
-        if os.getpid() != self.pid:  # a forked child that came back: it has no voice here
-            os._exit(0)
+        try:
+            self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
+            answer = perform(arguments)
+        except BaseException as error:  # of a trace function or a signal, in the moment between
+            answer = runner.Answer("failed", error=runner.describe(error, "user_error"))
+        if _getpid() != self.pid:  # a forked child that came back: it has no voice here
+            _exit(0)
         self.surroundings.leave()
-        self._answer(number, started, answer)
-
-    def _answer(self, number: int, started: float, answer: runner.Answer) -> None:
         self.out.finish()
         self.err.finish()
         if self.progress_left is not None:
             self._finish_progress()
-        if self.records.waiting:
+        if self.flushing is not None or self.records.waiting:
             self.flush()
+        self.answer(number, started, answer, self.usage.cpu())
+
+    def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
         ended = time.time()
         status, shape, outputs, texts, error = answer
-        head = ["o", number, status, started, ended, self.usage.cpu(), self.usage.memory(ended)]
+        head = ["o", number, status, started, ended, cpu, self.usage.memory(ended)]
         head += [shape, outputs, self.below.written(), error]
         self.channel.send("\n".join([dumps(head), *texts, ""]))
 
@@ -283,7 +314,7 @@ def die_with_parent(descriptor: int) -> None:
         except BlockingIOError:
             gone = False
         if gone:  # it closed before the kernel was asked
-            os._exit(0)
+            _exit(0)
         return
     threading.Thread(target=_wait_for_the_end, args=(descriptor,), daemon=True).start()
 
@@ -299,23 +330,32 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
 
     faulthandler.enable(2)
     marks = Marks(shared)
+    os.close(shared)  # so that nobody writes to it by number
     reader = os.fdopen(incoming, "rb", 1 << 18)
     channel = Channel(outgoing)
-    for descriptor in (incoming, outgoing, life, shared):
+    for descriptor in (incoming, outgoing, life):
         os.set_inheritable(descriptor, False)
     given = loads(reader.readline()[:-1].decode("utf-8"))
     worker = Worker(given, reader, channel, marks)
     sys.path[:] = given["sys_path"] or sys.path
     sys.stdout, sys.stderr = worker.out, worker.err
     runner.disarm()
-    capture.on_import_of_logging(lambda logging: capture.install_handler(logging, worker.records, worker.written))
+
+    def note_child(event: str, _arguments: Any) -> None:
+        if event in STARTS:
+            marks.note_child()
+
+    sys.addaudithook(note_child)
+    capture.on_import_of_logging(lambda logging: capture.install_handler(logging, worker, worker.written))
 
     def in_child() -> None:
         channel.close_in_child()
-        worker.records.lock = threading.RLock()
+        worker.records.lock, worker.records.sending = threading.RLock(), threading.RLock()
         worker.out.direct = worker.err.direct = True
         if worker.handing is not None:
             worker.handing.in_child()
+        if worker.multiplexer is not None:
+            worker.multiplexer.in_child()
         os.close(incoming)
 
     os.register_at_fork(after_in_child=in_child)
@@ -324,6 +364,11 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
         worker.serve()
     except OSError:  # user code closed what is not its own; nothing more can be said or heard
         marks.cut_off()
-        os._exit(1)
+        _exit(1)
+    except BaseException:  # a signal between two runs, or a module of ours that user code took apart
+        import traceback
+
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        _exit(1)
     finally:
-        os._exit(0)  # leaked threads of user code shall not keep it alive
+        _exit(0)  # leaked threads of user code shall not keep it alive

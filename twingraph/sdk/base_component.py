@@ -15,7 +15,7 @@ def _initialiser(kind: type) -> Any:
 class _WithConfig(type):
     """Gives `{}` to a constructor that takes `config` and was given none, also to those of subclasses."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
         code = getattr(_initialiser(cls), "__code__", None)
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
         if names and names[0] == "config" and args and args[0] is None:
@@ -43,7 +43,7 @@ class BaseComponent(metaclass=_WithConfig):
         """Do the work; what is returned becomes the outputs."""
         raise NotImplementedError(f"{type(self).__name__} needs a method execute(self, ...)")
 
-    def __call__(self, *args: Any, **inputs: Any) -> Any:
+    def __call__(self, /, *args: Any, **inputs: Any) -> Any:
         """Act at once; inside a pipeline, a handle of the node that this becomes, with `config` as its options."""
         caller = active.caller
         if caller is not None:

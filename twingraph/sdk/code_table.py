@@ -47,7 +47,12 @@ class CodeTable:
                 entry = key
         self.sources[entry] = text
         return ComponentInfo(
-            name="code", entry=entry, parameters=parameters, open=further, outputs=signature.outputs_of(function)
+            name="code",
+            entry=entry,
+            parameters=parameters,
+            open=further,
+            outputs=signature.outputs_of(function),
+            asynchronous=signature.is_asynchronous(function),
         )
 
 
@@ -61,6 +66,7 @@ def _info_of(target: Any, name: str | None) -> ComponentInfo:
             open=made.open,
             outputs=target.outputs,
             settings=made.settings,
+            asynchronous=signature.is_asynchronous(target.fn),
         )
     if isinstance(target, BaseComponent):
         found = _class_info(type(target), name)
@@ -72,6 +78,7 @@ def _info_of(target: Any, name: str | None) -> ComponentInfo:
             outputs=found.outputs,
             has_options=True,
             options=encode(target.config).text,
+            asynchronous=found.asynchronous,
         )
     if isinstance(target, type) and issubclass(target, BaseComponent):
         return _class_info(target, name)
@@ -83,6 +90,7 @@ def _info_of(target: Any, name: str | None) -> ComponentInfo:
             parameters=parameters,
             open=further,
             outputs=signature.outputs_of(target),
+            asynchronous=signature.is_asynchronous(target),
         )
     raise ValidationError(f"a component is a function or a BaseComponent, not {target!r}")
 
@@ -100,6 +108,7 @@ def _class_info(kind: type[BaseComponent], name: str | None) -> ComponentInfo:
         outputs=signature.outputs_of(execute),
         has_options=True,
         options="{}",
+        asynchronous=signature.is_asynchronous(execute),
     )
 
 

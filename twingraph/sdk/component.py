@@ -66,7 +66,7 @@ class Component(Generic[P, R]):
         """Declared output names; None when they are known only at run time."""
         return signature.outputs_of(self.fn)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """The plain function; inside a pipeline, a handle of the node that it becomes."""
         caller = active.caller
         if caller is None:

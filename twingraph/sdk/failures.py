@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", ExecutionFailed, NodeFailed)
 _OURS = (ExecutionFailed, NodeFailed)
+# What Python's own exceptions keep neither in their arguments nor in their dict; the runner knows the same.
+_SLOTS = ((OSError, ("filename", "filename2")), (ImportError, ("name", "path")))
 
 
 class RemoteError(Exception):
@@ -97,9 +99,23 @@ def _rebuilt(cls: type[Exception], parts: Mapping[str, Any], message: str) -> Ex
         made: Exception | None = _made(cls, cls, first)
         if made is not None:
             made.args = given
-            made.__dict__.update(parts.get("state", {}))
+            _furnish(made, parts.get("state", {}))
             return made
     return None
+
+
+def slots_of(error: BaseException) -> dict[str, Any]:
+    names = [name for kind, names in _SLOTS if isinstance(error, kind) for name in names]
+    return {name: value for name in names if (value := getattr(error, name)) is not None}
+
+
+def _furnish(made: Exception, state: Mapping[str, Any]) -> None:
+    slots = [name for kind, names in _SLOTS if isinstance(made, kind) for name in names]
+    for name, value in state.items():
+        if name in slots:
+            setattr(made, name, value)
+        else:
+            made.__dict__[name] = value
 
 
 def _made(cls: type[Exception], base: type[Exception], arguments: tuple[object, ...]) -> Any:
@@ -124,6 +140,7 @@ def _joined(error: F, original: Exception) -> F:
     if made is None:
         return error
     made.__dict__.update({**original.__dict__, **error.__dict__})
+    _furnish(made, slots_of(original))
     if kind is NodeFailed:  # a body goes by what the author gave the error, as plain Python does
         made.__dict__.update(original.__dict__)
     made.args = original.args
@@ -132,11 +149,11 @@ def _joined(error: F, original: Exception) -> F:
     return joined
 
 
-def _again(kind: type[Exception], cls: type[Exception], arguments: tuple[object, ...], state: dict[str, object]) -> Any:
+def _again(kind: type[Exception], cls: type[Exception], arguments: tuple[object, ...], state: dict[str, Any]) -> Any:
     """Of a pickle: the joined class has no name that a module knows."""
     joined = _join(kind, cls)
     made = _made(joined, cls, arguments) or _made(joined, cls, ())
-    made.__dict__.update(state)
+    _furnish(made, state)
     made.args = arguments
     return made
 
@@ -148,7 +165,7 @@ def _join(kind: type[Exception], cls: type[Exception]) -> Any:
     """A NodeFailed reads as the original does, for a body may look at its text; an ExecutionFailed also says where."""
     if (kind, cls) not in _joins:
         body: dict[str, Any] = {
-            "__reduce__": lambda self: (_again, (kind, cls, self.args, self.__dict__)),
+            "__reduce__": lambda self: (_again, (kind, cls, self.args, {**self.__dict__, **slots_of(self)})),
             "__module__": __name__,
         }
         if kind is ExecutionFailed:

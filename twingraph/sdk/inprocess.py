@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.dispatch import spawner
@@ -85,11 +86,20 @@ def submit_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> 
 
 
 def call_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Any:
-    """Its value. Where an event loop runs, an async pipeline gives an awaitable; else this blocks."""
+    """Its value. Where an event loop runs, or is about to, an async pipeline gives an awaitable; else this blocks."""
     start = _starter(pipeline, inputs)
-    if pipeline.is_async and in_running_loop():
+    if pipeline.is_async and (in_running_loop() or _goes_to_a_loop()):
         return _awaited(start)
     return _carried_out(start(drawn=True))
+
+
+def _goes_to_a_loop() -> bool:
+    from twingraph.sdk.given_to_loop import is_given_to_a_loop
+
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("twingraph."):
+        frame = frame.f_back
+    return frame is not None and is_given_to_a_loop(frame)
 
 
 def _start_workflow(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any]) -> Started:

@@ -108,7 +108,7 @@ class Pipeline(Generic[P, R]):
     # -- running -----------------------------------------------------------------------------------
 
     @short
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it to the end and give its plain value; inside another pipeline, a handle of it at once."""
         caller = active.caller
         if caller is not None:
@@ -120,7 +120,7 @@ class Pipeline(Generic[P, R]):
         return value
 
     @short
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Execution:
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> Execution:
         """Start it, and give an execution handle once that is recorded."""
         if active.caller is not None:
             raise ValidationError(

@@ -82,7 +82,14 @@ def handler_of(pipeline: Pipeline[..., Any], table: CodeTable) -> tuple[NodeSpec
         raise ValidationError(
             [Problem(node=pipeline.name, field="error_config.handler", message=str(error))]
         ) from error
-    spec = NodeSpec(component=info.name, entry=info.entry, outputs=info.outputs, options=info.options, **info.settings)
+    spec = NodeSpec(
+        component=info.name,
+        entry=info.entry,
+        outputs=info.outputs,
+        options=info.options,
+        asynchronous=info.asynchronous,
+        **info.settings,
+    )
     return spec, None if info.open else tuple(one.name for one in info.parameters)
 
 

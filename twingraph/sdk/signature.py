@@ -197,6 +197,11 @@ def code_of(target: Any) -> Any:
     return target.fn if ours and "fn" in getattr(target, "__dict__", ()) else target
 
 
+def is_asynchronous(function: Callable[..., Any]) -> bool:
+    """Whether it waits on an event loop, so that many of it may wait in one process."""
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
 def is_pipeline(value: Any) -> bool:
     """Asked of the type alone: a handle would answer for its value."""
     return getattr(type(value), "is_pipeline", False) is True

@@ -110,8 +110,9 @@ class Journal(Protocol):
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""
 
-    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
-        """The latest snapshot, and the rows after it in order, read as they are asked for by who holds the claim."""
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        """The latest snapshot, and the rows after it in order; without one, all rows. They are read as they are asked
+        for, by who holds the claim."""
 
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""
@@ -120,7 +121,10 @@ class Journal(Protocol):
         """The values of many events at once, of those that have any."""
 
     def changed(self) -> bool:
-        """Whether another process has written since the last call. Cheap enough to ask twenty times a second."""
+        """Whether another process has written since the last call. Cheap enough to ask twenty times a second.
+
+        Raises HomeError once the store was deleted or replaced under its users; so does the end of an execution.
+        """
 
     def messages(self, owner: str) -> list[Message]:
         """What waits in the inbox for the executions of this owner, oldest first."""
@@ -140,7 +144,8 @@ class Records(Protocol):
     def record(self, execution_id: str) -> ExecutionRecord:
         """Raises NotFoundError with near ids."""
 
-    def newest(self) -> str | None: ...
+    def newest(self) -> str | None:
+        """The last that somebody began: not what a body started aside."""
 
     def page(
         self, *, limit: int = 20, offset: int = 0, status: ExecutionStatus | None = None, workflow_id: str | None = None

@@ -12,11 +12,11 @@ from twingraph.core.inputs import bind_inputs
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, NODE_OVER, ExecutionStatus, NodeStatus
+from twingraph.engine.folding import restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Submission, failure
 from twingraph.engine.identity import hash_of
 from twingraph.engine.kernel import Node, State
-from twingraph.engine.recovery import restore
 from twingraph.engine.values import Values
 from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import short

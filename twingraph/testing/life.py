@@ -28,13 +28,14 @@ from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Outcome, Report, R
 from twingraph.engine.beginning import first_events
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.effects import Effects
+from twingraph.engine.folding import restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, Submission
 from twingraph.engine.identity import hash_of
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, LoopLink
 from twingraph.engine.outcomes import ending_of, events_of
-from twingraph.engine.recovery import ended_of, restore
+from twingraph.engine.recovery import ended_of
 from twingraph.engine.values import Values
 from twingraph.store.base import Claim, Row, Standing
 from twingraph.testing.clock import Timers

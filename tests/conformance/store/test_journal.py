@@ -159,6 +159,8 @@ def test_loading_starts_from_the_newest_snapshot(store: Store) -> None:
     snapshot, after = store.other.load(claim.number)
     assert (snapshot, [row.seq for row in after]) == ("at 5", [6])
     assert len(store.records.rows("exec-a")) == 6
+    whole, rows_ = store.other.load(claim.number, snapshot=False)
+    assert (whole, [row.seq for row in rows_]) == (None, [1, 2, 3, 4, 5, 6])
 
 
 def test_without_a_snapshot_everything_is_loaded(store: Store) -> None:
@@ -240,6 +242,14 @@ def test_the_list_is_newest_first_and_in_pages(store: Store) -> None:
     assert [record.id for record in store.records.page(workflow_id="odd")[0]] == ["exec-3", "exec-1"]
     assert store.records.page(status=ExecutionStatus.FAILED) == ([], 0)
     assert store.records.newest() == "exec-4"
+
+
+def test_what_a_body_started_aside_is_not_the_last_that_somebody_began(store: Store) -> None:
+    begun(store, "exec-parent", at=1_000.0)
+    begun(store, "exec-child", at=1_001.0, origin="detached")
+    assert store.records.newest() == "exec-parent"
+    begun(store, "exec-again", at=1_002.0, origin="detached", replay_of="exec-child")
+    assert store.records.newest() == "exec-again"
 
 
 def test_an_unknown_id_is_told_with_near_ones(store: Store) -> None:

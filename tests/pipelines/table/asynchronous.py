@@ -339,6 +339,46 @@ async def cancelled_task() -> list[Any]:
     return seen
 
 
+@pipeline
+async def tasks_of_calls() -> list[int]:
+    first = asyncio.create_task(fetch(1))
+    async with asyncio.TaskGroup() as group:
+        second = group.create_task(fetch(2))
+    return [await first, second.result()]
+
+
+async def _guarded(x: int) -> int:
+    try:
+        return await fetch(x) if x else await fail("nothing")
+    except ValueError:
+        return await fetch(-1)
+
+
+@pipeline
+async def guarded_tasks() -> list[int]:
+    return await asyncio.gather(*[_guarded(x) for x in range(3)])
+
+
+@pipeline
+async def left_generators() -> list[Any]:
+    seen: list[Any] = []
+
+    async def pages(name: str) -> Any:
+        try:
+            yield await fetch(1)
+            yield await fetch(2)
+        finally:
+            seen.append([name, await fetch(3)])
+
+    async for page in pages("broken off"):
+        seen.append(page)
+        break
+    await asyncio.sleep(0.01)
+    kept = pages("kept to the end")
+    seen.append(await kept.__anext__())
+    return seen
+
+
 CASES = (
     Case(awaited),
     Case(gathered),
@@ -370,4 +410,7 @@ CASES = (
     Case(events_and_queues),
     Case(a_semaphore),
     Case(cancelled_task),
+    Case(tasks_of_calls),
+    Case(guarded_tasks, eager=True),
+    Case(left_generators),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -93,6 +94,53 @@ def raised_by_the_body(x: int) -> int:
 def raised_with_a_result_in_it() -> int:
     count = work(2)
     raise ValueError(f"{count} are too many", 3)
+
+
+@pipeline
+def raised_with_results_inside() -> int:
+    raise Refused(work(2), [work(3), {"by": work(4)}])  # type: ignore[arg-type]
+
+
+@pipeline
+def raised_with_a_failure_inside() -> int:
+    raise KeyError(work(1), fail("before it could be raised"))
+
+
+def _thrice(function: Callable[[int], int]) -> Callable[[], int]:
+    def trying() -> int:
+        for attempt in range(3):
+            with suppress(KeyError):  # a helper's `with` does not wait, its `try` does
+                try:
+                    return function(attempt)
+                except ValueError:
+                    continue
+        return -1
+
+    return trying
+
+
+@pipeline
+def tried_again_by_a_decorator() -> int:
+    @_thrice
+    def step(attempt: int) -> int:
+        return fail("too early") if attempt < 2 else work(attempt)
+
+    return step()
+
+
+@component
+def opens() -> str:
+    effect("opens")
+    raise FileNotFoundError(2, "No such file or directory", "data.csv")
+
+
+@pipeline
+def a_missing_file() -> list[object]:
+    try:
+        opens()
+    except OSError as error:
+        return [error.errno, error.strerror, error.filename, error.args, str(error)]
+    return []
 
 
 @pipeline
@@ -546,6 +594,10 @@ CASES = (
     Case(in_a_gather, eager=True),
     Case(raised_by_the_body, {"x": 1}),
     Case(raised_with_a_result_in_it),
+    Case(raised_with_results_inside),
+    Case(raised_with_a_failure_inside),
+    Case(tried_again_by_a_decorator),
+    Case(a_missing_file),
     Case(caught_at_once),
     Case(caught_by_a_base_class),
     Case(caught_by_a_tuple),

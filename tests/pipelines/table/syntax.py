@@ -269,6 +269,30 @@ def deleted_and_rebound() -> int:
     return x
 
 
+@component
+def echo_pair(x: int) -> Any:
+    effect("echo_pair", x)
+    return (x, x + 1)
+
+
+@component
+def given(**named: Any) -> list[str]:
+    effect("given", *named)
+    return sorted(named)
+
+
+@pipeline
+def real_types() -> list[Any]:
+    number, pair = square(2), echo_pair(1)
+    kinds = [type(number) is int, type(pair).__name__, callable(number), {int: "whole"}[type(square(3))]]
+    return [*kinds, "%s and %s" % pair, "%d" % number]  # noqa: UP031 - people write it
+
+
+@pipeline
+def names_of_ours() -> list[str]:
+    return given(self=1, target=2, args=3, kwargs=square(2))
+
+
 CASES = (
     Case(list_comprehension),
     Case(condition_on_a_result),
@@ -299,4 +323,6 @@ CASES = (
     Case(with_a_generator),
     Case(global_and_star_call),
     Case(deleted_and_rebound),
+    Case(real_types),
+    Case(names_of_ours),
 )

@@ -132,6 +132,14 @@ def mutated_alias() -> list[Any]:
 
 
 @pipeline
+def a_result_put_into_another() -> list[Any]:
+    table = echo({"rows": [1], "more": {}})
+    table["count"] = count([1, 2])
+    table["more"]["first"] = echo([3])
+    return [echo(table), table, count(table["rows"])]
+
+
+@pipeline
 def mutated_argument() -> list[Any]:
     """Arguments are taken when the call is made."""
     mine = [1]
@@ -213,6 +221,7 @@ CASES = (
     Case(mutated_list),
     Case(mutated_inside),
     Case(mutated_alias),
+    Case(a_result_put_into_another),
     Case(mutated_argument, twin=lambda: [[1], [1, 2], [1, 2]]),
     Case(none_result),
     Case(nested_in_containers),

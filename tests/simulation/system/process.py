@@ -11,6 +11,7 @@ from tests.simulation.system.store import ProcessJournal
 from tests.simulation.system.time import Killed, ProcessLoop
 from twingraph.core.errors import StoreError
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.clock import Clock
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
@@ -60,7 +61,7 @@ class Process:
             code_of=_no_code,
             hosts=lambda execution, code: self.host,
             hash_of=lambda state, values, node: f"hash of {node.id}",
-            clock=self.clock,
+            clock=Clock(self.clock, lambda: world.agenda.now),
             pace=self.pace,
             began=self.handles.append,
         )

@@ -12,6 +12,7 @@ from twingraph.engine.kernel import snapshot
 _WHERE = {
     "ROWS": batches,
     "SNAPSHOT_EVENTS": held,
+    "SNAPSHOT_EVENTS_PER_NODE": held,
     "MAP_PAGE": outcomes,
     "PAGE_STEPS": past,
     "INBOX_SECONDS": conductor,
@@ -25,6 +26,7 @@ def small(chance: Random) -> Iterator[None]:
     chosen = {
         "ROWS": chance.choice((1, 2, 5, 1000)),
         "SNAPSHOT_EVENTS": chance.choice((2, 10, 10_000)),
+        "SNAPSHOT_EVENTS_PER_NODE": 0,
         "MAP_PAGE": chance.choice((1, 2, 1000)),
         "PAGE_STEPS": chance.choice((1, 3, 1000)),
         "NODES_AT_ONCE": chance.choice((1, 1000)),

@@ -224,10 +224,10 @@ class ProcessJournal:
         elsewhere = known.owner is not None and known.owner != owner and self._store.world.lives(known.owner)
         return Standing(known.columns.get("status", "pending"), elsewhere)
 
-    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         self._process.before("read")
         known = self._store.by_number[number]
-        after, state = known.snapshot if known.snapshot is not None else (0, None)
+        after, state = known.snapshot if known.snapshot is not None and snapshot else (0, None)
         return state, iter(known.rows[after:])
 
     def data(self, number: int, seq: int) -> str | None:

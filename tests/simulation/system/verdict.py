@@ -9,8 +9,8 @@ from tests.simulation.world import Broken
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
+from twingraph.engine.folding import restore
 from twingraph.engine.kernel import Node, bounds, snapshot
-from twingraph.engine.recovery import restore
 
 if TYPE_CHECKING:
     from tests.simulation.system.process import Process

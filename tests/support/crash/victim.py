@@ -80,4 +80,5 @@ if __name__ == "__main__":
     wiring.LocalBlobs = Blobs  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
     held.SNAPSHOT_EVENTS = 60
+    held.SNAPSHOT_EVENTS_PER_NODE = 0
     sys.exit(main(sys.argv[3:]))

@@ -18,7 +18,8 @@ NODE = PlanNode(
     args={"x": ('{"a":', Hole(sources=(Source(node="step"),)), "}")},
     edges=(Edge(source="step", param="x"),),
 )
-SCOPE = PlanNode(id="child", kind=NodeKind.SCOPE, spec=1, bounds=ScopeSettings(max_parallel=2))
+BOUNDED = PlanNode(id="child", kind=NodeKind.SCOPE, spec=1, bounds=ScopeSettings(max_parallel=2))
+SCOPE = BOUNDED._replace(bounds=None)
 ERROR = ErrorRecord(code="user_error", error_type="ValueError", message="no", types=("ValueError", "Exception"))
 ENDED = Ended("step", 7, "completed", "plain", (("output", "abc", 3),), ('"x"',))
 SPEC = NodeSpec(component="step", entry="m:step", outputs=("a", "b"), retry=RetryPolicy(max_attempts=3))
@@ -34,18 +35,21 @@ def test_an_opening() -> None:
 
 
 def test_a_page_of_history() -> None:
+    """Of a call what a body compares goes along, and no more."""
+    compared = NODE._replace(edges=())
     page = Page(
-        (PastCall("step", NODE), PastDecision("1", "now", 12.5, "a.py:3"), PastCall("child", SCOPE)),
+        (PastCall("step", compared), PastDecision("1", "now", 12.5, "a.py:3"), PastCall("child", SCOPE)),
         (ENDED, Ended("bad", 8, "failed", error=ERROR), Ended("cut", 9, "skipped", reason="upstream")),
         (Items("rows", 2, ("1", "2")),),
         True,
     )
-    assert bodies_json.page_from_json(_through(bodies_json.page_to_json(page))) == page
+    told = page._replace(past=(PastCall("step", NODE), *page.past[1:2], PastCall("child", BOUNDED)))
+    assert bodies_json.page_from_json(_through(bodies_json.page_to_json(told))) == page
 
 
 def test_what_a_body_does() -> None:
     events: list[Event] = [
-        GraphExtended((NODE, SCOPE), scope="child", driven=True),
+        GraphExtended((NODE, BOUNDED), scope="child", driven=True),
         GraphClosed("", ("1",), met=("bad",)),
         GraphClosed("child", error=ERROR),
         DecisionMade("", "now", 1.5, "1"),

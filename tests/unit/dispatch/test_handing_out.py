@@ -23,7 +23,7 @@ class FakeWorker:
     def __init__(self, *, ready: bool) -> None:
         self.pid = os.getpid()
         self.is_ready = ready
-        self.retired = False
+        self.retired = self.due = self.is_shared = False
         self.doom = None
         self.need = NOTHING
         self.entry: str | None = None

@@ -121,6 +121,7 @@ def test_progress_is_right_at_the_end_and_soon_on_the_way(rig: Rig) -> None:
 
 def test_a_snapshot_starts_recovery_from_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held, "SNAPSHOT_EVENTS", 20)
+    monkeypatch.setattr(held, "SNAPSHOT_EVENTS_PER_NODE", 0)
     handle = rig.submit(chain(60))
     for number in range(50):
         rig.dispatch.let_one_go(f"n{number}")

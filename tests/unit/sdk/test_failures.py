@@ -74,6 +74,16 @@ def test_builtin_classes_read_as_they_do(kind: type[Exception]) -> None:
     assert str(error) == str(kind(*arguments))
 
 
+def test_a_file_and_a_module_are_still_named() -> None:
+    error = node_failed(record(OSError), "exec_1", {"args": [2, "No such file"], "state": {"filename": "data.csv"}})
+    assert isinstance(error, OSError)
+    assert (error.errno, error.filename, str(error)) == (2, "data.csv", "[Errno 2] No such file: 'data.csv'")
+    assert pickle.loads(pickle.dumps(error)).filename == "data.csv"
+    missing = node_failed(record(ImportError), "exec_1", {"args": ["no"], "state": {"name": "numpy"}})
+    assert isinstance(missing, ImportError)
+    assert missing.name == "numpy"
+
+
 def test_a_class_of_the_author_keeps_its_attributes_and_its_text() -> None:
     error = node_failed(record(RejectedError), "exec_1", {"args": [7], "state": {"order": 7}})
     assert isinstance(error, RejectedError)

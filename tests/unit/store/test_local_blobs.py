@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from twingraph.core.errors import StoreError
+from twingraph.core.errors import DamagedError, StoreError
 from twingraph.store.blobs.local import LocalBlobs
 
 
@@ -19,11 +19,30 @@ def rotten(home: Path) -> tuple[LocalBlobs, str]:
     return LocalBlobs(home), digest
 
 
-def test_rotten_bytes_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["read", "path", "open"])
+def test_rotten_bytes_are_named_and_set_aside(tmp_path: Path, way: str) -> None:
     blobs, digest = rotten(tmp_path)
-    for read in (blobs.read, blobs.path, blobs.open):
-        with pytest.raises(StoreError, match=f"{digest} is damaged"):
-            read(digest)
+    with pytest.raises(DamagedError, match=f"{digest} is damaged"):
+        getattr(blobs, way)(digest)
+    assert not blobs.exists(digest)
+    assert (tmp_path / "blobs" / "damaged" / digest).read_bytes() == b"abX"
+    assert list(blobs.list()) == []
+
+
+def test_what_was_mended_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs, digest = rotten(tmp_path)
+    plain = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if target.parent.name == "damaged":
+            monkeypatch.undo()
+            LocalBlobs(tmp_path).put(b"abc")
+        plain(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(DamagedError):
+        blobs.read(digest)
+    assert blobs.read(digest) == b"abc"
 
 
 def test_a_put_mends_a_rotten_blob(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import os
 import time
 from typing import Protocol
 
-from twingraph.executors.capture import MAX_LINE, MAX_TOTAL, pieces
+from twingraph.dispatch.embedded.strand import Held
+from twingraph.executors.capture import BROKEN_OFF, MAX_LINE, MAX_TOTAL, pieces
 
 _CUT_AT = 16 * 1024 * 1024
 
@@ -84,3 +85,14 @@ class CapturedFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def bounded(held: Held, lines: list[Line]) -> list[Line]:
+    """What of these lines still fits into the log of the attempt."""
+    kept = []
+    for line in lines:
+        if held.said > MAX_TOTAL:
+            break
+        held.said += len(line[3]) + 16
+        kept.append(line if held.said <= MAX_TOTAL else (line[0], "warning", line[2], BROKEN_OFF))
+    return kept

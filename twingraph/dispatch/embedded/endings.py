@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import NodeRun, Outcome
-from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, Held, WorkerProcess
+from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, WorkerProcess
+from twingraph.dispatch.embedded.strand import Doom, Held
 
 # Ends that the process brought about itself, by what its code did.
 _OWN_FAULTS = frozenset(
@@ -34,7 +35,7 @@ def death(worker: WorkerProcess, held: Held, number: int, returncode: int, tail:
     """The end of the run that a process had begun when it ended. `tail` is what it wrote last."""
     doom = worker.doom
     if doom is not None and doom.number == number:
-        return ending(held, doom.status, worker.marks.at, doom.error, worker)
+        return ending(held, doom.status, began_at(worker, held), doom.error, worker)
     status, what, code = ending_of(returncode)
     fault = worker.fault or (CLOSED_DESCRIPTORS if worker.marks.is_cut_off else None)
     if fault is not None:
@@ -44,7 +45,28 @@ def death(worker: WorkerProcess, held: Held, number: int, returncode: int, tail:
         "WorkerCrashed" if status == "crashed" else "WorkerLost", f"{what} while {held.run.node} ran",
         exit_code=code, traceback=tail[tail.rfind("Fatal Python error") :] if "Fatal Python error" in tail else None,
     )  # fmt: skip
-    return ending(held, status, worker.marks.at, record, worker)
+    return ending(held, status, began_at(worker, held), record, worker)
+
+
+def began_at(worker: WorkerProcess, held: Held) -> float:
+    return (worker if held.strand is None else held.strand).marks.at
+
+
+def doomed(worker: WorkerProcess, held: Held, doom: Doom) -> Outcome:
+    """It was asked to end, and it, or its process, has."""
+    return ending(held, doom.status, began_at(worker, held), doom.error, worker)
+
+
+def shared_death(worker: WorkerProcess, held: Held, returncode: int | None) -> Outcome:
+    """The end of a run beside others when its process ended: nobody knows whose doing it was, or it was another's.
+    `returncode` None: we ended the process because of another run."""
+    what = "the process was ended for another run that did not end" if returncode is None else ending_of(returncode)[1]
+    message = f"{what} while {held.run.node} and others ran in it; it runs again"
+    outcome = ending(
+        held, "lost", began_at(worker, held), error(held.run, "worker_lost", "WorkerLost", message), worker
+    )
+    outcome.begun = False
+    return outcome
 
 
 def cancelled(held: Held) -> Outcome:

@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.dispatch.embedded.admission import Need
-from twingraph.dispatch.embedded.process import Held, WorkerProcess
+from twingraph.dispatch.embedded.process import WorkerProcess
+from twingraph.dispatch.embedded.strand import Held
 
 
 class Batch:
     """What of a lane waits, and what it needs."""
 
-    __slots__ = ("lane", "need", "runs", "since")
+    __slots__ = ("is_beside", "lane", "need", "runs", "since")
 
-    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need) -> None:
+    def __init__(self, lane: Lane, runs: list[NodeRun], need: Need, since: float, *, beside: bool = False) -> None:
         self.lane = lane
         self.runs = runs
         self.need = need
-        self.since = time.monotonic()
+        self.is_beside = beside
+        self.since = since
 
 
 class Group:
     def __init__(self, code: CodeRef) -> None:
         self.code = code
         self.free: deque[Batch] = deque()  # they need nothing but a process
+        self.beside: deque[Batch] = deque()  # they may go beside others in one
         self.needing: deque[Batch] = deque()  # they wait for cores or devices too
         self.workers: list[WorkerProcess] = []
         self.starting = 0
         self.failed_starts = 0
+        self.shares = False  # some of its runs go beside each other
         self.idle_at = 0.0  # when a process last waited for work: then it is this side that is late
         self.averages: dict[str, float] = {}  # seconds that a run takes, by entry
 
     @property
     def is_waiting(self) -> bool:
-        return bool(self.free or self.needing)
+        return bool(self.free or self.needing or self.beside)
 
     def put(self, batch: Batch) -> None:
-        (self.needing if any(batch.need) else self.free).append(batch)
+        self.shares = self.shares or batch.is_beside
+        self._queue(batch).append(batch)
 
-    def put_back(self, found: Iterable[Held], need: Need) -> None:
+    def _queue(self, batch: Batch) -> deque[Batch]:
+        return self.needing if any(batch.need) else self.beside if batch.is_beside else self.free
+
+    def put_back(self, found: Iterable[Held], need: Need, now: float) -> None:
         """To the front again, lane by lane, in the old order."""
         lanes: dict[int, Batch] = {}
         for held in found:
             batch = lanes.get(id(held.lane))
             if batch is None:
-                batch = lanes[id(held.lane)] = Batch(held.lane, [], need)
+                batch = lanes[id(held.lane)] = Batch(held.lane, [], need, now, beside=held.strand is not None)
             batch.runs.append(held.run)
         for batch in reversed(list(lanes.values())):
-            (self.needing if any(batch.need) else self.free).appendleft(batch)
+            self._queue(batch).appendleft(batch)
 
     def next(self, take: Callable[[Need], bool]) -> Batch | None:
         """The oldest that may begin. `take` says whether what it needs is to be had, and takes it."""
@@ -66,7 +73,7 @@ class Group:
     def remove(self, execution: str, wanted: frozenset[str] | None) -> list[Held]:
         """What of an execution waits here is taken out."""
         found: list[Held] = []
-        for queue in (self.free, self.needing):
+        for queue in (self.free, self.needing, self.beside):
             if not any(batch.lane.execution == execution for batch in queue):
                 continue
             for batch in queue:
@@ -79,9 +86,10 @@ class Group:
         return found
 
     def drain(self) -> list[Held]:
-        found = [Held(batch.lane, run) for queue in (self.free, self.needing) for batch in queue for run in batch.runs]
-        self.free.clear()
-        self.needing.clear()
+        queues = (self.free, self.needing, self.beside)
+        found = [Held(batch.lane, run) for queue in queues for batch in queue for run in batch.runs]
+        for queue in queues:
+            queue.clear()
         return found
 
     def learn(self, entry: str, took: float) -> None:

@@ -29,8 +29,16 @@ class PoolOptions:
     # A run is reported as begun, and its memory sampled, when it takes longer than this.
     long_run_seconds: float = 0.05
     # A process is replaced after this many runs; None: never.
-    runs_per_worker: int | None = 20_000
+    runs_per_worker: int | None = 10_000
     # A process is replaced when it holds more than this many bytes after a run; None: never.
-    bytes_per_worker: int | None = 2_000_000_000
+    bytes_per_worker: int | None = 1 << 30
+    # A run beside others that was asked to end and has not after this long is ended with its process.
+    end_within_seconds: float = 2.0
+    # One that keeps the loop for itself so long is told of by us, when its process cannot speak.
+    accuse_after_seconds: float = 1.0
+    # So many processes share the asynchronous runs before one is filled up.
+    shared_workers: int = 2
+    # Work of another kind that has waited this long has the next shared process that can be emptied.
+    spare_after_seconds: float = 0.5
     # After this many processes in a row that ended before their first word, waiting work fails.
     failed_starts: int = 3

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from twingraph.core.quantities import byte_count
 from twingraph.dispatch import spawner
-from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, Report, Returned
-from twingraph.dispatch.embedded import endings, planning, protocol
+from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, Outcome, Report, Returned
+from twingraph.dispatch.embedded import endings, planning, protocol, sharing
 from twingraph.dispatch.embedded.admission import NOTHING, Admission, Need, devices, need_of
+from twingraph.dispatch.embedded.capturing import bounded
 from twingraph.dispatch.embedded.group import Batch, Group
 from twingraph.dispatch.embedded.options import PoolOptions
-from twingraph.dispatch.embedded.process import Doom, Held, WorkerProcess
+from twingraph.dispatch.embedded.process import WorkerProcess
 from twingraph.dispatch.embedded.rounds import Rounds
+from twingraph.dispatch.embedded.sharing import Suspects
 from twingraph.dispatch.embedded.staff import Staff, available
+from twingraph.dispatch.embedded.strand import Doom, Held
+from twingraph.dispatch.strays import end_strays
+from twingraph.executors.marks import LANES
 
 
 class EmbeddedPool:
     """See `dispatch.base.Dispatch`. All methods and all reports on the loop that called `start`."""
 
-    def __init__(self, options: PoolOptions, blobs_path: str, secret_key: bytes | None) -> None:
+    def __init__(
+        self,
+        options: PoolOptions,
+        blobs_path: str,
+        secret_key: bytes | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options = options
         self._blobs_path = blobs_path
         self._secret = secret_key
-        self._staff = Staff(options, self)
-        self._rounds = Rounds(options, self._staff, self, self._soon)
+        self._clock = clock
+        self._staff = Staff(options, self, clock)
+        self._rounds = Rounds(options, self._staff, self, self._soon, clock)
         self._admission: Admission | None = None
+        self._suspects = Suspects()
         self._pumping = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop
@@ -58,7 +74,9 @@ class EmbeddedPool:
             except ValueError as problem:
                 self._loop.call_soon(self._refuse, lane, str(problem))
                 return
-        self._staff.of(lane.code).put(Batch(lane, list(lane.runs), need))
+        is_plain = lane.settings.resources or lane.secrets  # both are watched over by process
+        beside = lane.settings.asynchronous and not is_plain and not self._suspects.are_among(lane)
+        self._staff.of(lane.code).put(Batch(lane, list(lane.runs), need, self._clock(), beside=beside))
         self._soon()
 
     def _need(self, lane: Lane) -> Need:
@@ -91,18 +109,29 @@ class EmbeddedPool:
                 self._take_back_begun(worker, execution, wanted, wish)
 
     def _take_back_begun(self, worker: WorkerProcess, execution: str, wanted: frozenset[str] | None, wish: str) -> None:
-        begun, behind = worker.marks.begun, False
-        for number, held in worker.pending.items():
-            if held.lane.execution != execution or (wanted is not None and held.run.node not in wanted):
-                continue
-            if wish == "cancel" or held.wish is None:
-                held.wish = wish
-            if number > begun:
-                behind = True
-            elif number == begun and wish == "cancel":
-                worker.kill(Doom(number, "cancelled", endings.cancelled_while_it_ran(held.run)))
-        if behind:
-            worker.recall()
+        for strand in worker.strands:
+            begun, behind = strand.marks.begun, False
+            for number, held in strand.pending.items():
+                if held.lane.execution != execution or (wanted is not None and held.run.node not in wanted):
+                    continue
+                if wish == "cancel" or held.wish is None:
+                    held.wish = wish
+                if number > begun:
+                    behind = True
+                elif number == begun and wish == "cancel":
+                    self._end_cancelled(worker, number, held)
+            if behind:
+                worker.recall(strand)
+
+    def _end_cancelled(self, worker: WorkerProcess, number: int, held: Held) -> None:
+        self.end(worker, held, Doom(number, "cancelled", endings.cancelled_while_it_ran(held.run)))
+
+    def end(self, worker: WorkerProcess, held: Held, doom: Doom) -> None:
+        """End a run that has begun: with its process, or among others by itself, unless it keeps them all waiting."""
+        if held.strand is None or worker.keeps_the_loop(doom.number):
+            worker.kill(doom)
+        else:
+            worker.ask_to_end(doom, held)
 
     # -- handing out -----------------------------------------------------------------------------
 
@@ -125,22 +154,35 @@ class EmbeddedPool:
         self._rounds.soon()
 
     def _hand_out(self, group: Group) -> None:
+        self._hand_out_beside(group)
         for worker in available(group.workers):
             if not worker.pending:
                 batch = group.next(self._admitted)
                 if batch is None:
                     break
                 if worker.runs:
-                    group.idle_at = time.monotonic()
+                    group.idle_at = self._clock()
                 self._give(worker, batch)
-        now = time.monotonic()
+        now = self._clock()
         for worker in available(group.workers):
             if not group.free:
                 return
-            if worker.lanes <= 1 and worker.need is NOTHING and worker.entry is not None:
+            if worker.lanes <= 1 and worker.need is NOTHING and worker.entry is not None and not worker.is_shared:
                 average = group.average(worker.entry, group.free[0].lane.settings.entry)
                 if planning.may_hand_ahead(worker.lanes, average, now - worker.marks.since):
                     self._give(worker, group.free.popleft())
+
+    def _hand_out_beside(self, group: Group) -> None:
+        while group.beside:
+            oldest = group.free[0].since if group.free else math.inf
+            spare = self._clock() - oldest > self._options.spare_after_seconds
+            host = sharing.host(group.workers, self._options.shared_workers, spare=spare)
+            if host is None:
+                return
+            batch = group.beside.popleft()
+            host.give_beside(batch.lane, batch.runs)
+            if len(host.open) > 1 and len(group.workers) + group.starting < self._options.shared_workers:
+                self._staff.grow(group, 1, batch.since)
 
     def _admitted(self, need: Need) -> bool:
         return self._admission is not None and self._admission.take(need)
@@ -154,7 +196,7 @@ class EmbeddedPool:
         """More processes for what could begin. What waits for a core or a device would find none in them.
 
         A process that starts is given nothing yet: another may be free before it is. But each will take a lane."""
-        could = [*group.free]
+        could = [*group.free, *itertools.islice(group.beside, 0, None, LANES)]
         if group.needing and self._admission is not None:
             could += list(group.needing)[: self._admission.room_for(batch.need for batch in group.needing)]
         if could:
@@ -176,13 +218,16 @@ class EmbeddedPool:
 
     def worker_ready(self, group: Group, worker: WorkerProcess) -> None:
         self._staff.ready(group, worker)
+        if group.shares:
+            worker.open_loop()
         if group.is_waiting:
             self._soon()
 
     def worker_exited(self, group: Group, worker: WorkerProcess, returncode: int) -> None:
         group.workers.remove(worker)
-        current = worker.current()
-        if current is not None:
+        if worker.is_shared:
+            self._settle_shared(worker, returncode)
+        elif (current := worker.current()) is not None:
             number, held = current
             del worker.pending[number]
             tail = worker.tail()
@@ -193,12 +238,32 @@ class EmbeddedPool:
         if worker.is_ready:
             for held in rest:
                 held.wish = held.wish or "return"
-        group.put_back([held for held in rest if held.wish is None], worker.need)
+        group.put_back([held for held in rest if held.wish is None], worker.need, self._clock())
         self._hand_back([held for held in rest if held.wish is not None])
         self._relieve(worker)
+        if worker.is_ready and not worker.retired:
+            self._staff.make_up_for(group)
         if not worker.is_ready:
             self._staff.start_failed(group, worker.tail() or f"it ended with {returncode}")
         self._soon()
+
+    def _settle_shared(self, worker: WorkerProcess, returncode: int) -> None:
+        """What becomes of the runs that had begun beside each other."""
+        begun = worker.begun()
+        culprit = worker.doom.number if worker.doom is not None else None
+        blocker = worker.steps.begun if worker.doom is not None else 0
+        self.read_captured(worker, begun[0][1], None, whole=True) if begun else None
+        for number, held in begun:
+            del worker.pending[number]
+            doom = worker.doom if number == culprit else held.doom
+            if doom is not None:
+                self.report(endings.doomed(worker, held, doom))
+            elif culprit is None and len(begun) == 1:
+                self.report(endings.death(worker, held, number, returncode, worker.tail()))
+            else:
+                if culprit is None or number == blocker:
+                    self._suspects.add(held)
+                self.report(endings.shared_death(worker, held, None if culprit is not None else returncode))
 
     # -- what workers say ------------------------------------------------------------------------
 
@@ -209,12 +274,25 @@ class EmbeddedPool:
         if held.peak > (outcome.memory or 0):
             outcome.memory = held.peak
         group.learn(held.lane.settings.entry, head[4] - head[3])
+        if held.doom is not None:
+            outcome = self._ended_as_asked(worker, held, outcome)
         if not worker.pending:
             self._relieve(worker)
-            self._staff.replace_if_due(worker)
+        self._staff.replace_if_due(group, worker)
+        self._suspects.clear(held)
         self.report(outcome)
-        if group.free or group.needing:
+        if group.is_waiting:
             self._soon()
+
+    def _ended_as_asked(self, worker: WorkerProcess, held: Held, outcome: Outcome) -> Outcome:
+        """It was asked to end: unless it was through in time, it has the ending that it was asked for."""
+        assert held.doom is not None
+        limit = held.lane.settings.timeout
+        took = outcome.ended - (outcome.started or outcome.ended)
+        if held.doom.status == "timeout" and outcome.status == "completed" and limit is not None and took <= limit:
+            return outcome
+        end_strays([worker.mark], of=f"{held.lane.execution}:{held.run.node}")
+        return endings.doomed(worker, held, held.doom)
 
     def run_gave(self, worker: WorkerProcess, held: Held, start: int, texts: list[str], began: float) -> None:
         execution, run = held.lane.execution, held.run
@@ -234,18 +312,18 @@ class EmbeddedPool:
         out_end, err_end = ends if ends is not None else (None, None)
         lines = worker.captured[0].read("info", "stdout", out_end, whole)
         lines += worker.captured[1].read("warning", "stderr", err_end, whole)
-        if lines:
-            self.run_said(held, lines)
+        if lines and (bearable := bounded(held, lines)):
+            self.run_said(held, bearable)
 
     def run_said(self, held: Held, lines: list[Any]) -> None:
         self.report(LogLines(held.lane.execution, held.run.node, held.run.attempt, [tuple(line) for line in lines]))
 
     def runs_returned(self, group: Group, worker: WorkerProcess, found: list[Held]) -> None:
-        group.put_back([held for held in found if held.wish is None], worker.need)
+        group.put_back([held for held in found if held.wish is None], worker.need, self._clock())
         self._hand_back([held for held in found if held.wish is not None])
-        for number, held in worker.pending.items():  # it began in the moment of the recall
-            if held.wish == "cancel" and number == worker.marks.begun:
-                worker.kill(Doom(number, "cancelled", endings.cancelled_while_it_ran(held.run)))
+        for number, held in worker.begun():  # it began in the moment of the recall
+            if held.wish == "cancel":
+                self._end_cancelled(worker, number, held)
         self._relieve(worker)
         self._soon()
 

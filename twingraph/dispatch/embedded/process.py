@@ -7,18 +7,18 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from twingraph.core.errors import CodecError
-from twingraph.core.records import ErrorRecord
 from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.dispatch.embedded import protocol
 from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
+from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.strays import end_strays
-from twingraph.executors.marks import Marks
+from twingraph.executors.marks import FIRST, LANES, STEPS, Marks
 from twingraph.executors.mask import Flow, Mask
 
 # What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
@@ -28,28 +28,10 @@ _READ = 1 << 16
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.
 HANG_UP_SECONDS = 0.05
+# Who has the loop of a shared process for so long keeps it.
+KEEPS_SECONDS = 0.5
+WROTE_TO_US = "the component wrote to file descriptors that are not its own"
 CLOSED_DESCRIPTORS = "the component closed file descriptors that are not its own"
-
-
-class Held:
-    """A run in a worker's hands. `wish`: what becomes of it if it has not begun: 'return', 'cancel' or None."""
-
-    __slots__ = ("announced", "lane", "peak", "run", "wish")
-
-    def __init__(self, lane: Lane, run: NodeRun) -> None:
-        self.lane = lane
-        self.run = run
-        self.wish: str | None = None
-        self.announced = False
-        self.peak = 0
-
-
-class Doom(NamedTuple):
-    """Why we killed a worker: the run it is about and the ending that this run gets."""
-
-    number: int
-    status: str
-    error: ErrorRecord
 
 
 class Owner(Protocol):
@@ -73,12 +55,18 @@ class WorkerProcess:
         self.name = f"pid-{self.pid}"
         self.mark = started.mark
         self.marks = Marks(started.shared)
+        self.steps = self.marks.block(STEPS)
         self.pending: dict[int, Held] = {}
         self.lanes = 0
+        self.is_shared = False  # lanes of asynchronous runs go beside each other in it
+        self.is_stuck = False  # one of them keeps the loop for itself
+        self.looked = 0.0
+        self.open: dict[int, Strand] = {}  # these lanes, by their blocks
         self.is_ready = False
         self.doom: Doom | None = None
         self.fault: str | None = None  # why we killed it though nobody wished it
         self.retired = False
+        self.due = False  # it is to be replaced as soon as another is ready
         self.runs = 0
         self.memory = 0
         self.need = NOTHING
@@ -88,7 +76,9 @@ class WorkerProcess:
         self._secrets: set[str] = set()
         self.mask: Mask | None = None  # of all secrets that it was ever given
         self._next = 1
-        self._recalling = False
+        self._one = Strand(0, self.marks, self.pending)
+        self._blocks: dict[int, Marks] = {}
+        self._free = list(range(FIRST + LANES - 1, FIRST - 1, -1))
         self._parser = protocol.Parser(self._message)
         self._outgoing = bytearray()
         self._gone = False
@@ -107,10 +97,45 @@ class WorkerProcess:
         for number, run in numbered:
             self.pending[number] = Held(lane, run)
         self.lanes += 1
+        self.is_shared = False
         self.entry = lane.settings.entry
         if lane.secrets:
             self._hide(lane.secrets)
         self._write(protocol.lane_message(lane, numbered))
+
+    @property
+    def has_room(self) -> bool:
+        return bool(self._free)
+
+    def give_beside(self, lane: Lane, runs: list[NodeRun]) -> None:
+        """A lane of asynchronous runs, which goes beside those that are open. Only while nothing else is pending."""
+        block = self._free.pop()
+        marks = self._blocks.get(block)
+        if marks is None:
+            marks = self._blocks[block] = self.marks.block(block)
+        strand = self.open[block] = Strand(block, marks, {})
+        numbered = list(enumerate(runs, self._next))
+        self._next += len(numbered)
+        for number, run in numbered:
+            self.pending[number] = strand.pending[number] = Held(lane, run, strand)
+        self.lanes = len(self.open)
+        self.is_shared = True
+        self._write(protocol.lane_message(lane, numbered, block))
+
+    def open_loop(self) -> None:
+        """Have the loop ready before the first asynchronous run needs it."""
+        self._write(protocol.loop_message(FIRST))
+
+    def keeps_the_loop(self, number: int) -> bool:
+        """Whether this run hears no request to end, since it lets nothing else go on."""
+        since = self.steps.since
+        return self.steps.begun == number and time.monotonic() - since > KEEPS_SECONDS
+
+    def ask_to_end(self, doom: Doom, held: Held) -> None:
+        """The run alone, not its neighbours. Who does not end is ended with the process, later."""
+        if held.doom is None:
+            held.doom, held.doomed_at = doom, time.monotonic()
+            self._write(protocol.stop_message([doom.number]))
 
     def _hide(self, values: Sequence[str]) -> None:
         """What it and its children write below Python's streams is read here, and hidden here."""
@@ -168,7 +193,7 @@ class WorkerProcess:
             try:
                 self._parser.feed(data)
             except (CodecError, ValueError, IndexError, KeyError, TypeError):  # user code wrote to our descriptor
-                self.fault = "the component wrote to the pool's own pipe"
+                self.fault = WROTE_TO_US
                 self.kill()
                 return True
             if len(data) < _READ:
@@ -177,7 +202,7 @@ class WorkerProcess:
     def _message(self, head: list[Any], texts: list[str]) -> None:
         kind = head[0]
         if kind == "o":
-            held = self.pending.pop(head[1], None)
+            held = self._take(head[1])
             if held is not None:
                 self._learn(head)
                 self._owner.ended(self, held, head, texts)
@@ -190,12 +215,20 @@ class WorkerProcess:
             if held is not None:
                 self._owner.gave(self, held, head, texts)
         elif kind == "r":
-            found = [held for number in head[1] if (held := self.pending.pop(number, None)) is not None]
+            found = [held for number in head[1] if (held := self._take(number)) is not None]
             if found:
                 self._owner.returned(self, found)
         elif kind == "h":
             self.is_ready = True
             self._owner.ready(self)
+
+    def _take(self, number: int) -> Held | None:
+        held = self.pending.pop(number, None)
+        if held is not None and (strand := held.strand) is not None:
+            strand.pending.pop(number, None)
+            if not strand.pending and self.open.pop(strand.block, None) is not None:
+                self._free.append(strand.block)
+        return held
 
     def _learn(self, head: list[Any]) -> None:
         self.runs += 1
@@ -203,32 +236,50 @@ class WorkerProcess:
         if not self.pending:
             self.lanes = 0
             self.idle_since = time.monotonic()
+        elif self.is_shared:
+            self.lanes = len(self.open)
         elif self.lanes > 1 and len(self.pending) <= 64:
             self.lanes = 1
 
     # -- the run that is going on ----------------------------------------------------------------
 
+    @property
+    def strands(self) -> Iterable[Strand]:
+        return list(self.open.values()) if self.is_shared else (self._one,)
+
     def current(self) -> tuple[int, Held] | None:
-        number = self.marks.begun
-        held = self.pending.get(number)
-        return None if held is None else (number, held)
+        """A run that has begun; where several have, any of them."""
+        if self.fault is WROTE_TO_US and self.pending:
+            return next(iter(self.pending.items()))
+        return next((found for strand in self.strands if (found := strand.current()) is not None), None)
 
-    def recall(self) -> None:
+    def check_marks(self) -> bool:
+        """Whether user code wrote over them, by the number of their descriptor; then it is ended, and charged."""
+        if self.is_shared or not self.pending or 0 <= self.marks.begun < self._next:
+            return True
+        self.fault = WROTE_TO_US
+        self.kill()
+        return False
+
+    def begun(self) -> list[tuple[int, Held]]:
+        return [found for strand in self.strands if (found := strand.current()) is not None]
+
+    def recall(self, strand: Strand | None = None) -> None:
         """Everything that has not begun comes back through `returned`, without the worker's help."""
-        if self._recalling or self._gone:
-            return
-        self._recalling = True
-        self.marks.recall(self.marks.begun + 1, self._next)
-        self._loop.call_later(RECALL_SECONDS, self._finish_recall, self._next)
+        for one in self.strands if strand is None else (strand,):
+            if not one.recalling and not self._gone:
+                one.recalling = True
+                one.marks.recall(one.marks.begun + 1, self._next)
+                self._loop.call_later(RECALL_SECONDS, self._finish_recall, one, self._next)
 
-    def _finish_recall(self, high: int) -> None:
-        self._recalling = False
+    def _finish_recall(self, strand: Strand, high: int) -> None:
+        strand.recalling = False
         if self._gone:
             return
-        begun = self.marks.begun
-        numbers = [number for number in self.pending if begun < number < high]
-        found = [self.pending.pop(number) for number in numbers]
-        self.lanes = min(self.lanes, 1)
+        begun = strand.marks.begun
+        numbers = [number for number in strand.pending if begun < number < high]
+        found = [held for number in numbers if (held := self._take(number)) is not None]
+        self.lanes = len(self.open) if self.is_shared else min(self.lanes, 1)
         if found:
             self._owner.returned(self, found)
 
@@ -269,6 +320,9 @@ class WorkerProcess:
         if self._pidfd is not None:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
+        for marks in self._blocks.values():
+            marks.close()
+        self.steps.close()
         self.marks.close()
         os.close(self._started.shared)
         for file in self.captured:

@@ -16,8 +16,8 @@ def first_message(bundle: str, blobs: str, secret: bytes | None, sys_path: Itera
     return (dumps(given) + "\n").encode()
 
 
-def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]]) -> bytes:
-    """A lane's head, then each run with its number and arguments."""
+def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]], block: int | None = None) -> bytes:
+    """A lane's head, then each run with its number and arguments. `block`: the lane goes beside others."""
     settings = lane.settings
     lines = [""]
     count = 0
@@ -34,11 +34,22 @@ def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]]) -> bytes:
     }
     if settings.generator:
         head["generator"] = True
+    if block is not None:
+        head["strand"] = block
     if lane.secrets:
         head["secrets"] = list(lane.secrets)
     lines[0] = dumps(head)
     lines.append("")
     return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def loop_message(block: int) -> bytes:
+    """A lane without runs."""
+    return (dumps({"n": 0, "strand": block}) + "\n").encode()
+
+
+def stop_message(numbers: list[int]) -> bytes:
+    return (dumps({"stop": numbers}) + "\n").encode()
 
 
 class Parser:

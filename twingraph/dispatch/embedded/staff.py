@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
@@ -33,10 +33,11 @@ class Employer(Protocol):
 class Staff:
     """All groups and their processes. Everything on the loop, but for the start of a process itself."""
 
-    def __init__(self, options: PoolOptions, employer: Employer) -> None:
+    def __init__(self, options: PoolOptions, employer: Employer, clock: Callable[[], float] = time.monotonic) -> None:
         self.groups: dict[str, Group] = {}
         self._options = options
         self._employer = employer
+        self._clock = clock
         self._load = Load()
         self._cores = planning.cores()
         self._closed = False
@@ -81,7 +82,7 @@ class Staff:
         self.look()
         pressure = planning.Pressure(
             waiting=waiting,
-            waited=time.monotonic() - since,
+            waited=self._clock() - since,
             workers=len(group.workers) + group.starting,
             all_workers=len(everyone) + starting,
             starting=starting + booting,
@@ -91,8 +92,16 @@ class Staff:
         if pressure.all_workers >= self._options.workers and not group.workers and not group.starting:
             self._make_room(everyone)
         for _ in range(planning.workers_to_start(pressure, self._options, self._cores)):
-            group.starting += 1
-            spawner.in_spawner_thread(partial(self._spawn, group))
+            self._start(group)
+
+    def _start(self, group: Group) -> None:
+        group.starting += 1
+        spawner.in_spawner_thread(partial(self._spawn, group))
+
+    def make_up_for(self, group: Group) -> None:
+        """A process has ended in the middle of its work: what comes next shall not wait until another is up."""
+        if len(group.workers) + group.starting < min(2, self._options.workers) and not self._closed:
+            self._start(group)
 
     def could_grow(self, group: Group) -> bool:
         """Whether one more process would find a core to run on."""
@@ -124,6 +133,8 @@ class Staff:
 
     def _not_started(self, group: Group, why: str) -> None:
         group.starting -= 1
+        for worker in group.workers:
+            worker.due = worker.due and worker.retired  # whose successor it was to be goes on, and asks again
         self.start_failed(group, why)
 
     def start_failed(self, group: Group, why: str) -> None:
@@ -135,6 +146,9 @@ class Staff:
     def ready(self, group: Group, worker: WorkerProcess) -> None:
         group.failed_starts = 0
         self._load.begin(worker.pid)
+        due = next((other for other in group.workers if other.due and not other.retired), None)
+        if due is not None:
+            self._retire(due)
 
     # -- fewer -----------------------------------------------------------------------------------
 
@@ -144,25 +158,35 @@ class Staff:
         if idle:
             self._retire(min(idle, key=lambda worker: worker.idle_since))
 
-    def replace_if_due(self, worker: WorkerProcess) -> None:
+    def replace_if_due(self, group: Group, worker: WorkerProcess) -> None:
+        """After a run. It serves on until its successor has come up."""
         options = self._options
-        if (options.runs_per_worker is not None and worker.runs >= options.runs_per_worker) or (
+        if worker.retired:
+            self._retire(worker)
+        elif worker.due:
+            return
+        elif (options.runs_per_worker is not None and worker.runs >= options.runs_per_worker) or (
             options.bytes_per_worker is not None and worker.memory > options.bytes_per_worker
         ):
-            self._retire(worker)
+            worker.due = True
+            self._start(group)
 
     def end_if_idle(self, worker: WorkerProcess, moment: float) -> None:
         """One of all is kept."""
         for file in worker.captured:
             file.shrink()
+        if worker.retired:
+            self._retire(worker)
         if moment - worker.idle_since < self._options.idle_seconds or not worker.is_ready or worker.retired:
             return
         if sum(not other.retired for other in self.everyone()) > 1:
             self._retire(worker)
 
     def _retire(self, worker: WorkerProcess) -> None:
+        """It is given nothing more, and ends with its last run."""
         worker.retired = True
-        worker.kill()
+        if not worker.pending:
+            worker.kill()
 
 
 def available(workers: list[WorkerProcess]) -> Iterator[WorkerProcess]:

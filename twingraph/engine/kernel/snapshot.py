@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -44,6 +44,8 @@ _PLAIN_STATE = (
     "now", "ready_count", "reason", "seq", "timed", "timeout_armed", "used",
 )  # fmt: skip
 
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 _CLOCK = ("used", "since", "active", "armed")
 
@@ -112,33 +114,50 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
 NODES_AT_ONCE = 50
 
 
-def dump(state: State) -> dict[str, Any]:
-    shared, defaults = _shared(state), Node("", PlanNode(id=""), state.root)
-    return {**_dump_rest(state), "nodes": [_dump_node(node, shared, defaults) for node in state.nodes.values()]}
-
-
 def written(state: State) -> Generator[None, None, str]:
-    """The same as JSON text, made by and by: the state must not change meanwhile."""
-    shared, defaults = _shared(state), Node("", PlanNode(id=""), state.root)
-    nodes = iter(state.nodes.values())
+    """The state as JSON text, made by and by: it must not change meanwhile. A tree of all of it would be work for
+    the garbage collector."""
+    around = _encode(_dump_around(state))
+    nodes = yield from _encoded(_dump_nodes(state))
+    scopes = yield from _encoded(_dump_scope(scope) for scope in state.scopes.values())
+    return f'{around[:-1]},"nodes":[{nodes}],"scopes":[{scopes}]}}'
+
+
+def _encoded(records: Iterable[dict[str, Any]]) -> Generator[None, None, str]:
+    left = iter(records)
     texts: list[str] = []
-    while some := [_dump_node(node, shared, defaults) for node in islice(nodes, NODES_AT_ONCE)]:
-        texts.append(json.dumps(some, ensure_ascii=False)[1:-1])
+    while some := [_encode(record) for record in islice(left, NODES_AT_ONCE)]:
+        texts += some
         yield
-    rest = json.dumps(_dump_rest(state), ensure_ascii=False)
-    return f'{rest[:-1]}, "nodes": [{", ".join(texts)}]}}'
+    return ",".join(texts)
 
 
-def _shared(state: State) -> dict[int, list[Any]]:
-    """Where the plans of nodes stand that were made from a template."""
-    return {
-        id(plan): [name, index]
-        for name, template in state.templates.items()
-        for index, plan in enumerate(template.nodes)
-    }
+def text(state: State) -> str:
+    """The same at once."""
+    making = written(state)
+    try:
+        while True:
+            next(making)
+    except StopIteration as made:
+        return str(made.value)
 
 
-def _dump_rest(state: State) -> dict[str, Any]:
+def dump(state: State) -> dict[str, Any]:
+    scopes = [_dump_scope(scope) for scope in state.scopes.values()]
+    return {**_dump_around(state), "nodes": list(_dump_nodes(state)), "scopes": scopes}
+
+
+def _dump_nodes(state: State) -> Iterator[dict[str, Any]]:
+    shared: dict[int, list[Any]] = {}
+    for name, template in state.templates.items():
+        for index, plan in enumerate(template.nodes):
+            shared[id(plan)] = [name, index]
+    defaults = Node("", PlanNode(id=""), state.root)
+    return (_dump_node(node, shared, defaults) for node in state.nodes.values())
+
+
+def _dump_around(state: State) -> dict[str, Any]:
+    """Everything but nodes and scopes."""
     lanes = {node.lane.number: node.lane for node in state.nodes.values() if node.lane is not None}
     return {
         "version": VERSION,
@@ -149,7 +168,6 @@ def _dump_rest(state: State) -> dict[str, Any]:
         "templates": {name: template_to_json(template) for name, template in state.templates.items()},
         "inputs": state.inputs,
         "plain": {name: getattr(state, name) for name in _PLAIN_STATE},
-        "scopes": [_dump_scope(scope) for scope in state.scopes.values()],
         "lanes": [
             [lane.number, lane.open, lane.counted, lane.probe, lane.lost.id if lane.lost else None]
             for lane in lanes.values()

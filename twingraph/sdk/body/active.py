@@ -54,6 +54,9 @@ class Caller(Protocol):
     def plain(self, value: Any) -> Any:
         """The value behind a handle; everything else as it is."""
 
+    def looked_at(self, value: Any) -> Any:
+        """The same for what is not compared with None."""
+
     def settled(self, mark: Any, value: Any) -> Any:
         """`settle`, then the value unchanged."""
 

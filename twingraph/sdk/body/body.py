@@ -14,7 +14,7 @@ from twingraph.core.events import DecisionMade, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.calling import author_frame, place_of
 from twingraph.sdk.body.describing import describe
-from twingraph.sdk.body.handles import Handle, plain
+from twingraph.sdk.body.handles import Handle, handles_in, plain
 from twingraph.sdk.body.hearing import COMPLETED
 from twingraph.sdk.body.history import Move
 from twingraph.sdk.body.holding import Holding
@@ -169,6 +169,8 @@ class Body(Holding):
     def plain(self, value: Any) -> Any:
         return plain(value)
 
+    looked_at = plain
+
     def settled(self, mark: list[int], value: Any) -> Any:
         self.settle(mark)
         return value
@@ -178,16 +180,3 @@ class Body(Holding):
         for handle in handles_in(value):
             plain(handle)
         return value
-
-
-def handles_in(value: Any) -> Iterator[Handle]:
-    """Handles in plain containers, at any depth."""
-    kind = type(value)
-    if kind is Handle:
-        yield value
-    elif kind in (list, tuple, set, frozenset):
-        for part in value:
-            yield from handles_in(part)
-    elif kind is dict:
-        for part in value.values():
-            yield from handles_in(part)

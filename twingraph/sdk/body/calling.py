@@ -148,16 +148,7 @@ class Calling(Hearing):
 
     def _waits_at_once(self, frame: FrameType | None) -> bool:
         """Whether the call stands in the `try` of a helper, which is not rewritten, or in a body without source."""
-        codes = self._codes
-        if codes is None:
-            return True
-        while frame is not None and frame.f_code not in codes:
-            if _is_machinery(frame):  # a task of its own begins here
-                return False
-            if frames.in_try(frame):
-                return True
-            frame = frame.f_back
-        return False
+        return True if self._codes is None else frames.in_try_of_helper(frame, self._codes)
 
     # -- what arguments say of other calls -----------------------------------------------------------
 
@@ -195,11 +186,6 @@ def author_frame() -> FrameType | None:
     while frame is not None and frame.f_globals.get("__name__", "").startswith("twingraph."):
         frame = frame.f_back
     return frame
-
-
-def _is_machinery(frame: FrameType) -> bool:
-    """Ours, or the event loop's."""
-    return frame.f_globals.get("__name__", "").partition(".")[0] in ("twingraph", "asyncio")
 
 
 def place_of(frame: FrameType | None) -> str | None:

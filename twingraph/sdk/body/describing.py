@@ -7,11 +7,11 @@ import traceback
 from typing import Any, Protocol
 
 from twingraph.core.bodies import Ended
-from twingraph.core.errors import ErrorCode, PermanentError, ReplayMismatch, TwinGraphError
+from twingraph.core.errors import ErrorCode, NodeFailed, PermanentError, ReplayMismatch, TwinGraphError
 from twingraph.core.records import ErrorRecord
 from twingraph.sdk.body.arguments import Coder
-from twingraph.sdk.body.handles import Handle
-from twingraph.sdk.failures import node_failed
+from twingraph.sdk.body.handles import Handle, handles_in, plain
+from twingraph.sdk.failures import node_failed, slots_of
 
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 MAX_MESSAGE = 20_000
@@ -65,6 +65,41 @@ def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> 
     )
 
 
+def looked_through(error: BaseException) -> BaseException:
+    """The same with the values of handles that it was raised with; or why one of these has none."""
+    try:
+        _look_through(error, set())
+    except NodeFailed as failed:
+        return failed
+    except Exception:  # it is held together in its own way
+        return error
+    return error
+
+
+def _look_through(error: BaseException | None, seen: set[int]) -> None:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    if _holds_handle(error.args):
+        error.args = tuple(_looked_through(part) for part in error.args)
+    for name, value in error.__dict__.items():
+        if _holds_handle(value):
+            error.__dict__[name] = _looked_through(value)
+    for inner in (error.__cause__, *(getattr(error, "exceptions", None) or ())):
+        _look_through(inner, seen)
+
+
+def _looked_through(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {name: _looked_through(part) for name, part in value.items()}
+    return kind(map(_looked_through, value)) if kind in (list, tuple, set, frozenset) else plain(value)
+
+
+def _holds_handle(value: Any) -> bool:
+    return next(handles_in(value), None) is not None
+
+
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the body called sys.exit({error.code!r}); return a value or raise an exception instead"
@@ -113,6 +148,7 @@ def _cut(part: Any, seen: set[int]) -> None:
 
 def _parts(error: BaseException, coder: Coder) -> str | None:
     state = {name: value for name, value in error.__dict__.items() if name[:2] != "__" and name[:4] != "_tg_"}
+    state.update(slots_of(error))
     bare: dict[str, Any] = {"args": list(error.args)}
     for parts in ({**bare, "state": state}, bare) if state else (bare,):
         try:

@@ -364,6 +364,10 @@ class Follower:
 
     def settle(self, mark: Any) -> None: ...
 
+    def looked_at(self, value: Any) -> Any:
+        self._force_value(value)
+        return value
+
     def plain(self, value: Any) -> Any:
         """`value is None` may be true of any value that is not known."""
         facts = facts_of(value)

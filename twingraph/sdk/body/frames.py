@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import opcode
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from types import CodeType, FrameType
 
 _PUSH = opcode.opmap["PUSH_EXC_INFO"]
 _WITH = opcode.opmap["WITH_EXCEPT_START"]
+_AWAIT = opcode.opmap["GET_AWAITABLE"]
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_BEYOND = frozenset({"twingraph.sdk.body.closing", "asyncio.events"})  # who runs bodies, and their tasks
+
+
+def in_try_of_helper(frame: FrameType | None, rewritten: Container[CodeType]) -> bool:
+    """Whether a call from this frame stands in the `try` of a function around it that is not rewritten. A coroutine
+    learns of a failure where it awaits the call: there it need not hold up the other tasks."""
+    direct = True
+    while frame is not None and frame.f_globals.get("__name__") not in _BEYOND:
+        code = frame.f_code
+        later = direct and code.co_flags & _ASYNC and _awaits(code, frame.f_lasti)
+        if code not in rewritten and not later and in_try(frame):
+            return True
+        frame, direct = frame.f_back, False
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _awaits(code: CodeType, offset: int) -> bool:
+    """Whether what the call gives is awaited on the spot."""
+    following = code.co_code[offset + 2 :: 2].lstrip(b"\0")  # without the call's inline caches
+    return following[:1] == bytes((_AWAIT,))
 
 
 def in_try(frame: FrameType) -> bool:

@@ -15,9 +15,12 @@ from twingraph.core.bodies import Ended
 from twingraph.core.codec import Encoded, hash_text
 from twingraph.core.outputs import whole
 from twingraph.sdk.body.arguments import Coder, Reference
+from twingraph.sdk.body.handles import Handle, HashRef, Outputs
 
 _CHANGELESS = frozenset((str, int, float, bool, bytes, complex, type(None)))
 _SMALL_INTS = range(-5, 257)  # one object each, whatever they came from
+# Stands for a handle that the body has put into a value: such a text has no hash.
+_HOLES = dict.fromkeys((Handle, Outputs, HashRef), lambda _: {"$": "hole"})
 _PARTS = 100_000  # a list with more elements is known as a whole only
 # What is kept beyond its handles: so many nodes, of so many bytes in all.
 _KEPT_NODES = 1_000
@@ -174,7 +177,7 @@ class Given:
         node, output, index = reference.node, reference.output, reference.element
         if node not in self._over:  # an item of a generator that still runs
             return True
-        now = written or self._coder.encode(value, "value")
+        now = written or self._now(value)
         if not now.hash:
             return True  # a handle was put into it
         cell = self.cell(node)
@@ -186,6 +189,9 @@ class Given:
             cell.fresh[output] = self._coder.decode(self._text(node, output))
         before = cell.fresh[output][index]
         return self._coder.encode(before, "value").hash != now.hash
+
+    def _now(self, value: Any) -> Encoded:
+        return self._coder.encode(value, "value", _HOLES)
 
     def _hash(self, node: str, output: str | None) -> str:
         ended = self._over[node]
@@ -203,6 +209,6 @@ class Given:
         looked = [name for name in (None, output) if name in values] or (list(values) if output is None else [])
         for name in looked:
             value = values[name]
-            if type(value) not in _CHANGELESS and self._coder.encode(value, "value").hash != self._hash(node, name):
+            if type(value) not in _CHANGELESS and self._now(value).hash != self._hash(node, name):
                 return True
         return False

@@ -329,6 +329,19 @@ def _plain(value: Any) -> Any:
 plain = _plain
 
 
+def handles_in(value: Any) -> Iterator[Handle]:
+    """Handles in plain containers, at any depth."""
+    kind = type(value)
+    if kind is Handle:
+        yield value
+    elif kind in (list, tuple, set, frozenset):
+        for part in value:
+            yield from handles_in(part)
+    elif kind is dict:
+        for part in value.values():
+            yield from handles_in(part)
+
+
 def _machinery() -> bool:
     """Whether the question comes from what manages awaitables."""
     frame = sys._getframe(2)
@@ -342,7 +355,7 @@ def _machinery() -> bool:
 # -- operators: on both sides, the value's own ---------------------------------------------------------
 
 _BINARY = (
-    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lshift", "rshift", "and_", "or_", "xor",
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "lshift", "rshift", "and_", "or_", "xor",
 )  # fmt: skip
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge")
 _UNARY = ("neg", "pos", "abs", "invert", "index")
@@ -382,6 +395,9 @@ def _dress(kind: Any) -> None:
     for name in ("divmod",):
         setattr(kind, f"__{name}__", _on_the_left(divmod))
         setattr(kind, f"__r{name}__", _on_the_right(divmod))
+    kind.__pow__ = lambda self, other, modulus=None: pow(_value(self), _plain(other), _plain(modulus))
+    kind.__rpow__ = lambda self, other, modulus=None: pow(_plain(other), _value(self), _plain(modulus))
+    kind.__ipow__ = _on_the_left(operator.ipow)
     for name in _COMPARED:
         setattr(kind, f"__{name}__", _on_the_left(getattr(operator, name)))
     for name in _UNARY:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import itertools
 import sys
 from collections import deque
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -22,13 +24,14 @@ from collections.abc import (
 from contextlib import suppress
 from types import FrameType
 from typing import Any
+from weakref import WeakSet, WeakValueDictionary
 
 from twingraph.core.bodies import Ended
 from twingraph.core.errors import PermanentError
 from twingraph.core.plan import NodeKind
-from twingraph.sdk.body.body import Body, handles_in
+from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.given import Cell
-from twingraph.sdk.body.handles import Handle, plain
+from twingraph.sdk.body.handles import Handle, handles_in, plain
 
 _path: contextvars.ContextVar[str] = contextvars.ContextVar("twingraph_task", default="")
 
@@ -183,6 +186,10 @@ class BodyLoop(asyncio.AbstractEventLoop):
         self._timers: dict[str, BodyTimer] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._created: dict[str, int] = {}
+        self._counter = itertools.count(1)
+        self._numbers: dict[int, int] = {}  # of async generators that have begun, by their id
+        self._generators: WeakValueDictionary[int, AsyncGenerator[Any, None]] = WeakValueDictionary()
+        self._closers: WeakSet[asyncio.Task[None]] = WeakSet()
         self._together: tuple[Sequence[Any], int] | None = None  # what is being started, and how many tasks came before
         self._time = 0.0
         self._closed = False
@@ -190,21 +197,50 @@ class BodyLoop(asyncio.AbstractEventLoop):
     # -- turns -------------------------------------------------------------------------------------
 
     def run_until_complete(self, future: Any) -> Any:
+        if asyncio._get_running_loop() is not None:
+            if asyncio.iscoroutine(future):
+                future.close()
+            raise RuntimeError("the loop of the body runs already: await it")
         asyncio._set_running_loop(self)
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=self._begun, finalizer=self._left)
         try:
             main = self._new_task(future, path="")
             self._turn(main)
-            left = [task for task in self._tasks if not task.done()]
-            for task in left:
-                task.cancel()
-            for task in left:
-                self._turn(task)
+            self._end_what_is_left()
             return main.result()
         finally:
             if self._body.stopped is not None:
                 self._abandon()
+            sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(None)
             self._closed = True
+
+    def _end_what_is_left(self) -> None:
+        left = [task for task in self._tasks if not task.done()]
+        for task in left:
+            if task not in self._closers:
+                task.cancel()
+        for task in left:
+            self._turn(task)
+        for generator in list(self._generators.values()):
+            self._turn(self._closing(generator))
+
+    # -- generators that nobody iterates to their end: what they do on their way out is a task --------
+
+    def _begun(self, generator: AsyncGenerator[Any, None]) -> None:
+        number = self._numbers[id(generator)] = next(self._counter)
+        self._generators[number] = generator
+
+    def _left(self, generator: AsyncGenerator[Any, None]) -> None:
+        if self._body.stopped is None and not self._closed:
+            self._closing(generator)
+
+    def _closing(self, generator: AsyncGenerator[Any, None]) -> asyncio.Task[None]:
+        """Named by when the generator began: when it is found to be dropped may be for the garbage collector to say."""
+        task = self._new_task(generator.aclose(), path=f"g{self._numbers.pop(id(generator))}")
+        self._closers.add(task)
+        return task
 
     def _abandon(self) -> None:
         """What is left of a body that does not go on ends without a word: it is run again elsewhere, or not wanted."""

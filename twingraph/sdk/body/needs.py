@@ -14,6 +14,10 @@ _ASKING = frozenset(
 )
 
 
+# These see what a handle is, however it behaves; so does a text that is formatted with one.
+NAMES = frozenset(("type", "callable"))
+
+
 def codes_of(code: CodeType) -> frozenset[CodeType]:
     """The code and that of the functions inside it."""
     found, todo = set(), [code]
@@ -25,5 +29,12 @@ def codes_of(code: CodeType) -> frozenset[CodeType]:
 
 
 def needs_rewriting(codes: Iterable[CodeType]) -> bool:
-    """Never False for code with a `try`, a `with`, an `is` or a `match` in it; sometimes True without need."""
-    return any(code.co_exceptiontable or not _ASKING.isdisjoint(code.co_code[::2]) for code in codes)
+    """Never False for code with a `try`, a `with`, an `is`, a `match`, or one of the names in it, or with a text to be
+    formatted by `%`; sometimes True without need."""
+    return any(
+        code.co_exceptiontable
+        or not _ASKING.isdisjoint(code.co_code[::2])
+        or not NAMES.isdisjoint(code.co_names)
+        or any("%" in constant for constant in code.co_consts if type(constant) is str)
+        for code in codes
+    )

@@ -110,6 +110,7 @@ def spec_of(info: ComponentInfo, function: Callable[..., Any], code: str | None,
         outputs=info.outputs,
         options=info.options,
         generator=is_generator(function),
+        asynchronous=info.asynchronous,
         code=code,
         code_hash=code_hash,
     )

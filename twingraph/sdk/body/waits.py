@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar, cast
 
 from twingraph.sdk.body.definition import HOOKS, FunctionNode
+from twingraph.sdk.body.needs import NAMES
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef
 _Acting = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.For, ast.AsyncFor, ast.comprehension)
@@ -81,12 +82,25 @@ class _Expressions(ast.NodeTransformer, _Hooked):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """Arguments before the call: `got.append(step(x))` appends nothing when the step fails."""
         self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in NAMES and len(node.args) == 1 and not node.keywords:
+            node.args = [given if isinstance(given, ast.Starred) else self.looked_at(given) for given in node.args]
         acting = [place for place in (*node.args, *(word.value for word in node.keywords)) if acts(place)]
         if acting and self.region is not None and self.region.each:
             last = max(acting, key=lambda place: (place.lineno, place.col_offset))
             node.args = [self._before(given) if given is last else given for given in node.args]
             for word in node.keywords:
                 word.value = self._before(word.value) if word.value is last else word.value
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """A text that is formatted asks its operand's real type: whether it is a tuple."""
+        self.generic_visit(node)
+        if (
+            isinstance(node.op, ast.Mod)
+            and isinstance(node.left, ast.Constant)
+            and not isinstance(node.right, ast.Tuple)
+        ):
+            node.right = self.looked_at(node.right)
         return node
 
     def visit_Await(self, node: ast.Await) -> ast.expr:
@@ -147,6 +161,9 @@ class _Expressions(ast.NodeTransformer, _Hooked):
         if self.region is None or not self.region.each or not acts(value):
             return value
         return self.waiting("settled", value, self.region.mark, value)
+
+    def looked_at(self, value: ast.expr) -> ast.expr:
+        return value if isinstance(value, ast.Constant) else self.hook("looked_at", value, value)
 
     def plain(self, value: ast.expr) -> ast.expr:
         known = isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and _calls_hook(value, "plain"))

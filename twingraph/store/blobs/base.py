@@ -58,7 +58,7 @@ class BlobWriter(ABC):
 
 
 class BlobStore(ABC):
-    """Blobs by content hash. What is read is checked against its hash: StoreError names a rotten blob."""
+    """Blobs by content hash. What is read is checked against its hash: DamagedError names a rotten blob."""
 
     def put(self, data: BytesLike) -> str:
         """Store bytes and return their hash. Idempotent; each put refreshes the blob's time, so that prune keeps it."""

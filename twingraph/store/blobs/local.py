@@ -1,4 +1,8 @@
-"""Blobs as files of the home folder: `<home>/blobs/ab/cdef...`."""
+"""Blobs as files of the home folder: `<home>/blobs/ab/cdef...`.
+
+A file with other bytes than its name says is set aside in `blobs/damaged`: then it counts as missing, and a resume runs
+what made it again instead of meeting the same bytes for ever.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from twingraph.core.errors import NotFoundError, StoreError
+from twingraph.core.errors import DamagedError, NotFoundError, StoreError
 from twingraph.core.hashing import hasher
 from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = "tmp"
+_DAMAGED = "damaged"
 _STALE_SECONDS = 24 * 3600  # no writer takes a day; its process may live in another container, so its id says nothing
 _PIECE = 1 << 20
 
@@ -86,23 +91,36 @@ class LocalBlobs(BlobStore):
         place = self._place(digest)
         if digest in self._checked and place.is_file():
             return place
-        hashed = hasher()
         try:
-            with place.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    hashed.update(piece)
+            found = _hash_of(place)
         except FileNotFoundError:
             raise _missing(digest) from None
-        self._check(digest, hashed.hexdigest())
+        self._check(digest, found)
         self._checked.add(digest)
         return place
 
     def _check(self, digest: str, found: str) -> None:
-        if found != digest:
-            raise StoreError(
-                f"blob {digest} is damaged: its file {self._place(digest)} holds other bytes; "
-                "delete the file and run again what made it"
-            )
+        if found == digest:
+            return
+        self._checked.discard(digest)
+        aside = self._set_aside(digest)
+        where = f"is kept as {aside}" if aside else f"is {self._place(digest)}; delete it"
+        raise DamagedError(
+            f"blob {digest} is damaged: its file held other bytes and {where}; check the disk, then resume the "
+            "execution: what made the value runs again"
+        )
+
+    def _set_aside(self, digest: str) -> Path | None:
+        """Where the damaged file is from now on. A put may mend it at this very moment: what is whole goes back."""
+        place, aside = self._place(digest), self._root / _DAMAGED / digest
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            os.replace(place, aside)
+            if _hash_of(aside) == digest:
+                os.replace(aside, place)
+        except OSError:  # a read-only home, or another process was first
+            return aside if aside.is_file() else None
+        return aside
 
     def _remove_stale(self) -> None:
         limit = time.time() - _STALE_SECONDS
@@ -163,6 +181,15 @@ class _LocalWriter(BlobWriter):
                 self._temporary.unlink()
 
 
+def _hash_of(file: Path) -> str:
+    hashed = hasher()
+    with file.open("rb") as opened:
+        while piece := opened.read(_PIECE):
+            hashed.update(piece)
+    digest: str = hashed.hexdigest()
+    return digest
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -180,6 +207,6 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreError(f"{what}: the disk is full; free space or move the home (TWINGRAPH_HOME)") from error
         raise StoreError(f"{what}: {error.strerror or error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import time
@@ -9,12 +10,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from twingraph.core.errors import StoreError
+from twingraph.core.errors import HomeError, StoreError
 
 Result = TypeVar("Result")
 
 # How long a writer keeps asking for the database. Transactions take milliseconds, so this is a sick machine.
 PATIENCE = 30.0
+
+
+class Presence:
+    """Whether a database is still the file that was opened: what is written into a deleted one is lost in silence."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = self._now()
+
+    def check(self) -> None:
+        """Raises HomeError when the file is gone, or is another one by now."""
+        now = self._now()
+        if now is None or now != self._known:
+            raise HomeError(
+                f"the home folder {self._path.parent} was {'deleted' if now is None else 'replaced'} while it was in "
+                "use: what ran is on record nowhere; put the folder back and resume, or start again"
+            )
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def connect(path: Path, *, durability: str = "normal") -> sqlite3.Connection:

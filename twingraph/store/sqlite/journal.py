@@ -11,7 +11,7 @@ from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
 from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row, Standing
 from twingraph.store.home import Home
-from twingraph.store.sqlite.connection import Result, connect, persistently
+from twingraph.store.sqlite.connection import Presence, Result, connect, persistently
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
@@ -51,6 +51,7 @@ class SqliteJournal:
         self._db = connect(self._path, durability=durability)
         weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
         self._version = self._data_version()
+        self._presence = Presence(self._path)
 
     def create(self, new: NewExecution, first: Append) -> Claim:
         try:
@@ -59,6 +60,8 @@ class SqliteJournal:
             return self._create(new, _writable(first))
 
     def _create(self, new: NewExecution, first: Append) -> Claim:
+        self._presence.check()
+
         def write() -> Claim:
             number = self._db.execute(
                 _CREATE,
@@ -99,6 +102,7 @@ class SqliteJournal:
         if part.taken:
             self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
         if "completed_at" in part.changes:
+            self._presence.check()
             self._db.execute("delete from inbox where execution = ?", (number,))
             self._db.execute("delete from snapshots where execution = ?", (number,))
         return True
@@ -146,12 +150,12 @@ class SqliteJournal:
         status, holder = found
         return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
 
-    def load(self, number: int) -> tuple[str | None, Iterator[Row]]:
-        snapshot = persistently(
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        found = snapshot and persistently(
             lambda: self._db.execute("select seq, state from snapshots where execution = ?", (number,)).fetchone(),
             self._path,
         )
-        after, state = snapshot if snapshot is not None else (0, None)
+        after, state = found or (0, None)
         return state, self._rows_after(number, after)
 
     def _rows_after(self, number: int, after: int) -> Iterator[Row]:
@@ -178,6 +182,7 @@ class SqliteJournal:
         return dict(persistently(lambda: self._db.execute(_DATA_OF, (number, wanted)).fetchall(), self._path))
 
     def changed(self) -> bool:
+        self._presence.check()
         version = self._data_version()
         before, self._version = self._version, version
         return version != before

@@ -48,7 +48,8 @@ class SqliteRecords:
         raise NotFoundError(f"no execution has the id {execution_id!r}", near=nearest(execution_id, known))
 
     def newest(self) -> str | None:
-        found = self._all("select id from executions order by created_at desc, number desc limit 1")
+        own = "where origin <> 'detached' or replay_of is not null"
+        found = self._all(f"select id from executions {own} order by number desc limit 1")
         return str(found[0][0]) if found else None
 
     def page(

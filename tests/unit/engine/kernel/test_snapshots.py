@@ -86,3 +86,8 @@ def test_what_a_newer_engine_wrote_is_refused() -> None:
     raw = snapshot.dump(Hand(task("a")).state)
     with pytest.raises(ValueError, match="version 99"):
         snapshot.load({**raw, "version": 99})
+
+
+def test_the_text_is_the_dump() -> None:
+    state = bodied().state
+    assert json.loads(snapshot.text(state)) == json.loads(json.dumps(snapshot.dump(state)))

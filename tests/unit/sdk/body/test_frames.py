@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from twingraph.sdk.body.frames import in_try
+from twingraph.sdk.body.frames import in_try, in_try_of_helper
 
 Call = Callable[[], bool]
 
@@ -125,3 +125,48 @@ def test_a_comprehension_inside_a_try() -> None:
     except ValueError:
         found = []
     assert found == [True]
+
+
+# -- a call in a helper --------------------------------------------------------------------------------
+
+
+def waits() -> bool:
+    return in_try_of_helper(sys._getframe(1), BODY)
+
+
+def under_try(function: Callable[[], bool]) -> bool:
+    try:
+        return function()
+    except ValueError:
+        return False
+
+
+def body(helper: Callable[..., Any]) -> Any:
+    return helper(waits)
+
+
+BODY = frozenset({body.__code__})
+
+
+def test_the_try_of_a_helper_around_a_function_of_the_body() -> None:
+    assert body(under_try)
+
+
+def test_a_coroutine_learns_of_a_failure_where_it_awaits_the_call() -> None:
+    async def done() -> bool:
+        return True
+
+    async def helper() -> list[bool]:
+        try:
+            now = waits()
+            return [now, await in_place()]
+        except ValueError:
+            return []
+
+    def in_place() -> Any:
+        found.append(in_try_of_helper(sys._getframe(1), frozenset()))
+        return done()
+
+    found: list[bool] = []
+    assert asyncio.run(helper()) == [True, True]
+    assert found == [False]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.sdk.body.plain_bodies import BODIES
 from tests.unit.sdk.body.world import World, later, plainly
+from twingraph.sdk.body.needs import codes_of, needs_rewriting
 from twingraph.sdk.body.rewriting import rewritten as _rewritten
 from twingraph.sdk.body.rewriting import whole_body_in_one_try
 
@@ -326,3 +327,11 @@ def test_a_whole_body_in_one_try_is_told() -> None:
 
     assert told(all_of_it) == all_of_it.__code__.co_firstlineno + 3
     assert told(a_part) is None
+
+
+@pytest.mark.parametrize("text", ["type(x)", "callable(x)", "'%s' % x", "x is None", "[type(y) for y in x]"])
+def test_what_looks_behind_a_handle_needs_rewriting(text: str) -> None:
+    space: dict[str, types.FunctionType] = {}
+    exec(f"def asks(x): return {text}\ndef asks_not(x): return isinstance(x, int), x == 1, x % 2", space)
+    assert needs_rewriting(codes_of(space["asks"].__code__))
+    assert not needs_rewriting(codes_of(space["asks_not"].__code__))

@@ -93,6 +93,8 @@ class World:
     def plain(self, value: Any) -> Any:
         return value.value() if isinstance(value, Handle) else value
 
+    looked_at = plain
+
     def settled(self, mark: list[int], value: Any) -> Any:
         self.settle(mark)
         return value

@@ -1,0 +1,52 @@
+"""Runs that go one after another in a worker process, and what the pool keeps about each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.executors.marks import Marks
+
+
+class Doom(NamedTuple):
+    """Why we ended a run, and the ending that it gets."""
+
+    number: int
+    status: str
+    error: ErrorRecord
+
+
+class Held:
+    """A run in a worker's hands. `wish`: what becomes of it if it has not begun: 'return', 'cancel' or None."""
+
+    __slots__ = ("accused", "announced", "doom", "doomed_at", "lane", "peak", "run", "said", "strand", "wish")
+
+    def __init__(self, lane: Lane, run: NodeRun, strand: Strand | None = None) -> None:
+        self.lane = lane
+        self.run = run
+        self.strand = strand  # where it goes beside others
+        self.wish: str | None = None
+        self.announced = False
+        self.accused = False  # of keeping the loop for itself
+        self.peak = 0
+        self.said = 0  # characters that came from below
+        self.doom: Doom | None = None  # it was asked to end
+        self.doomed_at = 0.0
+
+
+class Strand:
+    """All runs of a process, or those of one lane among others that it has open. `block`: where its marks are."""
+
+    __slots__ = ("block", "marks", "pending", "recalling")
+
+    def __init__(self, block: int, marks: Marks, pending: dict[int, Held]) -> None:
+        self.block = block
+        self.marks = marks
+        self.pending = pending
+        self.recalling = False
+
+    def current(self) -> tuple[int, Held] | None:
+        number = self.marks.begun
+        held = self.pending.get(number)
+        return None if held is None else (number, held)

@@ -1,0 +1,42 @@
+"""From rows of the journal to a state: the edge where what others wrote is believed or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from twingraph.core.errors import StoreError
+from twingraph.core.events import Event, event_from
+from twingraph.engine.kernel import State, apply, snapshot
+from twingraph.engine.kernel.commands import Command
+from twingraph.store.base import Row
+
+
+def take_in(state: State, row: Row) -> tuple[Event, list[Command]]:
+    """Apply one journaled event. Whatever a row that nobody of us wrote leads to is an error that names it."""
+    try:
+        event = event_from(row.kind, row.body)
+        return event, apply(state, event, row.at, row.seq)
+    except Exception as error:  # the edge to foreign bytes: what they make the kernel stumble over is not known
+        raise StoreError(
+            f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {str(error)[:500]}; the journal is "
+            "damaged or was written by another version of TwinGraph"
+        ) from error
+
+
+def fold(state: State, rows: Iterable[Row]) -> State:
+    """Apply journaled events; what they command was done when they were new."""
+    for row in rows:
+        take_in(state, row)
+    return state
+
+
+def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
+    return fold(_thawed(execution, saved) if saved is not None else State(execution), rows)
+
+
+def _thawed(execution: str, saved: str) -> State:
+    try:
+        return snapshot.load(json.loads(saved))
+    except Exception as error:  # the edge to foreign bytes
+        raise StoreError(f"the snapshot of {execution} cannot be read: {str(error)[:500]}") from error
