@@ -402,8 +402,8 @@ def in_a_hurry(do: Any) -> Generator[Any, Any, Any]:
 
 
 def nothing(do: Any) -> Generator[Any, Any, Any]:
+    yield from ()
     return 2
-    yield
 
 
 def test_an_execution_that_another_one_ends_is_over_in_the_journal_first(tmp_path: Path) -> None:
