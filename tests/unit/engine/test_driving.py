@@ -204,7 +204,7 @@ def test_a_body_is_opened_again_with_its_history(tmp_path: Path) -> None:
         handle = rig.drive("outer", {"x": 1})
         rig.dispatch.let_one_go("one")
         rig.dispatch.let_one_go("inner/one")
-        rig.dispatch.wait_for(1)
+        wait_until(lambda: [run.node for _, run in rig.dispatch.waiting] == ["one-2"], "it does not come so far")
         rig.restart(add)
         again = over(rig.conductor.adopt(handle.id))
         assert value(again) == {"c": 4, "b": 3}
