@@ -47,7 +47,7 @@ def test_the_histories_reach_every_ending_and_every_kind_of_trouble() -> None:
     assert set(endings) == {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
     assert len(kinds) >= 18
     assert len(said) == 8
-    assert min(said.values()) >= 5, said
+    assert min(said.values()) >= 2, said
 
 
 def test_a_history_is_the_same_under_another_hash_seed() -> None:
