@@ -40,7 +40,7 @@ def test_the_worlds_reach_every_ending_and_most_kinds_of_event() -> None:
 def test_a_seed_tells_the_same_story_under_another_hash_seed() -> None:
     stories = set()
     for hash_seed in ("1", "2"):
-        line = [sys.executable, "-m", "tests.simulation", "--seed", "5"]
+        line = [sys.executable, "-m", "tests.simulation", "--kernel", "5"]
         told = subprocess.run(line, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, check=True)
         stories.add(told.stdout)
     assert len(stories) == 1

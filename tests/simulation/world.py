@@ -90,7 +90,7 @@ class World:
             self._compare("at the end")
         except Exception as error:
             told = "\n".join(self.story[-60:])
-            again = f"python -m tests.simulation --seed {self.seed}"
+            again = f"python -m tests.simulation --kernel {self.seed}"
             raise Broken(f"{type(error).__name__}: {error}\n{told}\nplay it again: {again}") from error
 
     def _begin(self) -> None:

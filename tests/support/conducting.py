@@ -18,7 +18,7 @@ from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, 
 from twingraph.core.policies import Backoff, RetryPolicy
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
-from twingraph.dispatch.base import CodeRef, Lane, NodeRun
+from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
 from twingraph.engine import views
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
@@ -131,10 +131,13 @@ class Rig:
         self.alive = FileLock(self.home.run / f"{name}.lock")
         self.alive.take()
         self.dispatch = MemoryDispatch(act, hold=hold)
+        self._conduct(name, self.dispatch)
+
+    def _conduct(self, name: str, dispatch: Dispatch) -> None:
         self.conductor = Conductor(
             name,
             make_journal=self.make_journal,
-            dispatch=self.dispatch,
+            dispatch=dispatch,
             blobs=self.blobs,
             kept_of=self.kept_of,
             **self.more,
@@ -150,6 +153,13 @@ class Rig:
     def restart(self, act: Act = echo, *, hold: bool = False) -> None:
         self.crash()
         self.start(act, hold=hold)
+
+    def restart_with(self, dispatch: Dispatch) -> None:
+        self.crash()
+        name = secrets.token_hex(4)
+        self.alive = FileLock(self.home.run / f"{name}.lock")
+        self.alive.take()
+        self._conduct(name, dispatch)
 
     def submit(
         self, of: Plan, inputs: Mapping[str, Any] | None = None, *, execution: str | None = None, **more: Any

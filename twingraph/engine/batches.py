@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 
 from twingraph.core.events import KINDS, ExecutionEnded, MapExpanded
 from twingraph.store.base import Append, Row
@@ -14,24 +13,19 @@ _END, _PAGE = KINDS[ExecutionEnded], KINDS[MapExpanded]
 ROWS = 1_000
 
 
-def batches(parts: Sequence[Append], most: int = ROWS) -> Iterator[list[Append]]:
-    """The same in the same order, in transactions of about so many rows."""
-    batch: list[Append] = []
-    size = 0
-    for piece in chain.from_iterable(_pieces(part, most) for part in parts):
-        weight = len(piece.rows) + len(piece.logs)
-        if batch and size + weight > most:
-            yield batch
-            batch, size = [], 0
-        batch.append(piece)
-        size += weight
-    if batch:
-        yield batch
+def rows_at_once() -> int:
+    return ROWS
 
 
-def _pieces(part: Append, most: int) -> Iterator[Append]:
-    """What changes beside the rows comes with the last of them."""
-    rows = part.rows
+def weight(part: Append) -> int:
+    return len(part.rows) + len(part.logs)
+
+
+def pieces(part: Append, most: int | None = None) -> Iterator[Append]:
+    """The same in the same order, each so small that it fits into a transaction. A message is taken from the inbox
+    with the row that answers it; what else changes beside the rows comes with the last of them."""
+    most = ROWS if most is None else most
+    rows, taken = part.rows, list(zip(part.taken, part.answers, strict=True))
     start = 0
     while len(rows) - start > most:
         end = start + most
@@ -39,9 +33,21 @@ def _pieces(part: Append, most: int) -> Iterator[Append]:
             end += 1
         if end == len(rows):
             break
-        yield Append(number=part.number, epoch=part.epoch, rows=rows[start:end])
+        now = [pair for pair in taken if pair[1] <= rows[end - 1].seq]
+        taken = taken[len(now) :]
+        yield Append(
+            number=part.number,
+            epoch=part.epoch,
+            rows=rows[start:end],
+            taken=[message for message, _ in now],
+            answers=[seq for _, seq in now],
+        )
         start = end
-    yield replace(part, rows=rows[start:]) if start else part
+    if not start:
+        yield part
+        return
+    messages, answers = [message for message, _ in taken], [seq for _, seq in taken]
+    yield replace(part, rows=rows[start:], taken=messages, answers=answers)
 
 
 def _belong_together(row: Row, following: Row) -> bool:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +33,6 @@ from twingraph.core.events import (
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
-from twingraph.engine.batches import batches
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
@@ -42,9 +43,10 @@ from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.outcomes import ending_of, events_of, log_rows
-from twingraph.engine.recovery import ended_of, restored
+from twingraph.engine.recovery import Coming, ended_of, restored
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
+from twingraph.engine.writing import Writing
 from twingraph.store.base import Claim, Journal, Message
 from twingraph.store.blobs.base import BlobStore
 
@@ -53,6 +55,8 @@ Hosts = Callable[[str, CodeRef | None], Host]
 
 # How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
 INBOX_SECONDS = 0.05
+# How long something may keep all executions waiting before it is the turn of others.
+MOMENT_SECONDS = 0.005
 # What a first Ctrl-C gives to what runs.
 GRACE_SECONDS = 10.0
 
@@ -74,8 +78,10 @@ class Conductor:
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
         clock: Clock | None = None,
+        pace: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.name = name
+        self._pace = pace
         self._clock = clock or Clock()
         self._make_journal = make_journal
         self._dispatch = dispatch
@@ -87,7 +93,8 @@ class Conductor:
         self._journal: Journal
         self._held: dict[str, Held] = {}
         self._by_number: dict[int, Held] = {}
-        self._dirty: dict[int, Held] = {}
+        self._coming: dict[str, Coming] = {}  # those that are being taken over
+        self._writing = Writing()
         self._flushing = False
         self._loop: asyncio.AbstractEventLoop
         self._refreshing = False
@@ -95,7 +102,7 @@ class Conductor:
         self.link = LoopLink(lambda act: self._door.ask(act, lambda: None))
         self._bodies = Bodies(
             self.link,
-            apply=self._apply_lines,
+            apply=self._bring,
             about=self._about,
             wrote=self._soon,
             soon=lambda act: self._loop.call_soon(act),
@@ -106,11 +113,11 @@ class Conductor:
             standing=lambda execution: self._journal.standing(execution, self.name),
             begin=lambda new: self._own(new.id, lambda handle: self._begin(new, handle)),
             take_over=lambda known: self._own(known, lambda handle: self._adopt(known, handle, ResumeRequested())),
-            bring=self._apply_lines,
+            bring=self._bring,
             later=lambda seconds, act: self._loop.call_later(seconds, act),
         )
         self._effects = Effects(
-            dispatch, self._apply_lines, self._by_number.get, code_of, self._bodies, Detached(around), platforms
+            dispatch, self._bring, self._by_number.get, code_of, self._bodies, Detached(around), platforms
         )
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
@@ -170,7 +177,18 @@ class Conductor:
     # -- the thread ------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        loop = self._loop = asyncio.new_event_loop()
+        loop = asyncio.new_event_loop()
+        if self.begin_on(loop):
+            try:
+                loop.run_forever()
+            finally:
+                self.end()
+
+    def begin_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whatever this conductor does is done on this loop; False when it cannot begin. Its thread calls this, and
+        `end` when the loop has stopped; whoever has a loop of another kind calls them instead of `start` and `stop`."""
+        self._loop = loop
+        self.link.listen()
         self._effects.timers = Timers(loop, self._timer_fired)
         try:
             self._journal = self._make_journal()
@@ -181,14 +199,11 @@ class Conductor:
             with suppress(AttributeError):
                 self._journal.close()
             loop.close()
-            return
+            return False
         loop.set_exception_handler(self._unforeseen)
         self._door.open(loop)
         loop.call_later(INBOX_SECONDS, self._look_into_inbox)
-        try:
-            loop.run_forever()
-        finally:
-            self._close()
+        return True
 
     def _serve(self, act: Callable[[], None], handle: Handle | None) -> None:
         """Do one thing that another thread asked for."""
@@ -202,14 +217,17 @@ class Conductor:
             if isinstance(error, HomeError):
                 self._break(error)
 
-    def _close(self) -> None:
+    def end(self) -> None:
+        """Write what is left, let go of everything, and end what this conductor has begun."""
         self._door.close()
+        self.link.close()
         self._loop.set_exception_handler(None)
         try:
             self._let_go()
             for held in list(self._held.values()):
                 self._drop(held, "stopped")
                 held.fail(self._why_ended())
+            self._fail_those_coming(self._why_ended())
             self._loop.run_until_complete(self._dispatch.stop())
         finally:
             self._journal.close()
@@ -220,12 +238,11 @@ class Conductor:
         if isinstance(self._fault, StoreError):
             return  # the end of this process frees what it holds
         try:
-            dirty = list(self._dirty.values())
-            refused = self._write(dirty)
-            for held in dirty:
-                if held.number not in refused:
+            while self._writing.due:
+                for held in self._write():
                     self._tell(held)
-            self._journal.release([held.number for held in self._held.values()], self.name)
+            ours = [held.number for held in self._held.values()]
+            self._journal.release(ours + [coming.claim.number for coming in self._coming.values()], self.name)
         except TwinGraphError as error:
             self._fault = self._fault or error
 
@@ -234,13 +251,23 @@ class Conductor:
         self._fault = self._fault or error
         for held in list(self._held.values()):
             held.fail(error)
+        self._fail_those_coming(error)
         self._loop.stop()
+
+    def _fail_those_coming(self, error: BaseException) -> None:
+        for coming in self._coming.values():
+            for handle in coming.handles:
+                handle.fail(error)
+        self._coming.clear()
 
     def _unforeseen(self, _: object, context: Mapping[str, Any]) -> None:
         self._break(context.get("exception") or TwinGraphError(str(context.get("message"))))
 
     def _about(self, held: Held, act: Callable[[], None]) -> None:
         """Do something about one execution. A defect that shows there must not harm the others."""
+        if held.waiting is not None:
+            held.waiting.append(act)
+            return
         try:
             act()
         except DamagedError as error:
@@ -249,6 +276,29 @@ class Conductor:
             self._break(error)
         except Exception as error:
             self._give_up(held, error)
+
+    def _in_moments(self, held: Held, steps: Iterator[None]) -> None:
+        """A long piece of work about one execution, with turns of others between. Whatever else happens to it comes
+        after, and nothing of it is committed before all is done."""
+        held.waiting = deque()
+        self._one_moment(held, steps)
+
+    def _one_moment(self, held: Held, steps: Iterator[None]) -> None:
+        if self._by_number.get(held.number) is not held:
+            return
+        waiting, held.waiting = held.waiting or deque(), None
+        self._about(held, lambda: self._steps(held, steps, waiting))
+
+    def _steps(self, held: Held, steps: Iterator[None], waiting: deque[Callable[[], None]]) -> None:
+        until = self._pace() + MOMENT_SECONDS
+        for _ in steps:
+            if self._pace() > until:
+                held.waiting = waiting
+                self._loop.call_soon(self._one_moment, held, steps)
+                return
+        self._soon(held)
+        for act in waiting:
+            self._about(held, act)
 
     def _give_up(self, held: Held, error: BaseException) -> None:
         """Let go of one execution as its journal has it; whoever resumes it starts from there."""
@@ -275,9 +325,19 @@ class Conductor:
         held.changes["started_at"] = now
         for event, data in events:
             self._note(held, event, data, now)
-        held.number = self._journal.create(new_execution(submission, self.name, now), held.take(now)).number
+        new = new_execution(submission, self.name, now)
+        held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
         self._hold(held, host)
-        self._about(held, lambda: self._committed(held))
+        self._about(held, lambda: self._committed(held, held.commanded()))
+
+    def _surely(self, write: Callable[[], Claim]) -> Claim:
+        """After a failed write nobody knows whether we hold the execution. It must not stay with one who does not
+        know: whatever we hold is free once this conductor has ended."""
+        try:
+            return write()
+        except StoreError as error:
+            self._break(error)
+            raise
 
     def _values(self, held: Held) -> Values:
         return Values(
@@ -310,49 +370,85 @@ class Conductor:
     def _adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
         held = self._held.get(execution_id)
         if held is not None:
-            held.handles.append(handle)
-            handle.recorded()
+            self._join(held, handle, wish)
+        elif (coming := self._coming.get(execution_id)) is not None:
+            coming.handles.append(handle)
+            coming.after.append(lambda held: self._join(held, handle, wish, known=True))
         else:
-            held = self._taken_over(execution_id, handle, wish)
-        if held is not None and wish is not None:
+            claim = self._surely(lambda: self._journal.claim(execution_id, self.name))
+            coming = self._coming[execution_id] = Coming(execution_id, claim, handle)
+            self._come(coming, self._restore(coming, wish))
+
+    def _join(self, held: Held, handle: Handle, wish: Event | None, *, known: bool = False) -> None:
+        if not known:
+            held.handles.append(handle)
+        handle.recorded()
+        self._wish(held, wish)
+
+    def _wish(self, held: Held, wish: Event | None) -> None:
+        if wish is not None and self._by_number.get(held.number) is held:
             held.interrupted = False
             self._about(held, lambda: self._apply(held, wish))
 
-    def _taken_over(self, execution_id: str, handle: Handle, wish: Event | None) -> Held | None:
-        """The execution under our control; None when it turns out to be over."""
-        claim = self._journal.claim(execution_id, self.name)
-        goes_on = not isinstance(wish, CancelRequested)
-        host: Host | None = None
+    def _come(self, coming: Coming, steps: Iterator[None]) -> None:
+        """Take an execution over, for a moment; then it is the turn of others."""
+        if self._coming.get(coming.id) is not coming:
+            return
+        until = self._pace() + MOMENT_SECONDS
         try:
-            held = restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
-            held.values = self._values(held)
-            if not self._held:
-                self._clock.adjust()
-            held.ahead = max(0.0, held.state.now - self._clock.now())
-            if claim.replay_of is not None and self._kept_of is not None:
-                held.kept = self._kept_of(claim.replay_of)
-            if held.state.status in EXECUTION_OVER:
-                self._journal.release([claim.number], self.name)
-                data = self._journal.data(claim.number, claim.seq)
-                handle.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
-                return None
-            if held.state.body is not None and goes_on:
-                host = self._host_for(execution_id, held.code)
-        except Exception:
+            for _ in steps:
+                if self._pace() > until:
+                    self._loop.call_soon(self._come, coming, steps)
+                    return
+        except Exception as error:
+            self._coming.pop(coming.id, None)
+            for handle in coming.handles:
+                handle.fail(error)
+            self._journal.release([coming.claim.number], self.name)
+
+    def _restore(self, coming: Coming, wish: Event | None) -> Iterator[None]:
+        """The execution comes under our control, or turns out to be over."""
+        claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
+        goes_on = not isinstance(wish, CancelRequested)
+        held = yield from restored(self._journal, claim, execution_id, handle, self._code_of, needs_code=goes_on)
+        held.handles = coming.handles
+        held.values = self._values(held)
+        if not self._held:
+            self._clock.adjust()
+        held.ahead = max(0.0, held.state.now - self._clock.now())
+        if claim.replay_of is not None and self._kept_of is not None:
+            held.kept = self._kept_of(claim.replay_of)
+        if held.state.status in EXECUTION_OVER:
             self._journal.release([claim.number], self.name)
-            raise
+            del self._coming[execution_id]
+            data = self._journal.data(claim.number, held.state.seq)  # others may have written since the claim
+            held.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
+            return
+        host = self._host_for(execution_id, held.code) if held.state.body is not None and goes_on else None
+        del self._coming[execution_id]
         self._hold(held, host)
         self._about(held, lambda: self._apply(held, Adopted(self.name, claim.epoch)))
         for message in self._journal.messages(self.name):
             self._answer(message)
-        return held
+        self._wish(held, wish)
+        for act in coming.after:
+            act(held)
 
     # -- events ----------------------------------------------------------------------------------
 
     def _feed_known(self, execution_id: str, event: Event, data: Sequence[str] | None) -> None:
+        if (coming := self._coming.get(execution_id)) is not None:
+            coming.after.append(lambda held: self._feed_known(execution_id, event, data))
         held = self._held.get(execution_id)
         if held is not None:
             self._about(held, lambda: self._apply_lines(held, event, data))
+
+    def _bring(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
+        """An event that follows from something else, in its turn."""
+        if held.waiting is None:
+            self._apply_lines(held, event, lines)
+        else:
+            held.waiting.append(lambda: self._apply_lines(held, event, lines))
 
     def _apply_lines(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
         if lines is None:
@@ -379,7 +475,10 @@ class Conductor:
                 held.commands.append(command)
 
     def _soon(self, held: Held) -> None:
-        self._dirty[held.number] = held
+        self._writing.add(held)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -390,34 +489,35 @@ class Conductor:
         self._note(held, ended, data, at)
 
     def _flush(self) -> None:
-        """Commit everything that was noted, then carry out what it commanded."""
+        """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
         self._flushing = False
-        dirty = list(self._dirty.values())
-        if not dirty:
-            return
         try:
-            refused = self._write(dirty)
+            written = self._write()
         except StoreError as error:
             self._break(error)
             return
-        for held in dirty:
-            if held.number in refused:
-                self._lost_lease(held)
-            elif held.number in self._by_number:
-                self._about(held, lambda held=held: self._committed(held))  # type: ignore[misc]
+        # Doing what one commands may bring events to another: those are not in this commit.
+        for held, todo in [(held, held.committed()) for held in written]:
+            if held.number in self._by_number:
+                self._about(held, lambda held=held, todo=todo: self._committed(held, todo))  # type: ignore[misc]
+        if self._writing.due:
+            self._flush_soon()
         self._bodies.tell_soon()
-        if not self._refreshing and any(held.stale for held in dirty):
+        if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True
             self._loop.call_later(PROGRESS_SECONDS, self._refresh)
 
-    def _write(self, dirty: Sequence[Held]) -> set[int]:
-        """Make it durable; the executions that another conductor holds by now."""
-        now = self._clock.now()
-        self._dirty = {}
-        refused: set[int] = set()
-        for batch in batches([held.take(now + held.ahead) for held in dirty]):
-            refused |= self._journal.append(batch)
-        return refused
+    def _write(self) -> list[Held]:
+        """One transaction; those of which everything that was taken is durable now."""
+        parts = self._writing.turn(self._clock.now())
+        if not parts:
+            return []
+        refused = self._journal.append([part for _, part in parts])
+        written = list(dict.fromkeys(held for held, _ in parts))
+        for held in written:
+            if held.number in refused:
+                self._lost_lease(held)
+        return [held for held in written if not held.pieces and held.number not in refused]
 
     def _refresh(self) -> None:
         """Bring the list of executions up to date where nothing else has done it meanwhile."""
@@ -426,17 +526,36 @@ class Conductor:
             if held.stale:
                 self._soon(held)
 
-    def _committed(self, held: Held) -> None:
-        """What was noted is durable: do what it commands, and tell who waits."""
-        todo, held.commands = held.commands, []
-        for command in todo:
-            self._effects.carry_out(held, command)
+    def _committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
+        """What commanded this is durable: do it, and tell who waits."""
         held.recorded()
+        held.todo.extend(todo)
+        if not held.carrying:
+            self._carry_out(held)
+
+    def _carry_out(self, held: Held) -> None:
+        """For a moment, then it is the turn of others."""
+        until = self._pace() + MOMENT_SECONDS
+        held.carrying = True
+        while held.todo:
+            self._effects.carry_out(held, held.todo.popleft())
+            if held.todo and self._pace() > until:
+                self._loop.call_soon(self._carry_on, held)
+                return
+        held.carrying = False
         self._tell(held)
+        if held.wants_snapshot and self._by_number.get(held.number) is held:
+            self._in_moments(held, held.take_snapshot())
+
+    def _carry_on(self, held: Held) -> None:
+        if self._by_number.get(held.number) is held:
+            self._about(held, lambda: self._carry_out(held))
 
     def _tell(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""
         state = held.state
+        if held.unwritten:
+            return  # how it stands now, nobody may know before it is durable
         if state.status in EXECUTION_OVER:
             result, outputs = held.ended or (None, {})
             self._drop(held, "over")
@@ -449,7 +568,8 @@ class Conductor:
     def _drop(self, held: Held, why: str) -> None:
         self._held.pop(held.state.execution, None)
         self._by_number.pop(held.number, None)
-        self._dirty.pop(held.number, None)
+        self._writing.forget(held)
+        held.todo.clear()
         self._effects.forget(held, why)
 
     def _lost_lease(self, held: Held) -> None:
@@ -479,8 +599,12 @@ class Conductor:
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
-        for event, lines in events_of(held.state.nodes.get(outcome.node), outcome):
+        self._in_moments(held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome)))
+
+    def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
+        for event, lines in events:
             self._apply_lines(held, event, lines)
+            yield
 
     def _log(self, held: Held, report: LogLines) -> None:
         held.logs.extend(log_rows(held.state, report))
@@ -498,6 +622,8 @@ class Conductor:
             self._about(held, lambda: self._apply(held, TimerFired(timer)))
 
     def _interrupt(self, execution_id: str, kill: bool) -> None:
+        if (coming := self._coming.get(execution_id)) is not None:
+            coming.after.append(lambda held: self._interrupt(execution_id, kill))
         held = self._held.get(execution_id)
         if held is None:
             return
@@ -519,11 +645,14 @@ class Conductor:
 
     def _answer(self, message: Message) -> None:
         held = self._by_number.get(message.number)
-        if held is None or message.id in held.taken:
-            return
-        held.taken.append(message.id)
+        if held is not None and message.id not in held.answering:
+            held.answering.add(message.id)
+            self._about(held, lambda: self._take_message(held, message))
+
+    def _take_message(self, held: Held, message: Message) -> None:
+        held.taken.append((message.id, held.seq + 1))
         said = inbox.event_of(message)
         if said is None:  # from a newer version: nobody here can answer it, ever
             self._soon(held)
         else:
-            self._about(held, lambda: self._apply_lines(held, *said))
+            self._apply_lines(held, *said)

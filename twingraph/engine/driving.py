@@ -54,10 +54,13 @@ class Driving:
     def telling(self) -> bool:
         """Whether a host waits for history. None is told while an event waits for its commit: what a body hears of
         must never be lost again."""
-        return not self.held.rows and any(self._open.values())
+        held = self.held
+        return held.waiting is None and not held.unwritten and any(self._open.values())
 
     def tell(self) -> None:
         """One more page, to the scope whose turn it is."""
+        if not self.telling:  # its turn came later than was thought
+            return
         path, telling = next((path, telling) for path, telling in self._open.items() if telling)
         self._open[path] = self._open.pop(path)
         self._tell(path, telling)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +84,18 @@ class Held:
         self.rows: list[Row] = []
         self.logs: list[LogRow] = []
         self.commands: list[Command] = []
-        self.taken: list[int] = []
+        self.pieces: deque[Append] = deque()  # of what was taken to be written, those that are not written yet,
+        self.due: list[Command] = []  # and what it commands
+        self.todo: deque[Command] = deque()  # commands of what is durable
+        self.carrying = False  # they are being carried out
+        self.waiting: deque[Callable[[], None]] | None = None  # while a long piece of work is done: what comes after
+        self.taken: list[tuple[int, int]] = []  # messages of the inbox, each with the row that answers it
+        self.answering: set[int] = set()  # all that were ever heard: they stay in the inbox until their commit
         self.changes: dict[str, Any] = {}
         self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
-        self.snapshot_at = 0
+        self.snapshot_at = 0  # the event after which the newest snapshot was taken,
+        self.snapshot: str | None = None  # which waits to be written
         self.progress_at = 0.0
         # Its time never runs back: by so much it is ahead of our clock, which is behind that of an owner before us.
         self.ahead = 0.0
@@ -156,17 +164,47 @@ class Held:
             rows=self.rows,
             logs=self.logs,
             changes=self.changes,
-            snapshot=self._snapshot(),
-            taken=self.taken,
+            snapshot=self.snapshot,
+            snapshot_seq=self.snapshot_at,
+            taken=[message for message, _ in self.taken],
+            answers=[seq for _, seq in self.taken],
         )
-        self.rows, self.logs, self.changes, self.taken = [], [], {}, []
+        self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
         return append
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something happened that may be lost again."""
+        return bool(self.rows or self.pieces)
+
+    def commanded(self) -> list[Command]:
+        """What everything that was applied so far commands, to be carried out once that is durable."""
+        todo, self.commands = self.commands, []
+        return todo
+
+    @property
+    def wants_snapshot(self) -> bool:
+        since = self.seq - self.snapshot_at
+        if since <= SNAPSHOT_EVENTS or self.state.status in EXECUTION_OVER:
+            return False
+        return since > max(self.seq // 2, SNAPSHOT_EVENTS_PER_NODE * len(self.state.nodes))
+
+    def take_snapshot(self) -> Iterator[None]:
+        """By and by; nothing may happen to it meanwhile."""
+        seq = self.seq
+        text = yield from snapshot.written(self.state)
+        self.snapshot, self.snapshot_at = text, seq
+
+    def committed(self) -> list[Command]:
+        """What everything that has just become durable commands."""
+        todo, self.due = self.due, []
+        return todo
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing of it is left to do or to write after an interrupt."""
         paused = self.interrupted and self.state.status is ExecutionStatus.PAUSED
-        return paused and not (self.state.in_flight or self.rows or self.logs)
+        return paused and not (self.state.in_flight or self.unwritten or self.logs)
 
     # -- those who wait for it ---------------------------------------------------------------------
 
@@ -188,15 +226,6 @@ class Held:
     def fail(self, fault: BaseException) -> None:
         for handle in self.handles:
             handle.fail(fault)
-
-    def _snapshot(self) -> str | None:
-        since = self.seq - self.snapshot_at
-        if since <= SNAPSHOT_EVENTS or not self.rows or self.state.status in EXECUTION_OVER:
-            return None
-        if since <= max(self.seq // 2, SNAPSHOT_EVENTS_PER_NODE * len(self.state.nodes)):
-            return None
-        self.snapshot_at = self.seq
-        return snapshot.text(self.state)
 
 
 def progress_columns(state: State) -> dict[str, int]:

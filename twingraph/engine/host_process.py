@@ -18,15 +18,26 @@ from twingraph.dispatch.embedded.capturing import CapturedFile
 
 MAIN = "twingraph.sdk.body.process"
 _READ = 1 << 20
+# What is heard at once: some milliseconds of work.
+_HEAR = 1 << 16
+# How long a process is not heard when far more was said than could be taken in.
+_ROOM_SECONDS = 0.005
 
 
 class HostProcess:
-    """Belongs to the loop, but for `stop`. `heard(message)` for each line; `gone(why)` once, unless it was stopped."""
+    """Belongs to the loop, but for `stop`. `heard(message)` for each line; `gone(why)` once, unless it was stopped;
+    while `crowded()` it is not listened to."""
 
     def __init__(
-        self, code: CodeRef, hello: dict[str, Any], heard: Callable[[list[Any]], None], gone: Callable[[str], None]
+        self,
+        code: CodeRef,
+        hello: dict[str, Any],
+        heard: Callable[[list[Any]], None],
+        gone: Callable[[str], None],
+        crowded: Callable[[], bool],
     ) -> None:
         self.pid: int | None = None
+        self._crowded = crowded
         self._heard, self._gone = heard, gone
         self._loop = asyncio.get_running_loop()
         self._started: spawner.Started | None = None
@@ -86,18 +97,28 @@ class HostProcess:
     # -- hearing -----------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        """One chunk at a time, so that others have their turns; none while the conductor has not heard what came
+        before: then the pipe fills, and the bodies wait."""
         assert self._started is not None
-        while True:
-            try:
-                data = os.read(self._started.outgoing, _READ)
-            except BlockingIOError:
-                return
-            if not data:
-                self._loop.remove_reader(self._started.outgoing)
-                self._kill()  # what cannot be heard any more shall not go on
-                self._ended()
-                return
+        outgoing = self._started.outgoing
+        if self._crowded():
+            self._loop.remove_reader(outgoing)
+            self._loop.call_later(_ROOM_SECONDS, self._listen_again)
+            return
+        try:
+            data = os.read(outgoing, _HEAR)
+        except BlockingIOError:
+            return
+        if data:
             self._take(data)
+            return
+        self._loop.remove_reader(outgoing)
+        self._kill()  # what cannot be heard any more shall not go on
+        self._ended()
+
+    def _listen_again(self) -> None:
+        if self._started is not None and not self._over:
+            self._loop.add_reader(self._started.outgoing, self._readable)
 
     def _take(self, data: bytes) -> None:
         *lines, self._incoming = (self._incoming + data).split(b"\n")

@@ -33,10 +33,20 @@ class HostProcesses:
     """Gives a host for each execution; on the conductor's loop. `link` is asked for when something is first said.
 
     `locate(execution, code, bundle, packages)` records a bundle (its blob) that a body in the world of `code` has made
-    of components which were not found when the execution began, and gives its code version.
+    of components which were not found when the execution began, and gives its code version. While `crowded()`, far
+    more was said to the conductor than it has heard, and no process is listened to.
     """
 
-    def __init__(self, link: Callable[[], Link], locate: Locate, *, blobs_path: str, secret: bytes | None) -> None:
+    def __init__(
+        self,
+        link: Callable[[], Link],
+        locate: Locate,
+        *,
+        blobs_path: str,
+        secret: bytes | None,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.crowded = crowded
         self._link, self._locate = link, locate
         self._hello = {"blobs": blobs_path, "secret": secret.hex() if secret is not None else None}
         self._shared: dict[str, _Served] = {}
@@ -100,7 +110,7 @@ class _Served:
         self.code = code
         self.hosts: dict[str, ProcessHost] = {}
         self._owner = owner
-        self.process = HostProcess(code, hello, self._heard, self._gone)
+        self.process = HostProcess(code, hello, self._heard, self._gone, owner.crowded)
 
     def _heard(self, message: list[Any]) -> None:
         kind, *rest = message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,6 +16,12 @@ from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, State, commands
 from twingraph.engine.values import Values
 from twingraph.store.base import LogRow
+
+# How many words are heard before it is the turn of others, and how many may wait to be heard.
+WORDS_AT_ONCE = 250
+WORDS_WAITING = 10_000
+# A body waits so long for room at most: whatever keeps the conductor, the body is not the one to suffer.
+PATIENCE_SECONDS = 10.0
 
 HashOf = Callable[[State, Values, Node], str | None]
 
@@ -60,13 +67,20 @@ class LoopLink:
         self._poke = poke
         self._words: deque[Word] = deque()
         self._poked = False
+        self._room = threading.Condition()
+        self._closed = False
+        self._listener = threading.get_ident()
         self.hear: Callable[[list[Word]], None] = lambda words: None
 
     def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
         word = Fed(execution, event, lines, specs)
-        if type(event) is GraphExtended and not event.nodes:
+        if type(event) is not GraphExtended:
+            self.say(word)
+        elif not event.nodes:
             self._words.append(word)  # specs alone; the call that needs them follows
         else:
+            if self.crowded and threading.get_ident() != self._listener:
+                self._wait_for_room()
             self.say(word)
 
     def ask(self, execution: str, scope: str, number: int, what: str, about: str) -> None:
@@ -85,9 +99,37 @@ class LoopLink:
             self._poke(self._drain)
 
     def _drain(self) -> None:
+        """So many at a time: a body that makes a hundred thousand calls at once must not keep others waiting."""
         self._poked = False
         words = self._words
-        self.hear([words.popleft() for _ in range(len(words))])
+        crowded = self.crowded
+        self.hear([words.popleft() for _ in range(min(len(words), WORDS_AT_ONCE))])
+        if words and not self._poked:
+            self._poked = True
+            self._poke(self._drain)
+        if crowded:
+            with self._room:
+                self._room.notify_all()
+
+    @property
+    def crowded(self) -> bool:
+        """Far more was said than heard."""
+        return len(self._words) >= WORDS_WAITING
+
+    def _wait_for_room(self) -> None:
+        """A body that is far ahead waits, so that what is not heard yet does not fill the memory."""
+        with self._room:
+            self._room.wait_for(lambda: not self.crowded or self._closed, PATIENCE_SECONDS)
+
+    def listen(self) -> None:
+        """It is this thread that hears, which must never wait for itself."""
+        self._listener = threading.get_ident()
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
 
 
 class Bodies:

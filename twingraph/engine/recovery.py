@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import ExecutionEnded, event_from
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import restore
+from twingraph.engine.folding import fold, restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
+from twingraph.engine.kernel import State
 from twingraph.store.base import Claim, Journal, Row
+
+
+class Coming:
+    """An execution that is being taken over: who asked for it, and what else was wished meanwhile."""
+
+    def __init__(self, execution: str, claim: Claim, handle: Handle) -> None:
+        self.id = execution
+        self.claim = claim
+        self.handles = [handle]
+        self.after: list[Callable[[Held], None]] = []
 
 
 def restored(
@@ -24,19 +35,10 @@ def restored(
     code_of: Callable[[str], CodeRef],
     *,
     needs_code: bool,
-) -> Held:
+) -> Generator[None, None, Held]:
     """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
-    no code."""
-    saved, unread = journal.load(claim.number)
-    with _no_search_for_garbage():
-        rows = list(unread)
-        try:
-            state = restore(execution, saved, rows)
-        except StoreError:
-            if saved is None:
-                raise
-            rows = list(journal.load(claim.number, snapshot=False)[1])  # the events before it are still there
-            state = restore(execution, None, rows)
+    no code. It may be long: the caller decides how much is done at once."""
+    state, since, last = yield from _folded(journal, claim.number, execution)
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
     code: CodeRef | None = None
@@ -47,9 +49,30 @@ def restored(
             if needs_code:
                 raise
     held = Held(claim, state, code, handle)
-    held.snapshot_at = rows[0].seq - 1 if rows else claim.seq
-    held.last = rows[-1] if rows else None
+    held.snapshot_at = since
+    held.last = last
     return held
+
+
+def _folded(
+    journal: Journal, number: int, execution: str, *, snapshot: bool = True
+) -> Generator[None, None, tuple[State, int, Row | None]]:
+    """The state, the event after which the snapshot was taken that it began with, and the last event."""
+    saved, rows = journal.load(number, snapshot=snapshot)
+    last: Row | None = None
+    try:
+        with _no_search_for_garbage():
+            state = restore(execution, saved, ())
+        since = state.seq
+        for last in rows:
+            with _no_search_for_garbage():
+                fold(state, (last,))
+            yield
+    except StoreError:
+        if saved is None:
+            raise
+        return (yield from _folded(journal, number, execution, snapshot=False))  # the events before it are still there
+    return state, since, last
 
 
 @contextmanager

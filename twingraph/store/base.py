@@ -47,8 +47,10 @@ class Append:
     rows: Sequence[Row] = ()
     logs: Sequence[LogRow] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)  # columns of the execution's record
-    snapshot: str | None = None  # of the state after the last row
-    taken: Sequence[int] = ()  # inbox messages that these rows answer
+    snapshot: str | None = None  # of the state
+    snapshot_seq: int = 0  # after this row: one of these, or one before
+    taken: Sequence[int] = ()  # inbox messages that these rows answer,
+    answers: Sequence[int] = ()  # and the row that answers each; of one that needs none, a number past the last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,8 @@ class Journal(Protocol):
         """How it stands as this owner sees it; None for no such id."""
 
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
-        """The latest snapshot, and the rows after it in order; without one, all rows."""
+        """The latest snapshot, and the rows after it in order; without one, all rows. They are read as they are asked
+        for, by who holds the claim."""
 
     def data(self, number: int, seq: int) -> str | None:
         """The values of one event."""

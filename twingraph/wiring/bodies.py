@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twingraph.core.bodies import Host, Link
+from twingraph.core.bodies import Host
 from twingraph.core.errors import ConflictError
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.link import LoopLink
 from twingraph.wiring.codes import CodeBook
 from twingraph.wiring.values import ProcessValues
 
@@ -22,7 +23,7 @@ class BodyHosts:
 
     def __init__(
         self,
-        link: Callable[[], Link],
+        link: Callable[[], LoopLink],
         codes: CodeBook,
         values: ProcessValues,
         *,
@@ -67,7 +68,11 @@ class BodyHosts:
             from twingraph.engine.hosting import HostProcesses
 
             self._processes = HostProcesses(
-                self._link, self._codes.keep_beside, blobs_path=self._blobs_path, secret=self._secret
+                self._link,
+                self._codes.keep_beside,
+                blobs_path=self._blobs_path,
+                secret=self._secret,
+                crowded=lambda: self._link().crowded,
             )
         return self._processes.host_for(execution, code)
 

@@ -154,8 +154,8 @@ def test_a_claim_tells_what_the_execution_was_started_from(store: Store) -> None
 
 def test_loading_starts_from_the_newest_snapshot(store: Store) -> None:
     claim = begun(store)
-    store.journal.append([part(claim, 3, snapshot="at 3")])
-    store.journal.append([part(claim, 4, 2, snapshot="at 5"), part(claim, 6)])
+    store.journal.append([part(claim, 3, snapshot="at 3", snapshot_seq=3)])
+    store.journal.append([part(claim, 4, 2, snapshot="at 5", snapshot_seq=5), part(claim, 6)])
     snapshot, after = store.other.load(claim.number)
     assert (snapshot, [row.seq for row in after]) == ("at 5", [6])
     assert len(store.records.rows("exec-a")) == 6
@@ -216,7 +216,7 @@ def test_how_an_execution_stands_depends_on_who_asks(store: Store) -> None:
 
 def test_an_end_clears_messages_and_snapshots(store: Store) -> None:
     claim = begun(store)
-    store.journal.append([part(claim, 3, snapshot="at 3")])
+    store.journal.append([part(claim, 3, snapshot="at 3", snapshot_seq=3)])
     store.records.post("exec-a", "pause", "{}")
     store.journal.append([part(claim, 4, changes={"status": "completed", "completed_at": 5.0})])
     assert store.journal.messages("one") == []

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from twingraph.engine.batches import batches
+from twingraph.engine.batches import pieces
 from twingraph.store.base import Append, Row
 
 
-def part(number: int, *kinds: str, **more: object) -> Append:
+def part(*kinds: str, **more: object) -> Append:
     rows = [Row(seq, kind, 0.0, "{}", None) for seq, kind in enumerate(kinds, 1)]
-    return Append(number=number, epoch=1, rows=rows, **more)  # type: ignore[arg-type]
+    return Append(number=1, epoch=1, rows=rows, **more)  # type: ignore[arg-type]
 
 
-def sizes(*parts: Append, most: int = 4) -> list[list[tuple[int, int]]]:
-    return [[(piece.number, len(piece.rows)) for piece in batch] for batch in batches(parts, most)]
+def sizes(whole: Append) -> list[int]:
+    return [len(piece.rows) for piece in pieces(whole, 4)]
 
 
-def test_little_goes_at_once() -> None:
-    assert sizes(part(1, "a"), part(2, "b", "c")) == [[(1, 1), (2, 2)]]
+def test_little_is_one_piece() -> None:
+    whole = part("a")
+    assert list(pieces(whole, 4)) == [whole]
 
 
-def test_several_executions_fill_one_transaction_after_another() -> None:
-    assert sizes(part(1, *"abc"), part(2, *"ab"), part(3, *"ab")) == [[(1, 3)], [(2, 2), (3, 2)]]
-
-
-def test_one_large_execution_is_cut_in_order() -> None:
-    made = list(batches([part(1, *"abcdefghi")], 4))
-    assert [[row.seq for row in batch[0].rows] for batch in made] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+def test_much_is_cut_in_order() -> None:
+    made = list(pieces(part(*"abcdefghi"), 4))
+    assert [[row.seq for row in piece.rows] for piece in made] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
 def test_what_changes_beside_the_rows_comes_last() -> None:
-    whole = part(1, *"abcdef", changes={"status": "completed"}, taken=[7], snapshot="s")
-    first, last = (batch[0] for batch in batches([whole], 4))
-    assert (first.changes, first.taken, first.snapshot) == ({}, (), None)
-    assert (last.changes, last.taken, last.snapshot) == ({"status": "completed"}, [7], "s")
+    first, last = pieces(part(*"abcdef", changes={"status": "completed"}, snapshot="s"), 4)
+    assert (first.changes, first.snapshot) == ({}, None)
+    assert (last.changes, last.snapshot) == ({"status": "completed"}, "s")
+
+
+def test_a_message_goes_with_the_row_that_answers_it() -> None:
+    """Else a crash between two pieces would answer it twice."""
+    first, second, last = pieces(part(*"abcdefghij", taken=[7, 8, 9, 10], answers=[2, 4, 5, 11]), 4)
+    assert (first.taken, second.taken, last.taken) == ([7, 8], [9], [10])
 
 
 def test_the_pages_of_a_map_are_never_parted() -> None:
-    assert sizes(part(1, "a", "b", *["map_expanded"] * 6, "c", "d")) == [[(1, 8)], [(1, 2)]]
+    assert sizes(part("a", "b", *["map_expanded"] * 6, "c", "d")) == [8, 2]
 
 
 def test_the_end_stays_with_what_led_to_it() -> None:
-    assert sizes(part(1, *"abcd", "execution_ended")) == [[(1, 5)]]
+    assert sizes(part(*"abcd", "execution_ended")) == [5]

@@ -204,7 +204,7 @@ def test_a_body_is_opened_again_with_its_history(tmp_path: Path) -> None:
         handle = rig.drive("outer", {"x": 1})
         rig.dispatch.let_one_go("one")
         rig.dispatch.let_one_go("inner/one")
-        rig.dispatch.wait_for(1)
+        wait_until(lambda: [run.node for _, run in rig.dispatch.waiting] == ["one-2"], "it does not come so far")
         rig.restart(add)
         again = over(rig.conductor.adopt(handle.id))
         assert value(again) == {"c": 4, "b": 3}
@@ -393,6 +393,24 @@ def test_a_detached_call_is_an_execution_of_its_own(tmp_path: Path) -> None:
         assert value(handle) == 3
         child = rig.record(detached_id(handle.id, "chain"))
         assert (child.name, child.status) == ("chain", "completed")
+
+
+def in_a_hurry(do: Any) -> Generator[Any, Any, Any]:
+    """What it starts is over before its own last words are written."""
+    yield do.start("nothing", kind=NodeKind.DETACHED)
+    return 1
+
+
+def nothing(do: Any) -> Generator[Any, Any, Any]:
+    yield from ()
+    return 2
+
+
+def test_an_execution_that_another_one_ends_is_over_in_the_journal_first(tmp_path: Path) -> None:
+    with Rig(tmp_path, add, bodies={"in_a_hurry": in_a_hurry, "nothing": nothing}) as rig:
+        for _ in range(20):
+            handle = over(rig.drive("in_a_hurry"))
+            assert (handle.status, rig.record(handle.id).status) == ("completed", "completed")
 
 
 def test_a_detached_execution_is_found_again(tmp_path: Path) -> None:

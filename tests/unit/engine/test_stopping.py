@@ -15,7 +15,7 @@ from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
 from twingraph.engine.replay import earlier
-from twingraph.store.base import Append
+from twingraph.store.base import Append, Claim, NewExecution
 from twingraph.store.sqlite.journal import SqliteJournal
 
 
@@ -218,6 +218,34 @@ def test_a_full_disk_is_told_to_all_and_nothing_is_lost(rig: Rig) -> None:
     assert [value(over(rig.conductor.adopt(handle.id))) for handle in handles] == ["n0", "n0"]
 
 
+class UncertainDisk(SqliteJournal):
+    """Writes the new execution and says that it did not."""
+
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        super().create(new, first)
+        raise StoreError("nobody knows whether that was written")
+
+
+def test_what_may_have_been_written_stays_with_nobody(rig: Rig) -> None:
+    """Else it would belong to a living conductor that does not know of it, and nobody could go on with it."""
+    rig.make_journal = lambda: UncertainDisk(rig.home)
+    rig.restart()
+    handle = rig.submit(chain(2))
+    assert isinstance(over(handle).fault, StoreError)
+    assert not rig.conductor.usable or rig.conductor._fault is not None
+    rig.make_journal = lambda: SqliteJournal(rig.home)
+    rig.restart()
+    assert value(over(rig.conductor.adopt(handle.id))) == "n0"
+
+
+def test_what_is_wished_during_a_take_over_comes_after_it(rig: Rig) -> None:
+    handle = rig.submit(chain(3))
+    rig.dispatch.wait_for(1)
+    rig.restart(hold=True)
+    taken, cancelled = rig.conductor.adopt(handle.id), rig.conductor.cancel(handle.id)
+    assert [over(taken).status, over(cancelled).status] == ["cancelled", "cancelled"]
+
+
 def test_a_defect_ends_one_execution_and_no_other(rig: Rig) -> None:
     bad = plan(PlanNode(id="a", spec=7))
     ill = rig.submit(bad)
@@ -231,7 +259,12 @@ def test_an_execution_that_is_over_leaves_no_trace_in_memory(rig: Rig) -> None:
     rig.dispatch.hold = False
     for _ in range(5):
         rig.run(chain(3))
-    held = rig.conductor._held, rig.conductor._by_number, rig.conductor._dirty, rig.conductor._effects.timers._handles
+    held = (
+        rig.conductor._held,
+        rig.conductor._by_number,
+        rig.conductor._writing._dirty,
+        rig.conductor._effects.timers._handles,
+    )
     assert all(not kept for kept in held)
 
 

@@ -50,9 +50,22 @@ def timer_fired(state: State, event: TimerFired) -> None:
         if node is None or node.over or node.due is None:
             return
         if state.now < node.due - EARLY:  # a firing that came twice, or a clock that was set back
-            state.commands.append(SetTimer(event.timer, node.due - state.now))
+            state.commands.append(SetTimer(event.timer, _left(state, node, node.due)))
         else:
             _node_due(state, node)
+
+
+def _left(state: State, node: Node, due: float) -> float:
+    """How long the node still has to wait: never longer than it was to wait in all, whatever the clock was when it
+    began. Clocks are set back, and those of two machines need not agree."""
+    if node.status is NodeStatus.RETRYING:
+        policy = runs.policy(state, node)
+        longest = policy.delay(node.spent, 1.0) if policy is not None else 0.0
+    else:
+        longest = node.plan.wait or 0.0
+    left = max(0.0, min(due - state.now, longest))
+    node.due = min(due, state.now + left)
+    return left
 
 
 def _timeout_due(state: State) -> None:
@@ -134,7 +147,7 @@ def adopted(state: State, event: Adopted) -> None:
 
 def _ask_again(state: State, node: Node) -> None:
     if node.due is not None:
-        state.commands.append(SetTimer(f"node:{node.id}", max(0.0, node.due - state.now)))
+        state.commands.append(SetTimer(f"node:{node.id}", _left(state, node, node.due)))
     elif node.asked == "limit":
         endings.queue_up(state, node)
     elif node.asked == "cache":

@@ -190,30 +190,30 @@ def _charge_loss(node: Node) -> None:
         first.losses -= 1
 
 
-def _policy(state: State, node: Node) -> RetryPolicy | None:
+def policy(state: State, node: Node) -> RetryPolicy | None:
     if node.kind is NodeKind.HANDLER:
         return None
-    policy = state.specs[node.spec].retry if node.spec is not None else None
-    if policy is None and bounds.rules(state, node.scope).error_handler == ErrorHandler.RETRY:
+    own = state.specs[node.spec].retry if node.spec is not None else None
+    if own is None and bounds.rules(state, node.scope).error_handler == ErrorHandler.RETRY:
         return DEFAULT_RETRY
-    return policy
+    return own
 
 
 def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
     node.spent += 1
     node.losses, node.alone = 0, False
     error = node.error = event.error or _unexplained(node, event)
-    policy = _policy(state, node)
+    rules = policy(state, node)
     if (
-        policy is None
-        or node.spent >= policy.max_attempts
+        rules is None
+        or node.spent >= rules.max_attempts
         or error.permanent
-        or not policy.matches(error.types or (error.error_type,))
+        or not rules.matches(error.types or (error.error_type,))
     ):
         endings.end_node(state, node, NodeStatus.FAILED)
         return
     endings.retire(state, node)
     state.move(node, NodeStatus.RETRYING)
-    delay = policy.delay(node.spent, event.chance)
+    delay = rules.delay(node.spent, event.chance)
     node.due = state.now + delay
     state.commands.append(SetTimer(f"node:{node.id}", delay))

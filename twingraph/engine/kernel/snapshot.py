@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
@@ -109,12 +110,36 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
     return raw
 
 
+# Of a large state so many nodes are written down without a pause.
+NODES_AT_ONCE = 50
+
+
+def written(state: State) -> Generator[None, None, str]:
+    """The state as JSON text, made by and by: it must not change meanwhile. A tree of all of it would be work for
+    the garbage collector."""
+    around = _encode(_dump_around(state))
+    nodes = yield from _encoded(_dump_nodes(state))
+    scopes = yield from _encoded(_dump_scope(scope) for scope in state.scopes.values())
+    return f'{around[:-1]},"nodes":[{nodes}],"scopes":[{scopes}]}}'
+
+
+def _encoded(records: Iterable[dict[str, Any]]) -> Generator[None, None, str]:
+    left = iter(records)
+    texts: list[str] = []
+    while some := [_encode(record) for record in islice(left, NODES_AT_ONCE)]:
+        texts += some
+        yield
+    return ",".join(texts)
+
+
 def text(state: State) -> str:
-    """The state as JSON, made node by node: a tree of all of it at once would be work for the garbage collector."""
-    around = _dump_around(state)
-    nodes = ",".join(_encode(node) for node in _dump_nodes(state))
-    scopes = ",".join(_encode(_dump_scope(scope)) for scope in state.scopes.values())
-    return f'{_encode(around)[:-1]},"nodes":[{nodes}],"scopes":[{scopes}]}}'
+    """The same at once."""
+    making = written(state)
+    try:
+        while True:
+            next(making)
+    except StopIteration as made:
+        return str(made.value)
 
 
 def dump(state: State) -> dict[str, Any]:

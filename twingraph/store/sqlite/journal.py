@@ -31,6 +31,11 @@ _DATA_OF = """
 select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
 """
+ROWS_AT_ONCE = 500
+_PAGE = f"""
+select seq, kind, at, body, null, cause, actor from events
+where execution = ? and seq > ? order by seq limit {ROWS_AT_ONCE}
+"""
 _INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = ? order by inbox.id
@@ -93,7 +98,7 @@ class SqliteJournal:
         if part.logs:
             self._db.executemany(_LOG, [(number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs])
         if part.snapshot is not None:
-            self._db.execute(_SNAPSHOT, (number, part.rows[-1].seq, part.snapshot))
+            self._db.execute(_SNAPSHOT, (number, part.snapshot_seq, part.snapshot))
         if part.taken:
             self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
         if "completed_at" in part.changes:
@@ -151,15 +156,17 @@ class SqliteJournal:
             self._path,
         )
         after, state = found or (0, None)
-        rows = persistently(
-            lambda: self._db.execute(
-                "select seq, kind, at, body, null, cause, actor from events "
-                "where execution = ? and seq > ? order by seq",
-                (number, after),
-            ).fetchall(),
-            self._path,
-        )
-        return state, (Row(*row) for row in rows)
+        return state, self._rows_after(number, after)
+
+    def _rows_after(self, number: int, after: int) -> Iterator[Row]:
+        """A page at a time, so that a long history keeps nobody waiting. Whoever holds the claim is the only writer."""
+        while True:
+            page = persistently(lambda after=after: self._db.execute(_PAGE, (number, after)).fetchall(), self._path)  # type: ignore[misc]
+            for row in page:
+                yield Row(*row)
+            if len(page) < ROWS_AT_ONCE:
+                return
+            after = page[-1][0]
 
     def data(self, number: int, seq: int) -> str | None:
         found = persistently(

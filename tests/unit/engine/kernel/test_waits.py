@@ -28,6 +28,15 @@ def test_a_sleep_goes_on_after_an_adoption() -> None:
     assert hand.adopt() == [commands.SetTimer("node:z", 0.0)]
 
 
+def test_a_clock_that_was_set_back_makes_no_wait_longer_than_it_was_to_be() -> None:
+    """The conductor before had a clock of its own, which may have been a day ahead."""
+    hand = Hand(node(NodeKind.SLEEP, "z", wait=30.0), task("a", "z"))
+    hand.at -= 86_400
+    assert hand.adopt() == [commands.SetTimer("node:z", 30.0)]
+    hand.fire("node:z", after=30)
+    assert hand.running == ["a"]
+
+
 def test_a_signal_completes_its_wait() -> None:
     hand = Hand(SIGNAL, task("a", "s"))
     hand.feed(ev.SignalReceived("go", OUTPUT))

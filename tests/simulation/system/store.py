@@ -1,0 +1,258 @@
+"""The store as a double, kept to its promise: whole transactions, epochs, an inbox. And what it does on a bad day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.errors import ConflictError, NotFoundError, StoreError
+from twingraph.core.events import (
+    Adopted,
+    BranchTaken,
+    CancelRequested,
+    Event,
+    MapExpanded,
+    NodeEnded,
+    SignalReceived,
+    event_from,
+)
+from twingraph.core.statuses import EXECUTION_OVER
+from twingraph.engine.kernel import State, apply, invariants
+from twingraph.store.base import Append, Claim, Message, NewExecution, Row, Standing
+
+if TYPE_CHECKING:
+    from tests.simulation.system.process import Process
+    from tests.simulation.system.world import System
+
+
+@dataclass(eq=False)
+class Known:
+    """An execution as the store has it, and what its journal amounts to."""
+
+    id: str
+    number: int
+    owner: str | None
+    shadow: State
+    epoch: int = 1
+    rows: list[Row] = field(default_factory=list)
+    snapshot: tuple[int, str] | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    ended: dict[tuple[str, int], str] = field(default_factory=dict)  # (node, attempt) -> how its first ending went
+    failures: dict[str, set[int]] = field(default_factory=dict)  # node -> attempts that were spent
+    begun_losses: dict[str, int] = field(default_factory=dict)
+    adoptions: int = 0
+    posted: list[str] = field(default_factory=list)  # signals that the inbox took, in order
+    heard: list[str] = field(default_factory=list)
+    dropped: int = 0  # signals that were in the inbox when it ended
+    cancelled: bool = False  # somebody was told that it will be
+
+    @property
+    def seq(self) -> int:
+        return len(self.rows)
+
+    @property
+    def over(self) -> bool:
+        return self.shadow.status in EXECUTION_OVER
+
+
+class Store:
+    def __init__(self, world: System) -> None:
+        self.world = world
+        self.by_id: dict[str, Known] = {}
+        self.by_number: dict[int, Known] = {}
+        self.inbox: dict[int, Message] = {}
+        self.posted = 0
+        self.writes: dict[str, int] = {}  # by writer
+
+    def wrote(self, who: str) -> None:
+        self.writes[who] = self.writes.get(who, 0) + 1
+
+    def version_for(self, who: str) -> int:
+        """Changes when somebody else has written."""
+        return sum(self.writes.values()) - self.writes.get(who, 0)
+
+    # -- any process -----------------------------------------------------------------------------
+
+    def post(self, execution: str, kind: str, body: str) -> bool:
+        known = self.by_id.get(execution)
+        if known is None or known.over:
+            return False
+        self.posted += 1
+        self.inbox[self.posted] = Message(self.posted, known.number, kind, body)
+        if kind == "signal":
+            known.posted.append(body)
+        elif kind == "cancel":
+            known.cancelled = True
+        self.wrote("somebody")
+        self.world.tell("somebody", f"posts {kind} to {execution} as message {self.posted}")
+        return True
+
+    # -- what is written -------------------------------------------------------------------------
+
+    def write(self, part: Append, who: str) -> bool:
+        known = self.by_number[part.number]
+        if known.epoch != part.epoch:
+            self.world.tell(who, f"is refused: {known.id} is at epoch {known.epoch}, not {part.epoch}")
+            return False
+        if known.owner not in (None, who):
+            self.world.broken(f"{who} writes to {known.id} with the epoch of {known.owner}")
+        if known.over and part.rows:
+            self.world.broken(f"{who} writes to {known.id} after its end")
+        for row in part.rows:
+            self._add(known, row, who)
+        known.columns.update(part.changes)
+        if "owner" in part.changes:
+            known.owner = part.changes["owner"]
+        if part.snapshot is not None:
+            known.snapshot = part.snapshot_seq, part.snapshot
+        for taken in part.taken:
+            self._take(known, self.inbox.pop(taken, None))
+        if "completed_at" in part.changes:
+            left = [message for message in self.inbox.values() if message.number == known.number]
+            for message in left:
+                del self.inbox[message.id]
+            known.dropped += sum(message.kind == "signal" for message in left)
+            known.snapshot = None
+        return True
+
+    def _take(self, known: Known, message: Message | None) -> None:
+        if message is None:
+            self.world.broken(f"a message to {known.id} was answered twice")
+        elif message.kind == "cancel" and not known.over and known.shadow.ending is None:
+            self.world.broken(f"the cancel of {known.id} was taken from the inbox and forgotten")
+        elif message.kind == "signal" and known.over and json.loads(message.body)["text"] not in known.heard:
+            known.dropped += 1  # it came with what ended the execution
+
+    def _add(self, known: Known, row: Row, who: str) -> None:
+        if row.seq != known.seq + 1:
+            self.world.broken(f"{who} writes event {row.seq} of {known.id} after event {known.seq}")
+        event = event_from(row.kind, row.body)
+        self.world.tell(who, f"{known.id} {row.seq:4} {row.kind} {row.body[:130]}")
+        known.rows.append(row)
+        self._count(known, event, row)
+        before = known.shadow.ended_count
+        apply(known.shadow, event, row.at, row.seq)
+        if known.shadow.ended_count < before:
+            self.world.broken(f"a node of {known.id} was over and is not any more")
+        faults = invariants.broken(known.shadow) if self.world.thorough else []
+        if faults:
+            self.world.broken(f"{known.id} after event {row.seq}: {'; '.join(faults)}")
+
+    def _count(self, known: Known, event: Event, row: Row) -> None:
+        if isinstance(event, (NodeEnded, BranchTaken, MapExpanded)):
+            node = known.shadow.nodes.get(event.node)
+            status = event.status if isinstance(event, NodeEnded) else "completed"
+            taken = node is not None and node.lane is not None and event.attempt >= node.attempt
+            known.ended.setdefault((event.node, event.attempt), status)
+            if taken and status in ("failed", "timeout", "crashed", "oom"):
+                known.failures.setdefault(event.node, set()).add(event.attempt)
+            elif taken and status == "lost" and isinstance(event, NodeEnded) and event.begun:
+                known.begun_losses[event.node] = known.begun_losses.get(event.node, 0) + 1
+        elif isinstance(event, SignalReceived):
+            known.heard.append(row.data or "")
+        elif isinstance(event, CancelRequested):
+            known.cancelled = True
+        elif isinstance(event, Adopted):
+            known.adoptions += 1
+
+    # -- who holds what --------------------------------------------------------------------------
+
+    def claim(self, execution: str, who: str) -> Claim:
+        known = self.by_id.get(execution)
+        if known is None:
+            raise NotFoundError(f"no execution has the id {execution!r}")
+        before = known.owner
+        if before is not None and before != who and self.world.lives(before):
+            raise ConflictError(f"{execution} is held by another process that is alive")
+        known.owner = who
+        known.epoch += 1
+        self.world.tell(who, f"takes {execution} over from {before}, epoch {known.epoch}, event {known.seq}")
+        return Claim(number=known.number, epoch=known.epoch, seq=known.seq)
+
+
+class ProcessJournal:
+    """The connection of one process, which may be slow, break, or be the last thing that the process does."""
+
+    def __init__(self, store: Store, process: Process) -> None:
+        self._store = store
+        self._process = process
+        self._seen = store.version_for(process.name)
+
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        self._process.before("create")
+        if new.id in self._store.by_id:
+            raise StoreError(f"{new.id} is there already")
+        number = len(self._store.by_id) + 1
+        known = Known(new.id, number, new.owner, State(new.id))
+        self._store.by_id[new.id] = self._store.by_number[number] = known
+        first.number = number
+        self._store.write(first, self._process.name)
+        self._store.wrote(self._process.name)
+        self._process.after("create")
+        return Claim(number=number, epoch=1, seq=known.seq)
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        self._process.before("append")
+        refused = {part.number for part in batch if not self._store.write(part, self._process.name)}
+        self._store.wrote(self._process.name)
+        self._process.after("append")
+        return refused
+
+    def claim(self, execution_id: str, owner: str) -> Claim:
+        self._process.before("claim")
+        claim = self._store.claim(execution_id, owner)
+        self._store.wrote(self._process.name)
+        self._process.after("claim")
+        return claim
+
+    def release(self, numbers: Sequence[int], owner: str) -> None:
+        self._process.before("release")
+        for number in numbers:
+            known = self._store.by_number[number]
+            if known.owner == owner:
+                known.owner = None
+                self._store.world.tell(owner, f"lets go of {known.id}")
+        self._store.wrote(self._process.name)
+
+    def standing(self, execution_id: str, owner: str) -> Standing | None:
+        self._process.before("read")
+        known = self._store.by_id.get(execution_id)
+        if known is None:
+            return None
+        elsewhere = known.owner is not None and known.owner != owner and self._store.world.lives(known.owner)
+        return Standing(known.columns.get("status", "pending"), elsewhere)
+
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        self._process.before("read")
+        known = self._store.by_number[number]
+        after, state = known.snapshot if known.snapshot is not None and snapshot else (0, None)
+        return state, iter(known.rows[after:])
+
+    def data(self, number: int, seq: int) -> str | None:
+        rows = self._store.by_number[number].rows
+        return rows[seq - 1].data if 0 < seq <= len(rows) else None
+
+    def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
+        rows = self._store.by_number[number].rows
+        found = {seq: rows[seq - 1].data for seq in seqs if seq <= len(rows)}
+        return {seq: data for seq, data in found.items() if data is not None}
+
+    def changed(self) -> bool:
+        self._process.before("read")
+        before, self._seen = self._seen, self._store.version_for(self._process.name)
+        return before != self._seen
+
+    def messages(self, owner: str) -> list[Message]:
+        self._process.before("read")
+        return [m for m in self._store.inbox.values() if self._store.by_number[m.number].owner == owner]
+
+    def code(self, version: str) -> str | None:
+        return None
+
+    def keep_code(self, version: str, body: str, at: float) -> None:
+        raise AssertionError("nothing is compiled here")
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,60 @@
+"""What goes into the next transaction, so that neither other writers nor other executions have to wait long.
+
+Of an execution that has gained more than fits, one piece is written at a time; the others go with it as they come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from twingraph.engine.batches import pieces, rows_at_once, weight
+from twingraph.engine.held import Held
+from twingraph.store.base import Append
+
+
+class Writing:
+    """The executions that have something to write."""
+
+    def __init__(self) -> None:
+        self._dirty: dict[int, Held] = {}
+        self._long: dict[int, Held] = {}  # some pieces of what they gained are written, the rest is not
+
+    def add(self, held: Held) -> None:
+        self._dirty[held.number] = held
+
+    def forget(self, held: Held) -> None:
+        self._dirty.pop(held.number, None)
+        self._long.pop(held.number, None)
+        held.pieces.clear()
+
+    @property
+    def due(self) -> bool:
+        """Whether there is anything that may be written now."""
+        return bool(self._long) or any(_ready(held) for held in self._dirty.values())
+
+    def turn(self, now: float) -> list[tuple[Held, Append]]:
+        """What is to be written together, next."""
+        parts: list[tuple[Held, Append]] = []
+        if self._long:
+            number, held = next(iter(self._long.items()))
+            del self._long[number]
+            self._next_piece(held, parts)
+        room = rows_at_once()
+        for held in [held for held in self._dirty.values() if _ready(held)]:
+            del self._dirty[held.number]
+            held.due += held.commanded()
+            held.pieces = deque(pieces(held.take(now)))
+            room -= weight(held.pieces[0])
+            self._next_piece(held, parts)
+            if room <= 0:
+                break
+        return parts
+
+    def _next_piece(self, held: Held, parts: list[tuple[Held, Append]]) -> None:
+        parts.append((held, held.pieces.popleft()))
+        if held.pieces:
+            self._long[held.number] = held
+
+
+def _ready(held: Held) -> bool:
+    return held.waiting is None and not held.pieces
