@@ -6,10 +6,6 @@ opened, so one template serves every item of a map.
 
 What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
 
-What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
-
-What there is one of for each node is a named tuple: these are made and read by the hundred thousand, and cost a third.
-
 The kernel reads kinds, edges and specs. It never reads `args`: those are for the conductor, which fills them in when a
 node is dispatched.
 """
