@@ -20,6 +20,8 @@ from twingraph.sdk import packing
 
 # Their own time limits end them where a plan goes on.
 FAIL_EARLY = ("timeout_block", "cancelled_task")
+# What closes an async generator that was left early is called by the loop, on no way of the plan.
+CLOSED_LATER = ("left_generators",)
 
 
 @component
@@ -58,7 +60,7 @@ def test_what_pipelines_call_is_in_their_plans(home: Path, module: str) -> None:
     reader = None
     amiss = {}
     for case in importlib.import_module(f"tests.pipelines.table.{module}").CASES:
-        if case.signals or case.answers or case.name in FAIL_EARLY:
+        if case.signals or case.answers or case.name in (*FAIL_EARLY, *CLOSED_LATER):
             continue
         execution = case.run.submit(**case.inputs)
         with contextlib.suppress(Exception):

@@ -5,6 +5,6 @@
 
 from twingraph.wiring.makers import PLATFORMS, read, secrets_of
 from twingraph.wiring.registry import close_all, open_reader, runtime
-from twingraph.wiring.runtime import Runtime
+from twingraph.wiring.running import Runtime
 
 __all__ = ["PLATFORMS", "Runtime", "close_all", "open_reader", "read", "runtime", "secrets_of"]

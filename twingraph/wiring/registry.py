@@ -14,7 +14,7 @@ from twingraph.executors.context import loading
 from twingraph.settings import Settings
 from twingraph.settings import load as load_settings
 from twingraph.wiring.makers import open_home, read
-from twingraph.wiring.runtime import Runtime
+from twingraph.wiring.running import Runtime
 
 if TYPE_CHECKING:
     from twingraph.engine.reader import Reader

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from twingraph import wiring
 from twingraph.cli import main
 from twingraph.dispatch import embedded
 from twingraph.dispatch.base import Lane
@@ -19,6 +18,7 @@ from twingraph.store.base import Append, Claim
 from twingraph.store.blobs.base import BlobWriter
 from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.wiring import running
 
 POINTS = ("before commit", "after commit", "before dispatch", "after dispatch", "before blob", "after blob",
           "before snapshot", "after snapshot", "before claim", "after claim", "never")  # fmt: skip
@@ -76,8 +76,8 @@ class Blobs(LocalBlobs):
 
 
 if __name__ == "__main__":
-    wiring.SqliteJournal = Journal  # type: ignore[attr-defined]
-    wiring.LocalBlobs = Blobs  # type: ignore[attr-defined]
+    running.SqliteJournal = Journal  # type: ignore[attr-defined]
+    running.LocalBlobs = Blobs  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
     held.SNAPSHOT_EVENTS = 60
     held.SNAPSHOT_EVENTS_PER_NODE = 0
