@@ -19,8 +19,8 @@ from tools.pythons import further, main_python
 
 REPORTS = ROOT / ".cache" / "reports"
 CODE = ["twingraph", "tests", "tools", "examples"]
-QUICK = ["unit", "simulation", "house"]
-EVERYTHING = ["unit", "simulation", "conformance", "integration", "browser", "house"]
+QUICK = ["unit", "pipelines", "simulation", "house"]
+EVERYTHING = ["unit", "pipelines", "simulation", "conformance", "integration", "reference", "browser", "house"]
 LIBRARY = ["unit", "conformance", "integration"]  # what a further Python has to show; the rest is about the checkout
 
 

@@ -20,6 +20,9 @@ from twingraph.core.records import Settings
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report
 from twingraph.engine import link
 
+# A measure of time, which a busy machine and coverage stretch: it is taken by the long proofs.
+pytestmark = pytest.mark.soak
+
 MANY = 10_000
 HASH = "0" * 32
 # Twice what is promised: a machine that does other things counts some of it as ours.

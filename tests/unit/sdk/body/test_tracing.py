@@ -690,7 +690,7 @@ def test_a_body_that_does_not_return_has_a_plan_in_time(body: Callable[..., Any]
     begun = time.monotonic()
     plan = planned(body, limits=Limits(seconds=0.1))
     ASLEEP.set()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30
     assert plan.nodes[0].id == "work"
     assert plan.warnings == ("not followed to the end: the time limit of 0.1 s was reached",)
 
@@ -702,7 +702,7 @@ def test_sleeping_costs_nothing() -> None:
 
     begun = time.monotonic()
     assert drawn(planned(body)) == "work"
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30
 
 
 def test_pipelines_in_pipelines_are_followed_to_a_depth() -> None:
