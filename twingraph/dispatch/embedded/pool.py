@@ -59,6 +59,7 @@ class EmbeddedPool:
         self._stopped = True
         self._rounds.close()
         self._staff.close()
+        await self._staff.all_here()
 
     def workers(self) -> list[str]:
         """The names of the processes that are there."""

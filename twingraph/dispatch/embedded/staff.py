@@ -19,6 +19,9 @@ from twingraph.dispatch.embedded.process import WorkerProcess
 from twingraph.dispatch.embedded.usage import Load
 from twingraph.dispatch.strays import end_strays
 
+# What is being started when the pool closes has come by then, or will never.
+_COMING_SECONDS = 5.0
+
 
 class Employer(Protocol):
     """Who is told. On the loop."""
@@ -41,6 +44,7 @@ class Staff:
         self._load = Load()
         self._cores = planning.cores()
         self._closed = False
+        self._coming = 0  # processes that the spawner was asked for and has not handed over
         self._loop: asyncio.AbstractEventLoop
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -54,6 +58,12 @@ class Staff:
             worker.stop()
         end_strays(busy)
         self.groups.clear()
+
+    async def all_here(self) -> None:
+        """Once closed: until what was being started has come too, and was ended."""
+        until = self._clock() + _COMING_SECONDS
+        while self._coming and self._clock() < until:
+            await asyncio.sleep(0.001)
 
     def of(self, code: CodeRef) -> Group:
         group = self.groups.get(code.version)
@@ -96,6 +106,7 @@ class Staff:
 
     def _start(self, group: Group) -> None:
         group.starting += 1
+        self._coming += 1
         spawner.in_spawner_thread(partial(self._spawn, group))
 
     def make_up_for(self, group: Group) -> None:
@@ -125,6 +136,7 @@ class Staff:
 
     def _joined(self, group: Group, started: spawner.Started) -> None:
         group.starting -= 1
+        self._coming -= 1
         worker = self._employer.employ(group, started)
         if self._closed:
             worker.stop()
@@ -133,6 +145,7 @@ class Staff:
 
     def _not_started(self, group: Group, why: str) -> None:
         group.starting -= 1
+        self._coming -= 1
         for worker in group.workers:
             worker.due = worker.due and worker.retired  # whose successor it was to be goes on, and asks again
         self.start_failed(group, why)
