@@ -61,8 +61,8 @@ class Staff:
 
     async def all_here(self) -> None:
         """Once closed: until what was being started has come too, and was ended."""
-        until = self._clock() + _COMING_SECONDS
-        while self._coming and self._clock() < until:
+        until = self._loop.time() + _COMING_SECONDS
+        while self._coming and self._loop.time() < until:
             await asyncio.sleep(0.001)
 
     def of(self, code: CodeRef) -> Group:
