@@ -252,7 +252,8 @@ class Conductor:
         for held in list(self._held.values()):
             held.fail(error)
         self._fail_those_coming(error)
-        self._loop.stop()
+        if self._door.is_open:  # else it is ending already, and needs its loop for that
+            self._loop.stop()
 
     def _fail_those_coming(self, error: BaseException) -> None:
         for coming in self._coming.values():

@@ -21,6 +21,10 @@ class Door:
         self._loop = loop
         self._decided.set()
 
+    @property
+    def is_open(self) -> bool:
+        return self._loop is not None
+
     def close(self) -> None:
         """From the loop's thread: refuse what has not been begun, and whatever comes."""
         with self._gate:
@@ -41,10 +45,8 @@ class Door:
 
     def end_loop(self, timeout: float) -> None:
         """Ask the loop to stop, if it has not done so by itself."""
-        self._decided.wait(timeout)
-        with self._gate:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._decided.wait(timeout) and (loop := self._loop) is not None:
+            self.ask(loop.stop, lambda: None)
 
     def _serve(self) -> None:
         if self._asked:

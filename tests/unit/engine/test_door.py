@@ -32,3 +32,13 @@ def test_asks_are_served_in_order_and_the_loop_can_be_ended() -> None:
     door.end_loop(1.0)
     loop.close()
     assert told == [0, 1, 2]
+
+
+def test_a_wish_to_end_does_not_stop_a_loop_that_is_ending_by_itself() -> None:
+    """What ends the loop needs it once more for its own clean-up."""
+    loop, door = asyncio.new_event_loop(), Door()
+    door.open(loop)
+    door.end_loop(1.0)
+    door.close()
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
