@@ -10,6 +10,7 @@ from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Adopted, CancelRequested, Event
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
@@ -19,7 +20,6 @@ from twingraph.engine.link import Bodies
 from twingraph.engine.recovery import ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
-from twingraph.engine.values import Values
 from twingraph.store.base import Claim
 from twingraph.store.blobs.base import BlobStore
 
@@ -111,8 +111,8 @@ class Arriving:
             self._failed(error)
             raise
 
-    def _values(self, held: Held) -> Values:
-        return Values(
+    def _values(self, held: Held) -> ValuesAhead:
+        return ValuesAhead(
             held.state,
             lambda seq: self._journal.data(held.number, seq),
             self._sources.blobs,

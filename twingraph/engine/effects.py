@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, Event, LimitGranted
@@ -85,6 +85,14 @@ class Effects:
                     self._detached.start(held, node)
             case commands.Finish():
                 pass  # done before the commit
+
+    def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
+        """What must be put together by and by before this can be carried out: arguments of many parts."""
+        if type(command) is not commands.Dispatch:
+            return None
+        nodes = held.state.nodes
+        long = [node for name, _ in command.runs if held.values.is_long(node := nodes[name])]
+        return held.values.before_arguments(long) if long else None
 
     def _granted(self, holders: Sequence[tuple[int, str]]) -> None:
         for number, node in holders:

@@ -14,10 +14,10 @@ from twingraph.core.plan import NodeKind, NodeSpec, Plan
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import Command
-from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row
 
 # A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
@@ -77,7 +77,7 @@ class Held:
         self.epoch = claim.epoch
         self.seq = claim.seq
         self.state = state
-        self.values: Values
+        self.values: ValuesAhead
         self.code = code
         self.handles = [handle]
         self.kept: Mapping[str, Kept] = {}

@@ -18,6 +18,7 @@ class Leaving:
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
+        self._garbage = ground.garbage
         self._writing = writing
         self._effects = effects
 
@@ -26,6 +27,7 @@ class Leaving:
         self._writing.forget(held)
         held.todo.clear()
         self._effects.forget(held, why)
+        self._garbage.drops(held.number)
 
     def if_over(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""

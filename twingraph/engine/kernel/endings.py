@@ -1,13 +1,14 @@
 """How nodes, scopes and executions begin and end, and what that sets off.
 
 Consequences are worked off from a queue rather than by recursion: a chain of ten thousand skipped nodes must not
-exhaust the stack.
+exhaust the stack. What an ending does to every node is a chore, done after the rest of the event and in steps; what
+would follow from the rest waits for it, since by then most of it concerns nobody any more.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.events import OutputMeta
@@ -33,12 +34,14 @@ from twingraph.engine.kernel.state import Node, Scope, State
 
 # Seconds that an ending execution waits for word of the runs that it cancelled.
 ENDING_PATIENCE = 8.0
+# Of a large execution so many nodes are cancelled without a pause.
+NODES_AT_ONCE = 500
 
 
 def settle(state: State, candidates: Iterable[Node]) -> None:
     """Begin every node whose sources are all over, and whatever that allows in turn."""
     queue = deque(candidates)
-    while queue:
+    while queue and not state.chores:  # else all of them are about to be cancelled
         node = queue.popleft()
         if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             queue.extend(_begin(state, node))
@@ -174,6 +177,22 @@ def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
         _finish_if_over(state)
         return []
     freed = _failed(state, node) if status is NodeStatus.FAILED else []
+    if state.chores:
+        state.chores.append(_follow_later(state, node))
+    else:
+        _follow(state, node, freed)
+    return freed
+
+
+def _follow_later(state: State, node: Node) -> Iterator[None]:
+    freed: list[Node] = []
+    _follow(state, node, freed)
+    settle(state, freed)
+    yield
+
+
+def _follow(state: State, node: Node, freed: list[Node]) -> None:
+    """What follows from its end for those that wait for it and those that it is a part of."""
     for dependent in node.dependents or ():
         dependent.pending -= 1
         if dependent.pending == 0:
@@ -191,7 +210,6 @@ def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
             freed += scope_over(state, scope)
     if state.ending is not None:
         _finish_if_over(state)
-    return freed
 
 
 def _child_over(state: State, container: Node) -> list[Node]:
@@ -396,7 +414,7 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
             begin_ending(state, ExecutionStatus.FAILED, error)
         else:
             settle(state, cancel_scope(state, scope))
-    if scope.driven:
+    if scope.driven and not state.chores:
         _let_go(state, scope)
     settle(state, scope_over(state, scope))
 
@@ -441,8 +459,14 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
     state.ending, state.ending_error = status, error
     state.ready.clear()
     state.ready_count = 0
+    state.chores.append(_cancel_all(state))
+
+
+def _cancel_all(state: State) -> Iterator[None]:
     running: list[str] = []
-    for node in state.nodes.values():
+    for count, node in enumerate(state.nodes.values(), 1):
+        if not count % NODES_AT_ONCE:
+            yield
         if node.kind is NodeKind.HANDLER:
             # What the workflow itself runs is cancelled; its error handlers are left to finish.
             if node.status is NodeStatus.PENDING:
@@ -488,7 +512,7 @@ def lose_patience(state: State) -> None:
 
 
 def _finish_if_over(state: State) -> None:
-    if state.finishing is not None or state.in_flight:
+    if state.finishing is not None or state.in_flight or state.chores:
         return
     if state.ending is not None:
         finish(state, state.ending, state.ending_error)
@@ -510,7 +534,7 @@ def finish(state: State, status: ExecutionStatus, error: ErrorRecord | None) -> 
     running = tuple(node.id for node in state.nodes.values() if node.lane is not None) if state.in_flight else ()
     if running:
         state.commands.append(CancelRuns(running))
-    for node in state.nodes.values():
+    for node in state.nodes.values() if state.ended_count < len(state.nodes) else ():
         if not node.over:
             _drop(state, node)
     state.finishing = status

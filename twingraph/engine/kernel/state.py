@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from twingraph.core.events import DecisionMade, OutputMeta
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, ScopeSettings, Template
@@ -231,6 +232,7 @@ class State:
         self.timed = False  # a scope has a clock of its own
         self.elapsed = 0.0  # what the clocks of scopes go by: stands in a pause, and while nobody holds the execution
         self.commands: list[Command] = []
+        self.chores: deque[Iterator[None]] = deque()  # what is left to do of the event that is being applied
         self.story: deque[tuple[int, str, str, str]] = deque(maxlen=STORY_LENGTH)
 
     # -- the only ways in which a status changes --------------------------------------------------
