@@ -58,6 +58,11 @@ class Garbage:
             self._usual = None
             self._gc.unfreeze()
 
+    def end(self) -> None:
+        """Nothing is held any more."""
+        for number in list(self._large):
+            self.drops(number)
+
     def _looked(self, phase: str, told: dict[str, int]) -> None:
         """On whichever thread: everything that is left was found to be in use."""
         if phase == "stop" and told["generation"] == 2:

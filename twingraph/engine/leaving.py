@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twingraph.core.errors import LeaseLost
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
+from twingraph.engine.garbage import LARGE
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
+from twingraph.engine.kernel.state import taken_apart
 from twingraph.engine.writing import Writing
 
 
@@ -19,6 +23,7 @@ class Leaving:
         self._journal = ground.journal
         self._dispatch = ground.dispatch
         self._garbage = ground.garbage
+        self._moments = ground.moments
         self._writing = writing
         self._effects = effects
 
@@ -27,7 +32,19 @@ class Leaving:
         self._writing.forget(held)
         held.todo.clear()
         self._effects.forget(held, why)
-        self._garbage.drops(held.number)
+        if len(held.state.nodes) > LARGE:
+            self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
+        else:
+            self._garbage.drops(held.number)
+
+    def _take_apart(self, number: int, steps: Iterator[None]) -> None:
+        """Even to free the memory of many nodes takes long when it is done at once."""
+        end = self._moments.end()
+        for _ in steps:
+            if self._moments.over(end):
+                self._moments.soon(self._take_apart, number, steps)
+                return
+        self._garbage.drops(number)
 
     def if_over(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""
@@ -61,3 +78,4 @@ class Leaving:
             self.drop(held, "stopped")
             held.fail(why)
         self._roster.fail(why)
+        self._garbage.end()

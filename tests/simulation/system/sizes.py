@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 
-from twingraph.engine import batches, conductor, held, outcomes, past
-from twingraph.engine.kernel import snapshot
+from twingraph.engine import ahead, batches, conductor, held, leaving, outcomes, past
+from twingraph.engine.kernel import endings, snapshot
 
 _WHERE = {
+    "CANCELLED_AT_ONCE": endings,
+    "LARGE": leaving,
+    "LONG": ahead,
     "ROWS": batches,
     "SNAPSHOT_EVENTS": held,
     "SNAPSHOT_EVENTS_PER_NODE": held,
@@ -25,6 +28,9 @@ def small(chance: Random) -> Iterator[None]:
     before = {name: getattr(module, name) for name, module in _WHERE.items()}
     chosen = {
         "ROWS": chance.choice((1, 2, 5, 1000)),
+        "CANCELLED_AT_ONCE": chance.choice((1, 3, 500)),
+        "LARGE": chance.choice((0, 2_000)),
+        "LONG": chance.choice((1, 500)),
         "SNAPSHOT_EVENTS": chance.choice((2, 10, 10_000)),
         "SNAPSHOT_EVENTS_PER_NODE": 0,
         "MAP_PAGE": chance.choice((1, 2, 1000)),

@@ -35,7 +35,7 @@ from twingraph.engine.kernel.state import Node, Scope, State
 # Seconds that an ending execution waits for word of the runs that it cancelled.
 ENDING_PATIENCE = 8.0
 # Of a large execution so many nodes are cancelled without a pause.
-NODES_AT_ONCE = 500
+CANCELLED_AT_ONCE = 500
 
 
 def settle(state: State, candidates: Iterable[Node]) -> None:
@@ -465,7 +465,7 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
 def _cancel_all(state: State) -> Iterator[None]:
     running: list[str] = []
     for count, node in enumerate(state.nodes.values(), 1):
-        if not count % NODES_AT_ONCE:
+        if not count % CANCELLED_AT_ONCE:
             yield
         if node.kind is NodeKind.HANDLER:
             # What the workflow itself runs is cancelled; its error handlers are left to finish.

@@ -265,3 +265,22 @@ class State:
     def add(self, node: Node) -> None:
         self.nodes[node.id] = node
         self.counts[NodeStatus.PENDING] += 1
+
+
+def taken_apart(state: State) -> Iterator[None]:
+    """Free the nodes of a state that nobody needs any more, by and by. They know one another in circles, which else
+    only the search for garbage finds, all at once."""
+    for count, node in enumerate(state.nodes.values(), 1):
+        node.children = node.dependents = None
+        if not count % _FREED_AT_ONCE:
+            yield
+    for scope in state.scopes.values():
+        scope.nodes.clear()
+        yield
+    while state.nodes:
+        for _ in range(min(_FREED_AT_ONCE, len(state.nodes))):
+            state.nodes.popitem()
+        yield
+
+
+_FREED_AT_ONCE = 500
