@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -141,30 +141,39 @@ def _carried_out(started: Started) -> Any:
 
 
 async def _awaited(start: _Start) -> Any:
-    over: _Begun = await until_over(lambda: _Begun(*start(drawn=True)))
+    def begin() -> Begun:
+        runtime, handle = start(drawn=True)
+        return Begun(runtime, handle, _shown(runtime, handle))
+
+    over: Begun = await until_over(begin)
     return result_of(over.runtime, over.handle)
 
 
-class _Begun:
+class Begun:
     """An execution that a coroutine waits for; used on threads beside its loop."""
 
-    def __init__(self, runtime: wiring.Runtime, handle: Handle) -> None:
+    def __init__(self, runtime: wiring.Runtime, handle: Handle, shown: AbstractContextManager[None]) -> None:
         self.runtime = runtime
         self.handle = handle
-        self._shown: AbstractContextManager[None] = _shown(runtime, handle)
+        self._shown = shown
         self._shown.__enter__()
+        self._closing = threading.Lock()
 
     def wait(self) -> None:
+        """To its end, and to the last line of what is drawn, whichever thread draws that: a program that exits in the
+        middle of a line would tear it."""
         self.handle.wait()
-        self._shown.__exit__(None, None, None)
+        with self._closing:
+            shown, self._shown = self._shown, nullcontext()
+            shown.__exit__(None, None, None)
 
     def stop(self, presses: int) -> None:
         if presses:
             _interrupt(self.runtime, self.handle, presses)
-            self.handle.wait()
-            return
-        with suppress(ConflictError):  # it has ended meanwhile
-            self.runtime.cancel(self.handle.id)
+        else:
+            with suppress(ConflictError):  # it has ended meanwhile
+                self.runtime.cancel(self.handle.id)
+        self.wait()
 
 
 def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
