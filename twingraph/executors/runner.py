@@ -30,6 +30,10 @@ class Answer(NamedTuple):
     error: Optional[dict] = None  # type: ignore[type-arg]  # noqa: UP045
 
 
+class CodeUnavailableError(Exception):
+    """The recorded code is not there, or is not what was recorded."""
+
+
 class _UnfitError(Exception):
     """An item cannot be stored; the mistake is the item's and not that of the code that runs."""
 
@@ -94,7 +98,8 @@ def _made_ready(
     try:
         target = find()
     except BaseException as error:
-        code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
+        gone = isinstance(error, CodeUnavailableError) or (isinstance(error, KeyError) and not _frames(error))
+        code = "code_unavailable" if gone else "user_error"
         return None, None, Answer("failed", error=describe(error, code, mask=mask))
     try:
         return target, {name: decode(text) for name, text in arguments}, None
