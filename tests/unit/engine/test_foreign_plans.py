@@ -15,7 +15,10 @@ from twingraph.engine import plans
 
 PLAN = {
     "name": "flow",
-    "nodes": [{"id": "a", "component": "a", "conditional": {"reason": "x > 1", "place": "f:1"}}, {"id": "b", "component": "b"}],
+    "nodes": [
+        {"id": "a", "component": "a", "conditional": {"reason": "x > 1", "place": "f:1"}},
+        {"id": "b", "component": "b"},
+    ],
     "edges": [{"source": "a", "target": "b", "label": "data_flow"}],
     "parameters": {"day": {"type": "integer"}},
     "warnings": ["one"],

@@ -60,9 +60,9 @@ def connect(path: Path, *, durability: str = "normal") -> sqlite3.Connection:
     return connection
 
 
-def persistently(act: Callable[[], Result], path: Path) -> Result:
+def persistently(act: Callable[[], Result], path: Path, patience: float = PATIENCE) -> Result:
     """Do it, again and again while another process holds the database. 1 to 5 ms of jitter keeps writers apart."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             return act()
