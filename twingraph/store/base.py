@@ -118,8 +118,8 @@ class Wish(NamedTuple):
 class LimitUse(NamedTuple):
     """How named limits stand, as one conductor sees it."""
 
-    held: Mapping[str, int]  # how many nodes hold each name, of all conductors
-    wishes: Sequence[Wish]  # of the other conductors
+    wishes: Sequence[Wish]  # of the other conductors, for something that is waited for here
+    held: Mapping[str, int]  # how many nodes hold each name that is waited for here, or in one of these wishes
 
 
 class LimitChoice(NamedTuple):

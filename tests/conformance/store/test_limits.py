@@ -115,8 +115,17 @@ def lives_in_both(store: Store) -> tuple[Claim, Callable[[], None], Callable[[],
     return claim, one, two
 
 
+def test_what_concerns_nobody_here_is_not_seen(store: Store) -> None:
+    claim = begun(store)
+    store.journal.append_and_ask([], Turn(wants(claim, "a", BOTH), both=(0, 10.0)))
+    use = store.other.limit_use(Turn(owner="two", names=("db",)))
+    assert ([wish.limits for wish in use.wishes], use.held) == ([BOTH], {"db": 1, "gpu": 1})
+    use = store.other.limit_use(Turn(owner="two", names=("tape",)))
+    assert (use.wishes, use.held) == ([], {})
+
+
 def test_what_the_dead_held_and_wished_is_free_for_who_looks_for_them(store: Store) -> None:
-    claim, dies, _ = lives_in_both(store)
+    _, dies, _ = lives_in_both(store)
     mine = begun(store, "exec-b", owner="two")
     turn = Turn(short=True, owner="two", buries=True)
     store.other.append_and_ask([], turn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from twingraph.store.base import LimitTurn, LimitUse, Wanting, Wish
 
@@ -41,13 +41,16 @@ _FORGET_WISHES = "delete from limit_wishes where conductor = ?"
 
 
 def use(db: sqlite3.Connection, turn: LimitTurn) -> LimitUse:
-    names = {_text(name): name for name in turn.names}
+    here = frozenset(turn.names)
+    wishes = [wish for wish in _wishes(db, turn.owner) if any(name in here for name, _ in wish.limits)]
+    names = {_text(name): name for name in here.union(name for wish in wishes for name, _ in wish.limits)}
     held = db.execute(_HELD, (json.dumps(list(names)),)).fetchall() if names else ()
-    wishes = [
-        Wish(owner, tuple((name, most) for name, most in json.loads(limits)), priority, asked)
-        for owner, limits, priority, asked in db.execute(_WISHES, (turn.owner,)).fetchall()
-    ]
-    return LimitUse({names[name]: count for name, count in held}, wishes)
+    return LimitUse(wishes, {names[name]: count for name, count in held})
+
+
+def _wishes(db: sqlite3.Connection, asker: str) -> Iterator[Wish]:
+    for owner, limits, priority, asked in db.execute(_WISHES, (asker,)).fetchall():
+        yield Wish(owner, tuple((name, most) for name, most in json.loads(limits)), priority, asked)
 
 
 def give_out(
