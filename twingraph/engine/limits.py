@@ -40,7 +40,7 @@ class LimitBook:
         self._count = 0
         self._told: dict[Limits, tuple[int, float]] = {}  # what the others see of our lines
         self._yielding: dict[Wish, float] = {}  # since when a free place is left to them
-        self._due = False
+        self.due = False
         self._looked = float("-inf")
         self._buried = float("-inf")
 
@@ -54,17 +54,17 @@ class LimitBook:
         self._waiting.setdefault(wanting.number, {})[wanting.node] = self._count
         place = Place(-priority, now, self._count, wanting)
         heapq.heappush(self._lines.setdefault(wanting.limits, []), place)
-        self._due = True
+        self.due = True
 
     def release(self, number: int, node: str) -> None:
         """The node wants nothing any more, and what it may have held is free with the next transaction."""
         self._leave(number, node)
-        self._due = bool(self._waiting or self._told)
+        self.due = bool(self._waiting or self._told)
 
     def drop(self, number: int) -> None:
         """Nothing of this execution waits here any more, or holds anything for us."""
         self._waiting.pop(number, None)
-        self._due = bool(self._waiting or self._told)
+        self.due = bool(self._waiting or self._told)
 
     def _leave(self, number: int, node: str) -> None:
         nodes = self._waiting.get(number)
@@ -77,7 +77,7 @@ class LimitBook:
 
     def turn(self, now: float) -> Turn | None:
         """What is to be done in the next transaction, if anything is."""
-        if not self._due:
+        if not self.due:
             return None
         return Turn(self, now, buries=now - self._buried >= LOOK_SECONDS)
 
@@ -91,7 +91,7 @@ class LimitBook:
 
     def insist(self) -> None:
         """Take a turn with the next transaction."""
-        self._due = True
+        self.due = True
 
     def could_go(self, use: LimitUse, now: float) -> bool:
         """Whether somebody would be granted as things stand."""
@@ -108,7 +108,7 @@ class LimitBook:
                 self._told.pop(limits, None)
             else:
                 self._told[limits] = first
-        self._due = False
+        self.due = False
         self._looked = turn.now
         if turn.buries and choice.short:
             self._buried = turn.now

@@ -221,6 +221,9 @@ class System:
             node = known.shadow.nodes[run.node]
             if node.status is NodeStatus.COMPLETED and node.kind is not NodeKind.MAP:
                 self.broken(f"{run.node} of {execution} was completed and runs again")
+            wants = node.spec is not None and known.shadow.specs[node.spec].limits and node.kind is not NodeKind.HANDLER
+            if wants and known.owner == process.name and (known.number, node.id) not in self.store.limits.held:
+                self.broken(f"{run.node} of {execution} runs and does not hold its limits")
             for effect in before:
                 ended = known.ended.get((run.node, effect.attempt))
                 excused = effect.process.dead or effect.epoch < known.epoch or ended not in (None, "completed")
