@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -151,20 +151,22 @@ class _Begun:
     def __init__(self, runtime: wiring.Runtime, handle: Handle) -> None:
         self.runtime = runtime
         self.handle = handle
-        self._shown: AbstractContextManager[None] = _shown(runtime, handle)
-        self._shown.__enter__()
+        self._showing = ExitStack()
+        self._showing.enter_context(_shown(runtime, handle))
+        self._alone = threading.Lock()
 
     def wait(self) -> None:
         self.handle.wait()
-        self._shown.__exit__(None, None, None)
+        with self._alone:  # whoever stops it waits here until all is shown
+            self._showing.close()
 
     def stop(self, presses: int) -> None:
         if presses:
             _interrupt(self.runtime, self.handle, presses)
-            self.handle.wait()
-            return
-        with suppress(ConflictError):  # it has ended meanwhile
-            self.runtime.cancel(self.handle.id)
+        else:
+            with suppress(ConflictError):  # it has ended meanwhile
+                self.runtime.cancel(self.handle.id)
+        self.wait()
 
 
 def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
