@@ -120,7 +120,7 @@ def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> _Start:
         runtime = wiring.runtime()
         # What is drawn shows the logs too, and prints in between would tear it.
         runtime.shows_prints = not (drawn and _draws(runtime))
-        return runtime, runtime.submit_pipeline(compiled, inputs, target=target)
+        return runtime, runtime.submit(compiled, inputs, target=target)
 
     return start
 
