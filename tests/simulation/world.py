@@ -236,7 +236,7 @@ class World:
             used = Counter(n for h in self.holding for n in self._limits_of(h))
             if all(used[name] < CAPACITY[name] for name in names):
                 self.line.remove(entry)
-                                # Once only, and not after it was given back: it could not be told from the answer to the next ask.
+                # Once only, and not after it was given back: it could not be told from the answer to the next ask.
                 grant = self.holding[node] = object()
                 self._plan(self.chance.expovariate(1), lambda node=node, grant=grant: self._granted(node, grant))  # type: ignore[misc]
 

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from twingraph.core.events import Event, LimitGranted
-from twingraph.engine.clock import Clock
+from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import commands
 from twingraph.engine.limits import LimitBook
-from twingraph.store.base import Append, Journal, Wanting
+from twingraph.store.base import Append, Wanting
 
 
 class Granting:
-    """`find` knows the executions that are held, `bring` tells one of them of a grant, `soon` is called when there is
-    something to write."""
+    """`soon` is called when something is to be written for who waits."""
 
     def __init__(
         self,
-        owner: str,
-        journal: Journal,
-        clock: Clock,
-        find: Callable[[int], Held | None],
-        bring: Callable[[Held, Event, Sequence[str] | None], None],
+        ground: Ground,
+        about: Callable[[Held, Callable[[], None]], None],
+        apply: Callable[[Held, Event], None],
         soon: Callable[[], None],
     ) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._find = find
-        self._bring = bring
+        self._roster = ground.roster
+        self._journal = ground.journal
+        self._clock = ground.clock
+        self._about = about
+        self._apply = apply
         self._soon = soon
-        self._book = LimitBook(owner)
+        self._book = LimitBook(ground.name)
         self._granted: Sequence[Wanting] = ()
 
     @property
@@ -39,11 +38,11 @@ class Granting:
         return self._book.due
 
     def take(self, held: Held) -> None:
-        """What these commands follow from is written with the next transaction."""
+        """What these wishes follow from is written with the next transaction, or was before."""
         wishes, held.limits_due = held.limits_due, []
         now = self._clock.now()
         for wish in wishes:
-            if isinstance(wish, commands.AskLimit):
+            if type(wish) is commands.AskLimit:
                 wanting = Wanting(held.number, held.epoch, wish.node, wish.limits)
                 self._book.ask(wanting, wish.priority, now)
             else:
@@ -68,9 +67,15 @@ class Granting:
         """Let those go on who were granted by the last transaction."""
         granted, self._granted = self._granted, ()
         for wanting in granted:
-            held = self._find(wanting.number)
+            held = self._roster.at(wanting.number)
             if held is not None and held.epoch == wanting.epoch:
-                self._bring(held, LimitGranted(wanting.node), None)
+                self._about(held, partial(self._go_on, held, wanting.node))
+
+    def _go_on(self, held: Held, node: str) -> None:
+        """Unless it has been given back meanwhile, which is only not written yet."""
+        released = (wish.node for wish in (*held.limits_due, *held.limits) if type(wish) is commands.ReleaseLimit)
+        if node not in released:
+            self._apply(held, LimitGranted(node))
 
     def look(self, *, changed: bool) -> None:
         """See whether somebody who waits may go: when others have written, and now and then."""
@@ -83,3 +88,9 @@ class Granting:
 
     def _may_go(self, now: float) -> bool:
         return self._book.could_go(self._journal.limit_use(self._book.look(now)), now)
+
+    def close(self) -> None:
+        """Nobody waits here any more: the others need not leave a place free."""
+        self._book.clear()
+        if self._book.due:
+            self.append([])

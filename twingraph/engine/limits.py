@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
     rank: int  # the priority, negative
     asked: float
-    count: int  # in order of asking
+    asked_as: int  # in order of asking
     wanting: Wanting
 
 
@@ -65,6 +65,11 @@ class LimitBook:
         """Nothing of this execution waits here any more, or holds anything for us."""
         self._waiting.pop(number, None)
         self.due = bool(self._waiting or self._told)
+
+    def clear(self) -> None:
+        """Nobody waits here any more."""
+        self._waiting.clear()
+        self.due = bool(self._told)
 
     def _leave(self, number: int, node: str) -> None:
         nodes = self._waiting.get(number)
@@ -162,7 +167,7 @@ class LimitBook:
 
     def _stands(self, place: Place) -> bool:
         nodes = self._waiting.get(place.wanting.number)
-        return nodes is not None and nodes.get(place.wanting.node) == place.count
+        return nodes is not None and nodes.get(place.wanting.node) == place.asked_as
 
     @property
     def names(self) -> Collection[str]:
