@@ -22,7 +22,6 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import Node, Scope, State, apply, bounds, commands, invariants, snapshot
 
 MOST_EVENTS = 20_000
-CAPACITY = {"database": 2, "licence": 1}
 OUTPUTS = (("output", "0" * 32, 2),)
 
 
@@ -67,7 +66,7 @@ class World:
         self.timers: dict[str, int] = {}
         self.hosts: dict[str, Host] = {}
         self.holding: dict[str, object] = {}  # node: what it was granted, and perhaps not told yet
-        self.line: list[tuple[str, tuple[str, ...]]] = []
+        self.line: list[tuple[str, tuple[tuple[str, int], ...]]] = []
         self.spent: Counter[str] = Counter()  # dispatches that a policy must account for
         self.passed: Counter[str] = Counter()  # items that this life's bodies were given of each generator
         self.met: dict[str, tuple[str, ...]] = {}  # by scope: what its body met before it returned
@@ -188,7 +187,7 @@ class World:
             case commands.ClearTimer(timer):
                 self.timers.pop(timer, None)
             case commands.AskLimit(node, limits):
-                self.line.append((node, tuple(name for name, _ in limits)))
+                self.line.append((node, limits))
                 self._grant()
             case commands.ReleaseLimit(node):
                 self.holding.pop(node, None)
@@ -232,9 +231,9 @@ class World:
 
     def _grant(self) -> None:
         for entry in list(self.line):
-            node, names = entry
+            node, limits = entry
             used = Counter(n for h in self.holding for n in self._limits_of(h))
-            if all(used[name] < CAPACITY[name] for name in names):
+            if all(used[name] < most for name, most in limits):
                 self.line.remove(entry)
                 # Once only, and not after it was given back: it could not be told from the answer to the next ask.
                 grant = self.holding[node] = object()
