@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +25,7 @@ from twingraph.engine.held import failure
 from twingraph.sdk.awaiting import in_running_loop, until_over
 from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import own_frames, short
+from twingraph.sdk.standing import target_of
 
 if TYPE_CHECKING:
     from twingraph.sdk.pipeline import Pipeline
@@ -120,7 +120,7 @@ def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> _Start:
         runtime = wiring.runtime()
         # What is drawn shows the logs too, and prints in between would tear it.
         runtime.shows_prints = not (drawn and _draws(runtime))
-        return runtime, runtime.submit_pipeline(compiled, inputs, target=target)
+        return runtime, runtime.submit(compiled, inputs, target=target)
 
     return start
 
@@ -285,21 +285,3 @@ def loading() -> Iterator[None]:
 def _stop_if_loading(found: Workflow | Pipeline[..., Any]) -> None:
     if getattr(_loading, "open", False):
         raise FoundWhileLoading(found)
-
-
-# Where no workflow stands that anybody would run: the standard library, installed packages, and this one.
-_NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path(__file__).parents[1]))
-
-
-def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
-    """What `twingraph run` would be given, in any folder, to run this again; None when it stands in no file."""
-    main = sys.modules.get("__main__")
-    for module in (main, *list(sys.modules.values())):
-        file = getattr(module, "__file__", None)
-        if module is None or not isinstance(file, str) or not file.endswith(".py") or file.startswith(_NOT_THE_AUTHORS):
-            continue
-        name = next((name for name, value in list(vars(module).items()) if value is thing), None)
-        if name is not None:
-            return f"{Path(file).absolute()}:{name}"
-    file = getattr(main, "__file__", None)
-    return str(Path(file).absolute()) if file and Path(file).is_file() else None

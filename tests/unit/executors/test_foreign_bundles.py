@@ -27,7 +27,14 @@ CLOSURE = {
     "g": {"kind": "function", "factory": INNER, "closure": {}, **PLACE},
     "me": {"kind": "self"},
 }
-ENTRY = {"mode": "slice", "module": "foreign_sample", "name": "f", "factory": None, "closure": {}, "file": FILE}
+ENTRY: dict[str, object] = {
+    "mode": "slice",
+    "module": "foreign_sample",
+    "name": "f",
+    "factory": None,
+    "closure": {},
+    "file": FILE,
+}
 BUNDLE = {
     "format": 1,
     "modules": {"foreign_sample": MODULE, "foreign_package.inner": {**MODULE, "file": "/gone/inner.py"}},
