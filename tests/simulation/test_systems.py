@@ -16,11 +16,6 @@ from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.held import Held
 from twingraph.engine.turns import Turns
 
-# Words of the stories, one for each thing that may go wrong.
-TROUBLES = (
-    "dies", "sleeps", "refused", "the store fails", "told that", "takes", "clock", "Ctrl-C", "frees", "gets",
-)  # fmt: skip
-
 
 def live_through(seeds: Iterable[int]) -> None:
     for seed in seeds:
@@ -47,7 +42,18 @@ def test_the_histories_reach_every_ending_and_every_kind_of_trouble() -> None:
         for known in system.store.by_id.values():
             endings[known.shadow.status] += 1
             kinds.update(row.kind for row in known.rows)
-        for trouble in TROUBLES:
+        for trouble in (
+            "dies",
+            "sleeps",
+            "refused",
+            "the store fails",
+            "told that",
+            "takes",
+            "clock",
+            "Ctrl-C",
+            "frees",
+            "gets",
+        ):
             said[trouble] += any(trouble in what for _, _, what in system.story)
     assert set(endings) == {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
     assert len(kinds) >= 18
