@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from twingraph.core.bodies import Host
-from twingraph.core.errors import DamagedError, HomeError, LeaseLost, StoreError, TwinGraphError
+from twingraph.core.errors import BlobsUnavailable, DamagedError, HomeError, LeaseLost, StoreError, TwinGraphError
 from twingraph.core.events import (
     Adopted,
     CancelRequested,
@@ -271,7 +271,7 @@ class Conductor:
             return
         try:
             act()
-        except DamagedError as error:
+        except (BlobsUnavailable, DamagedError) as error:
             self._give_up(held, error)
         except StoreError as error:
             self._break(error)

@@ -13,7 +13,7 @@ from twingraph.core.errors import NotFoundError
 from twingraph.core.plan import Plan
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import code as code_versions
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.blobs.base import BlobStore
 from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class CodeBook:
     """The code versions of one home that this process has to do with. Any thread."""
 
-    def __init__(self, home: Home, blobs: LocalBlobs) -> None:
+    def __init__(self, home: Home, blobs: BlobStore) -> None:
         self._home = home
         self._blobs = blobs
         self._known: dict[str, CodeRef] = {}
