@@ -57,6 +57,15 @@ def blobs_of(settings: Settings, home: Home) -> BlobStore:
     return open_blobs(blob_address(settings, home))
 
 
+def check_blobs(settings: Settings) -> str:
+    """Where values are kept, having tried it. StoreError, or MissingExtraError, says what is wrong."""
+    home = open_home(settings)
+    try:
+        return blobs_of(settings, home).check()
+    finally:
+        home.close()
+
+
 def dispatch_of(settings: Settings, home: Home, secret: bytes) -> Dispatch:
     return Resolving(_workers(settings, home, secret), lambda: secrets_of(settings))
 
