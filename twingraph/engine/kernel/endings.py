@@ -23,6 +23,7 @@ from twingraph.engine.kernel.commands import (
     ClearTimer,
     Finish,
     ReleaseLimit,
+    SettleCache,
     SetTimer,
     StartDetached,
     StartDriver,
@@ -67,7 +68,7 @@ def _begin(state: State, node: Node) -> list[Node]:
         return _end(state, node, NodeStatus.COMPLETED)
     if kind is NodeKind.SCOPE:
         return _begin_scope(state, node)
-    if state.status is ExecutionStatus.PAUSED and _asks_first(state, node):
+    if state.status is ExecutionStatus.PAUSED and kind is NodeKind.DETACHED:
         node.asked = "resume"
         return []
     if kind in graph.WAITS:
@@ -77,12 +78,7 @@ def _begin(state: State, node: Node) -> list[Node]:
         state.move(node, NodeStatus.RUNNING)
         node.attempt = 1
         return []
-    assert node.spec is not None
-    if state.specs[node.spec].cache:
-        node.asked = "cache"
-        state.commands.append(AskCache(node.id))
-    else:
-        queue_up(state, node)
+    queue_up(state, node)
     return []
 
 
@@ -96,15 +92,18 @@ def _begin_scope(state: State, node: Node) -> list[Node]:
     return created or scope_over(state, scope)
 
 
-def _asks_first(state: State, node: Node) -> bool:
-    """Whether its first step would start, or hold up, something outside, which a pause forbids."""
-    return node.kind is NodeKind.DETACHED or (node.spec is not None and bool(state.specs[node.spec].cache))
-
-
 def queue_up(state: State, node: Node, *, front: bool = False) -> None:
-    """Ask for the named limits that the node's spec wants, then let it wait for a lane."""
+    """Ask for what stands outside the execution: whether the work is to be done at all, then the named limits that it
+    wants. Then let it wait for a lane."""
     assert node.spec is not None
     spec = state.specs[node.spec]
+    if spec.cache and not node.owns and node.kind is NodeKind.TASK:
+        if state.status is ExecutionStatus.PAUSED:  # nobody shall wait for what is paused
+            node.asked = "resume"
+            return
+        node.asked = "cache"
+        state.commands.append(AskCache(node.id))
+        return
     if spec.limits and not node.granted:
         if state.status is ExecutionStatus.PAUSED:  # what is paused must not hold a limit that others want
             node.asked = "resume"
@@ -153,6 +152,21 @@ def retire(state: State, node: Node) -> None:
         state.commands.append(ClearTimer(f"node:{node.id}"))
 
 
+def _settle_work(state: State, node: Node, *, completed: bool) -> None:
+    """Its work is done, or given up: whoever waits for it hears."""
+    node.owns = False
+    state.commands.append(SettleCache(node.id, completed))
+
+
+def give_back(state: State, node: Node) -> None:
+    """What the node holds outside is for others now, and it has to ask anew."""
+    if node.granted:
+        node.granted = False
+        state.commands.append(ReleaseLimit(node.id))
+    if node.owns:
+        _settle_work(state, node, completed=False)
+
+
 def give_up_wait(state: State, node: Node) -> None:
     """Nobody waits for it any more. That is no failure."""
     waiting = state.waiting_signals.get(node.plan.signal) if node.plan.signal is not None else None
@@ -166,6 +180,8 @@ def give_up_wait(state: State, node: Node) -> None:
 def _end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     """Put the node to its end; the nodes that may begin because of it."""
     bounds.activate(state, node, False)
+    if node.owns or node.asked == "cache":
+        _settle_work(state, node, completed=status is NodeStatus.COMPLETED and node.cached_from is None)
     retire(state, node)
     state.move(node, status)
     state.ended_count += 1
@@ -461,6 +477,8 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
 def _drop(state: State, node: Node) -> None:
     """Cancel the node as part of the ending of everything: nothing follows from it but the counting."""
     bounds.activate(state, node, False)
+    if node.owns or node.asked == "cache":
+        _settle_work(state, node, completed=False)
     retire(state, node)
     state.move(node, NodeStatus.CANCELLED)
     state.ended_count += 1

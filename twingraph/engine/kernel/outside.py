@@ -123,15 +123,17 @@ def adopted(state: State, event: Adopted) -> None:
         return
     state.timeout_armed = False
     # Who held a limit may have held it with the conductor before only: all of them ask anew.
-    asking = scheduling.withdraw(state, lambda node: node.granted)
+    asking = scheduling.withdraw(state, lambda node: node.granted or node.owns)
     flying: list[Node] = []
     for node in state.nodes.values():
         node.granted = False
         if node.lane is not None:
             flying.append(node)
+            endings.give_back(state, node)
         elif not node.over:
             _ask_again(state, node)
     for node in asking:
+        endings.give_back(state, node)
         endings.queue_up(state, node)
     for node in reversed(flying):  # each goes to the front of its queue
         if state.ending is not None and node.kind is not NodeKind.HANDLER:
@@ -168,8 +170,8 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         return
     state.move_execution(ExecutionStatus.PAUSED)
-    for node in scheduling.withdraw(state, lambda node: node.granted):
-        runs.release(state, node)
+    for node in scheduling.withdraw(state, lambda node: node.granted or node.owns):
+        endings.give_back(state, node)
         endings.queue_up(state, node)
     if state.in_flight:
         state.commands.append(Recall())
@@ -204,11 +206,15 @@ def limit_granted(state: State, event: LimitGranted) -> None:
         if node is None or not node.granted:  # it ended meanwhile, or gave its turn up
             state.commands.append(ReleaseLimit(event.node))
         return
+    node.granted = True
+    _go_on(state, node)
+
+
+def _go_on(state: State, node: Node) -> None:
+    """What the node asked for is its own now. What is paused gives it back at once, and will ask again."""
     node.asked = None
     if state.status is ExecutionStatus.PAUSED:
-        runs.release(state, node)
-    else:
-        node.granted = True
+        endings.give_back(state, node)
     endings.queue_up(state, node)
 
 
@@ -216,9 +222,11 @@ def cache_answered(state: State, event: CacheAnswered) -> None:
     node = state.nodes.get(event.node)
     if node is None or node.over or node.asked != "cache":
         return
-    node.reason = "waits for equal work" if event.verdict == "wait" else None
-    if event.verdict != "wait":
-        endings.queue_up(state, node)
+    if event.verdict == "wait":
+        node.reason = "waits for equal work"
+    else:
+        node.reason, node.owns = None, True
+        _go_on(state, node)
 
 
 def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:
