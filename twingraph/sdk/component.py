@@ -8,6 +8,7 @@ from functools import update_wrapper
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from twingraph.core.caching import problems_of_key
 from twingraph.core.component_settings import DECORATOR_SETTINGS, check_settings, merge
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
@@ -107,6 +108,8 @@ def _variant(component: Component[P, R], overrides: dict[str, Any]) -> Component
         problems.append(Problem(node=base.name, field="id", message=f"must be a text that is not empty, not {node!r}"))
     before = base.definition
     checked, more = check_settings(given, node=base.name, platform=before.settings.get("platform", "local"))
+    if not more and not before.open:
+        more = problems_of_key(checked.get("cache"), (known.name for known in before.parameters), node=base.name)
     if problems or more:
         raise ValidationError([*problems, *more])
     definition = ComponentDefinition(
@@ -152,6 +155,8 @@ def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Regi
         signature.outputs_of(function)
     except ValidationError as error:
         problems += error.problems
+    if not problems and not further:
+        problems += problems_of_key(checked.get("cache"), (known.name for known in parameters), node=str(name))
     inside = qualname.rpartition(".")[0]
     if parameters and parameters[0].name in ("self", "cls") and inside and not inside.endswith("<locals>"):
         problems.append(Problem(message=_not_a_method(str(name))))
