@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import expressions
-from twingraph.core.compile_ports import Library, Port
 from twingraph.core.caching import problems_of_key
+from twingraph.core.compile_ports import Library, Port
 from twingraph.core.component_settings import NODE_SETTINGS, check_settings, merge
 from twingraph.core.errors import NotFoundError, Problem, SliceError, ValidationError
 from twingraph.core.nearest import did_you_mean

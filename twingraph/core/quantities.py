@@ -33,8 +33,10 @@ _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400
 def second_count(value: object) -> float:
     """Seconds of 90, 1.5, '90', '500ms', '10m', '1h30m', '7d', '2w', or ValueError; always above 0."""
     what = "seconds above 0, such as 3600, '90s', '1h30m' or '7d'"
-    if isinstance(value, str) and (parts := re.findall(_NUMBER, value)) and "".join(value.split()) == "".join(
-        number + unit for number, unit in parts
+    if (
+        isinstance(value, str)
+        and (parts := re.findall(_NUMBER, value))
+        and "".join(value.split()) == "".join(number + unit for number, unit in parts)
     ):
         if all(unit.lower() in _SECONDS for _, unit in parts) and (len(parts) == 1 or all(unit for _, unit in parts)):
             found = sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)

@@ -149,7 +149,9 @@ class InlineDispatch:
             items = self._handing(lane, run) if lane.settings.generator else None
             try:
                 return runner.run_node(
-                    lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items, self._mask
+                    runner.Work(
+                        lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items, self._mask
+                    )
                 )
             finally:
                 if items is not None:

@@ -56,7 +56,7 @@ class Submission:
     inputs: Mapping[str, str]  # JSON texts
     settings: Settings
     workflow_id: str
-    origin: str
+    origin: str = "script"
     name: str = ""  # the plan's, unless given
     plan: Plan | None = None  # of a drawn workflow
     body: str | None = None  # else the entry of the body that drives it,

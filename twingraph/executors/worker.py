@@ -235,13 +235,16 @@ class Worker:
 
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
-        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config, mask=self.mask)
+        return lambda arguments: runner.run_node(
+            runner.Work(find, arguments, self.decode, self.encode, config, mask=self.mask)
+        )
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
         self.handing = self.hands_over(self.records.number, self.marks.at)
         try:
-            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+            work = runner.Work(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+            return runner.run_node(work)
         finally:
             self.handing.finish()
             self.handing = None

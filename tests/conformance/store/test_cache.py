@@ -34,7 +34,9 @@ def work(claim: Claim, node: str = "a", *, key: str = "k", scope: str = "", at: 
     return Work(scope, key, claim.number, node, at, **more)
 
 
-def done(claim: Claim, seq: int = 3, *, node: str = "a", key: str = "k", begun: float = 10.0, at: float = 11.0) -> Append:
+def done(
+    claim: Claim, seq: int = 3, *, node: str = "a", key: str = "k", begun: float = 10.0, at: float = 11.0
+) -> Append:
     """The commit of the event that ends the work well."""
     settled = Settled("", key, node, begun, Done(seq, at, "count", '{"code":"c"}'))
     return Append(claim.number, claim.epoch, [Row(seq, "node_ended", at, BODY, '"data"')], settled=[settled])

@@ -58,13 +58,24 @@ def test_the_kept_setting_means_a_policy() -> None:
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [(90, 90), (1.5, 1.5), ("90", 90), ("500ms", 0.5), ("10m", 600), ("1h30m", 5400), ("7 d", 604_800), ("2W", 1209600)],
+    [
+        (90, 90),
+        (1.5, 1.5),
+        ("90", 90),
+        ("500ms", 0.5),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("7 d", 604_800),
+        ("2W", 1209600),
+    ],
 )
 def test_time_as_people_write_it(written: object, seconds: float) -> None:
     assert second_count(written) == seconds
 
 
-@pytest.mark.parametrize("written", ["", "h", "1x", "1h 30", "-1s", -1, 0, "0s", True, None, float("inf"), "1e3s", "9" * 400])
+@pytest.mark.parametrize(
+    "written", ["", "h", "1x", "1h 30", "-1s", -1, 0, "0s", True, None, float("inf"), "1e3s", "9" * 400]
+)
 def test_no_time_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="seconds above 0"):
         second_count(written)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
-from twingraph.engine.kernel.commands import Dispatch
+from twingraph.engine.kernel.commands import ClearTimer, Dispatch, ReleaseLimit
 from twingraph.engine.kernel.state import Lane, Node, QueueKey, State
 
 LANE_LIMIT = 64
@@ -193,3 +193,15 @@ def leave_lane(state: State, node: Node) -> None:
             bounds.count_lane(lane.bound, -1)
     if lane.probe and node.spec in state.probing:
         state.probing[node.spec] -= 1
+
+
+def retire(state: State, node: Node) -> None:
+    """Give back what the node held outside while it was under way."""
+    leave_lane(state, node)
+    if node.granted or node.asked == "limit":
+        node.granted = False
+        state.commands.append(ReleaseLimit(node.id))
+    node.asked = None
+    if node.due is not None:
+        node.due = None
+        state.commands.append(ClearTimer(f"node:{node.id}"))

@@ -1,7 +1,7 @@
 """The cache on SQLite: outcomes that are kept, and who is at work that others wait for.
 
 Functions of a connection; those that write are called inside the transaction of the journal. An outcome is a pointer to
-the event that ended the work: what the event says, and its values, are where they were, and stay as long as its execution.
+the event that ended the work: what the event says, and its values, stay where they are, as long as its execution does.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -58,6 +59,12 @@ def connect(path: Path, *, durability: str = "normal") -> sqlite3.Connection:
             raise refusal(error, path) from error
         raise
     return connection
+
+
+def close_when_forgotten(owner: object, connection: sqlite3.Connection) -> None:
+    """Whoever forgets `close` leaves nothing open. Not at exit: there a thread may still be in the middle of a
+    statement, and a connection that is closed under it takes the process down."""
+    weakref.finalize(owner, connection.close).atexit = False
 
 
 def persistently(act: Callable[[], Result], path: Path) -> Result:

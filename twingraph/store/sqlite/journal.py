@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -23,7 +22,7 @@ from twingraph.store.base import (
 )
 from twingraph.store.home import Home
 from twingraph.store.sqlite import cache
-from twingraph.store.sqlite.connection import Presence, Result, connect, persistently
+from twingraph.store.sqlite.connection import Presence, Result, close_when_forgotten, connect, persistently
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
@@ -61,7 +60,7 @@ class SqliteJournal:
         self._home = home
         self._path = home.database
         self._db = connect(self._path, durability=durability)
-        weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
+        close_when_forgotten(self, self._db)
         self._version = self._data_version()
         self._presence = Presence(self._path)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import weakref
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.store.base import CachedOutcome, CacheRow, Row
 from twingraph.store.home import Home
 from twingraph.store.sqlite import cache
-from twingraph.store.sqlite.connection import connect, persistently
+from twingraph.store.sqlite.connection import close_when_forgotten, connect, persistently
 from twingraph.store.sqlite.journal import LEVELS
 
 _NAMES = {number: name for name, number in LEVELS.items()}
@@ -39,7 +38,7 @@ class SqliteRecords:
         self._home = home
         self._path = home.database
         self._db = connect(self._path)
-        weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
+        close_when_forgotten(self, self._db)
 
     def record(self, execution_id: str) -> ExecutionRecord:
         found = self._all(f"{_RECORD} where id = ?", execution_id)
