@@ -21,6 +21,7 @@ from twingraph.engine.kernel import apply, commands
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import ending_of
+from twingraph.engine.sharing import Sharing
 from twingraph.engine.writing import Writing
 
 
@@ -33,7 +34,14 @@ class Faults(NamedTuple):
 
 class Turns:
     def __init__(
-        self, ground: Ground, writing: Writing, effects: Effects, bodies: Bodies, leaving: Leaving, faults: Faults
+        self,
+        ground: Ground,
+        writing: Writing,
+        effects: Effects,
+        bodies: Bodies,
+        sharing: Sharing,
+        leaving: Leaving,
+        faults: Faults,
     ) -> None:
         self._roster = ground.roster
         self._journal = ground.journal
@@ -42,6 +50,7 @@ class Turns:
         self._writing = writing
         self._effects = effects
         self._bodies = bodies
+        self._sharing = sharing
         self._leaving = leaving
         self._faults = faults
         self._flushing = False
@@ -115,6 +124,8 @@ class Turns:
         for command in apply(state, event, at, seq):
             if type(command) is commands.Finish:
                 self._finish(held, command, at)
+            elif type(command) is commands.SettleCache:
+                self._sharing.settle(held, command, seq, at)
             else:
                 held.commands.append(command)
 
@@ -149,6 +160,7 @@ class Turns:
                 self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
         if self._writing.due:
             self._flush_soon()
+        self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True

@@ -7,10 +7,11 @@ from twingraph.engine.kernel.state import Node, State
 
 
 def settle_work(state: State, node: Node, *, completed: bool) -> None:
-    """The node is over: whoever waits for its work hears whether there is an outcome."""
-    if node.owns or node.asked == "cache":
+    """The node is over: whoever waits for its work hears whether there is an outcome. What was answered is settled."""
+    own = completed and node.cached_from is None
+    if node.owns or (node.asked == "cache" and (own or not completed)):
         node.owns = False
-        state.commands.append(SettleCache(node.id, completed and node.cached_from is None))
+        state.commands.append(SettleCache(node.id, own))
 
 
 def give_back(state: State, node: Node) -> None:
