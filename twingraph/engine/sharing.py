@@ -85,6 +85,8 @@ class Sharing:
 
     def ask(self, held: Held, node: str) -> None:
         """Answered soon, together with others."""
+        if held.state.nodes[node].asked != "cache":
+            return  # it ended before that could be done
         described = self._describe(held, held.state.nodes[node])
         if described is None:
             self._bring(held, CacheAnswered(node, "miss", "what it is called with cannot be read"), None)
@@ -97,8 +99,9 @@ class Sharing:
     def settle(self, held: Held, command: SettleCache, seq: int, at: float) -> None:
         """The work is nobody's with this event: what it gave goes into the same commit."""
         place = held.number, command.node
-        if self._asked.pop(place, None) is not None and not command.completed:
-            return
+        asked = self._asked.pop(place, None)
+        if asked is not None and asked.told and not command.completed:
+            return  # it is somebody else's; without an answer it may be its own, from a conductor that is dead
         node = held.state.nodes[command.node]
         known = self._ours.pop(place, None)
         described = known[0] if known is not None else self._describe(held, node)

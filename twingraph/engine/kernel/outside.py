@@ -127,13 +127,13 @@ def adopted(state: State, event: Adopted) -> None:
     flying: list[Node] = []
     for node in state.nodes.values():
         node.granted = False
+        if node.owns:
+            holdings.give_back(state, node)
         if node.lane is not None:
             flying.append(node)
-            holdings.give_back(state, node)
         elif not node.over:
             _ask_again(state, node)
     for node in asking:
-        holdings.give_back(state, node)
         beginnings.queue_up(state, node)
     for node in reversed(flying):  # each goes to the front of its queue
         if state.ending is not None and node.kind is not NodeKind.HANDLER:
@@ -173,6 +173,9 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     for node in scheduling.withdraw(state, lambda node: node.granted or node.owns):
         holdings.give_back(state, node)
         beginnings.queue_up(state, node)
+    for node in state.nodes.values():
+        if node.owns and node.status is NodeStatus.RETRYING:
+            holdings.give_back(state, node)
     if state.in_flight:
         state.commands.append(Recall())
 
