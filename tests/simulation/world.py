@@ -22,7 +22,6 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import Node, Scope, State, apply, bounds, commands, invariants, snapshot
 
 MOST_EVENTS = 20_000
-CAPACITY = {"database": 2, "licence": 1}
 OUTPUTS = (("output", "0" * 32, 2),)
 
 
@@ -66,9 +65,9 @@ class World:
         self.runs: dict[str, Run] = {}
         self.timers: dict[str, int] = {}
         self.hosts: dict[str, Host] = {}
-        self.holders: set[str] = set()
         self.owners: set[str] = set()  # of work that the cache knows to be in flight
-        self.line: list[tuple[str, tuple[str, ...]]] = []
+        self.holding: dict[str, object] = {}  # node: what it was granted, and perhaps not told yet
+        self.line: list[tuple[str, tuple[tuple[str, int], ...]]] = []
         self.spent: Counter[str] = Counter()  # dispatches that a policy must account for
         self.passed: Counter[str] = Counter()  # items that this life's bodies were given of each generator
         self.met: dict[str, tuple[str, ...]] = {}  # by scope: what its body met before it returned
@@ -203,10 +202,10 @@ class World:
             case commands.ClearTimer(timer):
                 self.timers.pop(timer, None)
             case commands.AskLimit(node, limits):
-                self.line.append((node, tuple(name for name, _ in limits)))
+                self.line.append((node, limits))
                 self._grant()
             case commands.ReleaseLimit(node):
-                self.holders.discard(node)
+                self.holding.pop(node, None)
                 self.line = [entry for entry in self.line if entry[0] != node]
                 self._grant()
             case commands.SettleCache():
@@ -249,13 +248,17 @@ class World:
 
     def _grant(self) -> None:
         for entry in list(self.line):
-            node, names = entry
-            used = Counter(n for h in self.holders for n in self._limits_of(h))
-            if all(used[name] < CAPACITY[name] for name in names):
+            node, limits = entry
+            used = Counter(n for h in self.holding for n in self._limits_of(h))
+            if all(used[name] < most for name, most in limits):
                 self.line.remove(entry)
-                self.holders.add(node)
-                # Once only: a grant that came twice could not be told from the answer to the next ask.
-                self._plan(self.chance.expovariate(1), lambda node=node: self.feed(ev.LimitGranted(node)))  # type: ignore[misc]
+                # Once only, and not after it was given back: it could not be told from the answer to the next ask.
+                grant = self.holding[node] = object()
+                self._plan(self.chance.expovariate(1), lambda node=node, grant=grant: self._granted(node, grant))  # type: ignore[misc]
+
+    def _granted(self, node: str, grant: object) -> None:
+        if self.holding.get(node) is grant:
+            self.feed(ev.LimitGranted(node))
 
     def _limits_of(self, node: str) -> tuple[str, ...]:
         spec = self.state.nodes[node].spec
@@ -279,7 +282,7 @@ class World:
                 raise Broken(f"{name} was completed and runs again")
             if name in self.runs:
                 raise Broken(f"{name} runs twice at once")
-            if self._limits_of(name) and name not in self.holders and node.kind is not NodeKind.HANDLER:
+            if self._limits_of(name) and name not in self.holding and node.kind is not NodeKind.HANDLER:
                 raise Broken(f"{name} runs without its limits")
             run = self.runs[name] = Run(name, attempt, command.lane)
             self.spent[name] += 1
@@ -494,7 +497,7 @@ class World:
         late = [run for run in self.runs.values() if run.begun and self.chance.random() < 0.2]
         for run in self.runs.values():
             self.spent[run.node] -= 1
-        self.runs, self.timers, self.hosts, self.holders, self.line = {}, {}, {}, set(), []
+        self.runs, self.timers, self.hosts, self.holding, self.line = {}, {}, {}, {}, []
         self.state = self._fold_all()
         self._compare("after a crash")
         if self.state.finishing is None:
@@ -579,8 +582,8 @@ class World:
     def _last_words(self) -> None:
         if self.finished is not self.state.status:
             raise Broken(f"it should be {self.finished} and is {self.state.status}")
-        if self.holders or self.line:
-            raise Broken(f"{sorted(self.holders)} still hold limits, {self.line} still ask")
+        if self.holding or self.line:
+            raise Broken(f"{sorted(self.holding)} still hold limits, {self.line} still ask")
         if self.owners:
             raise Broken(f"{sorted(self.owners)} still own work that others wait for")
         for name, count in sorted(self.spent.items()):

@@ -21,7 +21,7 @@ from twingraph.engine.kernel import apply, commands
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import ending_of
-from twingraph.engine.sharing import Sharing
+from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
 
@@ -37,20 +37,19 @@ class Turns:
         self,
         ground: Ground,
         writing: Writing,
+        outside: Outside,
         effects: Effects,
         bodies: Bodies,
-        sharing: Sharing,
         leaving: Leaving,
         faults: Faults,
     ) -> None:
         self._roster = ground.roster
-        self._journal = ground.journal
+        self._granting, self._sharing = outside
         self._moments = ground.moments
         self._clock = ground.clock
         self._writing = writing
         self._effects = effects
         self._bodies = bodies
-        self._sharing = sharing
         self._leaving = leaving
         self._faults = faults
         self._flushing = False
@@ -124,6 +123,8 @@ class Turns:
         for command in apply(state, event, at, seq):
             if type(command) is commands.Finish:
                 self._finish(held, command, at)
+            elif type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
+                held.limits.append(command)
             elif type(command) is commands.SettleCache:
                 self._sharing.settle(held, command, seq, at)
             else:
@@ -139,9 +140,9 @@ class Turns:
     def soon(self, held: Held) -> None:
         """It has something to write."""
         self._writing.add(held)
-        self._flush_soon()
+        self.flush_soon()
 
-    def _flush_soon(self) -> None:
+    def flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._moments.soon(self._flush)
@@ -158,8 +159,9 @@ class Turns:
         for held, todo in [(held, held.committed()) for held in written]:
             if self._roster.has(held):
                 self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
+        self._granting.tell()
         if self._writing.due:
-            self._flush_soon()
+            self.flush_soon()
         self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):
@@ -169,13 +171,16 @@ class Turns:
     def _write(self) -> list[Held]:
         """One transaction; those of which everything that was taken is durable now."""
         parts = self._writing.turn(self._clock.now())
-        if not parts:
+        if not (parts or self._granting.due):
             return []
-        refused = self._journal.append([part for _, part in parts])
         written = list(dict.fromkeys(held for held, _ in parts))
         for held in written:
-            if held.number in refused:
-                self._leaving.lost(held)
+            if held.limits_due and not held.pieces:
+                self._granting.take(held)
+        refused = self._granting.append([part for _, part in parts])
+        for number in refused:
+            if (lost := self._roster.at(number)) is not None:
+                self._leaving.lost(lost)
         return [held for held in written if not held.pieces and held.number not in refused]
 
     def write_all(self) -> None:
@@ -183,6 +188,7 @@ class Turns:
         while self._writing.due:
             for held in self._write():
                 self._leaving.if_over(held)
+        self._granting.close()
 
     def _refresh(self) -> None:
         """Bring the list of executions up to date where nothing else has done it meanwhile."""
@@ -192,6 +198,13 @@ class Turns:
                 self.soon(held)
 
     # -- commands ----------------------------------------------------------------------------------
+
+    def begun(self, held: Held) -> None:
+        """Its first events are durable already."""
+        if held.limits_due:
+            self._granting.take(held)
+            self.flush_soon()
+        self.about(held, lambda: self.committed(held, held.commanded()))
 
     def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""

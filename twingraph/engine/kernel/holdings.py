@@ -15,8 +15,8 @@ def settle_work(state: State, node: Node, *, completed: bool) -> None:
 
 
 def give_back(state: State, node: Node) -> None:
-    """What the node holds is for others now, and it has to ask anew."""
-    if node.granted:
+    """What the node holds, or stands in line for, is for others now, and it has to ask anew."""
+    if node.granted or node.asked == "limit":
         node.granted = False
         state.commands.append(ReleaseLimit(node.id))
     if node.owns:

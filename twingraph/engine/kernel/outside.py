@@ -170,7 +170,9 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         return
     state.move_execution(ExecutionStatus.PAUSED)
-    for node in scheduling.withdraw(state, lambda node: node.granted or node.owns):
+    # What is paused holds nothing that others want, and keeps nobody waiting who stands in line behind it.
+    asking = [node for node in state.nodes.values() if node.asked == "limit"]
+    for node in [*scheduling.withdraw(state, lambda node: node.granted or node.owns), *asking]:
         holdings.give_back(state, node)
         beginnings.queue_up(state, node)
     for node in state.nodes.values():

@@ -15,7 +15,7 @@ from twingraph.store.sqlite.connection import connect, persistently, refusal
 
 # The migration that leads to `schema.sql`.
 HEAD = "0005"
-KNOWN = ("0001", "0002", "0003", "0005")
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 
 
 def current(path: Path) -> str | None:

@@ -1,13 +1,13 @@
 """Outcomes that equal work may use again, and who is at work that others wait for.
 
 Revision: 0005
-Revises: 0003
+Revises: 0004
 """
 
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 STATEMENTS = """
 create table cache (
