@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.simulation.promises import Broken
 from tests.simulation.system.world import System
-from tests.simulation.world import Broken
 from twingraph.core.statuses import ExecutionStatus
-from twingraph.engine.conductor import Conductor
 from twingraph.engine.held import Held
+from twingraph.engine.turns import Turns
 
 
 def live_through(seeds: Iterable[int]) -> None:
@@ -42,11 +42,22 @@ def test_the_histories_reach_every_ending_and_every_kind_of_trouble() -> None:
         for known in system.store.by_id.values():
             endings[known.shadow.status] += 1
             kinds.update(row.kind for row in known.rows)
-        for trouble in ("dies", "sleeps", "refused", "the store fails", "told that", "takes", "clock", "Ctrl-C"):
+        for trouble in (
+            "dies",
+            "sleeps",
+            "refused",
+            "the store fails",
+            "told that",
+            "takes",
+            "clock",
+            "Ctrl-C",
+            "frees",
+            "gets",
+        ):
             said[trouble] += any(trouble in what for _, _, what in system.story)
     assert set(endings) == {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
     assert len(kinds) >= 18
-    assert len(said) == 8
+    assert len(said) == 10
     assert min(said.values()) >= 2, said
 
 
@@ -61,13 +72,13 @@ def test_a_history_is_the_same_under_another_hash_seed() -> None:
 
 def test_a_defect_is_told_with_its_story_and_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conductor that says what is not durable yet does not get through."""
-    told = Conductor._note
+    told = Turns.note
 
-    def hasty(self: Conductor, held: Held, *event: object) -> None:
+    def hasty(self: Turns, held: Held, *event: object) -> None:
         told(self, held, *event)  # type: ignore[arg-type]
         if held.state.status is ExecutionStatus.COMPLETED:
             held.end(held.state.status)
 
-    monkeypatch.setattr(Conductor, "_note", hasty)
+    monkeypatch.setattr(Turns, "note", hasty)
     with pytest.raises(Broken, match=r"(?s)a caller was told.*again: python -m tests.simulation \d+"):
         live_through(range(50))

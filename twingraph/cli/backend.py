@@ -104,11 +104,6 @@ class Backend(Protocol):
         """Make the database's file smaller; ConflictError while somebody else uses the home."""
 
 
-def is_prepared(compiled: object) -> bool:
-    """A pipeline that was made ready, not a workflow that was compiled; the room of authors is not loaded to tell."""
-    return hasattr(compiled, "pipeline")
-
-
 class WiredHandle:
     """A handle of the engine that has been recorded; a fault of the engine is raised where it is waited for."""
 
@@ -148,8 +143,7 @@ class WiredRuntime:
         self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
-        submit = self._runtime.submit_pipeline if is_prepared(compiled) else self._runtime.submit
-        return WiredHandle(submit(compiled, inputs, origin="run", target=target, refresh=refresh))
+        return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))

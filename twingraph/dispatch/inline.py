@@ -53,7 +53,10 @@ class InlineDispatch:
 
     def submit(self, lane: Lane) -> None:
         with self._lock:
+            overtakes = bool(self._waiting) and self._waiting[-1][0].settings.priority < lane.settings.priority
             self._waiting += [(lane, run) for run in lane.runs]
+            if overtakes:
+                self._waiting.sort(key=lambda entry: -entry[0].settings.priority)
         for _ in lane.runs:
             self._queue.put(True)
 
@@ -149,7 +152,9 @@ class InlineDispatch:
             items = self._handing(lane, run) if lane.settings.generator else None
             try:
                 return runner.run_node(
-                    lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items, self._mask
+                    runner.Work(
+                        lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items, self._mask
+                    )
                 )
             finally:
                 if items is not None:
