@@ -35,8 +35,9 @@ GRACE = timedelta(hours=24)  # of blobs and code that nothing refers to (yet)
 _RECORDS_AT_ONCE = 20
 _ROWS_AT_ONCE = 1_000  # of the newest of all
 _BLOBS_AT_ONCE = 500_000  # candidates that are looked for in one go through the journal: some 100 MB
-_SLICE_SECONDS = 0.003  # what one transaction may take, about
-_LEAST, _MOST = 10, 5_000  # rows of one slice
+_SLICE_SECONDS = 0.002  # what one transaction may take, about
+_LEAST, _MOST = 10, 2_000  # rows of one slice
+_GIVE_WAY = 3  # times as long as a transaction took, others have the database
 _HASH = re.compile(r"[0-9a-f]{64}")
 # A reference to a blob that is itself made of texts, plain or inside a text inside a text.
 _NESTED = re.compile(r'"rung\\*":\\*"(?:json|list)\\*",\\*"hash\\*":\\*"([0-9a-f]{64})')
@@ -229,15 +230,18 @@ class Prune:
         if spent > _SLICE_SECONDS:
             self._rows = max(_LEAST, self._rows // 2)
         elif spent < _SLICE_SECONDS / 2 and gone == self._rows:
-            self._rows = min(_MOST, self._rows * 2)
-        self._pause(max(0.0005, spent))
+            self._rows = min(_MOST, self._rows + self._rows // 4)
+        self._give_way(spent)
         return gone
 
     def _gently(self, act: Callable[[], int]) -> int:
         began = time.perf_counter()
         done = act()
-        self._pause(max(0.0005, time.perf_counter() - began))
+        self._give_way(time.perf_counter() - began)
         return done
+
+    def _give_way(self, spent: float) -> None:
+        self._pause(min(0.05, max(0.0005, spent * _GIVE_WAY)))
 
     # -- blobs and code ----------------------------------------------------------------------------
 

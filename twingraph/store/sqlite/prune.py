@@ -194,14 +194,14 @@ class SqlitePrune:
         return persistently(lambda: self._db.execute(statement, values).fetchall(), self._path)
 
     def _change(self, statement: str, *values: Any) -> int:
-        done = self._write(statement, values)
+        done = persistently(lambda: self._write(statement, values), self._path)
         self._changes += 1
         if self._changes % _CHECKPOINT_EVERY == 0:
             self._all("pragma wal_checkpoint(passive)")
         return done
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
-        return persistently(lambda: self._db.execute(statement, values).rowcount, self._path)
+        return self._db.execute(statement, values).rowcount
 
 
 def _ids_in(body: str) -> list[str]:
