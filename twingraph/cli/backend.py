@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
     ExecutionRecord,
@@ -12,6 +12,9 @@ from twingraph.core.execution import (
 )
 from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
+
+if TYPE_CHECKING:  # one command's words; the others do not pay for them
+    from twingraph.store.prune import Progress, Pruned, Retention
 
 
 class Reader(Protocol):
@@ -91,10 +94,14 @@ class Backend(Protocol):
 
     def runtime(self, settings: Settings) -> Runtime: ...
 
+    def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
+        """Remove what may go; with `dry_run` only say what would."""
 
-def is_prepared(compiled: object) -> bool:
-    """A pipeline that was made ready, not a workflow that was compiled; the room of authors is not loaded to tell."""
-    return hasattr(compiled, "pipeline")
+    def check_blobs(self, settings: Settings) -> str:
+        """Where large values are kept, having tried it; StoreError says what is wrong."""
+
+    def shrink(self, settings: Settings) -> None:
+        """Make the database's file smaller; ConflictError while somebody else uses the home."""
 
 
 class WiredHandle:
@@ -136,8 +143,7 @@ class WiredRuntime:
         self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
-        submit = self._runtime.submit_pipeline if is_prepared(compiled) else self._runtime.submit
-        return WiredHandle(submit(compiled, inputs, origin="run", target=target, refresh=refresh))
+        return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
@@ -159,3 +165,18 @@ class WiredBackend:
 
     def runtime(self, settings: Settings) -> Runtime:
         return WiredRuntime(settings)
+
+    def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
+        from twingraph.wiring.pruning import prune
+
+        return prune(settings, retention, dry_run=dry_run, progress=progress)
+
+    def check_blobs(self, settings: Settings) -> str:
+        from twingraph import wiring
+
+        return wiring.check_blobs(settings)
+
+    def shrink(self, settings: Settings) -> None:
+        from twingraph.wiring.pruning import shrink
+
+        shrink(settings)

@@ -82,7 +82,7 @@ def made_ready(thing: Any) -> Any:
 def recorded_target(typed: str, thing: Any) -> str:
     """The target as it is found again from any folder."""
     target = parse_target(typed)
-    from twingraph.sdk.inprocess import target_of
+    from twingraph.sdk.standing import target_of
 
     found = target_of(thing)
     if found is not None and ":" in found:

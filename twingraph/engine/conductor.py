@@ -24,6 +24,7 @@ from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
 from twingraph.engine.effects import Effects
 from twingraph.engine.garbage import Garbage
+from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
@@ -31,7 +32,9 @@ from twingraph.engine.held import Held, Kept, Submission
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.moments import Moments
+from twingraph.engine.outside import Outside
 from twingraph.engine.roster import Roster
+from twingraph.engine.sharing import Sharing
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Faults, Turns
 from twingraph.engine.writing import Writing
@@ -182,11 +185,19 @@ class Conductor:
         )
         detached = Detached(self._around())
         code_of, find = self._sources.code_of, self._roster.at
-        effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, self._platforms)
+        sharing = Sharing(ground, self._sources.blobs, self._bring, lambda held, act: self._turns.about(held, act))
+        effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, sharing.ask, self._platforms)
         effects.timers = Timers(self._loop, lambda number, timer: self._hearing.timer_fired(number, timer))
-        leaving = Leaving(ground, writing, effects)
-        turns = Turns(ground, writing, effects, bodies, leaving, Faults(self._give_up, self._break))
-        hearing = Hearing(ground, turns, effects.timers)
+        granting = Granting(
+            ground,
+            about=lambda held, act: self._turns.about(held, act),
+            apply=lambda held, event: self._turns.apply(held, event),
+            soon=lambda: self._turns.flush_soon(),
+        )
+        outside = Outside(granting, sharing)
+        leaving = Leaving(ground, writing, effects, outside)
+        turns = Turns(ground, writing, outside, effects, bodies, leaving, Faults(self._give_up, self._break))
+        hearing = Hearing(ground, turns, effects.timers, outside)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
 
@@ -227,7 +238,7 @@ class Conductor:
     def _look_into_inbox(self) -> None:
         self._loop.call_later(INBOX_SECONDS, self._look_into_inbox)
         try:
-            self._hearing.look_into_inbox()
+            self._hearing.look_around()
         except TwinGraphError as error:
             self._break(error)
 

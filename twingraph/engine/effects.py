@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from twingraph.core.errors import TwinGraphError
-from twingraph.core.events import CacheAnswered, Event, LimitGranted
+from twingraph.core.events import Event
 from twingraph.core.plan import NodeKind
 from twingraph.core.secrets import protect
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
 from twingraph.engine import handler_args
+from twingraph.engine.cached_work import check_code
 from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, commands
-from twingraph.engine.limits import LimitBook
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
 from twingraph.engine.timers import Timers
@@ -34,6 +34,7 @@ class Effects:
         code_of: Callable[[str], CodeRef],
         bodies: Bodies,
         detached: Detached,
+        ask_cache: Callable[[Held, str], None],
         platforms: Collection[str] | None = None,
     ) -> None:
         self._dispatch = dispatch
@@ -42,15 +43,14 @@ class Effects:
         self._code_of = code_of
         self._bodies = bodies
         self._detached = detached
+        self._ask_cache = ask_cache
         self._platforms = platforms  # where nodes can be carried out; None: anywhere
-        self._limits = LimitBook()
         self._lane = 0
 
     def forget(self, held: Held, why: str) -> None:
-        """The execution is not ours any more: nothing of it waits, and its limits are free."""
+        """The execution is not ours any more: nothing of it waits."""
         self._bodies.let_go(held.state.execution, why)
         self.timers.clear_all(held.number)
-        self._granted(self._limits.release(self._limits.holders(held.number)))
 
     def carry_out(self, held: Held, command: commands.Command) -> None:
         """Do what the kernel wants. Called after the commit of what led to it."""
@@ -66,12 +66,9 @@ class Effects:
                 self._dispatch.cancel(execution, nodes)
             case commands.Recall(nodes):
                 self._dispatch.recall(execution, nodes)
-            case commands.AskLimit(node, limits, priority):
-                self._granted(self._limits.ask((held.number, node), limits, priority))
-            case commands.ReleaseLimit(node):
-                self._granted(self._limits.release([(held.number, node)]))
             case commands.AskCache(node):
-                self._apply_lines(held, CacheAnswered(node, "miss"), None)
+                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
+                    self._ask_cache(held, node)
             case commands.StartDriver(scope):
                 self._bodies.start(execution, scope)
             case commands.WakeDriver(scope, node):
@@ -83,8 +80,8 @@ class Effects:
             case commands.StartDetached(node):
                 if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
                     self._detached.start(held, node)
-            case commands.Finish():
-                pass  # done before the commit
+            case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
+                pass  # done before the commit, or with it
 
     def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
         """What must be put together by and by before this can be carried out: arguments of many parts."""
@@ -93,11 +90,6 @@ class Effects:
         nodes = held.state.nodes
         long = [node for name, _ in command.runs if held.values.is_long(node := nodes[name])]
         return held.values.before_arguments(long) if long else None
-
-    def _granted(self, holders: Sequence[tuple[int, str]]) -> None:
-        for number, node in holders:
-            if (held := self._holder(number)) is not None:
-                self._apply_lines(held, LimitGranted(node), None)
 
     def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
         """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
@@ -128,7 +120,10 @@ class Effects:
 
     def _check_platform(self, held: Held, spec: int) -> None:
         """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
-        platform = held.state.specs[spec].platform
+        given = held.state.specs[spec]
+        platform = given.platform
+        if given.cache:
+            check_code(given)
         if self._platforms is not None and platform not in self._platforms:
             can = ", ".join(self._platforms)
             raise TwinGraphError(f"platform {platform!r} cannot be used yet: this version carries nodes out on {can}")

@@ -10,6 +10,7 @@ from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.outcomes import events_of, log_rows
+from twingraph.engine.outside import Outside
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Turns
 from twingraph.store.base import Message
@@ -21,13 +22,14 @@ GRACE_SECONDS = 10.0
 class Hearing:
     """What is about an execution that is not held, or not any more, is nobody's."""
 
-    def __init__(self, ground: Ground, turns: Turns, timers: Timers) -> None:
+    def __init__(self, ground: Ground, turns: Turns, timers: Timers, outside: Outside) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
         self._turns = turns
         self._timers = timers
+        self._outside = outside
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -90,12 +92,15 @@ class Hearing:
         else:
             self._timers.set(held.number, "grace", GRACE_SECONDS)
 
-    # -- messages ----------------------------------------------------------------------------------
+    # -- what others have written ------------------------------------------------------------------
 
-    def look_into_inbox(self) -> None:
+    def look_around(self) -> None:
         """Ask whether there is anything new; that costs microseconds."""
-        if self._roster and self._journal.changed():
-            self.read_inbox()
+        if self._roster:
+            changed = self._journal.changed()
+            if changed:
+                self.read_inbox()
+            self._outside.look(changed=changed)
 
     def read_inbox(self) -> None:
         for message in self._journal.messages(self._name):

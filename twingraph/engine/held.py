@@ -17,8 +17,8 @@ from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
-from twingraph.engine.kernel.commands import Command
-from twingraph.store.base import Append, Claim, LogRow, Row
+from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
+from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
 # A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
 # as much to be dumped and loaded as some events to be folded, and everything else waits while it is done.
@@ -56,7 +56,7 @@ class Submission:
     inputs: Mapping[str, str]  # JSON texts
     settings: Settings
     workflow_id: str
-    origin: str
+    origin: str = "script"
     name: str = ""  # the plan's, unless given
     plan: Plan | None = None  # of a drawn workflow
     body: str | None = None  # else the entry of the body that drives it,
@@ -67,6 +67,7 @@ class Submission:
     code_body: str | None = None  # what the version stands for, to be recorded
     replay_of: str | None = None
     kept: Mapping[str, Kept] | None = None
+    refresh: bool = False  # cached work that was begun before counts for nothing
 
 
 class Held:
@@ -74,6 +75,7 @@ class Held:
 
     def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle) -> None:
         self.number = claim.number
+        self.workflow = claim.workflow_id
         self.epoch = claim.epoch
         self.seq = claim.seq
         self.state = state
@@ -84,6 +86,8 @@ class Held:
         self.rows: list[Row] = []
         self.logs: list[LogRow] = []
         self.commands: list[Command] = []
+        self.limits: list[AskLimit | ReleaseLimit] = []  # those among them that go with the commit itself,
+        self.limits_due: list[AskLimit | ReleaseLimit] = []  # and the same of what was taken to be written
         self.pieces: deque[Append] = deque()  # of what was taken to be written, those that are not written yet,
         self.due: list[Command] = []  # and what it commands
         self.todo: deque[Command] = deque()  # commands of what is durable
@@ -91,6 +95,7 @@ class Held:
         self.waiting: deque[Callable[[], None]] | None = None  # while a long piece of work is done: what comes after
         self.taken: list[tuple[int, int]] = []  # messages of the inbox, each with the row that answers it
         self.answering: set[int] = set()  # all that were ever heard: they stay in the inbox until their commit
+        self.settled: list[Settled] = []  # cached work that is nobody's any more, with these rows
         self.changes: dict[str, Any] = {}
         self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
@@ -126,6 +131,7 @@ class Held:
                 options=given.options,
                 generator=given.generator,
                 asynchronous=given.asynchronous,
+                priority=given.priority,
             )
         return known
 
@@ -168,8 +174,14 @@ class Held:
             snapshot_seq=self.snapshot_at,
             taken=[message for message, _ in self.taken],
             answers=[seq for _, seq in self.taken],
+            settled=self.settled,
+            freed=[wish.node for wish in self.limits if type(wish) is ReleaseLimit] if self.limits else (),
         )
+        if self.limits:
+            self.limits_due += self.limits
+            self.limits = []
         self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
+        self.settled = []
         return append
 
     @property

@@ -11,13 +11,14 @@ from twingraph.engine.garbage import LARGE
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel.state import taken_apart
+from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
 
 class Leaving:
     """Whatever the reason: nothing of it stays in memory, and whoever waits for it is told."""
 
-    def __init__(self, ground: Ground, writing: Writing, effects: Effects) -> None:
+    def __init__(self, ground: Ground, writing: Writing, effects: Effects, outside: Outside) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
@@ -26,12 +27,14 @@ class Leaving:
         self._moments = ground.moments
         self._writing = writing
         self._effects = effects
+        self._outside = outside
 
     def drop(self, held: Held, why: str) -> None:
         self._roster.remove(held)
         self._writing.forget(held)
         held.todo.clear()
         self._effects.forget(held, why)
+        self._outside.drop(held.number)
         if len(held.state.nodes) > LARGE:
             self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
         else:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from twingraph.core.errors import DamagedError, StoreError
+from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
 from twingraph.core.events import Event
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine.effects import Effects
@@ -21,6 +21,7 @@ from twingraph.engine.kernel import begin, commands, conclude
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import ending_of
+from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
 
@@ -33,10 +34,17 @@ class Faults(NamedTuple):
 
 class Turns:
     def __init__(
-        self, ground: Ground, writing: Writing, effects: Effects, bodies: Bodies, leaving: Leaving, faults: Faults
+        self,
+        ground: Ground,
+        writing: Writing,
+        outside: Outside,
+        effects: Effects,
+        bodies: Bodies,
+        leaving: Leaving,
+        faults: Faults,
     ) -> None:
         self._roster = ground.roster
-        self._journal = ground.journal
+        self._granting, self._sharing = outside
         self._moments = ground.moments
         self._clock = ground.clock
         self._writing = writing
@@ -57,7 +65,7 @@ class Turns:
             return
         try:
             act()
-        except DamagedError as error:
+        except (BlobsUnavailable, DamagedError) as error:
             self._faults.give_up(held, error)
         except StoreError as error:
             self._faults.break_down(error)
@@ -119,7 +127,7 @@ class Turns:
             if state.chores:
                 self.in_moments(held, self._conclude(held, at))
                 return
-            finish = _kept_commands(held, conclude(state))
+            finish = self._sort(held, conclude(state), at)
             if finish is not None:
                 self.in_moments(held, self._finish(held, finish, at))
                 return
@@ -137,9 +145,23 @@ class Turns:
         chores = held.state.chores
         while chores:
             yield from chores.popleft()
-        finish = _kept_commands(held, conclude(held.state))
+        finish = self._sort(held, conclude(held.state), at)
         if finish is not None:
             yield from self._finish(held, finish, at)
+
+    def _sort(self, held: Held, todo: Iterable[commands.Command], at: float) -> commands.Finish | None:
+        """By when they are carried out: with the commit, after it, or, the end of everything, before it."""
+        finish: commands.Finish | None = None
+        for command in todo:
+            if type(command) is commands.Finish:
+                finish = command
+            elif type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
+                held.limits.append(command)
+            elif type(command) is commands.SettleCache:
+                self._sharing.settle(held, command, held.seq, at)
+            else:
+                held.commands.append(command)
+        return finish
 
     def _finish(self, held: Held, command: commands.Finish, at: float) -> Iterator[None]:
         """Put the result together and write the last event in the same commit as what led to it."""
@@ -153,9 +175,9 @@ class Turns:
     def soon(self, held: Held) -> None:
         """It has something to write."""
         self._writing.add(held)
-        self._flush_soon()
+        self.flush_soon()
 
-    def _flush_soon(self) -> None:
+    def flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._moments.soon(self._flush)
@@ -173,8 +195,10 @@ class Turns:
             self._garbage.holds(held.number, len(held.state.nodes))
             if self._roster.has(held):
                 self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
+        self._granting.tell()
         if self._writing.due:
-            self._flush_soon()
+            self.flush_soon()
+        self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True
@@ -183,13 +207,16 @@ class Turns:
     def _write(self) -> list[Held]:
         """One transaction; those of which everything that was taken is durable now."""
         parts = self._writing.turn(self._clock.now())
-        if not parts:
+        if not (parts or self._granting.due):
             return []
-        refused = self._journal.append([part for _, part in parts])
         written = list(dict.fromkeys(held for held, _ in parts))
         for held in written:
-            if held.number in refused:
-                self._leaving.lost(held)
+            if held.limits_due and not held.pieces:
+                self._granting.take(held)
+        refused = self._granting.append([part for _, part in parts])
+        for number in refused:
+            if (lost := self._roster.at(number)) is not None:
+                self._leaving.lost(lost)
         return [held for held in written if not held.pieces and held.number not in refused]
 
     def write_all(self) -> None:
@@ -197,6 +224,7 @@ class Turns:
         while self._writing.due:
             for held in self._write():
                 self._leaving.if_over(held)
+        self._granting.close()
 
     def _refresh(self) -> None:
         """Bring the list of executions up to date where nothing else has done it meanwhile."""
@@ -206,6 +234,13 @@ class Turns:
                 self.soon(held)
 
     # -- commands ----------------------------------------------------------------------------------
+
+    def begun(self, held: Held) -> None:
+        """Its first events are durable already."""
+        if held.limits_due:
+            self._granting.take(held)
+            self.flush_soon()
+        self.about(held, lambda: self.committed(held, held.commanded()))
 
     def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""
@@ -241,14 +276,3 @@ class Turns:
     def _carry_on(self, held: Held) -> None:
         if self._roster.has(held):
             self.about(held, lambda: self._carry_out(held))
-
-
-def _kept_commands(held: Held, todo: Iterable[commands.Command]) -> commands.Finish | None:
-    """They are carried out after the commit; all but the last, which is a part of it."""
-    finish: commands.Finish | None = None
-    for command in todo:
-        if type(command) is commands.Finish:
-            finish = command
-        else:
-            held.commands.append(command)
-    return finish

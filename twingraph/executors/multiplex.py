@@ -258,9 +258,9 @@ class Multiplexer:
         if lane.head.get("generator"):
             run.handing = worker.hands_over(run.number, run.started)
         try:
-            return await runner.run_node_on_loop(
-                find, arguments, worker.decode, worker.encode, lane.head["config"], run.handing, run.records.mask
-            )
+            config, mask = lane.head["config"], run.records.mask
+            work = runner.Work(find, arguments, worker.decode, worker.encode, config, run.handing, mask)
+            return await runner.run_node_on_loop(work)
         finally:
             if run.handing is not None:
                 run.handing.finish()

@@ -30,6 +30,10 @@ class Answer(NamedTuple):
     error: Optional[dict] = None  # type: ignore[type-arg]  # noqa: UP045
 
 
+class CodeUnavailableError(Exception):
+    """The recorded code is not there, or is not what was recorded."""
+
+
 class _UnfitError(Exception):
     """An item cannot be stored; the mistake is the item's and not that of the code that runs."""
 
@@ -38,41 +42,38 @@ class _UnfitError(Exception):
         self.error = error
 
 
-def run_node(
-    find: Callable[[], Any],
-    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
-    decode: Callable[[str], Any],
-    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
-    config: Any = None,
-    items: Any = None,
-    mask: Optional[Callable[[str], str]] = None,  # noqa: UP045
-) -> Answer:
+class Work(NamedTuple):
+    """What is to be run, and with what: see the top of this file."""
+
+    find: Callable[[], Any]
+    arguments: Iterable[Tuple[str, str]]  # noqa: UP006
+    decode: Callable[[str], Any]
+    encode: Callable[[Any, str], Tuple[str, str, int]]  # noqa: UP006
+    config: Any = None
+    items: Any = None
+    mask: Optional[Callable[[str], str]] = None  # noqa: UP045
+
+
+def run_node(work: Work) -> Answer:
     """Never raises: whatever happens in user code, its module or its values becomes an Answer."""
-    target, values, refused = _made_ready(find, arguments, decode, mask)
+    target, values, refused = _made_ready(work)
     if refused is not None:
         return refused
     try:
-        result = call(target, values, config, items)
+        result = call(target, values, work.config, work.items)
     except BaseException as error:
-        return _failure(error, encode, mask)
-    return _taken(result, encode, items, mask)
+        return _failure(error, work)
+    return _taken(result, work)
 
 
-async def run_node_on_loop(
-    find: Callable[[], Any],
-    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
-    decode: Callable[[str], Any],
-    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
-    config: Any = None,
-    items: Any = None,
-    mask: Optional[Callable[[str], str]] = None,  # noqa: UP045
-) -> Answer:
+async def run_node_on_loop(work: Work) -> Answer:
     """The same where a loop runs that others wait on too."""
-    target, values, refused = _made_ready(find, arguments, decode, mask)
+    target, values, refused = _made_ready(work)
     if refused is not None:
         return refused
+    items = work.items
     try:
-        result = _called(target, values, config)
+        result = _called(target, values, work.config)
         if hasattr(result, "__await__"):
             result = await result
         if hasattr(result, "__aiter__") and hasattr(result, "asend"):
@@ -80,48 +81,37 @@ async def run_node_on_loop(
         elif type(result) not in _PLAIN:
             result = _settled(result, items)
     except BaseException as error:
-        return _failure(error, encode, mask)
-    return _taken(result, encode, items, mask)
+        return _failure(error, work)
+    return _taken(result, work)
 
 
-def _made_ready(
-    find: Callable[[], Any],
-    arguments: Iterable[Tuple[str, str]],  # noqa: UP006
-    decode: Callable[[str], Any],
-    mask: Optional[Callable[[str], str]],  # noqa: UP045
-) -> Tuple[Any, Any, Optional[Answer]]:  # noqa: UP006, UP045
+def _made_ready(work: Work) -> Tuple[Any, Any, Optional[Answer]]:  # noqa: UP006, UP045
     """What is to be called, with what; or how it ended before that."""
     try:
-        target = find()
+        target = work.find()
     except BaseException as error:
-        code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
-        return None, None, Answer("failed", error=describe(error, code, mask=mask))
+        gone = isinstance(error, CodeUnavailableError) or (isinstance(error, KeyError) and not _frames(error))
+        code = "code_unavailable" if gone else "user_error"
+        return None, None, Answer("failed", error=describe(error, code, mask=work.mask))
+    decode = work.decode
     try:
-        return target, {name: decode(text) for name, text in arguments}, None
+        return target, {name: decode(text) for name, text in work.arguments}, None
     except BaseException as error:
-        return None, None, Answer("failed", error=describe(error, "invalid_input", True, mask))
+        return None, None, Answer("failed", error=describe(error, "invalid_input", True, work.mask))
 
 
-def _failure(
-    error: BaseException,
-    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
-    mask: Optional[Callable[[str], str]],  # noqa: UP045
-) -> Answer:
+def _failure(error: BaseException, work: Work) -> Answer:
     if isinstance(error, _UnfitError):
-        return Answer("failed", error=describe(error.error, "invalid_output", True, mask))
-    described = describe(error, "user_error", mask=mask)
-    described["exception"] = _parts(error, encode)
+        return Answer("failed", error=describe(error.error, "invalid_output", True, work.mask))
+    described = describe(error, "user_error", mask=work.mask)
+    described["exception"] = _parts(error, work.encode)
     return Answer("failed", error=described)
 
 
-def _taken(
-    result: Any,
-    encode: Callable[[Any, str], Tuple[str, str, int]],  # noqa: UP006
-    items: Any,
-    mask: Optional[Callable[[str], str]],  # noqa: UP045
-) -> Answer:
+def _taken(result: Any, work: Work) -> Answer:
+    items, mask = work.items, work.mask
     try:
-        answer = _encoded(result, encode) if items is None or result is not items else _whole(items)
+        answer = _encoded(result, work.encode) if items is None or result is not items else _whole(items)
     except BaseException as error:
         return Answer("failed", error=describe(error, "invalid_output", True, mask))
     if mask is None or not answer.outputs:
@@ -272,14 +262,15 @@ def describe(
     hide = mask or str
     kinds = [kind for kind in type(error).__mro__ if kind is not object]
     names = [k.__qualname__ if k.__module__ == "builtins" else k.__module__ + "." + k.__qualname__ for k in kinds]
-    ours = any(kind.__name__ == "PermanentError" and kind.__module__.partition(".")[0] == "twingraph" for kind in kinds)
+    ours = {kind.__name__ for kind in kinds if kind.__module__.partition(".")[0] == "twingraph"}
     return {
         "code": code,
         "error_type": hide(type(error).__name__),
         "message": _message(error, hide),
         "traceback": _traceback(error, hide),
         "types": names if mask is None else [mask(name) for name in names],
-        "permanent": permanent or ours,
+        # a value that could not be stored or fetched this time may be the next
+        "permanent": "PermanentError" in ours or (permanent and "BlobsUnavailable" not in ours),
     }
 
 

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import Any, Callable, Sequence
 
-from twingraph.core.codec_base import dumps, loads
+from twingraph.core.codec_base import CodecError, dumps, loads
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
@@ -135,11 +135,9 @@ class Worker:
 
     def blobs(self) -> Any:
         if self._blobs is None:
-            from pathlib import Path
+            from twingraph.store.blobs.catalog import open_blobs
 
-            from twingraph.store.blobs.local import LocalBlobs
-
-            self._blobs = LocalBlobs(Path(self.blobs_path))
+            self._blobs = open_blobs(self.blobs_path)
         return self._blobs
 
     def decode(self, text: str) -> Any:
@@ -173,8 +171,11 @@ class Worker:
         if self._loaded is None:
             from twingraph.executors.slice_loader import load
 
-            with open(self.bundle_path, encoding="utf-8") as file:
-                self._loaded = load(loads(file.read().strip()))
+            try:
+                with open(self.bundle_path, encoding="utf-8") as file:
+                    self._loaded = load(loads(file.read().strip()))
+            except (OSError, ValueError, RecursionError, CodecError, ImportError) as error:
+                raise runner.CodeUnavailableError(f"the recorded code cannot be loaded: {error}") from None
         return self._loaded
 
     # -- the loop --------------------------------------------------------------------------------
@@ -235,13 +236,16 @@ class Worker:
 
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
-        return lambda arguments: runner.run_node(find, arguments, self.decode, self.encode, config, mask=self.mask)
+        return lambda arguments: runner.run_node(
+            runner.Work(find, arguments, self.decode, self.encode, config, mask=self.mask)
+        )
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
         self.handing = self.hands_over(self.records.number, self.marks.at)
         try:
-            return runner.run_node(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+            work = runner.Work(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+            return runner.run_node(work)
         finally:
             self.handing.finish()
             self.handing = None

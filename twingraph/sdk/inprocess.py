@@ -6,8 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +25,7 @@ from twingraph.engine.held import failure
 from twingraph.sdk.awaiting import in_running_loop, until_over
 from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import own_frames, short
+from twingraph.sdk.standing import target_of
 
 if TYPE_CHECKING:
     from twingraph.sdk.pipeline import Pipeline
@@ -120,7 +120,7 @@ def _starter(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> _Start:
         runtime = wiring.runtime()
         # What is drawn shows the logs too, and prints in between would tear it.
         runtime.shows_prints = not (drawn and _draws(runtime))
-        return runtime, runtime.submit_pipeline(compiled, inputs, target=target)
+        return runtime, runtime.submit(compiled, inputs, target=target)
 
     return start
 
@@ -141,30 +141,39 @@ def _carried_out(started: Started) -> Any:
 
 
 async def _awaited(start: _Start) -> Any:
-    over: _Begun = await until_over(lambda: _Begun(*start(drawn=True)))
+    def begin() -> Begun:
+        runtime, handle = start(drawn=True)
+        return Begun(runtime, handle, _shown(runtime, handle))
+
+    over: Begun = await until_over(begin)
     return result_of(over.runtime, over.handle)
 
 
-class _Begun:
+class Begun:
     """An execution that a coroutine waits for; used on threads beside its loop."""
 
-    def __init__(self, runtime: wiring.Runtime, handle: Handle) -> None:
+    def __init__(self, runtime: wiring.Runtime, handle: Handle, shown: AbstractContextManager[None]) -> None:
         self.runtime = runtime
         self.handle = handle
-        self._shown: AbstractContextManager[None] = _shown(runtime, handle)
+        self._shown = shown
         self._shown.__enter__()
+        self._closing = threading.Lock()
 
     def wait(self) -> None:
+        """To its end, and to the last line of what is drawn, whichever thread draws that: a program that exits in the
+        middle of a line would tear it."""
         self.handle.wait()
-        self._shown.__exit__(None, None, None)
+        with self._closing:
+            shown, self._shown = self._shown, nullcontext()
+            shown.__exit__(None, None, None)
 
     def stop(self, presses: int) -> None:
         if presses:
             _interrupt(self.runtime, self.handle, presses)
-            self.handle.wait()
-            return
-        with suppress(ConflictError):  # it has ended meanwhile
-            self.runtime.cancel(self.handle.id)
+        else:
+            with suppress(ConflictError):  # it has ended meanwhile
+                self.runtime.cancel(self.handle.id)
+        self.wait()
 
 
 def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
@@ -276,21 +285,3 @@ def loading() -> Iterator[None]:
 def _stop_if_loading(found: Workflow | Pipeline[..., Any]) -> None:
     if getattr(_loading, "open", False):
         raise FoundWhileLoading(found)
-
-
-# Where no workflow stands that anybody would run: the standard library, installed packages, and this one.
-_NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path(__file__).parents[1]))
-
-
-def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
-    """What `twingraph run` would be given, in any folder, to run this again; None when it stands in no file."""
-    main = sys.modules.get("__main__")
-    for module in (main, *list(sys.modules.values())):
-        file = getattr(module, "__file__", None)
-        if module is None or not isinstance(file, str) or not file.endswith(".py") or file.startswith(_NOT_THE_AUTHORS):
-            continue
-        name = next((name for name, value in list(vars(module).items()) if value is thing), None)
-        if name is not None:
-            return f"{Path(file).absolute()}:{name}"
-    file = getattr(main, "__file__", None)
-    return str(Path(file).absolute()) if file and Path(file).is_file() else None

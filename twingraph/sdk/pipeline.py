@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import update_wrapper
-from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
 from twingraph.core.errors import Problem, ValidationError
-from twingraph.core.nearest import did_you_mean
 from twingraph.core.signatures import Parameter
-from twingraph.sdk import signature
 from twingraph.sdk.body.active import active
+from twingraph.sdk.declared import Declared, Definition, describe, id_trouble, name_trouble, unknown_words
 from twingraph.sdk.frames import short
 from twingraph.sdk.pipeline_settings import OPTIONS, PipelineSettings, check_pipeline_settings
 from twingraph.sdk.registry import DEFAULT, Registry
@@ -27,26 +25,20 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineDefinition:
-    """What was declared; `id` and `detached` say how one call of a variant becomes a part of another pipeline."""
+class PipelineDefinition(Definition):
+    """What was declared; `detached` says that a call of a variant is an execution of its own."""
 
-    name: str
-    module: str
-    qualname: str
-    parameters: tuple[Parameter, ...]
-    open: bool
     is_async: bool
     declared: PipelineSettings
-    id: str | None = None
     detached: bool = False
 
 
-class Pipeline(Generic[P, R]):
+class Pipeline(Declared[P, R]):
     """A function whose calls of components are remembered, run in parallel, and survive the process."""
 
-    __name__: str
-    __qualname__: str
+    kind = "pipeline"
     is_pipeline = True
+    definition: PipelineDefinition
 
     def __init__(
         self,
@@ -54,21 +46,13 @@ class Pipeline(Generic[P, R]):
         definition: PipelineDefinition,
         registry: Registry = DEFAULT,
         *,
-        base: Pipeline[P, R] | None = None,
+        base: Self | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        update_wrapper(self, function)
-        self.fn = function
-        self.definition = definition
+        super().__init__(function, definition, base=base, overrides=overrides)
         self.registry = registry
-        self.overrides: Mapping[str, Any] = MappingProxyType(dict(overrides or {}))
-        self._base = base
 
     # -- what was declared -------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        return self.definition.name
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -94,16 +78,6 @@ class Pipeline(Generic[P, R]):
     @property
     def notifications(self) -> Mapping[str, Any]:
         return self.definition.declared.notifications
-
-    def input_schema(self) -> dict[str, Any]:
-        return signature.input_schema(self.fn)
-
-    def output_schema(self) -> dict[str, Any]:
-        return signature.output_schema(self.fn)
-
-    def options(self, **settings: Any) -> Pipeline[P, R]:
-        """A variant: `id` and `detached` of a call inside a pipeline, `name`, and what bounds it."""
-        return _variant(self, {**self.overrides, **settings})
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -153,53 +127,29 @@ class Pipeline(Generic[P, R]):
                 inputs[name] = value
         return inputs
 
-    # -- being an object ---------------------------------------------------------------------------
-
-    def __repr__(self) -> str:
-        return f"<pipeline {self.name} of {self.definition.module}:{self.definition.qualname}>"
-
-    def __reduce__(self) -> Any:
-        if self._base is not None:
-            return _variant, (self._base, dict(self.overrides))
-        return self.definition.qualname
-
-    def __get__(self, instance: object, owner: type | None = None) -> Pipeline[P, R]:
-        if instance is None:
-            return self
-        raise ValidationError(_not_a_method(self.name))
-
-
-def _variant(pipeline: Pipeline[P, R], overrides: dict[str, Any]) -> Pipeline[P, R]:
-    base = pipeline._base or pipeline
-    before = base.definition
-    node, detached = overrides.get("id"), overrides.get("detached", False)
-    # What is not known here is complained about as an option; what was declared stays known.
-    unknown = [
-        Problem(node=base.name, field=key, message=f"is not an option of a pipeline; {did_you_mean(key, OPTIONS)}")
-        for key in overrides
-        if key not in OPTIONS
-    ]
-    changed = {key: value for key, value in overrides.items() if key in OPTIONS and key not in ("id", "detached")}
-    declared, problems = check_pipeline_settings({**before.declared.raw, **changed}, pipeline=base.name)
-    problems = [*unknown, *problems, *_name_trouble(changed.get("name"))]
-    if node is not None and (not isinstance(node, str) or not node):
-        problems.append(Problem(node=base.name, field="id", message=f"must be a text that is not empty, not {node!r}"))
-    if not isinstance(detached, bool):
-        problems.append(Problem(node=base.name, field="detached", message=f"must be True or False, not {detached!r}"))
-    if problems:
-        raise ValidationError(problems)
-    definition = PipelineDefinition(
-        name=changed.get("name") or before.name,
-        module=before.module,
-        qualname=before.qualname,
-        parameters=before.parameters,
-        open=before.open,
-        is_async=before.is_async,
-        declared=declared,
-        id=node,
-        detached=detached,
-    )
-    return Pipeline(base.fn, definition, base.registry, base=base, overrides=overrides)
+    @classmethod
+    def _variant(cls, base: Self, overrides: dict[str, Any]) -> Self:
+        """`id` and `detached` of a call inside a pipeline, `name`, and what bounds it."""
+        before = base.definition
+        detached = overrides.get("detached", False)
+        # What is not known here is complained about as an option; what was declared stays known.
+        problems = unknown_words("an option of a pipeline", base.name, overrides, OPTIONS)
+        changed = {key: value for key, value in overrides.items() if key in OPTIONS and key not in ("id", "detached")}
+        declared, more = check_pipeline_settings({**before.declared.raw, **changed}, pipeline=base.name)
+        problems += [*more, *name_trouble(changed.get("name")), *id_trouble(base.name, overrides.get("id"))]
+        if not isinstance(detached, bool):
+            message = f"must be True or False, not {detached!r}"
+            problems.append(Problem(node=base.name, field="detached", message=message))
+        if problems:
+            raise ValidationError(problems)
+        definition = replace(
+            before,
+            name=changed.get("name") or before.name,
+            declared=declared,
+            id=overrides.get("id"),
+            detached=detached,
+        )
+        return cls(base.fn, definition, base.registry, base=base, overrides=overrides)
 
 
 # -- declaring ---------------------------------------------------------------------------------------
@@ -210,34 +160,24 @@ def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Regi
     misuse = _misuse(function)
     if misuse is not None:
         raise ValidationError(misuse)
-    module, qualname = signature.address_of(function)
     given = settings.get("name")
     name = given if isinstance(given, str) and given.strip() else function.__name__
     declared, problems = check_pipeline_settings(settings, pipeline=name)
-    problems += _name_trouble(given)
-    parameters: tuple[Parameter, ...] = ()
-    further = False
-    try:
-        parameters, further = signature.parameters_of(function)
-        signature.outputs_of(function)
-    except ValidationError as error:
-        problems += error.problems
-    inside = qualname.rpartition(".")[0]
-    if parameters and parameters[0].name in ("self", "cls") and inside and not inside.endswith("<locals>"):
-        problems.append(Problem(message=_not_a_method(name)))
+    found = describe(function, Pipeline._refuse_method(name))
+    problems += [*name_trouble(given), *found.problems]
     if problems:
         raise ValidationError(problems)
     definition = PipelineDefinition(
         name=name,
-        module=module,
-        qualname=qualname,
-        parameters=parameters,
-        open=further,
+        module=found.module,
+        qualname=found.qualname,
+        parameters=found.parameters,
+        open=found.open,
         is_async=inspect.iscoroutinefunction(function),
         declared=declared,
     )
     made = Pipeline(function, definition, registry)
-    registry.add(name, made, (module, qualname))
+    registry.add(name, made, (found.module, found.qualname))
     return made
 
 
@@ -253,7 +193,7 @@ def _misuse(function: Any) -> str | None:
     if isinstance(function, type):
         return f"@pipeline stands over a function, not over the class {function.__qualname__}"
     if isinstance(function, (staticmethod, classmethod)) or inspect.ismethod(function):
-        return _not_a_method(getattr(function, "__name__", "pipeline"))
+        return Pipeline._refuse_method(getattr(function, "__name__", "pipeline"))
     if isinstance(function, str):
         return f"@pipeline stands over a function; to name one, write @pipeline(name={function!r})"
     if not isinstance(function, FunctionType):
@@ -263,16 +203,6 @@ def _misuse(function: Any) -> str | None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return f"{function.__name__}: a pipeline returns its result and cannot yield; collect a list and return it"
     return None
-
-
-def _name_trouble(name: Any) -> list[Problem]:
-    if name is None or (isinstance(name, str) and name.strip()):
-        return []
-    return [Problem(field="name", message=f"must be a text that is not empty, not {name!r}")]
-
-
-def _not_a_method(name: str) -> str:
-    return f"{name}: a pipeline is a function, not a method; move it out of the class"
 
 
 @overload

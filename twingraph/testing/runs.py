@@ -137,7 +137,7 @@ class Runs:
         def call() -> runner.Answer:
             token = running.set(current)
             try:
-                return runner.run_node(find, run.args, self.memory.decode, self.encode, config, items)
+                return runner.run_node(runner.Work(find, run.args, self.memory.decode, self.encode, config, items))
             finally:
                 running.reset(token)
 

@@ -5,32 +5,27 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import ConflictError, TwinGraphError
 from twingraph.core.events import PauseRequested
-from twingraph.core.ids import execution_id
-from twingraph.core.inputs import rebind_inputs
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
-from twingraph.engine import code as code_versions
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
-from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring.bodies import BodyHosts
-from twingraph.wiring.codes import CodeBook, with_hashes
-from twingraph.wiring.makers import PLATFORMS, check_platforms, dispatch_of, open_home, read
-from twingraph.wiring.values import ProcessValues, with_classes
+from twingraph.wiring.codes import CodeBook
+from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, read
+from twingraph.wiring.submissions import Submissions
+from twingraph.wiring.values import ProcessValues
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeIs
-
     from twingraph.core.execution import ExecutionRecord
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed
@@ -49,7 +44,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.home = open_home(settings)
-        self.blobs = LocalBlobs(self.home.path)
+        self.blobs = blobs_of(settings, self.home)
         self.secret = self.home.secret()
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
@@ -62,10 +57,11 @@ class Runtime:
             lambda: self.conductor.link,
             self.codes,
             self.values,
-            blobs_path=str(self.home.path),
+            blobs_path=blob_address(settings, self.home),
             secret=self.secret,
             shows_prints=lambda: self.shows_prints,
         )
+        self._submissions = Submissions(self.values, self.codes, self.bodies.live)
         self.conductor = Conductor(
             self._name,
             make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
@@ -85,73 +81,19 @@ class Runtime:
 
     def submit(
         self,
-        compiled: CompiledWorkflow,
+        compiled: CompiledWorkflow | CompiledPipeline,
         inputs: Mapping[str, Any],
         *,
         origin: str = "script",
         target: str | None = None,
-        old: Earlier | None = None,
         refresh: bool = False,
     ) -> Handle:
-        """Start an execution of a compiled workflow, with the inputs and finished nodes of `old` if there is one.
+        """Start an execution of a compiled workflow, or one that the body of a pipeline drives in this process.
 
-        `refresh` runs everything, also what a cache could answer; no cache answers yet.
+        `refresh` does cached work anew, and what it gives takes the place of what was kept.
         """
-        check_platforms(compiled.plan)
-        if old is not None:
-            texts, objects = rebind_inputs(compiled.plan, old.inputs), with_classes(compiled, old)
-        else:
-            texts, objects = self.values.of_workflow(compiled, inputs)
-        version, reference, hashes = self.codes.pack(objects, compiled.sources)
-        return self._start(
-            Submission(
-                id=_new_id(),
-                plan=with_hashes(compiled.plan, hashes),
-                inputs=texts,
-                settings=compiled.settings,
-                workflow_id=compiled.workflow_id or target or compiled.plan.name,
-                origin=origin,
-                target=target,
-                code_version=version,
-                code=reference,
-                code_body=code_versions.body(reference) if reference else None,
-                replay_of=old.execution if old is not None else None,
-                kept=old.kept if old is not None else None,
-            )
-        )
-
-    def submit_pipeline(
-        self,
-        compiled: CompiledPipeline,
-        inputs: Mapping[str, Any],
-        *,
-        origin: str = "script",
-        target: str | None = None,
-        old: Earlier | None = None,
-        refresh: bool = False,
-    ) -> Handle:
-        """Start an execution that a body of this process drives. The same for pipelines as `submit` for drawn ones."""
-        texts, objects = self.values.of_pipeline(compiled, inputs, old)
-        version, reference, hashes = self.codes.pack(objects, {}, compiled.bodies)
-        self.bodies.live().know(version, compiled.bodies, objects, hashes)
-        return self._start(
-            Submission(
-                id=_new_id(),
-                name=compiled.name,
-                body=compiled.entry,
-                specs=compiled.specs,
-                inputs=texts,
-                settings=compiled.settings,
-                workflow_id=compiled.workflow_id or target or compiled.name,
-                origin=origin,
-                target=target,
-                code_version=version,
-                code=reference,
-                code_body=code_versions.body(reference) if reference else None,
-                replay_of=old.execution if old is not None else None,
-                kept=old.kept if old is not None else None,
-            )
-        )
+        made = self._submissions.compiled(compiled, inputs, origin=origin, target=target)
+        return self._start(replace(made, refresh=True) if refresh else made)
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
@@ -177,7 +119,7 @@ class Runtime:
 
         With `code` 'current' the caller brings the workflow as it is now.
         """
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
             if record.owner == "alive" and execution not in self.handles:
                 followed = self._follow(execution)
@@ -192,64 +134,35 @@ class Runtime:
                 return handle
             if record.status not in EXECUTION_OVER:
                 if compiled is not None:  # code that cannot run must not cost what has been done so far
-                    self._try_out(compiled, reader.earlier(execution))
+                    self._replay_of(reader.earlier(execution), record, compiled)
                 self.cancel(execution)  # an execution never mixes two code versions
-            return self._replay(reader.earlier(execution), record, compiled)
-
-    def _try_out(self, compiled: CompiledWorkflow | CompiledPipeline, old: Earlier) -> None:
-        """Whether this code could be started with the inputs of `old`; raises what would be in the way."""
-        if _is_pipeline(compiled):
-            self.codes.pack(self.values.of_pipeline(compiled, {}, old)[1], {}, compiled.bodies)
-        else:
-            check_platforms(compiled.plan)
-            rebind_inputs(compiled.plan, old.inputs)
-            self.codes.pack(with_classes(compiled, old), compiled.sources)
+            return self._start(self._replay_of(reader.earlier(execution), record, compiled))
 
     def _follow(self, execution: str) -> Followed:
         from twingraph.engine.reader import Followed
 
-        return Followed(read(self.home), execution)
+        return Followed(read(self.home, self.settings), execution)
 
-    def _replay(
+    def _replay_of(
         self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | CompiledPipeline | None
-    ) -> Handle:
-        if compiled is not None and _is_pipeline(compiled):
-            return self.submit_pipeline(compiled, {}, origin=record.origin, target=record.target, old=old)
-        if compiled is not None:
-            return self.submit(compiled, {}, origin=record.origin, target=record.target, old=old)
-        reference = self.codes.code_of(record.code_version) if record.code_version else None
-        return self._start(
-            Submission(
-                id=_new_id(),
-                name=record.name,
-                plan=old.plan,
-                body=old.body,
-                specs=old.specs,
-                inputs=old.inputs,
-                settings=old.settings,
-                workflow_id=record.workflow_id,
-                origin=record.origin,
-                target=record.target,
-                code_version=record.code_version,
-                code=reference,
-                replay_of=old.execution,
-                kept=old.kept,
-            )
-        )
+    ) -> Submission:
+        if compiled is None:
+            return self._submissions.recorded(record, old)
+        return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
 
     def _kept_of(self, execution: str) -> Mapping[str, Kept]:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             return reader.earlier(execution).kept
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             reader.send_signal(execution, name, text)
 
     def stopped_before(self, execution: str) -> list[ExecutionRecord]:
         """Earlier executions of the same workflow that stand still and can be resumed."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             workflow = reader.record(execution).workflow_id
             found, _ = reader.executions(workflow_id=workflow, limit=50)
         return [
@@ -266,7 +179,7 @@ class Runtime:
 
     def cancel(self, execution: str, timeout: float = 10.0) -> None:
         """Stop an execution wherever it runs; returns when it has ended."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")
@@ -301,15 +214,7 @@ class Runtime:
         self.home.close()
 
 
-def _is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[CompiledPipeline]:
-    return hasattr(compiled, "bodies")
-
-
 def _hash_of(state: State, values: Values, node: Node) -> str | None:
     from twingraph.engine.identity import hash_of
 
     return hash_of(state, values, node)
-
-
-def _new_id() -> str:
-    return execution_id(time.time_ns() // 1_000_000, secrets.randbits(35))

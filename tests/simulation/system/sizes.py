@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from random import Random
 
 from twingraph.engine import ahead, batches, conductor, held, leaving, outcomes, past
-from twingraph.engine.kernel import endings, snapshot
+from twingraph.engine.kernel import finishing, snapshot
 
 _WHERE = {
-    "CANCELLED_AT_ONCE": endings,
+    "CANCELLED_AT_ONCE": finishing,
     "LARGE": leaving,
     "LONG": ahead,
     "ROWS": batches,

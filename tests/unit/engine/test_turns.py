@@ -19,7 +19,7 @@ from twingraph.engine import ahead, garbage
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Submission
-from twingraph.engine.kernel import State, endings
+from twingraph.engine.kernel import State, finishing
 from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
@@ -129,7 +129,7 @@ def test_a_large_execution_is_cancelled_in_many_turns_and_others_go_on_between(b
     running = len(by_hand.dispatch.waiting)
     by_hand.turns_until(lambda: state.ended_count == MANY - running, look)
     steps = [after - before for before, after in itertools.pairwise(ended)]
-    assert 0 < max(steps) <= 2 * endings.CANCELLED_AT_ONCE
+    assert 0 < max(steps) <= 2 * finishing.CANCELLED_AT_ONCE
     assert recorded
     assert recorded[0] < MANY / 2
 
@@ -146,7 +146,7 @@ def test_a_failure_cancels_the_others_in_many_turns_too(opened: Opens) -> None:
     ended = [0]
     by_hand.turns_until(lambda: over(large), lambda: ended.append(state.ended_count))
     assert large.status == "failed"
-    assert max(after - before for before, after in itertools.pairwise(ended)) <= 2 * endings.CANCELLED_AT_ONCE
+    assert max(after - before for before, after in itertools.pairwise(ended)) <= 2 * finishing.CANCELLED_AT_ONCE
 
 
 def test_a_long_result_is_put_together_in_many_turns(by_hand: ByHand) -> None:

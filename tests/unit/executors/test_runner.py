@@ -13,7 +13,7 @@ import pytest
 
 from twingraph import PermanentError
 from twingraph.core.codec import Encoded, decode, encode
-from twingraph.executors.runner import MAX_OUTPUTS, Answer, run_node
+from twingraph.executors.runner import MAX_OUTPUTS, Answer, Work, run_node
 
 
 class Pair(NamedTuple):
@@ -40,7 +40,7 @@ class Model(pydantic.BaseModel):
 
 def run(target: Any, config: Any = None, **arguments: Any) -> Answer:
     texts = [(name, json.dumps(value)) for name, value in arguments.items()]
-    return run_node(lambda: target, texts, decode, store, config)
+    return run_node(Work(lambda: target, texts, decode, store, config))
 
 
 def store(value: Any, path: str) -> Encoded:
@@ -225,10 +225,10 @@ def test_what_cannot_be_read_or_found_is_told() -> None:
     def missing() -> Any:
         raise KeyError("gone")
 
-    answer = run_node(missing, [], decode, store)
+    answer = run_node(Work(missing, [], decode, store))
     assert answer.error is not None
     assert answer.error["error_type"] == "KeyError"
-    answer = run_node(lambda: len, [("x", '{"$":"unheard of"}')], decode, store)
+    answer = run_node(Work(lambda: len, [("x", '{"$":"unheard of"}')], decode, store))
     assert answer.error is not None
     assert answer.error["code"] == "invalid_input"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from twingraph.sdk.component import component
 from twingraph.sdk.pipeline import Pipeline, pipeline
 from twingraph.sdk.prepared import prepare
 from twingraph.sdk.registry import Registry, register_component
+from twingraph.sdk.standing import target_of
 
 mine = Registry()
 
@@ -329,7 +331,21 @@ def test_a_file_that_is_loaded_for_its_pipeline_does_not_run_it() -> None:
 
 
 def test_where_it_is_found_again() -> None:
-    assert inprocess.target_of(plain) == f"{__file__}:plain"
+    assert target_of(plain) == f"{__file__}:plain"
+    assert target_of(plain) == f"{__file__}:plain"
+
+
+def test_where_it_was_found_it_need_not_be_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    @pipeline
+    def moved() -> int:
+        return 1
+
+    home = sys.modules[__name__]
+    monkeypatch.setattr(home, "here", moved, raising=False)
+    assert target_of(moved) == f"{__file__}:here"
+    monkeypatch.delattr(home, "here")
+    monkeypatch.setattr(home, "there", moved, raising=False)
+    assert target_of(moved) == f"{__file__}:there"
 
 
 # -- made ready ----------------------------------------------------------------------------------------

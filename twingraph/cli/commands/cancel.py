@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import time
 
 from twingraph.cli.app import App
 from twingraph.cli.attend import execution_document
 from twingraph.cli.errors import COMPLETED, FAILED
+from twingraph.cli.waiting import record_of, wait_for
 from twingraph.cli.words import printable
 from twingraph.core.errors import ConflictError
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 
 EXAMPLE = """twingraph cancel last
 twingraph cancel exec-0jz3m9q2t7k4w1vh"""
-
-# What the contract allows for everything of it to be gone.
-_PATIENCE_SECONDS = 10.0
-_POLL_SECONDS = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,17 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, app: App) -> int:
     execution_id = app.reader.resolve(args.id)
-    record = app.reader.tree(execution_id, children=0).record
+    record = record_of(execution_id, app)
     if record.status in EXECUTION_OVER and record.status is not ExecutionStatus.CANCELLED:
         raise ConflictError(f"{execution_id} has already ended: {record.status}")
     if record.status is not ExecutionStatus.CANCELLED:
         runtime = app.runtime()
         try:
             runtime.cancel(execution_id)
-            cancelled = _wait(execution_id, app)
+            record = wait_for(execution_id, app)
         finally:
             runtime.close()
-        if not cancelled:
+        if record.status not in EXECUTION_OVER:
             app.console.note(f"asked; {execution_id} is still stopping: twingraph show {execution_id}")
             return FAILED
     view = app.reader.view(execution_id)
@@ -45,12 +41,3 @@ def run(args: argparse.Namespace, app: App) -> int:
     else:
         app.console.say([(f"{view.record.status} ", "magenta"), (f"{execution_id} {printable(view.record.name)}", "")])
     return COMPLETED
-
-
-def _wait(execution_id: str, app: App) -> bool:
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while app.reader.tree(execution_id, children=0).record.status not in EXECUTION_OVER:
-        if time.monotonic() > until:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True

@@ -44,11 +44,24 @@ class AskLimit(NamedTuple):
 
 
 class ReleaseLimit(NamedTuple):
+    """It neither holds nor wants its limits any more. A grant that is on its way must not arrive: it could not be told
+    from the answer to the next ask."""
+
     node: str
 
 
 class AskCache(NamedTuple):
+    """Is the outcome of this work known, or is somebody at it? Unless one of the two, the work is ours to do."""
+
     node: str
+
+
+class SettleCache(NamedTuple):
+    """The work is ours no longer: its outcome is here to be kept, or somebody else may do it. Noted in the same
+    commit as the end that it follows from."""
+
+    node: str
+    completed: bool
 
 
 class StartDetached(NamedTuple):
@@ -101,6 +114,7 @@ Command = (
     | AskLimit
     | ReleaseLimit
     | AskCache
+    | SettleCache
     | StartDetached
     | StartDriver
     | WakeDriver

@@ -37,7 +37,7 @@ from twingraph.core.events import (
 )
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, endings, graph, outside, runs, scheduling
+from twingraph.engine.kernel import beginnings, bounds, closing, endings, graph, outside, runs, scheduling
 from twingraph.engine.kernel.commands import (
     Command,
     SetTimer,
@@ -115,7 +115,7 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
     created = graph.add_nodes(state, scope, event.nodes)
     if scope.driven:
         bounds.tend_body(state, scope)
-    endings.settle(state, created)
+    beginnings.settle(state, created)
 
 
 def _graph_closed(state: State, event: GraphClosed) -> None:
@@ -124,7 +124,7 @@ def _graph_closed(state: State, event: GraphClosed) -> None:
         return
     scope.result, scope.last_nodes = event.result, event.last_nodes
     scope.shape, scope.outputs = event.shape, event.outputs
-    endings.close_scope(state, scope, event.error, event.met)
+    closing.close_scope(state, scope, event.error, event.met)
 
 
 def _map_expanded(state: State, event: MapExpanded) -> None:
@@ -132,7 +132,7 @@ def _map_expanded(state: State, event: MapExpanded) -> None:
     if node is None or (node.children is None and not runs.takes_outcome(node)) or node.expanded:
         return
     if state.ending is not None or endings.doomed(node):
-        endings.end_node(state, node, NodeStatus.CANCELLED)
+        beginnings.end_node(state, node, NodeStatus.CANCELLED)
         return
     if node.lane is not None or node.children is None:
         _now_container(state, node)
@@ -141,7 +141,7 @@ def _map_expanded(state: State, event: MapExpanded) -> None:
     keys = event.keys[max(0, len(node.children) - event.start) :]  # a page that came twice brings nothing new
     twice = graph.taken_twice(state, node, keys)
     if twice is not None:
-        endings.settle(state, endings.fail_container(state, node, _twice(node, twice)))
+        beginnings.settle(state, endings.fail_container(state, node, _twice(node, twice)))
         return
     if keys:
         node.pages.append((event.start, state.seq))
@@ -151,7 +151,7 @@ def _map_expanded(state: State, event: MapExpanded) -> None:
     created: list[Node] = []
     for index, key in enumerate(keys, first):
         created += graph.add_item(state, node, key, index)
-    endings.settle(state, created)
+    beginnings.settle(state, created)
     if not created:
         _end_empty(state, node, first)
 
@@ -160,9 +160,9 @@ def _end_empty(state: State, node: Node, first: int) -> None:
     """No item came, or items of a workflow without nodes: they are over as soon as they are open."""
     for child in (node.children or ())[first:]:
         if isinstance(child, Scope):
-            endings.settle(state, endings.scope_over(state, child))
+            beginnings.settle(state, endings.scope_over(state, child))
     if node.expanded and not node.open and not node.over:
-        endings.settle(state, endings.finish_container(state, node))
+        beginnings.settle(state, endings.finish_container(state, node))
 
 
 def _twice(node: Node, key: str) -> ErrorRecord:
@@ -178,7 +178,7 @@ def _twice(node: Node, key: str) -> ErrorRecord:
 def _now_container(state: State, node: Node) -> None:
     """Its own run is over; from here on it lives as long as its children."""
     bounds.activate(state, node, False)
-    endings.retire(state, node)
+    scheduling.retire(state, node)
     node.error = None
     if node.children is None:
         node.children, node.pages = [], []
@@ -193,7 +193,7 @@ def _branch_taken(state: State, event: BranchTaken) -> None:
     if node.spec is not None and event.started is not None and event.ended is not None:
         scheduling.learn(state, node.spec, max(0.0, event.ended - event.started))
     node.branch, node.error = event.handle, None
-    endings.end_node(state, node, NodeStatus.COMPLETED)
+    beginnings.end_node(state, node, NodeStatus.COMPLETED)
 
 
 _HANDLERS: Mapping[type[Event], Callable[[State, Any], None]] = {

@@ -22,7 +22,7 @@ from twingraph.core.events import (
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, endings, runs, scheduling
+from twingraph.engine.kernel import beginnings, bounds, closing, endings, finishing, holdings, runs, scheduling
 from twingraph.engine.kernel.commands import (
     AskCache,
     Finish,
@@ -42,7 +42,7 @@ def timer_fired(state: State, event: TimerFired) -> None:
     if event.timer == "timeout":
         _timeout_due(state)
     elif event.timer == "ending":
-        endings.lose_patience(state)
+        closing.lose_patience(state)
     elif event.timer.startswith("scope:"):
         _scope_due(state, event.timer.removeprefix("scope:"))
     else:
@@ -78,7 +78,7 @@ def _timeout_due(state: State) -> None:
         error_type="TimeoutError",
         message=f"the execution took longer than its timeout of {limit:g} s",
     )
-    endings.begin_ending(state, ExecutionStatus.FAILED, error)
+    finishing.begin_ending(state, ExecutionStatus.FAILED, error)
 
 
 def _scope_due(state: State, path: str) -> None:
@@ -94,16 +94,16 @@ def _scope_due(state: State, path: str) -> None:
         message=f"the pipeline {pipeline.id} took longer than its timeout of {scope.clock.limit:g} s",
         node_id=pipeline.id,
     )
-    endings.settle(state, endings.fail_container(state, pipeline, error))
+    beginnings.settle(state, endings.fail_container(state, pipeline, error))
 
 
 def _node_due(state: State, node: Node) -> None:
     node.due = None
     if node.status is NodeStatus.RETRYING:
         state.move(node, NodeStatus.PENDING)
-        endings.queue_up(state, node)
+        beginnings.queue_up(state, node)
     elif node.kind is NodeKind.SLEEP:
-        endings.end_node(state, node, NodeStatus.COMPLETED)
+        beginnings.end_node(state, node, NodeStatus.COMPLETED)
     else:
         node.error = ErrorRecord(
             code=ErrorCode.TIMEOUT,
@@ -111,7 +111,7 @@ def _node_due(state: State, node: Node) -> None:
             message=f"nothing came within {node.plan.wait:g} s",
             node_id=node.id,
         )
-        endings.end_node(state, node, NodeStatus.FAILED)
+        beginnings.end_node(state, node, NodeStatus.FAILED)
 
 
 def adopted(state: State, event: Adopted) -> None:
@@ -123,24 +123,26 @@ def adopted(state: State, event: Adopted) -> None:
         return
     state.timeout_armed = False
     # Who held a limit may have held it with the conductor before only: all of them ask anew.
-    asking = scheduling.withdraw(state, lambda node: node.granted)
+    asking = scheduling.withdraw(state, lambda node: node.granted or node.owns)
     flying: list[Node] = []
     for node in state.nodes.values():
         node.granted = False
+        if node.owns:
+            holdings.give_back(state, node)
         if node.lane is not None:
             flying.append(node)
         elif not node.over:
             _ask_again(state, node)
     for node in asking:
-        endings.queue_up(state, node)
+        beginnings.queue_up(state, node)
     for node in reversed(flying):  # each goes to the front of its queue
         if state.ending is not None and node.kind is not NodeKind.HANDLER:
-            endings.end_node(state, node, NodeStatus.CANCELLED)
+            beginnings.end_node(state, node, NodeStatus.CANCELLED)
         else:
             runs.requeue(state, node)
     bounds.arm_all(state, anew=True)
     if state.ending is not None and state.in_flight:
-        state.commands.append(SetTimer("ending", endings.ENDING_PATIENCE))
+        state.commands.append(SetTimer("ending", finishing.ENDING_PATIENCE))
     if state.ending is None:
         state.commands.extend(StartDriver(s.path) for s in state.scopes.values() if s.driven and not s.closed)
 
@@ -149,7 +151,7 @@ def _ask_again(state: State, node: Node) -> None:
     if node.due is not None:
         state.commands.append(SetTimer(f"node:{node.id}", _left(state, node, node.due)))
     elif node.asked == "limit":
-        endings.queue_up(state, node)
+        beginnings.queue_up(state, node)
     elif node.asked == "cache":
         state.commands.append(AskCache(node.id))
     elif node.kind is NodeKind.DETACHED and node.status is NodeStatus.RUNNING:
@@ -158,7 +160,7 @@ def _ask_again(state: State, node: Node) -> None:
 
 def cancel_requested(state: State, event: CancelRequested) -> None:
     if state.status not in EXECUTION_OVER:
-        endings.begin_ending(state, ExecutionStatus.CANCELLED)
+        finishing.begin_ending(state, ExecutionStatus.CANCELLED)
 
 
 def pause_requested(state: State, event: PauseRequested) -> None:
@@ -168,9 +170,14 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         return
     state.move_execution(ExecutionStatus.PAUSED)
-    for node in scheduling.withdraw(state, lambda node: node.granted):
-        runs.release(state, node)
-        endings.queue_up(state, node)
+    # What is paused holds nothing that others want, and keeps nobody waiting who stands in line behind it.
+    asking = [node for node in state.nodes.values() if node.asked == "limit"]
+    for node in [*scheduling.withdraw(state, lambda node: node.granted or node.owns), *asking]:
+        holdings.give_back(state, node)
+        beginnings.queue_up(state, node)
+    for node in state.nodes.values():
+        if node.owns and node.status is NodeStatus.RETRYING:
+            holdings.give_back(state, node)
     if state.in_flight:
         state.commands.append(Recall())
 
@@ -183,8 +190,8 @@ def resume_requested(state: State, event: ResumeRequested) -> None:
         for node in parked:
             node.asked = None
             if node.active:
-                endings.queue_up(state, node)
-        endings.settle(state, parked)
+                beginnings.queue_up(state, node)
+        beginnings.settle(state, parked)
         bounds.arm_all(state)
 
 
@@ -193,7 +200,7 @@ def signal_received(state: State, event: SignalReceived) -> None:
     while waiting:
         node = waiting.popleft()
         if not node.over:
-            endings.settle(state, endings.complete_signal(state, node, state.seq, event.output))
+            beginnings.settle(state, beginnings.complete_signal(state, node, state.seq, event.output))
             return
     state.signals.setdefault(event.name, deque()).append((state.seq, event.output))
 
@@ -204,21 +211,27 @@ def limit_granted(state: State, event: LimitGranted) -> None:
         if node is None or not node.granted:  # it ended meanwhile, or gave its turn up
             state.commands.append(ReleaseLimit(event.node))
         return
+    node.granted = True
+    _go_on(state, node)
+
+
+def _go_on(state: State, node: Node) -> None:
+    """What the node asked for is its own now. What is paused gives it back at once, and will ask again."""
     node.asked = None
     if state.status is ExecutionStatus.PAUSED:
-        runs.release(state, node)
-    else:
-        node.granted = True
-    endings.queue_up(state, node)
+        holdings.give_back(state, node)
+    beginnings.queue_up(state, node)
 
 
 def cache_answered(state: State, event: CacheAnswered) -> None:
     node = state.nodes.get(event.node)
     if node is None or node.over or node.asked != "cache":
         return
-    node.reason = "waits for equal work" if event.verdict == "wait" else None
-    if event.verdict != "wait":
-        endings.queue_up(state, node)
+    if event.verdict == "wait":
+        node.reason = "waits for equal work"
+    else:
+        node.reason, node.owns = None, True
+        _go_on(state, node)
 
 
 def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:
@@ -228,7 +241,7 @@ def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:
 def detached_started(state: State, event: DetachedStarted) -> None:
     node = state.nodes.get(event.node)
     if node is not None and not node.over:
-        endings.detached_has_started(state, node, event.execution)
+        closing.detached_has_started(state, node, event.execution)
 
 
 def decision_made(state: State, event: DecisionMade) -> None:

@@ -13,10 +13,9 @@ from twingraph.core.plan import NodeKind
 from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, endings, graph, scheduling
+from twingraph.engine.kernel import beginnings, bounds, endings, graph, holdings, scheduling
 from twingraph.engine.kernel.commands import (
     PassItems,
-    ReleaseLimit,
     SetTimer,
 )
 from twingraph.engine.kernel.state import Node, State
@@ -76,11 +75,11 @@ def nodes_returned(state: State, event: NodesReturned) -> None:
         if node is None or node.lane is None or node.spec is None:
             continue
         if node.kind is not NodeKind.HANDLER and (state.ending is not None or endings.doomed(node)):
-            endings.end_node(state, node, NodeStatus.CANCELLED)
+            beginnings.end_node(state, node, NodeStatus.CANCELLED)
             continue
         # It never began: the number of the attempt is free again.
         node.attempt -= 1
-        if state.status is ExecutionStatus.RUNNING:
+        if state.status is ExecutionStatus.RUNNING and not node.lane.recalled:  # the pool itself found it slow
             scheduling.slow(state, node.spec, scheduling.LANE_SECONDS)
         requeue(state, node)
 
@@ -94,14 +93,9 @@ def requeue(state: State, node: Node) -> None:
     if node.kind is NodeKind.HANDLER and (state.ending is not None or state.status is not ExecutionStatus.PAUSED):
         scheduling.dispatch_now(state, node)
         return
-    if node.granted and state.status is ExecutionStatus.PAUSED:
-        release(state, node)
-    endings.queue_up(state, node, front=True)
-
-
-def release(state: State, node: Node) -> None:
-    node.granted = False
-    state.commands.append(ReleaseLimit(node.id))
+    if state.status is ExecutionStatus.PAUSED:
+        holdings.give_back(state, node)
+    beginnings.queue_up(state, node, front=True)
 
 
 def node_ended(state: State, event: NodeEnded) -> None:
@@ -118,13 +112,13 @@ def node_ended(state: State, event: NodeEnded) -> None:
     if status == "completed":
         _completed(state, node, event)
     elif (state.ending is not None or endings.doomed(node)) and node.kind is not NodeKind.HANDLER:
-        endings.end_node(state, node, NodeStatus.CANCELLED)
+        beginnings.end_node(state, node, NodeStatus.CANCELLED)
     elif status == "lost":
         _run_lost(state, node, event)
     elif status != "cancelled":
         _run_failed(state, node, event)
     elif state.ending is not None:
-        endings.end_node(state, node, NodeStatus.CANCELLED)
+        beginnings.end_node(state, node, NodeStatus.CANCELLED)
     else:  # ended by an interrupt: it goes again when the execution is resumed
         requeue(state, node)
 
@@ -139,20 +133,21 @@ def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
                 node.reason = None
             _completed(state, node, event)
     elif event.status == "cancelled" and event.error is None and node.kind in graph.WAITS and node.scope.driven:
-        endings.give_up_wait(state, node)
+        beginnings.give_up_wait(state, node)
     elif node.status is NodeStatus.RUNNING and (waits or node.children is not None):
         error = event.error or _unexplained(node, event)
         if node.children is not None:
-            endings.settle(state, endings.fail_container(state, node, error))
+            beginnings.settle(state, endings.fail_container(state, node, error))
         else:
             node.error = error
-            endings.end_node(state, node, NodeStatus.FAILED)
+            beginnings.end_node(state, node, NodeStatus.FAILED)
 
 
 def _completed(state: State, node: Node, event: NodeEnded) -> None:
     node.seq, node.shape, node.outputs = state.seq, event.shape, event.outputs
-    node.cached_from, node.losses, node.alone, node.error = event.cached_from, 0, False, None
-    endings.end_node(state, node, NodeStatus.COMPLETED)
+    node.cached_from, node.cached_node = event.cached_from, event.cached_node
+    node.losses, node.alone, node.error = 0, False, None
+    beginnings.end_node(state, node, NodeStatus.COMPLETED)
 
 
 def _unexplained(node: Node, event: NodeEnded) -> ErrorRecord:
@@ -175,7 +170,7 @@ def _run_lost(state: State, node: Node, event: NodeEnded) -> None:
         node_id=node.id,
         attempt=event.attempt,
     )
-    endings.end_node(state, node, NodeStatus.FAILED)
+    beginnings.end_node(state, node, NodeStatus.FAILED)
 
 
 def _charge_loss(node: Node) -> None:
@@ -210,9 +205,9 @@ def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
         or error.permanent
         or not rules.matches(error.types or (error.error_type,))
     ):
-        endings.end_node(state, node, NodeStatus.FAILED)
+        beginnings.end_node(state, node, NodeStatus.FAILED)
         return
-    endings.retire(state, node)
+    scheduling.retire(state, node)
     state.move(node, NodeStatus.RETRYING)
     delay = rules.delay(node.spent, event.chance)
     node.due = state.now + delay

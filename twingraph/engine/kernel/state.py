@@ -25,7 +25,7 @@ class IllegalMove(Exception):  # noqa: N818 - says what happened
 class Lane:
     """Runs that one process carries out one after another; it counts as one towards `max_parallel`."""
 
-    __slots__ = ("bound", "counted", "lost", "number", "open", "probe")
+    __slots__ = ("bound", "counted", "lost", "nodes", "number", "open", "priority", "probe", "recalled")
 
     def __init__(self, number: int, open_runs: int, *, counted: bool = True, probe: bool = False) -> None:
         self.number = number
@@ -34,6 +34,9 @@ class Lane:
         self.probe = probe  # was opened to find out how long nodes of its spec take
         self.bound: Scope | None = None  # the nearest bounded scope of its nodes
         self.lost: Node | None = None  # the first of its runs that had begun when the process was lost
+        self.priority: int | None = None  # None: it makes room for nobody
+        self.nodes: list[Node] = []  # of one that might have to make room
+        self.recalled = False  # to make room for a higher priority
 
 
 class Clock:
@@ -117,6 +120,7 @@ class Node:
         "attempt",
         "branch",
         "cached_from",
+        "cached_node",
         "children",
         "dependents",
         "due",
@@ -134,6 +138,7 @@ class Node:
         "open",
         "order",
         "outputs",
+        "owns",
         "pages",
         "pending",
         "plan",
@@ -170,11 +175,13 @@ class Node:
         self.outputs: tuple[OutputMeta, ...] = ()
         self.error: ErrorRecord | None = None
         self.branch: str | None = None  # the handle that was taken
-        self.cached_from: str | None = None
+        self.cached_from: str | None = None  # the execution whose outcome it has,
+        self.cached_node: str | None = None  # and where the cache found it, the node there
         self.due: float | None = None  # when its retry, sleep or time limit is due
         self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
         self.asked: str | None = None  # 'limit' | 'cache': an answer from outside; 'resume': the end of a pause
         self.granted = False  # holds its named limits
+        self.owns = False  # does work that equal nodes anywhere wait for
         self.order = 0  # how many nodes were over when this one was; rises over the whole execution
         # Of a generator, items that came while it ran: how many, and where the texts are from an index on
         self.items = 0
@@ -212,6 +219,8 @@ class State:
         self.ready: dict[int, dict[QueueKey, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival
         self.ready_count = 0
         self.lanes_open = 0
+        self.yielding: dict[int, dict[int, Lane]] = {}  # priority -> open lanes that could be recalled, by number
+        self.recalled = 0  # open lanes that were recalled to make room
         self.in_flight = 0  # nodes that were handed over and have not come back
         self.lane_counter = 0
         self.means: dict[int, float] = {}  # mean duration of a spec's attempts, once known

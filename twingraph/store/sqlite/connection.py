@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -60,9 +61,15 @@ def connect(path: Path, *, durability: str = "normal") -> sqlite3.Connection:
     return connection
 
 
-def persistently(act: Callable[[], Result], path: Path) -> Result:
+def close_when_forgotten(owner: object, connection: sqlite3.Connection) -> None:
+    """Whoever forgets `close` leaves nothing open. Not at exit: there a thread may still be in the middle of a
+    statement, and a connection that is closed under it takes the process down."""
+    weakref.finalize(owner, connection.close).atexit = False
+
+
+def persistently(act: Callable[[], Result], path: Path, patience: float = PATIENCE) -> Result:
     """Do it, again and again while another process holds the database. 1 to 5 ms of jitter keeps writers apart."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             return act()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-import weakref
 from datetime import UTC, datetime
 from typing import Any
 
-from twingraph.core.errors import NotFoundError
+from twingraph.core.errors import DamagedError, NotFoundError
 from twingraph.core.events import error_from_json
 from twingraph.core.execution import ExecutionRecord, LogRecord, Progress
 from twingraph.core.nearest import nearest
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
-from twingraph.store.base import Row
+from twingraph.store.base import CachedOutcome, CacheRow, Row
 from twingraph.store.home import Home
-from twingraph.store.sqlite.connection import connect, persistently
+from twingraph.store.sqlite import cache
+from twingraph.store.sqlite.connection import close_when_forgotten, connect, persistently
 from twingraph.store.sqlite.journal import LEVELS
 
 _NAMES = {number: name for name, number in LEVELS.items()}
@@ -38,7 +38,7 @@ class SqliteRecords:
         self._home = home
         self._path = home.database
         self._db = connect(self._path)
-        weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
+        close_when_forgotten(self, self._db)
 
     def record(self, execution_id: str) -> ExecutionRecord:
         found = self._all(f"{_RECORD} where id = ?", execution_id)
@@ -126,6 +126,14 @@ class SqliteRecords:
         found = self._all("select body from code where version = ?", version)
         return found[0][0] if found else None
 
+    def cached(self, component: str, *, before: float | None = None, limit: int = 50) -> list[CacheRow]:
+        return persistently(lambda: cache.of_component(self._db, component, before, limit), self._path)
+
+    def find_cached(self, scope: str, key: str, *, begun_after: float, done_after: float) -> CachedOutcome | None:
+        return persistently(
+            lambda: cache.find(self._db, scope, key, begun_after=begun_after, done_after=done_after), self._path
+        )
+
     def plan(self, version: str, entry: str) -> str | None:
         found = self._all("select body from plans where code_version = ? and entry = ?", version, entry)
         return found[0][0] if found else None
@@ -140,6 +148,14 @@ class SqliteRecords:
         return persistently(lambda: self._db.execute(statement, values).fetchall(), self._path)
 
     def _record(self, row: Any) -> ExecutionRecord:
+        try:
+            return self._read(row)
+        except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"{row[0]!r} is damaged in {self._path} ({error}); restore a copy of the home, or move it away"
+            ) from error
+
+    def _read(self, row: Any) -> ExecutionRecord:
         (
             execution_id, workflow_id, name, status, reason, created, started, completed_at, total, completed, running,
             failed, skipped, error, owner, target, origin, code_version, replay_of, seq,

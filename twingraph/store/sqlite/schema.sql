@@ -85,6 +85,46 @@ create table plans (
     primary key (code_version, entry)
 ) without rowid;
 
+create table limit_holders (
+    name      text    not null,
+    execution integer not null,
+    node      text    not null,
+    primary key (execution, node, name)
+) without rowid;
+create index limit_holders_name on limit_holders (name);
+
+create table limit_wishes (
+    conductor text    not null,
+    limits    text    not null,
+    priority  integer not null,
+    asked     real    not null,
+    primary key (conductor, limits)
+) without rowid;
+
+create table cache (
+    scope     text    not null,
+    work      text    not null,
+    execution integer not null,
+    node      text    not null,
+    seq       integer not null,
+    begun_at  real    not null,
+    done_at   real    not null,
+    component text    not null,
+    parts     text    not null,
+    primary key (scope, work)
+) without rowid;
+create index cache_component on cache (component, done_at);
+create index cache_execution on cache (execution);
+
+create table cache_claims (
+    scope     text    not null,
+    work      text    not null,
+    execution integer not null,
+    node      text    not null,
+    begun_at  real    not null,
+    primary key (scope, work)
+) without rowid;
+
 create table alembic_version (
     version_num varchar(32) not null primary key
 );

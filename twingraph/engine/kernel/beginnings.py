@@ -1,0 +1,125 @@
+"""How nodes begin: what may, once its sources are over, and what it asks for or waits for first.
+
+Consequences are worked off from a queue rather than by recursion.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from twingraph.core.events import OutputMeta
+from twingraph.core.plan import NodeKind
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.kernel import bounds, graph, scheduling
+from twingraph.engine.kernel.commands import AskCache, AskLimit, SetTimer, StartDetached, StartDriver
+from twingraph.engine.kernel.endings import doomed, end, scope_over
+from twingraph.engine.kernel.state import Node, State
+
+
+def settle(state: State, candidates: Iterable[Node]) -> None:
+    """Begin every node whose sources are all over, and whatever that allows in turn."""
+    queue = deque(candidates)
+    while queue and not state.chores:  # else all of them are about to be cancelled
+        node = queue.popleft()
+        if not node.pending and node.status is NodeStatus.PENDING and not node.active:
+            queue.extend(_begin(state, node))
+
+
+def end_node(state: State, node: Node, status: NodeStatus) -> None:
+    """The node is over; whatever follows from that happens too."""
+    freed = end(state, node, status)
+    if freed:
+        settle(state, freed)
+
+
+def _begin(state: State, node: Node) -> list[Node]:
+    """Begin a node whose sources are over; the nodes that may begin because of it."""
+    if state.ending is not None or doomed(node):
+        return end(state, node, NodeStatus.CANCELLED)
+    reason = graph.why_skipped(node)
+    if reason is not None:
+        node.reason = reason
+        return end(state, node, NodeStatus.SKIPPED)
+    kind = node.kind
+    if kind is NodeKind.INPUT:
+        return end(state, node, NodeStatus.COMPLETED)
+    if kind is NodeKind.SCOPE:
+        return _begin_scope(state, node)
+    if state.status is ExecutionStatus.PAUSED and kind is NodeKind.DETACHED:
+        node.asked = "resume"
+        return []
+    if kind in graph.WAITS:
+        return _begin_wait(state, node)
+    bounds.activate(state, node, True)
+    if kind is NodeKind.SIDE_EFFECT:  # the body that asked for it carries it out
+        state.move(node, NodeStatus.RUNNING)
+        node.attempt = 1
+        return []
+    queue_up(state, node)
+    return []
+
+
+def _begin_scope(state: State, node: Node) -> list[Node]:
+    state.move(node, NodeStatus.RUNNING)
+    scope, created = graph.open_scope(state, node.id, node, None)
+    node.children, node.expanded, node.open = [scope], True, 1
+    if scope.driven:
+        bounds.tend_body(state, scope)
+        state.commands.append(StartDriver(scope.path))
+    return created or scope_over(state, scope)
+
+
+def queue_up(state: State, node: Node, *, front: bool = False) -> None:
+    """Ask for what stands outside the execution: whether the work is to be done at all, then the named limits that it
+    wants. Then let it wait for a lane."""
+    assert node.spec is not None
+    spec = state.specs[node.spec]
+    if spec.cache and not node.owns and node.kind is NodeKind.TASK:
+        if state.status is ExecutionStatus.PAUSED:  # nobody shall wait for what is paused
+            node.asked = "resume"
+            return
+        node.asked = "cache"
+        state.commands.append(AskCache(node.id))
+        return
+    if spec.limits and not node.granted:
+        if state.status is ExecutionStatus.PAUSED:  # what is paused must not hold a limit that others want
+            node.asked = "resume"
+            return
+        node.asked = "limit"
+        state.commands.append(AskLimit(node.id, tuple(sorted(spec.limits.items())), spec.priority))
+        return
+    node.asked = None
+    scheduling.enqueue(state, node, front=front)
+
+
+def _begin_wait(state: State, node: Node) -> list[Node]:
+    if node.kind is NodeKind.SIGNAL:
+        assert node.plan.signal is not None
+        kept = state.signals.get(node.plan.signal)
+        if kept:
+            return complete_signal(state, node, *kept.popleft())
+        state.waiting_signals.setdefault(node.plan.signal, deque()).append(node)
+    state.move(node, NodeStatus.RUNNING)
+    node.attempt = 1
+    if node.kind is NodeKind.DETACHED:
+        state.commands.append(StartDetached(node.id))
+    elif node.plan.wait is not None:
+        node.due = state.now + node.plan.wait
+        state.commands.append(SetTimer(f"node:{node.id}", node.plan.wait))
+    return []
+
+
+def complete_signal(state: State, node: Node, seq: int, output: OutputMeta) -> list[Node]:
+    node.seq, node.shape, node.outputs = seq, "plain", (output,)
+    return end(state, node, NodeStatus.COMPLETED)
+
+
+def give_up_wait(state: State, node: Node) -> None:
+    """Nobody waits for it any more. That is no failure."""
+    waiting = state.waiting_signals.get(node.plan.signal) if node.plan.signal is not None else None
+    if waiting is not None and node in waiting:
+        waiting.remove(node)
+        if not waiting and node.plan.signal is not None:
+            del state.waiting_signals[node.plan.signal]
+    end_node(state, node, NodeStatus.CANCELLED)

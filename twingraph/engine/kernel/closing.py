@@ -1,0 +1,74 @@
+"""What happens once no more nodes will come: the body is gone, or nobody waits any longer for what was cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twingraph.core.plan import NodeKind
+from twingraph.core.records import ErrorRecord
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.kernel import bodies, bounds, graph
+from twingraph.engine.kernel.beginnings import end_node, settle
+from twingraph.engine.kernel.endings import cancel_scope, scope_over
+from twingraph.engine.kernel.finishing import begin_ending, finish
+from twingraph.engine.kernel.state import Node, Scope, State
+
+
+def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iterable[str]) -> None:
+    """No more nodes will come. A failure that left the body, or that it never met, is unhandled."""
+    scope.closed = True
+    scope.driven = scope.driven or error is not None
+    bounds.tend_body(state, scope)
+    goes_on = bounds.goes_on(state, scope)
+    if scope.driven and error is None and not goes_on:
+        error = bodies.unmet_failure(scope, met)
+    scope.error = scope.error or error
+    scope.met = frozenset(name for name in met if name in scope.nodes and not scope.nodes[name].over)
+    if error is not None and not goes_on:
+        if scope.parent is None:
+            begin_ending(state, ExecutionStatus.FAILED, error)
+        else:
+            settle(state, cancel_scope(state, scope))
+    if scope.driven and not state.chores:
+        _let_go(state, scope)
+    settle(state, scope_over(state, scope))
+
+
+def _let_go(state: State, scope: Scope) -> None:
+    """The body is gone: end what only it would have carried out or waited for, last calls first."""
+    returned = bodies.in_result(scope)
+    for node in reversed(list(scope.nodes.values())):
+        if node.over:
+            continue
+        if node.kind is NodeKind.SIDE_EFFECT:
+            end_node(state, node, NodeStatus.CANCELLED)
+        elif node.kind in graph.WAITS and not bodies.is_waited_for(node, returned):
+            if node.kind is NodeKind.DETACHED:
+                _let_go_detached(state, node)
+            else:
+                end_node(state, node, NodeStatus.CANCELLED)
+
+
+def detached_has_started(state: State, node: Node, execution: str) -> None:
+    node.reason = execution
+    scope = node.scope
+    if scope.driven and scope.closed and not bodies.is_waited_for(node, bodies.in_result(scope)):
+        _let_go_detached(state, node)
+
+
+def _let_go_detached(state: State, node: Node) -> None:
+    """An execution of its own goes on without the body that called it, once it is known to have started."""
+    if node.status is NodeStatus.RUNNING and node.reason is not None:
+        end_node(state, node, NodeStatus.COMPLETED)
+
+
+def lose_patience(state: State) -> None:
+    """What was cancelled did not report its end in time. Error handlers may go on, unless somebody stopped it all."""
+    if state.ending is None or state.finishing is not None:
+        return
+    if state.ending is ExecutionStatus.CANCELLED:
+        finish(state, state.ending, state.ending_error)
+        return
+    for node in list(state.nodes.values()):
+        if node.lane is not None and node.kind is not NodeKind.HANDLER:
+            end_node(state, node, NodeStatus.CANCELLED)

@@ -1,0 +1,43 @@
+"""Where a workflow or a pipeline stands, as `twingraph run` would be told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from twingraph.sdk.pipeline import Pipeline
+    from twingraph.sdk.workflow_builder import Workflow
+
+# Where no workflow stands that anybody would run: the standard library, installed packages, and this one.
+_NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path(__file__).parents[1]))
+
+# Looking through all modules takes as long as the rest of a start; where it was found it mostly still is.
+_found: WeakKeyDictionary[Workflow | Pipeline[..., Any], tuple[ModuleType, str]] = WeakKeyDictionary()
+
+
+def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
+    """What `twingraph run` would be given, in any folder, to run this again; None when it stands in no file."""
+    module, name = _found.get(thing) or (None, "")
+    if module is None or vars(module).get(name) is not thing:
+        module, name = _look_for(thing)
+    if module is not None:
+        _found[thing] = module, name
+        return f"{Path(str(module.__file__)).absolute()}:{name}"
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return str(Path(file).absolute()) if file and Path(file).is_file() else None
+
+
+def _look_for(thing: Workflow | Pipeline[..., Any]) -> tuple[ModuleType | None, str]:
+    for module in (sys.modules.get("__main__"), *list(sys.modules.values())):
+        file = getattr(module, "__file__", None)
+        if module is None or not isinstance(file, str) or not file.endswith(".py") or file.startswith(_NOT_THE_AUTHORS):
+            continue
+        name = next((name for name, value in list(vars(module).items()) if value is thing), None)
+        if name is not None:
+            return module, name
+    return None, ""

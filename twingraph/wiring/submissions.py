@@ -1,0 +1,127 @@
+"""What a conductor is asked to carry out, made of what was compiled here or of what an earlier execution recorded."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.ids import execution_id
+from twingraph.core.inputs import rebind_inputs
+from twingraph.dispatch.base import CodeRef
+from twingraph.engine import code as code_versions
+from twingraph.engine.held import Submission
+from twingraph.wiring.codes import CodeBook, with_hashes
+from twingraph.wiring.makers import check_platforms
+from twingraph.wiring.values import ProcessValues, with_classes
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from twingraph.core.execution import ExecutionRecord
+    from twingraph.engine.replay import Earlier
+    from twingraph.sdk.body.live import LiveWorld
+    from twingraph.sdk.prepared import CompiledPipeline
+    from twingraph.sdk.workflow_builder import CompiledWorkflow
+
+# What was made, without the code that it runs on, and that.
+_Coded = tuple[Submission, tuple[str | None, CodeRef | None]]
+
+
+class Submissions:
+    """Makes them; nothing begins by that. Any thread."""
+
+    def __init__(self, values: ProcessValues, codes: CodeBook, live: Callable[[], LiveWorld]) -> None:
+        self._values = values
+        self._codes = codes
+        self._live = live
+
+    def compiled(
+        self,
+        compiled: CompiledWorkflow | CompiledPipeline,
+        inputs: Mapping[str, Any],
+        *,
+        origin: str,
+        target: str | None,
+        old: Earlier | None = None,
+    ) -> Submission:
+        """Of what was compiled, with the inputs and finished nodes of `old` if there is one.
+
+        Raises what would be in the way.
+        """
+        made, code = (
+            self._pipeline(compiled, inputs, old) if _is_pipeline(compiled) else self._workflow(compiled, inputs, old)
+        )
+        version, reference = code
+        return replace(
+            made,
+            workflow_id=compiled.workflow_id or target or made.workflow_id,
+            origin=origin,
+            target=target,
+            code_version=version,
+            code=reference,
+            code_body=code_versions.body(reference) if reference else None,
+            replay_of=old.execution if old is not None else None,
+            kept=old.kept if old is not None else None,
+        )
+
+    def recorded(self, record: ExecutionRecord, old: Earlier) -> Submission:
+        """Of an earlier execution, on the code that it ran on."""
+        return Submission(
+            id=_new_id(),
+            name=record.name,
+            plan=old.plan,
+            body=old.body,
+            specs=old.specs,
+            inputs=old.inputs,
+            settings=old.settings,
+            workflow_id=record.workflow_id,
+            origin=record.origin,
+            target=record.target,
+            code_version=record.code_version,
+            code=self._codes.code_of(record.code_version) if record.code_version else None,
+            replay_of=old.execution,
+            kept=old.kept,
+        )
+
+    def _workflow(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any], old: Earlier | None) -> _Coded:
+        check_platforms(compiled.plan)
+        if old is not None:
+            texts, objects = rebind_inputs(compiled.plan, old.inputs), with_classes(compiled, old)
+        else:
+            texts, objects = self._values.of_workflow(compiled, inputs)
+        version, reference, hashes = self._codes.pack(objects, compiled.sources)
+        made = Submission(
+            id=_new_id(),
+            plan=with_hashes(compiled.plan, hashes),
+            inputs=texts,
+            settings=compiled.settings,
+            workflow_id=compiled.plan.name,
+        )
+        return made, (version, reference)
+
+    def _pipeline(self, compiled: CompiledPipeline, inputs: Mapping[str, Any], old: Earlier | None) -> _Coded:
+        """Its body is driven by this process, which has the live functions."""
+        texts, objects = self._values.of_pipeline(compiled, inputs, old)
+        version, reference, hashes = self._codes.pack(objects, {}, compiled.bodies)
+        self._live().know(version, compiled.bodies, objects, hashes)
+        made = Submission(
+            id=_new_id(),
+            name=compiled.name,
+            body=compiled.entry,
+            specs=compiled.specs,
+            inputs=texts,
+            settings=compiled.settings,
+            workflow_id=compiled.name,
+        )
+        return made, (version, reference)
+
+
+def _is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[CompiledPipeline]:
+    return hasattr(compiled, "bodies")
+
+
+def _new_id() -> str:
+    return execution_id(time.time_ns() // 1_000_000, secrets.randbits(35))
