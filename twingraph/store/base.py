@@ -6,7 +6,7 @@ middle either all of one call is there or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -110,6 +110,9 @@ class Journal(Protocol):
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""
 
+    def orphans(self, origins: Collection[str], limit: int) -> list[str]:
+        """Executions of these origins that should go on and that nobody alive holds, oldest first."""
+
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         """The latest snapshot, and the rows after it in order; without one, all rows. They are read as they are asked
         for, by who holds the claim."""
@@ -183,3 +186,28 @@ class Records(Protocol):
         """For the next one who asks. A plan of the same body is taken for equal."""
 
     def close(self) -> None: ...
+
+
+class Life(Protocol):
+    """That a conductor is alive, for all to see, however it ends."""
+
+    def release(self) -> None:
+        """What it holds may be taken over from now on."""
+
+
+class Store(Protocol):
+    """A database that may be used: made, or brought to the newest schema. Any thread."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words for people."""
+
+    def journal(self) -> Journal: ...
+
+    def records(self) -> Records: ...
+
+    def begin(self, conductor: str) -> Life:
+        """A conductor of this name lives from now on. Called before it takes anything."""
+
+    def secret(self) -> bytes:
+        """The key that signs pickled values, the same for all who use this store."""

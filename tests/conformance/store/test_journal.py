@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.conducting import fresh_home
 from twingraph.core.errors import ConflictError, NotFoundError, StoreError
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.store.base import Append, Claim, Journal, LogRow, NewExecution, Records, Row
-from twingraph.store.locks import FileLock
-from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.store.sqlite.records import SqliteRecords
+from twingraph.store.base import Store as OpenStore
+from twingraph.store.home import Home
+from twingraph.store.postgres.store import PostgresStore
+from twingraph.store.sqlite.store import SqliteStore
 
 
 class Store(NamedTuple):
@@ -24,23 +24,16 @@ class Store(NamedTuple):
     begin: Callable[[str], Callable[[], None]]  # a conductor of this name lives, until what is given back is called
 
 
-def sqlite(folder: Path) -> Store:
-    home = fresh_home(folder)
-
-    def begin(name: str) -> Callable[[], None]:
-        lock = FileLock(home.run / f"{name}.lock")
-        lock.take()
-        return lock.release
-
-    return Store(SqliteJournal(home), SqliteJournal(home), SqliteRecords(home), begin)
+def opened(store: OpenStore) -> Store:
+    return Store(store.journal(), store.journal(), store.records(), lambda name: store.begin(name).release)
 
 
-MAKERS = {"sqlite": sqlite}
-
-
-@pytest.fixture(params=list(MAKERS))
+@pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = MAKERS[request.param](tmp_path / "home")
+    if request.param == "sqlite":
+        made = opened(SqliteStore(Home(tmp_path / "home").open()))
+    else:
+        made = opened(PostgresStore(request.getfixturevalue("postgres")))
     yield made
     for part in (made.journal, made.other, made.records):
         part.close()

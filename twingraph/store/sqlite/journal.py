@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
-from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row, Standing
+from twingraph.store.base import Append, Claim, Message, NewExecution, Row, Standing
 from twingraph.store.home import Home
+from twingraph.store.levels import LEVELS
 from twingraph.store.sqlite.connection import Presence, Result, close_when_forgotten, connect, persistently
-
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+from twingraph.store.writable import writable
 
 _CREATE = """
 insert into executions (id, workflow_id, name, status, created_at, owner, origin, target, code_version, replay_of, version)
@@ -30,6 +28,7 @@ _DATA_OF = """
 select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
 """
+_OPEN = "select id, owner from executions where status in ('pending', 'running') and origin in ({}) order by number"
 ROWS_AT_ONCE = 500
 _PAGE = f"""
 select seq, kind, at, body, null, cause, actor from events
@@ -56,7 +55,7 @@ class SqliteJournal:
         try:
             return self._create(new, first)
         except UnicodeEncodeError:
-            return self._create(new, _writable(first))
+            return self._create(new, writable(first))
 
     def _create(self, new: NewExecution, first: Append) -> Claim:
         self._presence.check()
@@ -82,7 +81,7 @@ class SqliteJournal:
         try:
             return self._append(batch)
         except UnicodeEncodeError:
-            return self._append([_writable(part) for part in batch])
+            return self._append([writable(part) for part in batch])
 
     def _append(self, batch: Sequence[Append]) -> set[int]:
         return self._transaction(lambda: {part.number for part in batch if not self._write(part)})
@@ -148,6 +147,13 @@ class SqliteJournal:
             return None
         status, holder = found
         return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
+
+    def orphans(self, origins: Collection[str], limit: int) -> list[str]:
+        found = persistently(
+            lambda: self._db.execute(_OPEN.format(", ".join("?" * len(origins))), tuple(origins)).fetchall(), self._path
+        )
+        lives = {owner: owner is not None and self._home.conductor_lives(owner) for owner in {row[1] for row in found}}
+        return [execution for execution, owner in found if not lives[owner]][:limit]
 
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         found = snapshot and persistently(
@@ -218,17 +224,3 @@ class SqliteJournal:
             return result
 
         return persistently(whole, self._path)
-
-
-def _writable(part: Append) -> Append:
-    """Half a surrogate pair has no UTF-8; as an escape it is the same JSON, and still readable in a log."""
-    return replace(
-        part,
-        rows=[Row(*map(_escaped, row)) for row in part.rows],
-        logs=[LogRow(*map(_escaped, row)) for row in part.logs],
-        changes={name: _escaped(value) for name, value in part.changes.items()},
-    )
-
-
-def _escaped(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value

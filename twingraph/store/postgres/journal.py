@@ -1,0 +1,207 @@
+"""The conductor's side of the store on PostgreSQL: one statement for each method, and what to do when one got lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+from psycopg import DataError
+from psycopg.errors import UniqueViolation
+
+from twingraph.core.errors import ConflictError, NotFoundError, StoreError
+from twingraph.core.events import SCHEMA_VERSION
+from twingraph.store.base import Append, Claim, Message, NewExecution, Row, Standing
+from twingraph.store.levels import LEVELS
+from twingraph.store.postgres import batch as batches
+from twingraph.store.postgres import statements
+from twingraph.store.postgres.connection import Connection, Link, place
+from twingraph.store.postgres.schema import HEAD
+
+
+class PostgresJournal:
+    """One writer's connection. Made and used on the conductor's thread."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._heard = True  # what was said while there was no connection, nobody heard
+        self._link = Link(url, head=HEAD, ready=self._listen)
+        self._link.connection()
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        try:
+            first.number = self._create(new, first)
+        except (UnicodeEncodeError, DataError):
+            first.number = self._create(new, batches.clean(first))
+        return Claim(number=first.number, epoch=1, seq=first.rows[-1].seq)
+
+    def _create(self, new: NewExecution, first: Append) -> int:
+        columns = {name: value for name, value in asdict(new).items() if name != "code_body"}
+        progress = dict.fromkeys(("total", "completed", "running", "failed", "skipped"), 0)
+        record = {**columns, **progress, "status": "pending", **first.changes, "version": SCHEMA_VERSION}
+        values = {
+            "record": batches.record({**record, "seq": first.rows[-1].seq}),
+            "code_version": new.code_version,
+            "code_body": new.code_body,
+            "created_at": new.created_at,
+            **batches.events(first.rows),
+        }
+
+        def write(connection: Connection, again: bool) -> int:
+            try:
+                return _number(connection, statements.CREATE, values)
+            except UniqueViolation:
+                if not again:
+                    raise
+                return _number(connection, statements.MADE, (new.id, new.owner, new.created_at))
+
+        number = self._link.run(write)
+        if first.logs or first.snapshot or first.taken:
+            self.append([Append(number=number, epoch=1, logs=first.logs, taken=first.taken)])
+        return number
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        try:
+            return self._append(batches.of_one_each(batch))
+        except (UnicodeEncodeError, DataError):
+            return self._append(batches.of_one_each([batches.clean(part) for part in batch]))
+
+    def _append(self, parts: Sequence[Append]) -> set[int]:
+        statement, values = batches.statement(parts)
+
+        def write(connection: Connection, again: bool) -> set[int]:
+            # What was lost on its way back may have been written; or may be about to be, by a session that lives on.
+            if again and self._was_written(connection, parts):
+                return self._not_ours(connection, parts)
+            held = {row[0] for row in connection.execute(statement, values)}
+            if len(held) == len(parts):
+                return set()
+            refused = [part for part in parts if part.number not in held]
+            return self._not_ours(connection, refused)
+
+        return self._link.run(write)
+
+    def _was_written(self, connection: Connection, parts: Sequence[Append]) -> bool:
+        """A batch is written whole or not at all, so any part of it tells."""
+        stands = _standing_of(connection, parts)
+        for part in parts:
+            epoch, seq = stands.get(part.number, (0, 0))
+            if epoch == part.epoch and part.rows:
+                return seq >= part.rows[-1].seq
+        lines = [(part, part.logs[-1]) for part in parts if part.logs]
+        if not lines:
+            return False
+        part, line = lines[-1]
+        level = LEVELS.get(line.level, 20)
+        found = connection.execute(statements.LOGGED, (part.number, line.at, level, line.message))
+        return found.fetchone() is not None
+
+    def _not_ours(self, connection: Connection, parts: Sequence[Append]) -> set[int]:
+        """Those that another conductor holds. What is ours and is not written has been lost by the database."""
+        stands = _standing_of(connection, parts)
+        refused = set()
+        for part in parts:
+            epoch, seq = stands.get(part.number, (0, 0))
+            if epoch != part.epoch:
+                refused.add(part.number)
+            elif part.rows and seq < part.rows[-1].seq:
+                raise StoreError(
+                    f"{place(self._url)} does not have event {part.rows[0].seq - 1} of an execution, which it had "
+                    f"confirmed (the last is {seq}): was it restored, or replaced by a copy that lagged behind? "
+                    "Start this process again; it goes on from what there is"
+                )
+        return refused
+
+    # -- who holds what --------------------------------------------------------------------------
+
+    def claim(self, execution_id: str, owner: str) -> Claim:
+        given = {"id": execution_id, "owner": owner}
+        taken = self._link.ask(statements.CLAIM, given)
+        if taken:
+            number, epoch, seq, code, replay_of = taken[0]
+            return Claim(number=number, epoch=epoch, seq=seq, code_version=code, replay_of=replay_of)
+        if self.standing(execution_id, owner) is None:
+            raise NotFoundError(f"no execution has the id {execution_id!r}")
+        raise ConflictError(f"{execution_id} is held by another process that is alive")
+
+    def release(self, numbers: Sequence[int], owner: str) -> None:
+        if numbers:
+            self._link.ask(statements.RELEASE, (list(numbers), owner))
+
+    def standing(self, execution_id: str, owner: str) -> Standing | None:
+        found = self._link.ask(statements.STANDING, {"id": execution_id, "owner": owner})
+        return Standing(found[0][0], bool(found[0][1])) if found else None
+
+    def orphans(self, origins: Collection[str], limit: int) -> list[str]:
+        found = self._link.ask(statements.ORPHANS, {"origins": list(origins), "limit": limit})
+        return [row[0] for row in found]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
+        found = self._link.ask(statements.SNAPSHOT, (number,)) if snapshot else []
+        after, state = found[0] if found else (0, None)
+        return state, self._rows_after(number, after)
+
+    def _rows_after(self, number: int, after: int) -> Iterator[Row]:
+        """A page at a time, so that a long history keeps nobody waiting. Whoever holds the claim is the only writer."""
+        while True:
+            page = self._link.ask(statements.PAGE, (number, after))
+            for row in page:
+                yield Row(*row)
+            if len(page) < statements.ROWS_AT_ONCE:
+                return
+            after = page[-1][0]
+
+    def data(self, number: int, seq: int) -> str | None:
+        found = self._link.ask(statements.DATA, (number, seq))
+        return found[0][0] if found else None
+
+    def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
+        return dict(self._link.ask(statements.DATA_OF, (number, list(seqs))))
+
+    def messages(self, owner: str) -> list[Message]:
+        return [Message(*row) for row in self._link.ask(statements.INBOX, (owner,))]
+
+    def code(self, version: str) -> str | None:
+        found = self._link.ask(statements.CODE, (version,))
+        return found[0][0] if found else None
+
+    def keep_code(self, version: str, body: str, at: float) -> None:
+        self._link.ask(statements.KEEP_CODE, (version, body, at))
+
+    # -- hearing of messages ---------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Looks at what has come in on the connection; asks the server nothing."""
+
+        def listen(connection: Connection, _: bool) -> bool:
+            connection.pgconn.consume_input()
+            while connection.pgconn.notifies() is not None:
+                self._heard = True
+            heard, self._heard = self._heard, False
+            return heard
+
+        return self._link.run(listen)
+
+    def _listen(self, connection: Connection) -> None:
+        channel = connection.execute(f"select quote_ident({statements.CHANNEL})").fetchone()
+        assert channel is not None
+        connection.execute(f"listen {channel[0]}")
+        self._heard = True
+
+    def close(self) -> None:
+        self._link.close()
+
+
+def _number(connection: Connection, statement: str, values: Sequence[object] | Mapping[str, object]) -> int:
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        raise StoreError("an execution of this id exists already")
+    return int(row[0])
+
+
+def _standing_of(connection: Connection, parts: Sequence[Append]) -> dict[int, tuple[int, int]]:
+    found = connection.execute(statements.STANDS, ([part.number for part in parts],))
+    return {number: (epoch, seq) for number, epoch, seq in found}
