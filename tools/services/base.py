@@ -36,8 +36,9 @@ class Service(ABC):
     # Sent one after another until the service has ended.
     stop_signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)
 
-    def __init__(self) -> None:
-        self.folder = folder_of(self.name)
+    def __init__(self, folder: Optional[Path] = None) -> None:
+        """With a folder it is one more of its kind, which nobody else knows."""
+        self.folder = folder or folder_of(self.name)
 
     # What a service is.
 
@@ -139,6 +140,7 @@ class Service(ABC):
                 preexec_fn=self.become(),
             )
         os.close(alive)
+        process.returncode = 0  # it outlives whoever started it, and its lock tells how it is
         (self.folder / "pid").write_text(str(process.pid))
 
     def _wait_until_it_answers(self, within: float) -> None:

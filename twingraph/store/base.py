@@ -110,8 +110,9 @@ class Journal(Protocol):
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""
 
-    def orphans(self, origins: Collection[str], limit: int) -> list[str]:
-        """Executions of these origins that should go on and that nobody alive holds, oldest first."""
+    def orphans(self, asker: str, origins: Collection[str], limit: int) -> list[str]:
+        """Executions of these origins that should go on and that nobody alive holds, oldest first; without those that
+        the asker itself holds."""
 
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         """The latest snapshot, and the rows after it in order; without one, all rows. They are read as they are asked

@@ -121,6 +121,23 @@ def test_what_a_living_conductor_holds_is_not_given(store: Store) -> None:
     assert store.other.claim("exec-a", "two").epoch == 2
 
 
+def test_what_nobody_alive_holds_is_an_orphan_unless_it_pauses_or_is_over(store: Store) -> None:
+    end = store.begin("one")
+    claims = {name: begun(store, name, origin="server") for name in ("exec-a", "exec-b", "exec-c", "exec-d")}
+    begun(store, "exec-script")
+    changes = {"exec-b": {"status": "paused"}, "exec-c": {"status": "failed", "completed_at": 2.0, "owner": None}}
+    store.journal.append([part(claims[name], 3, changes=change) for name, change in changes.items()])
+    assert store.other.orphans("two", ["server"], 9) == []
+    end()
+    assert store.other.orphans("two", ["server", "dev"], 9) == ["exec-a", "exec-d"]
+    assert store.other.orphans("two", ["server"], 1) == ["exec-a"]
+    assert store.journal.orphans("one", ["server"], 9) == []
+    store.begin("two")
+    store.other.claim("exec-a", "two")
+    store.journal.release([claims["exec-d"].number], "one")
+    assert store.journal.orphans("one", ["server"], 9) == ["exec-d"]
+
+
 def test_what_was_released_is_given_to_anybody(store: Store) -> None:
     end = store.begin("one")
     claim = begun(store)

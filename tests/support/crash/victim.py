@@ -17,6 +17,7 @@ from twingraph.engine import held
 from twingraph.store.base import Append, Claim
 from twingraph.store.blobs.base import BlobWriter
 from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.sqlite import store
 from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring import running
 
@@ -76,7 +77,7 @@ class Blobs(LocalBlobs):
 
 
 if __name__ == "__main__":
-    running.SqliteJournal = Journal  # type: ignore[attr-defined]
+    store.SqliteJournal = Journal  # type: ignore[attr-defined]
     running.LocalBlobs = Blobs  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
     held.SNAPSHOT_EVENTS = 60

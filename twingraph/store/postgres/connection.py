@@ -33,7 +33,6 @@ _OPTIONS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "application_name": "twingraph",
     "fallback_application_name": "twingraph",
 }
 _SESSION = """

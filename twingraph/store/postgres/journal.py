@@ -133,8 +133,8 @@ class PostgresJournal:
         found = self._link.ask(statements.STANDING, {"id": execution_id, "owner": owner})
         return Standing(found[0][0], bool(found[0][1])) if found else None
 
-    def orphans(self, origins: Collection[str], limit: int) -> list[str]:
-        found = self._link.ask(statements.ORPHANS, {"origins": list(origins), "limit": limit})
+    def orphans(self, asker: str, origins: Collection[str], limit: int) -> list[str]:
+        found = self._link.ask(statements.ORPHANS, {"asker": asker, "origins": list(origins), "limit": limit})
         return [row[0] for row in found]
 
     # -- reading ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from importlib import resources
 
+import psycopg
 from psycopg import Error
 
 from twingraph.core.errors import StoreError
@@ -44,7 +45,7 @@ def prepare(url: str) -> None:
             if at is None:
                 create(connection)
             elif at != HEAD:
-                _migrate(connection, url, at)
+                _migrate(url, at)
     except Error as error:
         raise refusal(error, url) from error
 
@@ -73,7 +74,7 @@ def _take_alone(connection: Connection, url: str) -> None:
         time.sleep(0.02)
 
 
-def _migrate(connection: Connection, url: str, at: str) -> None:
+def _migrate(url: str, at: str) -> None:
     if at not in KNOWN:
         raise StoreError(
             f"{place(url)} was written by a newer TwinGraph (schema {at}, this one knows {HEAD}); upgrade TwinGraph, "
@@ -81,4 +82,4 @@ def _migrate(connection: Connection, url: str, at: str) -> None:
         )
     from twingraph.store.migrations.upgrade import upgrade_postgres
 
-    upgrade_postgres(connection)
+    upgrade_postgres(lambda: psycopg.connect(url))

@@ -124,7 +124,7 @@ from executions where id = %(id)s
 """
 ORPHANS = f"""
 select id from executions where completed_at is null and status <> 'paused' and origin = any(%(origins)s)
-    and (owner is null or not {lives("executions.owner")})
+    and (owner is null or owner <> %(asker)s and not {lives("executions.owner")})
 order by number limit %(limit)s
 """
 

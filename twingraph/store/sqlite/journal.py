@@ -148,12 +148,13 @@ class SqliteJournal:
         status, holder = found
         return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
 
-    def orphans(self, origins: Collection[str], limit: int) -> list[str]:
+    def orphans(self, asker: str, origins: Collection[str], limit: int) -> list[str]:
         found = persistently(
             lambda: self._db.execute(_OPEN.format(", ".join("?" * len(origins))), tuple(origins)).fetchall(), self._path
         )
-        lives = {owner: owner is not None and self._home.conductor_lives(owner) for owner in {row[1] for row in found}}
-        return [execution for execution, owner in found if not lives[owner]][:limit]
+        owners = {row[1] for row in found} - {None}
+        lives = {owner: owner == asker or self._home.conductor_lives(owner) for owner in owners}
+        return [execution for execution, owner in found if not lives.get(owner)][:limit]
 
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         found = snapshot and persistently(
