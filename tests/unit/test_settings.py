@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,6 @@ def test_a_database_is_taken_from_the_environment() -> None:
 
 @pytest.mark.parametrize("given", ["sqlite:///home.db", "mysql://ada:pass@db/flows", "flows"])
 def test_another_kind_of_database_is_refused_without_showing_a_password(given: str) -> None:
-    with pytest.raises(SettingsError, match="TWINGRAPH_DATABASE_URL.*is not postgresql://") as told:
+    with pytest.raises(SettingsError, match=r"TWINGRAPH_DATABASE_URL.*is not postgresql://") as told:
         load(environ={"TWINGRAPH_DATABASE_URL": given}, folder=Path(os.sep))
     assert "pass@" not in str(told.value)

@@ -34,13 +34,13 @@ def current(connection: Connection) -> str | None:
     return row[0] if row is not None else None
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, *, patience: float = PATIENCE) -> None:
     """Create or migrate the tables when that is needed. Whoever comes first does it; the others wait."""
     try:
         with first_connection(url) as connection:
             if current(connection) == HEAD:
                 return
-            _take_alone(connection, url)
+            _take_alone(connection, url, patience)
             at = current(connection)
             if at is None:
                 create(connection)
@@ -58,9 +58,9 @@ def create(connection: Connection) -> None:
         connection.execute("insert into alembic_version values (%s)", (HEAD,))
 
 
-def _take_alone(connection: Connection, url: str) -> None:
+def _take_alone(connection: Connection, url: str, patience: float) -> None:
     """Somebody uses the store: either makes it just now, or runs an older version that must not be migrated under."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         row = connection.execute(f"select pg_try_advisory_lock({IN_USE})").fetchone()
         if row is not None and row[0]:

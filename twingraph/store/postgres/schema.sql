@@ -96,5 +96,6 @@ create table secrets (
 );
 
 create table alembic_version (
-    version_num varchar(32) not null primary key
+    version_num varchar(32) not null,
+    constraint alembic_version_pkc primary key (version_num)
 );
