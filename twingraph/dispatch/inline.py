@@ -53,7 +53,10 @@ class InlineDispatch:
 
     def submit(self, lane: Lane) -> None:
         with self._lock:
+            overtakes = bool(self._waiting) and self._waiting[-1][0].settings.priority < lane.settings.priority
             self._waiting += [(lane, run) for run in lane.runs]
+            if overtakes:
+                self._waiting.sort(key=lambda entry: -entry[0].settings.priority)
         for _ in lane.runs:
             self._queue.put(True)
 

@@ -20,3 +20,8 @@ def writable(part: Append) -> Append:
 
 def escaped(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def without_zero(text: str) -> str:
+    """PostgreSQL keeps no character zero either."""
+    return str(escaped(text)).replace("\0", "\\x00")

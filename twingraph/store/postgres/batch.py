@@ -11,7 +11,7 @@ from twingraph.store.base import Append, LogRow, Row
 from twingraph.store.levels import LEVELS
 from twingraph.store.postgres.arrays import of_numbers, of_texts
 from twingraph.store.postgres.statements import append
-from twingraph.store.writable import escaped, writable
+from twingraph.store.writable import without_zero, writable
 
 Values = dict[str, Any]
 
@@ -35,21 +35,22 @@ def _joined(first: Append, second: Append) -> Append:
         snapshot=newest.snapshot,
         snapshot_seq=newest.snapshot_seq,
         taken=[*first.taken, *second.taken],
+        freed=[*first.freed, *second.freed],
     )
 
 
 def clean(part: Append) -> Append:
     """As `writable`; and PostgreSQL keeps no character zero, which only lines of logs can have."""
     part = writable(part)
-    return replace(part, logs=[LogRow(*map(_without_zero, log)) for log in part.logs])
+    return replace(part, logs=[LogRow(*map(_kept, log)) for log in part.logs])
 
 
-def _without_zero(value: Any) -> Any:
-    return value.replace("\0", "\\x00") if isinstance(value, str) else value
+def _kept(value: Any) -> Any:
+    return without_zero(value) if isinstance(value, str) else value
 
 
 def record(changes: dict[str, Any]) -> str:
-    return json.dumps({name: escaped(_without_zero(value)) for name, value in changes.items()})
+    return json.dumps({name: _kept(value) for name, value in changes.items()})
 
 
 def statement(parts: Sequence[Append]) -> tuple[str, Values]:
@@ -76,9 +77,14 @@ def statement(parts: Sequence[Append]) -> tuple[str, Values]:
     taken = [message for part in parts if part.number not in ended for message in part.taken]
     if taken:
         values["taken"] = of_numbers(taken)
+    freed = [(part.number, node) for part in parts for node in part.freed]
+    if freed:
+        values["freed_execution"] = of_numbers(number for number, _ in freed)
+        values["freed_node"] = of_texts(without_zero(node) for _, node in freed)
     if ended:
         values["ended"] = of_numbers(ended)
-    text = append(rows=bool(rows), logs=bool(logs), snapshots=bool(snapshots), taken=bool(taken), ended=bool(ended))
+    has = {"rows": rows, "logs": logs, "snapshots": snapshots, "taken": taken, "freed": freed, "ended": ended}
+    text = append([name for name, found in has.items() if found])
     return text, values
 
 

@@ -10,10 +10,20 @@ from psycopg.errors import UniqueViolation
 
 from twingraph.core.errors import ConflictError, NotFoundError, StoreError
 from twingraph.core.events import SCHEMA_VERSION
-from twingraph.store.base import Append, Claim, Message, NewExecution, Row, Standing
+from twingraph.store.base import (
+    Append,
+    Claim,
+    LimitTurn,
+    LimitUse,
+    Message,
+    NewExecution,
+    Row,
+    Standing,
+    Wanting,
+)
 from twingraph.store.levels import LEVELS
 from twingraph.store.postgres import batch as batches
-from twingraph.store.postgres import statements
+from twingraph.store.postgres import limits, statements
 from twingraph.store.postgres.connection import Connection, Link, place
 from twingraph.store.postgres.schema import HEAD
 
@@ -68,19 +78,41 @@ class PostgresJournal:
             return self._append(batches.of_one_each([batches.clean(part) for part in batch]))
 
     def _append(self, parts: Sequence[Append]) -> set[int]:
-        statement, values = batches.statement(parts)
+        return self._link.run(lambda connection, again: self._write(connection, parts, again=again))
 
-        def write(connection: Connection, again: bool) -> set[int]:
-            # What was lost on its way back may have been written; or may be about to be, by a session that lives on.
-            if again and self._was_written(connection, parts):
-                return self._not_ours(connection, parts)
-            held = {row[0] for row in connection.execute(statement, values)}
-            if len(held) == len(parts):
-                return set()
-            refused = [part for part in parts if part.number not in held]
-            return self._not_ours(connection, refused)
+    def _write(self, connection: Connection, parts: Sequence[Append], *, again: bool) -> set[int]:
+        """Those that were refused."""
+        # What was lost on its way back may have been written; or may be about to be, by a session that lives on.
+        if again and self._was_written(connection, parts):
+            return self._not_ours(connection, parts)
+        statement, values = batches.statement(parts)
+        held = {row[0] for row in connection.execute(statement, values)}
+        if len(held) == len(parts):
+            return set()
+        return self._not_ours(connection, [part for part in parts if part.number not in held])
+
+    def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        try:
+            return self._append_and_ask(batches.of_one_each(batch), turn)
+        except (UnicodeEncodeError, DataError):
+            return self._append_and_ask(batches.of_one_each([batches.clean(part) for part in batch]), turn)
+
+    def _append_and_ask(self, parts: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        unsure: list[Wanting] = []
+
+        def write(connection: Connection, again: bool) -> tuple[set[int], Sequence[Wanting]]:
+            with connection.transaction():
+                connection.execute(limits.ALONE)
+                limits.take_back(connection, unsure)
+                refused = self._write(connection, parts, again=again) if parts else set()
+                denied, choice = limits.give_out(connection, turn)
+                unsure[:] = choice.granted
+            return refused | denied, [wanting for wanting in choice.granted if wanting.number not in denied]
 
         return self._link.run(write)
+
+    def limit_use(self, turn: LimitTurn) -> LimitUse:
+        return self._link.run(lambda connection, _: limits.use(connection, turn))
 
     def _was_written(self, connection: Connection, parts: Sequence[Append]) -> bool:
         """A batch is written whole or not at all, so any part of it tells."""
@@ -116,11 +148,19 @@ class PostgresJournal:
     # -- who holds what --------------------------------------------------------------------------
 
     def claim(self, execution_id: str, owner: str) -> Claim:
-        given = {"id": execution_id, "owner": owner}
-        taken = self._link.ask(statements.CLAIM, given)
-        if taken:
-            number, epoch, seq, code, replay_of = taken[0]
+        def take(connection: Connection, _: bool) -> Claim | None:
+            # The second statement also sees what was granted while the first one waited for the record.
+            with connection.transaction():
+                row = connection.execute(statements.CLAIM, {"id": execution_id, "owner": owner}).fetchone()
+                if row is None:
+                    return None
+                connection.execute(limits.FREE_ALL, ([row[0]],))
+            number, epoch, seq, code, replay_of = row
             return Claim(number=number, epoch=epoch, seq=seq, code_version=code, replay_of=replay_of)
+
+        claim = self._link.run(take)
+        if claim is not None:
+            return claim
         if self.standing(execution_id, owner) is None:
             raise NotFoundError(f"no execution has the id {execution_id!r}")
         raise ConflictError(f"{execution_id} is held by another process that is alive")

@@ -95,6 +95,22 @@ create table secrets (
     value bytea not null
 );
 
+create table limit_holders (
+    name      text   not null,
+    execution bigint not null,
+    node      text   not null,
+    primary key (execution, node, name)
+);
+create index limit_holders_name on limit_holders (name);
+
+create table limit_wishes (
+    conductor text             not null,
+    limits    text             not null,
+    priority  integer          not null,
+    asked     double precision not null,
+    primary key (conductor, limits)
+);
+
 create table alembic_version (
     version_num varchar(32) not null,
     constraint alembic_version_pkc primary key (version_num)

@@ -83,10 +83,25 @@ _ENDED = """inbox_cleared as (
 )"""
 
 
-def append(*, rows: bool, logs: bool, snapshots: bool, taken: bool, ended: bool) -> str:
+_FREED = """freed as (
+    delete from limit_holders
+    using unnest(%(freed_execution)s::bigint[], %(freed_node)s::text[]) as row (execution, node)
+    where limit_holders.execution = row.execution and limit_holders.node = row.node
+        and row.execution in (select number from held)
+)"""
+_PARTS = {
+    "rows": _EVENTS,
+    "logs": _LOGS,
+    "snapshots": _SNAPSHOTS,
+    "taken": _TAKEN,
+    "freed": _FREED,
+    "ended": _ENDED,
+}
+
+
+def append(parts: Iterable[str]) -> str:
     """One batch, with those parts that it has."""
-    parts = ((rows, _EVENTS), (logs, _LOGS), (snapshots, _SNAPSHOTS), (taken, _TAKEN), (ended, _ENDED))
-    return ", ".join([_MOVE, *(text for wanted, text in parts if wanted)]) + " select number from held"
+    return ", ".join([_MOVE, *(_PARTS[part] for part in parts)]) + " select number from held"
 
 
 CREATE = f"""
@@ -117,7 +132,14 @@ CLAIM = f"""
 update executions set owner = %(owner)s, epoch = epoch + 1 where id = %(id)s and {_FREE}
 returning number, epoch, seq, code_version, replay_of
 """
-RELEASE = "update executions set owner = null where number = any(%s::bigint[]) and owner = %s returning number"
+RELEASE = """
+with released as (
+    update executions set owner = null where number = any(%s::bigint[]) and owner = %s returning number
+), freed as (
+    delete from limit_holders where execution in (select number from released)
+)
+select number from released
+"""
 STANDING = f"""
 select status, owner is not null and owner <> %(owner)s and {lives("executions.owner")}
 from executions where id = %(id)s

@@ -120,6 +120,5 @@ class SqliteRecords:
             return record_of(row, lives=owner is not None and self._home.conductor_lives(owner))
         except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
             raise DamagedError(
-                f"what {self._path} says of {row[0]!r} is damaged ({error}); "
-                "restore a copy of the home, or move it away"
+                f"{row[0]!r} is damaged in {self._path} ({error}); restore a copy of the home, or move it away"
             ) from error
