@@ -101,9 +101,13 @@ class Service(ABC):
         with locked(self.folder / "guard"):
             ran = self.running()
             self._stop()
-            shutil.rmtree(str(self.data), ignore_errors=True)
+            self.forget()
         if ran:
             self.start()
+
+    def forget(self) -> None:
+        """Its data; it must not run."""
+        shutil.rmtree(str(self.data), ignore_errors=True)
 
     def running(self) -> bool:
         return is_held(self.folder / "alive")

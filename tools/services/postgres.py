@@ -108,6 +108,11 @@ class Postgres(Service):
         own = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()) / f"twingraph-postgres-{own}"
 
+    def forget(self) -> None:
+        super().forget()
+        if self._place_for(self.folder) != self.folder and not any(self._place_for(self.folder).iterdir()):
+            self._place_for(self.folder).rmdir()
+
     def prepare(self) -> None:
         if (self.data / "PG_VERSION").exists():
             return
