@@ -24,7 +24,7 @@ def server(tmp_path: Path) -> Iterator[Postgres]:
     server.forget()
 
 
-SHORT = Course(executions=60, seconds=16, kill_every=5, sleep_at=2, sleep_for=8, restart_at=12, node_seconds=0.3)
+SHORT = Course(executions=60, seconds=16, kill_every=5, sleep_at=3, sleep_for=8, restart_at=12, node_seconds=0.3)
 
 
 @pytest.mark.timeout(120)

@@ -1,7 +1,8 @@
 """One process with a conductor: `python -m tests.support.conductors.member`.
 
-Reads `key` from stdin, starts the execution of that key and says `key id` once it is recorded. Goes on with what others
-left. Ends when its stdin ends; ends itself when its conductor cannot go on, as a server would to be started again.
+Says `ready`, reads `key` from stdin, starts the execution of that key and says `key id` once it is recorded. Goes on
+with what others left. Ends when its stdin ends, and when its conductor cannot go on, as a server would to be started
+again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ORIGIN = "server"
 def main(effects: str, seconds: float) -> None:
     runtime = Runtime(load(), adopts=[ORIGIN])
     threading.Thread(target=_end_with, args=(runtime,), daemon=True).start()
+    print("ready", flush=True)
     for line in sys.stdin:
         key = int(line)
         given = {"key": key, "effects": effects, "seconds": seconds}

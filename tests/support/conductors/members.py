@@ -24,6 +24,7 @@ class Member:
         self.writer = f"member-{place}-{life}"
         self.open: set[int] = set()
         self.recorded: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self.ready = threading.Event()
         self.asleep = False
         self.killed_at: float | None = None
         surroundings: Mapping[str, str] = {
@@ -42,6 +43,8 @@ class Member:
         threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()
 
     def _listen(self, lines: IO[bytes]) -> None:
+        if next(iter(lines), b"") == b"ready\n":
+            self.ready.set()
         for line in lines:
             key, execution = line.decode().split()
             self.recorded.put((int(key), execution))

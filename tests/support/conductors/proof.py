@@ -79,8 +79,10 @@ class Proof:
         with connect(self._url) as connection:
             connection.execute(WITNESS)
         members = [self._member(place) for place in range(self._course.members)]
-        began = time.monotonic()
         try:
+            for member in members:
+                self._expect(member.ready.wait(60), f"{member.writer} did not begin")
+            began = time.monotonic()
             self._play(members, began)
             self._wait_for_the_end(members, began)
         finally:
