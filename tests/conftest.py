@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support import s3 as s3_support
 from tests.support.postgres import fresh_schema
 from tools.services.use import use
 from twingraph.testing.plugin import inline as inline  # as the entry point gives it where twingraph is installed
@@ -49,6 +50,15 @@ def postgres(postgres_server: str) -> Iterator[str]:
     """The URL of a fresh database for one test."""
     with fresh_schema(postgres_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_support.Endpoint]:
+    """A real S3 endpoint with an empty bucket, and its keys in the environment; marked `only_with_s3`."""
+    with pytest.MonkeyPatch.context() as patch, s3_support.endpoint(tmp_path_factory.mktemp("s3")) as endpoint:
+        for name, value in s3_support.KEYS.items():
+            patch.setenv(name, value)
+        yield endpoint
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,7 +3,7 @@ the server restarted in the middle; 2,000 executions finish, and nothing is lost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +33,13 @@ def server(tmp_path: Path) -> Iterator[Postgres]:
 
 
 @pytest.mark.soak
-def test_three_conductors_on_postgresql(
-    server: Postgres, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_three_conductors_on_postgresql(server: Postgres, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     told = Proof(COURSE, server, tmp_path).run()
-    record_property("kills", told.kills)
-    record_property("take-overs", told.take_overs)
-    record_property("of them from the sleeper", told.taken_from_sleepers)
-    record_property("nodes run again", told.runs_again)
-    record_property("slowest take-over (s)", round(told.slowest_take_over, 1))
+    request.node.user_properties += [
+        ("kills", told.kills),
+        ("take-overs", told.take_overs),
+        ("of them from the sleeper", told.taken_from_sleepers),
+        ("nodes run again", told.runs_again),
+        ("slowest take-over (s)", round(told.slowest_take_over, 1)),
+    ]
     assert told.wrong == []

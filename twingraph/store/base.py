@@ -14,6 +14,7 @@ from twingraph.core.statuses import ExecutionStatus
 
 if TYPE_CHECKING:  # the writing side, which every run pays for, has no use for what readers are given
     from twingraph.core.execution import ExecutionRecord, LogRecord
+    from twingraph.store.prune import PruneStore
 
 
 class Row(NamedTuple):
@@ -277,6 +278,9 @@ class Store(Protocol):
     def journal(self) -> Journal: ...
 
     def records(self) -> Records: ...
+
+    def prune(self) -> PruneStore:
+        """What prune needs. ConflictError while another one is at work."""
 
     def begin(self, conductor: str) -> Life:
         """A conductor of this name lives from now on. Called before it takes anything."""

@@ -16,10 +16,9 @@ from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
-from twingraph.store.blobs.local import LocalBlobs
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, dispatch_of, open_home, open_store, read
+from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, open_store, read
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
@@ -44,7 +43,7 @@ class Runtime:
         self.settings = settings
         self.home = open_home(settings)
         self.store = open_store(self.home, settings)
-        self.blobs = LocalBlobs(self.home.path)
+        self.blobs = blobs_of(settings, self.home)
         self.secret = self.store.secret()
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
@@ -56,7 +55,7 @@ class Runtime:
             lambda: self.conductor.link,
             self.codes,
             self.values,
-            blobs_path=str(self.home.path),
+            blobs_path=blob_address(settings, self.home),
             secret=self.secret,
             shows_prints=lambda: self.shows_prints,
         )

@@ -155,6 +155,7 @@ def test_an_unknown_id_cannot_be_claimed(store: Store) -> None:
 
 
 def test_a_claim_tells_what_the_execution_was_started_from(store: Store) -> None:
+    begun(store, "exec-0")
     begun(store, code_version="v1", code_body="{}", replay_of="exec-0")
     claim = store.other.claim("exec-a", "two")
     assert (claim.code_version, claim.replay_of) == ("v1", "exec-0")

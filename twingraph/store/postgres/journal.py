@@ -60,7 +60,12 @@ class PostgresJournal:
 
         def write(connection: Connection, again: bool) -> int:
             try:
-                return _number(connection, statements.CREATE, values)
+                if new.replay_of is None:
+                    return _number(connection, statements.CREATE, values)
+                with connection.transaction():
+                    connection.execute(statements.REPLAYS_ALONE)
+                    self._refuse_pruned(connection, new.replay_of)
+                    return _number(connection, statements.CREATE, values)
             except UniqueViolation:
                 if not again:
                     raise
@@ -70,6 +75,11 @@ class PostgresJournal:
         if first.logs or first.snapshot or first.taken:
             self.append([Append(number=number, epoch=1, logs=first.logs, taken=first.taken)])
         return number
+
+    def _refuse_pruned(self, connection: Connection, origin: str) -> None:
+        """What an execution takes its outcomes from must be there when it begins; from then on prune keeps it."""
+        if connection.execute(statements.IS_THERE, (origin,)).fetchone() is None:
+            raise ConflictError(f"{origin} was pruned, so nothing can be taken over from it; run its target again")
 
     def append(self, batch: Sequence[Append]) -> set[int]:
         try:

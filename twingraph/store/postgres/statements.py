@@ -104,6 +104,13 @@ def append(parts: Iterable[str]) -> str:
     return ", ".join([_MOVE, *(_PARTS[part] for part in parts)]) + " select number from held"
 
 
+# What is used again is not to be pruned: see `store.prune`.
+_YOUNG_AGAIN = """
+on conflict (version) do update set created_at = excluded.created_at where excluded.created_at > code.created_at + 3600
+"""
+# Of a beginning that needs another execution, and of pruning, only one at a time.
+REPLAYS_ALONE = "select pg_advisory_xact_lock(hashtextextended('twingraph replays ' || current_schema(), 0))"
+IS_THERE = "select 1 from executions where id = %s"
 CREATE = f"""
 with made as (
     insert into executions ({_listed(FIRST)})
@@ -117,7 +124,7 @@ with made as (
 ), code_kept as (
     insert into code select %(code_version)s::text, %(code_body)s::text, %(created_at)s::float8
     where %(code_body)s::text is not null
-    on conflict do nothing
+    {_YOUNG_AGAIN}
 )
 select number from made
 """
@@ -174,7 +181,7 @@ with posted as (
 select pg_notify({CHANNEL}, ''), id from posted
 """
 CODE = "select body from code where version = %s"
-KEEP_CODE = "insert into code values (%s, %s, %s) on conflict do nothing returning version"
+KEEP_CODE = f"insert into code values (%s, %s, %s) {_YOUNG_AGAIN} returning version"
 
 BEAT = f"""
 insert into conductors values (%s, clock_timestamp() + interval '{LEASE_SECONDS} s')

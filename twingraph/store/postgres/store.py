@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 from twingraph.store.postgres.connection import Link, place
 from twingraph.store.postgres.journal import PostgresJournal
 from twingraph.store.postgres.life import Beating
 from twingraph.store.postgres.records import PostgresRecords
 from twingraph.store.postgres.schema import HEAD, prepare
+
+if TYPE_CHECKING:
+    from twingraph.store.postgres.prune import PostgresPrune
 
 _MAKE_SECRET = "insert into secrets values ('pickle', %s) on conflict do nothing returning name"
 _SECRET = "select value from secrets where name = 'pickle'"
@@ -27,6 +31,11 @@ class PostgresStore:
 
     def records(self) -> PostgresRecords:
         return PostgresRecords(self._url)
+
+    def prune(self) -> PostgresPrune:
+        from twingraph.store.postgres.prune import PostgresPrune
+
+        return PostgresPrune(self._url)
 
     def begin(self, conductor: str) -> Beating:
         return Beating(self._url, conductor)

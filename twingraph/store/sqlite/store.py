@@ -11,6 +11,7 @@ from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.store.sqlite.schema import prepare
 
 if TYPE_CHECKING:
+    from twingraph.store.sqlite.prune import SqlitePrune
     from twingraph.store.sqlite.records import SqliteRecords
 
 
@@ -30,6 +31,11 @@ class SqliteStore:
         from twingraph.store.sqlite.records import SqliteRecords  # a run that nobody looks at never pays for it
 
         return SqliteRecords(self._home)
+
+    def prune(self) -> SqlitePrune:
+        from twingraph.store.sqlite.prune import SqlitePrune
+
+        return SqlitePrune(self._home)
 
     def begin(self, conductor: str) -> Lock:
         return Lock(self._home.run / f"{conductor}.lock")
