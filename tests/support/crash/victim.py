@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from twingraph.cli import main
 from twingraph.dispatch import embedded
 from twingraph.dispatch.base import Lane
-from twingraph.engine import held
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Append, Claim
 from twingraph.store.blobs.base import BlobWriter
 from twingraph.store.blobs.local import LocalBlobs
@@ -79,6 +81,6 @@ if __name__ == "__main__":
     running.SqliteJournal = Journal  # type: ignore[attr-defined]
     running.LocalBlobs = Blobs  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
-    held.SNAPSHOT_EVENTS = 60
-    held.SNAPSHOT_EVENTS_PER_NODE = 0
+    often = Sizes(snapshot_events=60, snapshot_events_per_node=0)
+    running.Conductor = partial(Conductor, sizes=often)  # type: ignore[attr-defined,assignment]
     sys.exit(main(sys.argv[3:]))
