@@ -126,6 +126,7 @@ class Held:
                 options=given.options,
                 generator=given.generator,
                 asynchronous=given.asynchronous,
+                priority=given.priority,
             )
         return known
 

@@ -117,7 +117,7 @@ def _asked_for(node: Node, kept: Kept, values: Values) -> Kept | None:
 
 def _is_there(rows: Sequence[Outcome], blobs: BlobStore) -> bool:
     """Whether every blob that these values refer to still exists."""
-    return all(blobs.exists(digest) for _, lines in rows for line in lines or () for digest in codec.refs(line))
+    return all(blobs.refresh(digest) for _, lines in rows for line in lines or () for digest in codec.refs(line))
 
 
 def _remember(outcomes: dict[str, list[Outcome]], state: State, event: Event, lines: Sequence[str] | None) -> None:

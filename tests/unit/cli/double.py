@@ -29,6 +29,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.settings import Settings
+from twingraph.store import prune as pruning
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -349,6 +350,8 @@ class MemoryRuntime:
 class MemoryBackend:
     reader: MemoryReader = field(default_factory=MemoryReader)
     engine: MemoryRuntime = field(init=False)
+    asked: list[object] = field(default_factory=list)  # of prune
+    pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -358,6 +361,18 @@ class MemoryBackend:
 
     def runtime(self, settings: Settings) -> Runtime:
         return self.engine
+
+    def prune(
+        self, settings: Settings, retention: pruning.Retention, *, dry_run: bool, progress: pruning.Progress
+    ) -> pruning.Pruned:
+        self.asked.append((retention, dry_run))
+        return self.pruned
+
+    def check_blobs(self, settings: Settings) -> str:
+        return "in memory"
+
+    def shrink(self, settings: Settings) -> None:
+        self.asked.append("shrink")
 
 
 class Terminal(io.StringIO):

@@ -218,13 +218,13 @@ def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
     ground = Ground("x", roster, journal, one.dispatch, Clock(), moments)
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
     ask = commands.AskLimit("a", (("db", 1),), 0)
-    asked_again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]
-    for meanwhile in ([], asked_again):
+    again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]
+    for meanwhile in ([], again):
         journal.append([Append(number=1, epoch=1, freed=["a"])])
         held.limits_due = [ask]
         granting.take(held)
         assert granting.append([]) == set()
-        held.limits = list(meanwhile)
+        held.limits = [*meanwhile]
         granting.tell()
     assert told == [LimitGranted("a")]
     assert one.record(begun.id).seq > 0
