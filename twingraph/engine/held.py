@@ -19,7 +19,7 @@ from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.engine.values import Values
-from twingraph.store.base import Append, Claim, LogRow, Row
+from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
@@ -64,6 +64,7 @@ class Submission:
     code_body: str | None = None  # what the version stands for, to be recorded
     replay_of: str | None = None
     kept: Mapping[str, Kept] | None = None
+    refresh: bool = False  # cached work that was begun before counts for nothing
 
 
 class Held:
@@ -72,6 +73,7 @@ class Held:
     def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle, sizes: Sizes = USUAL) -> None:
         self.sizes = sizes
         self.number = claim.number
+        self.workflow = claim.workflow_id
         self.epoch = claim.epoch
         self.seq = claim.seq
         self.state = state
@@ -91,6 +93,7 @@ class Held:
         self.waiting: deque[Callable[[], None]] | None = None  # while a long piece of work is done: what comes after
         self.taken: list[tuple[int, int]] = []  # messages of the inbox, each with the row that answers it
         self.answering: set[int] = set()  # all that were ever heard: they stay in the inbox until their commit
+        self.settled: list[Settled] = []  # cached work that is nobody's any more, with these rows
         self.changes: dict[str, Any] = {}
         self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
@@ -169,12 +172,14 @@ class Held:
             snapshot_seq=self.snapshot_at,
             taken=[message for message, _ in self.taken],
             answers=[seq for _, seq in self.taken],
+            settled=self.settled,
             freed=[wish.node for wish in self.limits if type(wish) is ReleaseLimit] if self.limits else (),
         )
         if self.limits:
             self.limits_due += self.limits
             self.limits = []
         self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
+        self.settled = []
         return append
 
     @property

@@ -119,6 +119,27 @@ def test_a_replay_that_goes_takes_what_it_replayed_with_it(bench: PruneBench) ->
     assert bench.left() == set()
 
 
+def test_a_replay_of_a_doomed_replay_keeps_all_that_came_before(bench: PruneBench) -> None:
+    """It begins after the plan was made, with all of them in one transaction."""
+    bench.ended("exec-1")
+    bench.ended("exec-2", replay_of="exec-1")
+    bench.ended("exec-last")
+    with closing(SqlitePrune(bench.home)) as store:
+        newest = store.newest()
+        doomed = store.doomed(Retention(ended_before=NOW))
+        bench.begin("exec-replay", replay_of="exec-2")
+        store.remove([one.number for one in doomed], newest)
+    assert bench.left() == {"exec-1", "exec-2", "exec-replay"}
+
+
+def test_the_newest_of_all_goes_with_what_it_replays(bench: PruneBench) -> None:
+    bench.ended("exec-1")
+    bench.ended("exec-2", replay_of="exec-1")
+    assert [one.id for one in bench.prune(dry_run=True).executions] == ["exec-2", "exec-1"]
+    assert {one.id for one in bench.prune().executions} == {"exec-2", "exec-1"}
+    assert bench.left() == set()
+
+
 def test_a_detached_child_of_a_live_execution_stays(bench: PruneBench) -> None:
     bench.begin("exec-parent")
     bench.add("exec-parent", kind="detached_started", body=json.dumps(["child", "exec-child"]))
