@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
@@ -65,9 +65,12 @@ class Arriving:
         if not self._roster:
             self._clock.adjust()
         now = self._clock.now()
+        if submission.refresh:
+            submission = replace(submission, settings=replace(submission.settings, fresh_from=now))
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
-        held = Held(Claim(number=0, epoch=1, seq=0), State(submission.id), submission.code, handle)
+        claim = Claim(number=0, epoch=1, seq=0, workflow_id=submission.workflow_id)
+        held = Held(claim, State(submission.id), submission.code, handle)
         held.values = self._values(held)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}

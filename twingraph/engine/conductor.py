@@ -31,7 +31,9 @@ from twingraph.engine.held import Held, Kept, Submission
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.moments import Moments
+from twingraph.engine.outside import Outside
 from twingraph.engine.roster import Roster
+from twingraph.engine.sharing import Sharing
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Faults, Turns
 from twingraph.engine.writing import Writing
@@ -182,7 +184,8 @@ class Conductor:
         )
         detached = Detached(self._around())
         code_of, find = self._sources.code_of, self._roster.at
-        effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, self._platforms)
+        sharing = Sharing(ground, self._sources.blobs, self._bring, lambda held, act: self._turns.about(held, act))
+        effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, sharing.ask, self._platforms)
         effects.timers = Timers(self._loop, lambda number, timer: self._hearing.timer_fired(number, timer))
         granting = Granting(
             ground,
@@ -190,9 +193,10 @@ class Conductor:
             apply=lambda held, event: self._turns.apply(held, event),
             soon=lambda: self._turns.flush_soon(),
         )
-        leaving = Leaving(ground, writing, effects, granting)
-        turns = Turns(ground, writing, granting, effects, bodies, leaving, Faults(self._give_up, self._break))
-        hearing = Hearing(ground, turns, effects.timers, granting)
+        outside = Outside(granting, sharing)
+        leaving = Leaving(ground, writing, effects, outside)
+        turns = Turns(ground, writing, outside, effects, bodies, leaving, Faults(self._give_up, self._break))
+        hearing = Hearing(ground, turns, effects.timers, outside)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
 

@@ -18,7 +18,7 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
 from twingraph.engine.values import Values
-from twingraph.store.base import Append, Claim, LogRow, Row
+from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
 # A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
 # as much to be dumped and loaded as some events to be folded, and everything else waits while it is done.
@@ -67,6 +67,7 @@ class Submission:
     code_body: str | None = None  # what the version stands for, to be recorded
     replay_of: str | None = None
     kept: Mapping[str, Kept] | None = None
+    refresh: bool = False  # cached work that was begun before counts for nothing
 
 
 class Held:
@@ -74,6 +75,7 @@ class Held:
 
     def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle) -> None:
         self.number = claim.number
+        self.workflow = claim.workflow_id
         self.epoch = claim.epoch
         self.seq = claim.seq
         self.state = state
@@ -93,6 +95,7 @@ class Held:
         self.waiting: deque[Callable[[], None]] | None = None  # while a long piece of work is done: what comes after
         self.taken: list[tuple[int, int]] = []  # messages of the inbox, each with the row that answers it
         self.answering: set[int] = set()  # all that were ever heard: they stay in the inbox until their commit
+        self.settled: list[Settled] = []  # cached work that is nobody's any more, with these rows
         self.changes: dict[str, Any] = {}
         self.codes: dict[str, CodeRef] = {}  # of the specs that have a version of their own
         self.run_settings: dict[int, RunSettings] = {}
@@ -171,12 +174,14 @@ class Held:
             snapshot_seq=self.snapshot_at,
             taken=[message for message, _ in self.taken],
             answers=[seq for _, seq in self.taken],
+            settled=self.settled,
             freed=[wish.node for wish in self.limits if type(wish) is ReleaseLimit] if self.limits else (),
         )
         if self.limits:
             self.limits_due += self.limits
             self.limits = []
         self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
+        self.settled = []
         return append
 
     @property

@@ -20,7 +20,7 @@ from twingraph.store.blobs.memory import MemoryBlobs
 if TYPE_CHECKING:
     from tests.simulation.system.world import System
 
-WRITES = frozenset({"create", "append", "claim", "release"})
+WRITES = frozenset({"create", "append", "claim", "release", "ask_cache"})
 
 
 class WatchedConductor(Conductor):

@@ -100,15 +100,16 @@ def test_an_end_that_nobody_could_read_is_no_end(tmp_path: Path) -> None:
     home.close()
 
 
-def damage(database: Path, page: int) -> None:
-    """Other bytes in one page, as a bad disk leaves them."""
+def damage(database: Path, *pages: int) -> None:
+    """Other bytes in these pages, as a bad disk leaves them."""
     connection = sqlite3.connect(database)
     connection.execute("pragma wal_checkpoint(truncate)")
     connection.close()
     size = 4096
     with database.open("r+b") as file:
-        file.seek(page * size)
-        file.write(b"\xa5" * size)
+        for page in pages:
+            file.seek(page * size)
+            file.write(b"\xa5" * size)
 
 
 def pages(home: Home) -> int:
@@ -137,8 +138,7 @@ def test_a_damaged_page_is_an_error_of_the_store_or_none(tmp_path: Path, share: 
 def test_what_reads_a_damaged_home_says_what_to_do(tmp_path: Path) -> None:
     home = fresh_home(tmp_path / "home")
     home.close()
-    for page in range(1, pages(home)):
-        damage(home.database, page)
+    damage(home.database, *range(1, pages(home)))
     with pytest.raises(StoreError, match="restore a copy, or move it away"):
         SqliteRecords(home).page()
 
