@@ -48,6 +48,7 @@ class Member:
         for line in lines:
             key, execution = line.decode().split()
             self.recorded.put((int(key), execution))
+        lines.close()
 
     def start(self, key: int) -> None:
         self.open.add(key)
@@ -95,7 +96,7 @@ class Member:
 
     def forget(self) -> None:
         self.process.wait(20)
-        for stream in (self.process.stdin, self.process.stdout, self._words):
+        for stream in (self.process.stdin, self._words):
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()

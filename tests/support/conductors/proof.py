@@ -226,7 +226,7 @@ class Proof:
     def _took_over(self, before: str, at: float) -> None:
         self.told.take_overs += 1
         loser = next(member for member in self._all if member.writer == before)
-        if loser.killed_at is not None:
+        if loser.killed_at is not None and loser.killed_at <= at:
             self.told.slowest_take_over = max(self.told.slowest_take_over, at - loser.killed_at)
         else:
             self.told.taken_from_sleepers += 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from twingraph.store.base import Append, LogRow, Row
 from twingraph.store.levels import LEVELS
+from twingraph.store.postgres import cache
 from twingraph.store.postgres.arrays import of_numbers, of_texts
 from twingraph.store.postgres.statements import append
 from twingraph.store.writable import without_zero, writable
@@ -36,6 +37,7 @@ def _joined(first: Append, second: Append) -> Append:
         snapshot_seq=newest.snapshot_seq,
         taken=[*first.taken, *second.taken],
         freed=[*first.freed, *second.freed],
+        settled=[*first.settled, *second.settled],
     )
 
 
@@ -81,9 +83,19 @@ def statement(parts: Sequence[Append]) -> tuple[str, Values]:
     if freed:
         values["freed_execution"] = of_numbers(number for number, _ in freed)
         values["freed_node"] = of_texts(without_zero(node) for _, node in freed)
+    settled = cache.settled(parts)
+    values.update(settled)
     if ended:
         values["ended"] = of_numbers(ended)
-    has = {"rows": rows, "logs": logs, "snapshots": snapshots, "taken": taken, "freed": freed, "ended": ended}
+    has = {
+        "rows": rows,
+        "logs": logs,
+        "snapshots": snapshots,
+        "taken": taken,
+        "freed": freed,
+        "settled": settled,
+        "ended": ended,
+    }
     text = append([name for name, found in has.items() if found])
     return text, values
 

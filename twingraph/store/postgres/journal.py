@@ -12,6 +12,7 @@ from twingraph.core.errors import ConflictError, NotFoundError, StoreError
 from twingraph.core.events import SCHEMA_VERSION
 from twingraph.store.base import (
     Append,
+    CachedOutcome,
     Claim,
     LimitTurn,
     LimitUse,
@@ -20,10 +21,11 @@ from twingraph.store.base import (
     Row,
     Standing,
     Wanting,
+    Work,
 )
 from twingraph.store.levels import LEVELS
 from twingraph.store.postgres import batch as batches
-from twingraph.store.postgres import limits, statements
+from twingraph.store.postgres import cache, limits, statements
 from twingraph.store.postgres.connection import Connection, Link, place
 from twingraph.store.postgres.schema import HEAD
 
@@ -44,7 +46,7 @@ class PostgresJournal:
             first.number = self._create(new, first)
         except (UnicodeEncodeError, DataError):
             first.number = self._create(new, batches.clean(first))
-        return Claim(number=first.number, epoch=1, seq=first.rows[-1].seq)
+        return Claim(number=first.number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
 
     def _create(self, new: NewExecution, first: Append) -> int:
         columns = {name: value for name, value in asdict(new).items() if name != "code_body"}
@@ -165,8 +167,10 @@ class PostgresJournal:
                 if row is None:
                     return None
                 connection.execute(limits.FREE_ALL, ([row[0]],))
-            number, epoch, seq, code, replay_of = row
-            return Claim(number=number, epoch=epoch, seq=seq, code_version=code, replay_of=replay_of)
+            number, epoch, seq, code, replay_of, workflow = row
+            return Claim(
+                number=number, epoch=epoch, seq=seq, code_version=code, replay_of=replay_of, workflow_id=workflow
+            )
 
         claim = self._link.run(take)
         if claim is not None:
@@ -220,6 +224,9 @@ class PostgresJournal:
 
     def keep_code(self, version: str, body: str, at: float) -> None:
         self._link.ask(statements.KEEP_CODE, (version, body, at))
+
+    def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
+        return self._link.run(lambda connection, _: cache.ask(connection, asked, owner)) if asked else []
 
     # -- hearing of messages ---------------------------------------------------------------------
 

@@ -22,8 +22,15 @@ select number, id, name, completed_at from (
 _REMOVE = """
 delete from executions
 where number = any(%(numbers)s::bigint[]) and completed_at is not null
-and number < (select max(number) from executions)
-and id not in (select replay_of from executions where number > %(newest)s and replay_of is not null)
+and number < (select max(number) from executions) and id not in (
+    with recursive replayed(id) as (
+        select replay_of from executions where number > %(newest)s and replay_of is not null
+        union
+        select executions.replay_of from executions join replayed on executions.id = replayed.id
+        where executions.replay_of is not null
+    )
+    select id from replayed
+)
 returning number
 """
 _REMOVE_NEWEST = """

@@ -9,9 +9,9 @@ from twingraph.core.errors import NotFoundError
 from twingraph.core.execution import ExecutionRecord, LogRecord
 from twingraph.core.nearest import nearest
 from twingraph.core.statuses import ExecutionStatus
-from twingraph.store.base import Row
+from twingraph.store.base import CachedOutcome, CacheRow, Row
 from twingraph.store.levels import LEVELS
-from twingraph.store.postgres import statements
+from twingraph.store.postgres import cache, statements
 from twingraph.store.postgres.connection import Link
 from twingraph.store.postgres.schema import HEAD
 from twingraph.store.reading import LOG_COLUMNS, RECORD_COLUMNS, log_of, record_of
@@ -101,6 +101,12 @@ class PostgresRecords:
 
     def keep_plan(self, version: str, entry: str, body: str) -> None:
         self._all(_KEEP_PLAN, version, entry, body, time.time())
+
+    def cached(self, component: str, *, before: float | None = None, limit: int = 50) -> list[CacheRow]:
+        return cache.of_component(self._link, component, before, limit)
+
+    def find_cached(self, scope: str, key: str, *, begun_after: float, done_after: float) -> CachedOutcome | None:
+        return cache.find(self._link, scope, key, begun_after=begun_after, done_after=done_after)
 
     def close(self) -> None:
         self._link.close()

@@ -111,6 +111,30 @@ create table limit_wishes (
     primary key (conductor, limits)
 );
 
+create table cache (
+    scope     text             not null,
+    work      text             not null,
+    execution bigint           not null,
+    node      text             not null,
+    seq       bigint           not null,
+    begun_at  double precision not null,
+    done_at   double precision not null,
+    component text             not null,
+    parts     text             not null,
+    primary key (scope, work)
+);
+create index cache_component on cache (component, done_at);
+create index cache_execution on cache (execution);
+
+create table cache_claims (
+    scope     text             not null,
+    work      text             not null,
+    execution bigint           not null,
+    node      text             not null,
+    begun_at  double precision not null,
+    primary key (scope, work)
+);
+
 create table alembic_version (
     version_num varchar(32) not null,
     constraint alembic_version_pkc primary key (version_num)

@@ -89,12 +89,34 @@ _FREED = """freed as (
     where limit_holders.execution = row.execution and limit_holders.node = row.node
         and row.execution in (select number from held)
 )"""
+# What was begun later stays: a refresh is not undone by whoever was at it before.
+_SETTLED = """kept as (
+    insert into cache (scope, work, execution, node, seq, begun_at, done_at, component, parts)
+    select row.* from unnest(
+        %(kept_scope)s::text[], %(kept_work)s::text[], %(kept_execution)s::bigint[], %(kept_node)s::text[],
+        %(kept_seq)s::bigint[], %(kept_begun)s::float8[], %(kept_done)s::float8[], %(kept_component)s::text[],
+        %(kept_parts)s::text[]
+    ) as row (scope, work, execution, node, seq, begun_at, done_at, component, parts)
+    where row.execution in (select number from held)
+    on conflict (scope, work) do update
+    set execution = excluded.execution, node = excluded.node, seq = excluded.seq, begun_at = excluded.begun_at,
+        done_at = excluded.done_at, component = excluded.component, parts = excluded.parts
+    where excluded.begun_at >= cache.begun_at
+), unclaimed as (
+    delete from cache_claims using unnest(
+        %(free_scope)s::text[], %(free_work)s::text[], %(free_execution)s::bigint[], %(free_node)s::text[]
+    ) as row (scope, work, execution, node)
+    where cache_claims.scope = row.scope and cache_claims.work = row.work
+        and cache_claims.execution = row.execution and cache_claims.node = row.node
+        and row.execution in (select number from held)
+)"""
 _PARTS = {
     "rows": _EVENTS,
     "logs": _LOGS,
     "snapshots": _SNAPSHOTS,
     "taken": _TAKEN,
     "freed": _FREED,
+    "settled": _SETTLED,
     "ended": _ENDED,
 }
 
@@ -137,7 +159,7 @@ select 1 from logs where execution = %s and at = %s and level = %s and message =
 _FREE = f"(owner is null or owner = %(owner)s or not {lives('executions.owner')})"
 CLAIM = f"""
 update executions set owner = %(owner)s, epoch = epoch + 1 where id = %(id)s and {_FREE}
-returning number, epoch, seq, code_version, replay_of
+returning number, epoch, seq, code_version, replay_of, workflow_id
 """
 RELEASE = """
 with released as (
