@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
     ExecutionRecord,
@@ -12,6 +13,9 @@ from twingraph.core.execution import (
 )
 from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
+
+if TYPE_CHECKING:
+    from twingraph.engine.wishes import Wish
 
 
 class Reader(Protocol):
@@ -79,6 +83,9 @@ class Runtime(Protocol):
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
+    def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        """Run it, or a part of it, again as a new execution. With `compiled` on the workflow as it is now."""
+
     def cancel(self, execution_id: str) -> None: ...
 
     def close(self) -> None: ...
@@ -90,6 +97,9 @@ class Backend(Protocol):
     def open_reader(self, settings: Settings) -> Reader: ...
 
     def runtime(self, settings: Settings) -> Runtime: ...
+
+    def debugging(self, settings: Settings) -> Runtime:
+        """One that runs nodes in this process, under a debugger."""
 
 
 class WiredHandle:
@@ -123,11 +133,9 @@ class WiredHandle:
 class WiredRuntime:
     """The runtime of this process."""
 
-    def __init__(self, settings: Settings) -> None:
-        from twingraph import wiring
-
-        self._close_all = wiring.close_all
-        self._runtime = wiring.runtime(settings=settings)
+    def __init__(self, runtime: Any, close: Callable[[], None]) -> None:
+        self._runtime = runtime
+        self._close = close
         self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
@@ -136,11 +144,14 @@ class WiredRuntime:
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
 
+    def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        return WiredHandle(self._runtime.replay(execution_id, wish, compiled=compiled))
+
     def cancel(self, execution_id: str) -> None:
         self._runtime.cancel(execution_id)
 
     def close(self) -> None:
-        self._close_all(wait=False)
+        self._close()
 
 
 class WiredBackend:
@@ -152,4 +163,13 @@ class WiredBackend:
         return wiring.open_reader(settings=settings)
 
     def runtime(self, settings: Settings) -> Runtime:
-        return WiredRuntime(settings)
+        from twingraph import wiring
+
+        return WiredRuntime(wiring.runtime(settings=settings), lambda: wiring.close_all(wait=False))
+
+    def debugging(self, settings: Settings) -> Runtime:
+        from twingraph import wiring
+        from twingraph.executors.debugging import post_mortem
+
+        runtime = wiring.Runtime(settings, on_error=post_mortem)
+        return WiredRuntime(runtime, runtime.close)

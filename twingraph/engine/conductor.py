@@ -39,11 +39,11 @@ from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
 from twingraph.engine.effects import Effects
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import PROGRESS_SECONDS, Held, Kept, Submission
+from twingraph.engine.held import PROGRESS_SECONDS, Held, KeptOf, Submission
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.outcomes import ending_of, events_of, log_rows
-from twingraph.engine.recovery import Coming, ended_of, restored
+from twingraph.engine.recovery import Coming, changes_of, ended_of, restored
 from twingraph.engine.timers import Timers
 from twingraph.engine.values import Values
 from twingraph.engine.writing import Writing
@@ -72,7 +72,7 @@ class Conductor:
         dispatch: Dispatch,
         blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
-        kept_of: Callable[[str], Mapping[str, Kept]] | None = None,
+        kept_of: KeptOf | None = None,
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
@@ -346,6 +346,7 @@ class Conductor:
             lambda seq: self._journal.data(held.number, seq),
             self._blobs,
             lambda seqs: self._journal.data_of(held.number, seqs),
+            lambda execution, seqs: self._journal.values_of(execution, seqs),
         )
 
     def _host_for(self, execution_id: str, code: CodeRef | None) -> Host:
@@ -418,7 +419,7 @@ class Conductor:
             self._clock.adjust()
         held.ahead = max(0.0, held.state.now - self._clock.now())
         if claim.replay_of is not None and self._kept_of is not None:
-            held.kept = self._kept_of(claim.replay_of)
+            held.kept = self._kept_of(claim.replay_of, *changes_of(self._journal, claim.number))
         if held.state.status in EXECUTION_OVER:
             self._journal.release([claim.number], self.name)
             del self._coming[execution_id]
@@ -538,9 +539,10 @@ class Conductor:
         """For a moment, then it is the turn of others."""
         until = self._pace() + MOMENT_SECONDS
         held.carrying = True
-        while held.todo:
-            self._effects.carry_out(held, held.todo.popleft())
-            if held.todo and self._pace() > until:
+        while held.todo or self._effects.take_over(held):
+            if held.todo:
+                self._effects.carry_out(held, held.todo.popleft())
+            if (held.todo or held.kept) and self._pace() > until:
                 self._loop.call_soon(self._carry_on, held)
                 return
         held.carrying = False

@@ -86,6 +86,26 @@ class Effects:
             case commands.Finish():
                 pass  # done before the commit
 
+    def take_over(self, held: Held) -> bool:
+        """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were
+        any. That need not wait for the commit of what commands it, since nothing outside comes of it: thousands of
+        nodes are through in a moment."""
+        if not held.kept or not held.commands:
+            return False
+        commanded, held.commands = held.commands, []
+        left: list[commands.Command] = []
+        for command in commanded:
+            if type(command) is commands.Dispatch:
+                nodes = held.state.nodes
+                runs = tuple(run for run in command.runs if not self._keeps(held, nodes[run[0]], run[1]))
+                if not runs:
+                    continue
+                command = command._replace(runs=runs)
+            left.append(command)
+        taken = len(held.commands) > 0
+        held.commands = [*left, *held.commands]
+        return taken
+
     def _granted(self, holders: Sequence[tuple[int, str]]) -> None:
         for number, node in holders:
             if (held := self._holder(number)) is not None:

@@ -137,7 +137,7 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         data[row.seq] = row.data
         if isinstance(event, ExecutionEnded):
             last = event, row.data
-    values = Values(state, data.get, blobs)
+    values = Values(state, data.get, blobs, read_shared=records.values_of)
     inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
     result, outputs = _result(last)
     return ExecutionView(

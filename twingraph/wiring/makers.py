@@ -18,6 +18,7 @@ from twingraph.store.sqlite.schema import prepare
 if TYPE_CHECKING:
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
+    from twingraph.executors.debugging import OnError
 
 # Where this version can carry a node out.
 PLATFORMS = ("local",)
@@ -37,8 +38,8 @@ def read(home: Home) -> Reader:
     return Reader(SqliteRecords(home), LocalBlobs(home.path))
 
 
-def dispatch_of(settings: Settings, home: Home, secret: bytes) -> Dispatch:
-    return Resolving(_workers(settings, home, secret), lambda: secrets_of(settings))
+def dispatch_of(settings: Settings, home: Home, secret: bytes, on_error: OnError | None = None) -> Dispatch:
+    return Resolving(_workers(settings, home, secret, on_error), lambda: secrets_of(settings))
 
 
 def secrets_of(settings: Settings) -> Secrets:
@@ -48,11 +49,11 @@ def secrets_of(settings: Settings) -> Secrets:
     return configured(os.environ, settings.secrets_file, settings.secrets_vault)
 
 
-def _workers(settings: Settings, home: Home, secret: bytes) -> Dispatch:
-    if settings.inline:
+def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | None) -> Dispatch:
+    if settings.inline or on_error is not None:
         from twingraph.dispatch.inline import InlineDispatch
 
-        return InlineDispatch(blobs_path=str(home.path), secret_key=secret)
+        return InlineDispatch(blobs_path=str(home.path), secret_key=secret, on_error=on_error)
     from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 
     options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)

@@ -28,6 +28,7 @@ from twingraph.core.nearest import nearest
 from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.wishes import Wish
 from twingraph.settings import Settings
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -318,6 +319,7 @@ class MemoryRuntime:
     steps: list[Callable[[], None]] = field(default_factory=list)
     submitted: list[tuple[Any, dict[str, Any], bool]] = field(default_factory=list)
     resumed: list[tuple[str, str]] = field(default_factory=list)
+    replayed: list[tuple[str, Wish, Any]] = field(default_factory=list)
     refuses: Exception | None = None
     handle: MemoryHandle | None = None
     closed: bool = False
@@ -331,6 +333,12 @@ class MemoryRuntime:
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         self.resumed.append((execution_id, code))
+        return self._start(self.next_view or self.reader.view(execution_id))
+
+    def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        if self.refuses is not None:
+            raise self.refuses
+        self.replayed.append((execution_id, wish, compiled))
         return self._start(self.next_view or self.reader.view(execution_id))
 
     def _start(self, view: ExecutionView) -> MemoryHandle:
@@ -349,6 +357,7 @@ class MemoryRuntime:
 class MemoryBackend:
     reader: MemoryReader = field(default_factory=MemoryReader)
     engine: MemoryRuntime = field(init=False)
+    debugs: bool = False
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -357,6 +366,10 @@ class MemoryBackend:
         return self.reader
 
     def runtime(self, settings: Settings) -> Runtime:
+        return self.engine
+
+    def debugging(self, settings: Settings) -> Runtime:
+        self.debugs = settings.inline
         return self.engine
 
 

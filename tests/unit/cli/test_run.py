@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.double import MemoryBackend, failed_tour, make_console, make_log, make_node, make_view, written
-from twingraph.cli.commands import resume as resume_command
+from twingraph.cli import target as target_module
 from twingraph.cli.commands import run as run_command
 from twingraph.cli.console import Console
 from twingraph.cli.entry import main
@@ -35,7 +35,7 @@ class FakeWorkflow:
 def backend(monkeypatch: pytest.MonkeyPatch) -> MemoryBackend:
     monkeypatch.setattr(run_command, "load_target", lambda target: FakeWorkflow())
     monkeypatch.setattr(run_command, "recorded_target", lambda target, workflow: target)
-    monkeypatch.setattr(resume_command, "load_target", lambda target: FakeWorkflow())
+    monkeypatch.setattr(target_module, "load_target", lambda target: FakeWorkflow())
     monkeypatch.setenv("TWINGRAPH_PROGRESS", "plain")
     return MemoryBackend()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.store.base import Row
 from twingraph.store.home import Home
 from twingraph.store.sqlite.connection import close_when_forgotten, connect, persistently
-from twingraph.store.sqlite.journal import LEVELS
+from twingraph.store.sqlite.journal import LEVELS, VALUES_OF
 
 _NAMES = {number: name for name, number in LEVELS.items()}
 
@@ -71,6 +72,9 @@ class SqliteRecords:
             after,
         )
         return [Row(*row) for row in rows]
+
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        return dict(self._all(VALUES_OF, execution_id, f"[{','.join(map(str, seqs))}]"))
 
     def logs(
         self,
