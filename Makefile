@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help up test check bench soak lock format clean
+.PHONY: help up test check bench soak services lock format clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -22,6 +22,9 @@ bench: ## measure against peers; results in benchmarks/README.md
 
 soak: ## the long proofs, every seed; adds to docs/soak-log.md
 	@$(PYTHON) -m tools.soak $(ARGS)
+
+services: ## the real services that tests use: DO=start (default), stop, status, reset, install; ONLY="s3 postgres"
+	@$(PYTHON) -m tools.services $(or $(DO),start) $(ONLY)
 
 lock: ## resolve the packages anew (UPGRADE=1 takes newer versions)
 	@$(PYTHON) -m tools.lock $(if $(UPGRADE),--upgrade)

@@ -47,6 +47,11 @@ def static_steps(environment: Environment) -> List[Step]:
     ]
 
 
+def services_step(environment: Environment) -> Step:
+    """Brings the services here, which may take minutes; tests start and stop them by themselves."""
+    return Step("services", [environment.interpreter, "-m", "tools.services", "install"])
+
+
 def test_step(environment: Environment, kinds: List[str], flags: List[str]) -> Step:
     """The tests of these kinds that exist; a kind is a folder of `tests`."""
     folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).is_dir()]
@@ -125,7 +130,8 @@ def check(environment: Environment, jobs: List[str]) -> List[Step]:
 
 def everything(environment: Environment, jobs: List[str]) -> List[Step]:
     coverage = ["--cov", "--cov-report=term", "--durations=10"]
-    steps = [*static_steps(environment), test_step(environment, EVERYTHING, [*coverage, *jobs])]
+    steps = [*static_steps(environment), services_step(environment)]
+    steps.append(test_step(environment, EVERYTHING, [*coverage, *jobs]))
     others = further(environment.python)
     names = ", ".join(python.name for python in others.values()) or "none"
     print(f"main Python {environment.python.name}; further Pythons from 3.11 on this machine: {names}", flush=True)

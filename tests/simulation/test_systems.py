@@ -13,8 +13,8 @@ import pytest
 from tests.simulation.system.world import System
 from tests.simulation.world import Broken
 from twingraph.core.statuses import ExecutionStatus
-from twingraph.engine.conductor import Conductor
 from twingraph.engine.held import Held
+from twingraph.engine.turns import Turns
 
 
 def live_through(seeds: Iterable[int]) -> None:
@@ -61,13 +61,13 @@ def test_a_history_is_the_same_under_another_hash_seed() -> None:
 
 def test_a_defect_is_told_with_its_story_and_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conductor that says what is not durable yet does not get through."""
-    told = Conductor._note
+    told = Turns.note
 
-    def hasty(self: Conductor, held: Held, *event: object) -> None:
+    def hasty(self: Turns, held: Held, *event: object) -> None:
         told(self, held, *event)  # type: ignore[arg-type]
         if held.state.status is ExecutionStatus.COMPLETED:
             held.end(held.state.status)
 
-    monkeypatch.setattr(Conductor, "_note", hasty)
+    monkeypatch.setattr(Turns, "note", hasty)
     with pytest.raises(Broken, match=r"(?s)a caller was told.*again: python -m tests.simulation \d+"):
         live_through(range(50))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,15 +42,18 @@ class RetryPolicy:
 
     def delay(self, failed_attempts: int, chance: float) -> float:
         """Seconds before the next attempt; `chance` in [0, 1) spreads it by `jitter` to both sides."""
-        if self.backoff is Backoff.FIXED:
-            base = self.initial_delay
-        elif self.backoff is Backoff.LINEAR:
-            base = self.initial_delay * failed_attempts
-        else:
-            # An exponent past 64 doublings is far over any max_delay; the bound keeps the power a float.
-            base = self.initial_delay * 2.0 ** min(failed_attempts - 1, 64)
-        base = min(base, self.max_delay)
+        try:
+            base = min(self._growing(failed_attempts), self.max_delay)
+        except OverflowError:  # more than any float, and so more than any delay
+            base = self.max_delay if self.initial_delay else 0.0
         return max(0.0, min(base * (1.0 + self.jitter * (2.0 * chance - 1.0)), self.max_delay))
+
+    def _growing(self, failed_attempts: int) -> float:
+        if self.backoff is Backoff.FIXED:
+            return self.initial_delay
+        if self.backoff is Backoff.LINEAR:
+            return self.initial_delay * failed_attempts
+        return math.ldexp(self.initial_delay, failed_attempts - 1)
 
     def matches(self, error_types: Iterable[str]) -> bool:
         """Whether an error whose classes (whole MRO, qualified) are `error_types` may be tried again."""
@@ -62,14 +67,8 @@ RETRY_KEYS = ("max_attempts", "backoff", "initial_delay", "max_delay", "jitter",
 DEFAULT_RETRY = RetryPolicy()
 
 
-def _number(value: Any, low: float, high: float | None = None) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and value >= low
-        and value != float("inf")
-        and (high is None or value <= high)
-    )
+def _number(value: Any, low: float, high: float = sys.float_info.max) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def _exception_name(entry: Any) -> str | None:

@@ -47,5 +47,14 @@ def missing(known: Mapping[str, Mapping[str, str]], interpreter: str, sys_path: 
     else:
         command = [interpreter, "-c", _PROBE, json.dumps(list(known)), json.dumps(list(sys_path))]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        gone = json.loads(answer.stdout) if answer.returncode == 0 else []
-    return [f"{known[name]['name']}=={known[name]['version']}" for name in gone]
+        gone = _names(answer.stdout) if answer.returncode == 0 else []
+    return [f"{known[name]['name']}=={known[name]['version']}" for name in gone if name in known]
+
+
+def _names(said: str) -> list[str]:
+    """The last line; what stands before is said by whatever that interpreter loads at its start."""
+    try:
+        read = json.loads(said.strip().rpartition("\n")[2])
+    except (ValueError, RecursionError):
+        return []
+    return [name for name in read if isinstance(name, str)] if isinstance(read, list) else []

@@ -15,6 +15,7 @@ from typing import Any
 from twingraph.dispatch import spawner
 from twingraph.dispatch.base import CodeRef
 from twingraph.dispatch.embedded.capturing import CapturedFile
+from twingraph.dispatch.embedded.protocol import GARBLED
 
 MAIN = "twingraph.sdk.body.process"
 _READ = 1 << 20
@@ -127,8 +128,9 @@ class HostProcess:
                 return
             try:
                 self._heard(json.loads(line))
-            except (ValueError, TypeError, KeyError):  # the author's code wrote to our descriptor
+            except GARBLED:  # the author's code wrote to our descriptor
                 self._kill()
+                return
 
     def _ended(self) -> None:
         if self._over or self._started is None:

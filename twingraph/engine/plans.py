@@ -11,10 +11,11 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twingraph.core.errors import TwinGraphError
+from twingraph.core.errors import DamagedError, TwinGraphError
 from twingraph.core.events import Created, event_from
 from twingraph.core.static_plan import StaticPlan
 from twingraph.dispatch.base import CodeRef
@@ -23,6 +24,9 @@ from twingraph.store.base import Records
 from twingraph.store.blobs.base import BlobStore
 
 SECONDS = 30.0
+# What texts that somebody else wrote may lead to.
+_UNREADABLE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+Make = Callable[[CodeRef, str], str]
 _ROOT = str(Path(__file__).parents[2])
 _BEGIN = "import sys; sys.path.insert(0, {root!r}); from twingraph.sdk.body.tracing_process import main; main()"
 
@@ -37,7 +41,15 @@ def plan_of(records: Records, blobs: BlobStore, execution: str) -> StaticPlan | 
     if text is None:
         text = _made(records, blobs, version, entry)
         records.keep_plan(version, entry, text)
-    return StaticPlan.from_dict(json.loads(text))
+    return read(text)
+
+
+def read(text: str) -> StaticPlan:
+    """A plan as it was kept."""
+    try:
+        return StaticPlan.from_dict(json.loads(text))
+    except _UNREADABLE as error:
+        raise DamagedError(f"a plan that was kept is damaged: {error}") from error
 
 
 def _entry(records: Records, execution: str) -> str | None:
@@ -67,10 +79,21 @@ def make(found: CodeRef, entry: str, seconds: float = SECONDS) -> str:
         heard = _run(found, json.dumps(request).encode(), seconds)
         if not answer.exists():
             raise TwinGraphError(f"the plan could not be made: {heard or 'its process ended without a word'}")
-        told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    if "plan" not in told:
-        raise TwinGraphError(f"the plan could not be made: {told.get('error')}")
-    return json.dumps(told["plan"], ensure_ascii=False, separators=(",", ":"))
+        said = answer.read_bytes()
+    return answered(said)
+
+
+def answered(said: bytes) -> str:
+    """The plan in the answer of a process that ran the author's code."""
+    try:
+        told = json.loads(said)
+        if "plan" in told:
+            plan: dict[str, Any] = told["plan"]
+            return json.dumps(StaticPlan.from_dict(plan).to_dict(), ensure_ascii=False, separators=(",", ":"))
+        why = told.get("error")
+    except _UNREADABLE as error:
+        why = f"its answer cannot be read: {error}"
+    raise TwinGraphError(f"the plan could not be made: {why}")
 
 
 def _run(found: CodeRef, request: bytes, seconds: float) -> str:

@@ -18,16 +18,6 @@ from twingraph.engine.kernel import State
 from twingraph.store.base import Claim, Journal, Row
 
 
-class Coming:
-    """An execution that is being taken over: who asked for it, and what else was wished meanwhile."""
-
-    def __init__(self, execution: str, claim: Claim, handle: Handle) -> None:
-        self.id = execution
-        self.claim = claim
-        self.handles = [handle]
-        self.after: list[Callable[[Held], None]] = []
-
-
 def restored(
     journal: Journal,
     claim: Claim,

@@ -30,6 +30,10 @@ class Answer(NamedTuple):
     error: Optional[dict] = None  # type: ignore[type-arg]  # noqa: UP045
 
 
+class CodeUnavailableError(Exception):
+    """The recorded code is not there, or is not what was recorded."""
+
+
 class _UnfitError(Exception):
     """An item cannot be stored; the mistake is the item's and not that of the code that runs."""
 
@@ -86,7 +90,8 @@ def _made_ready(work: Work) -> Tuple[Any, Any, Optional[Answer]]:  # noqa: UP006
     try:
         target = work.find()
     except BaseException as error:
-        code = "code_unavailable" if isinstance(error, KeyError) and not _frames(error) else "user_error"
+        gone = isinstance(error, CodeUnavailableError) or (isinstance(error, KeyError) and not _frames(error))
+        code = "code_unavailable" if gone else "user_error"
         return None, None, Answer("failed", error=describe(error, code, mask=work.mask))
     decode = work.decode
     try:

@@ -113,13 +113,76 @@ class _StandIn:
         module.PermanentError = PermanentError
 
 
+_OF_MODULE = (("file", str), ("text", str), ("package", bool), ("main", bool))
+_OF_FACTORY = (("module", str), ("factory", str), ("closure", dict))
+_OF_VALUE = {"literal": ("repr",), "module": ("name",), "name": ("module", "name"), "self": ()}
+
+
+def _check(bundle: Any) -> None:
+    """What is not as it was packed is refused as a whole, before any of it runs."""
+    modules, entries = _part(bundle, "modules", dict), _part(bundle, "entries", dict)
+    for record in modules.values():
+        for key, kind in _OF_MODULE:
+            _part(record, key, kind)
+        for place, line in (_part(record, "shown", dict) if record.get("shown") else {}).items():
+            if not place.isdecimal() or type(line) is not str:
+                raise _damaged("a line that is shown")
+    for entry in entries.values():
+        if _part(entry, "mode", str) == "refused":
+            _part(entry, "note", str)
+            _part(entry, "factory", type(None))
+            continue
+        if entry["mode"] not in ("slice", "import"):
+            raise _damaged("the mode of an entry")
+        for key in ("name", "file"):
+            _part(entry, key, str)
+        _check_place(_part(entry, "module", str), None)
+        if entry.get("factory", ...) is not None:
+            _check_factory(entry, modules, 0)
+
+
+def _check_factory(made: Any, modules: dict[str, Any], depth: int) -> None:
+    for key, kind in _OF_FACTORY:
+        _part(made, key, kind)
+    _check_place(made["module"], modules)
+    if depth > 100 or type(made.get("around")) not in (str, type(None)):
+        raise _damaged("a nested function")
+    for value in made["closure"].values():
+        kind = _part(value, "kind", str)
+        if kind == "function":
+            _check_factory(value, modules, depth + 1)
+        elif kind not in _OF_VALUE:
+            raise _damaged("a value that a function closes over")
+        else:
+            for key in _OF_VALUE[kind]:
+                _part(value, key, str)
+            if kind != "literal" and kind != "self":
+                _check_place(value["module" if kind == "name" else "name"], None)
+
+
+def _check_place(name: str, modules: dict[str, Any] | None) -> None:
+    if not name or name[0] == "." or (modules is not None and name not in modules):
+        raise _damaged("the name of a module")
+
+
+def _part(raw: Any, key: str, kind: type) -> Any:
+    if type(raw) is not dict or key not in raw or type(raw[key]) is not kind:
+        raise _damaged(repr(key))
+    return raw[key]
+
+
+def _damaged(what: str) -> ImportError:
+    return ImportError("this bundle of code is damaged: " + what + " is not as it was packed")
+
+
 class Loaded:
     """The callables of one bundle, each made when it is first asked for."""
 
     def __init__(self, bundle: dict[str, Any]) -> None:
-        if bundle.get("format") != FORMAT:
-            found = bundle.get("format")
+        if type(bundle) is not dict or bundle.get("format") != FORMAT:
+            found = bundle.get("format") if type(bundle) is dict else None
             raise ImportError(f"this bundle has format {found!r}, this loader reads {FORMAT!r}")
+        _check(bundle)
         self.modules: dict[str, Any] = bundle["modules"]
         self.entries: dict[str, Any] = bundle["entries"]
         self.main_modules = frozenset(name for name, record in self.modules.items() if record["main"])
@@ -187,6 +250,8 @@ class Loaded:
         space: dict[str, Any] = {}
         code = _named(compile(factory, filename, "exec", dont_inherit=True), entry.get("around"))
         exec(code, module.__dict__, space)
+        if FACTORY not in space:
+            raise _damaged("a nested function")
         made = types.FunctionType(space[FACTORY].__code__, module.__dict__)(**values)
         function = made if isinstance(made, types.FunctionType) else getattr(made, "fn", made)
         for free in own:
@@ -262,7 +327,8 @@ def _show(file: str, text: str, shown: dict[str, str] | None = None, factories: 
             if line.strip() and FACTORY not in line and not lines[number].strip():
                 lines[number] = line + "\n"
     for place, line in (shown or {}).items():
-        lines[int(place) - 1] = line + "\n"
+        if 0 < int(place) <= len(lines):
+            lines[int(place) - 1] = line + "\n"
     linecache.cache[file] = (len(text), None, lines, file)
 
 

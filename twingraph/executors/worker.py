@@ -19,7 +19,7 @@ import threading
 import time
 from typing import Any, Callable, Sequence
 
-from twingraph.core.codec_base import dumps, loads
+from twingraph.core.codec_base import CodecError, dumps, loads
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
@@ -173,8 +173,11 @@ class Worker:
         if self._loaded is None:
             from twingraph.executors.slice_loader import load
 
-            with open(self.bundle_path, encoding="utf-8") as file:
-                self._loaded = load(loads(file.read().strip()))
+            try:
+                with open(self.bundle_path, encoding="utf-8") as file:
+                    self._loaded = load(loads(file.read().strip()))
+            except (OSError, ValueError, RecursionError, CodecError, ImportError) as error:
+                raise runner.CodeUnavailableError(f"the recorded code cannot be loaded: {error}") from None
         return self._loaded
 
     # -- the loop --------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ class Begun(Protocol):
     def wait(self) -> object: ...
 
     def stop(self, presses: int) -> object:
-        """Its awaiting task was cancelled, after this many Ctrl-C: end it, or leave it paused."""
+        """Its awaiting task was cancelled, after this many Ctrl-C: end it, or leave it paused. Returns at its rest."""
 
 
 def in_running_loop() -> bool:
@@ -66,11 +66,16 @@ async def until_over(begin: Callable[[], Begun]) -> Any:
             begun = await asyncio.shield(starting)
             await in_thread(begun.wait)
         except asyncio.CancelledError:
+            # Shielded as a whole: who is cancelled once more waits no longer, and it is stopped all the same.
             with suppress(asyncio.CancelledError):
-                begun = await starting
-                await asyncio.shield(in_thread(lambda: begun.stop(presses.count)))
+                await asyncio.shield(asyncio.ensure_future(_stop(starting, presses)))
             raise
     return begun
+
+
+async def _stop(starting: asyncio.Future[Begun], presses: _Presses) -> None:
+    begun = await starting
+    await in_thread(lambda: begun.stop(presses.count))
 
 
 class _Presses:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -141,24 +141,31 @@ def _carried_out(started: Started) -> Any:
 
 
 async def _awaited(start: _Start) -> Any:
-    over: _Begun = await until_over(lambda: _Begun(*start(drawn=True)))
+    def begin() -> Begun:
+        runtime, handle = start(drawn=True)
+        return Begun(runtime, handle, _shown(runtime, handle))
+
+    over: Begun = await until_over(begin)
     return result_of(over.runtime, over.handle)
 
 
-class _Begun:
+class Begun:
     """An execution that a coroutine waits for; used on threads beside its loop."""
 
-    def __init__(self, runtime: wiring.Runtime, handle: Handle) -> None:
+    def __init__(self, runtime: wiring.Runtime, handle: Handle, shown: AbstractContextManager[None]) -> None:
         self.runtime = runtime
         self.handle = handle
-        self._showing = ExitStack()
-        self._showing.enter_context(_shown(runtime, handle))
-        self._alone = threading.Lock()
+        self._shown = shown
+        self._shown.__enter__()
+        self._closing = threading.Lock()
 
     def wait(self) -> None:
+        """To its end, and to the last line of what is drawn, whichever thread draws that: a program that exits in the
+        middle of a line would tear it."""
         self.handle.wait()
-        with self._alone:  # whoever stops it waits here until all is shown
-            self._showing.close()
+        with self._closing:
+            shown, self._shown = self._shown, nullcontext()
+            shown.__exit__(None, None, None)
 
     def stop(self, presses: int) -> None:
         if presses:

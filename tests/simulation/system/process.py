@@ -38,7 +38,7 @@ class WatchedConductor(Conductor):
         super()._give_up(held, error)
 
     def held(self) -> list[Held]:
-        return list(self._held.values())
+        return self._roster.all()
 
 
 class Process:

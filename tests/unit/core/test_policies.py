@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import sys
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.foreign import JUNK
 from tests.unit.core.records import policies
-from twingraph.core.policies import Backoff, RetryPolicy, parse_retry
+from twingraph.core.policies import RETRY_KEYS, Backoff, RetryPolicy, parse_retry
+
+KEYS = st.sampled_from(RETRY_KEYS) | st.text(max_size=5)
 
 chances = st.floats(0, 1, exclude_max=True)
 
@@ -27,6 +32,55 @@ def test_without_jitter_delays_never_shrink(policy: RetryPolicy, failed: int) ->
 def test_jitter_spreads_to_both_sides(chance: float, jitter: float) -> None:
     delay = RetryPolicy(backoff=Backoff.FIXED, initial_delay=10, jitter=jitter).delay(1, chance)
     assert 10 * (1 - jitter) - 1e-9 <= delay <= 10 * (1 + jitter) + 1e-9
+
+
+# What a parsed policy may hold, up to its limits: nothing at all, a moment, more than a universe lasts.
+delays = st.sampled_from([0, 0.0, 5e-324, 1e-9, 1, 1e18, sys.float_info.max, int(sys.float_info.max)]) | st.floats(
+    0, 1e9
+)
+counts = st.integers(1, 100) | st.sampled_from([2**31, 2**63, 2**64, 10**308, 10**400])
+
+
+@given(
+    st.sampled_from([str(kind) for kind in Backoff]),
+    delays,
+    delays,
+    st.sampled_from([0, 1]) | st.floats(0, 1),
+    counts,
+    chances,
+)
+def test_no_policy_that_is_taken_and_no_count_breaks_the_arithmetic(
+    backoff: str, first: float, most: float, jitter: float, failed: int, chance: float
+) -> None:
+    raw = {"backoff": backoff, "initial_delay": first, "max_delay": most, "jitter": jitter, "max_attempts": failed}
+    policy, problems = parse_retry(raw)
+    assert policy is not None, problems
+    delay = policy.delay(failed, chance)
+    assert 0 <= delay <= most
+    steady = min(exact(Backoff(backoff), Fraction(first), failed), Fraction(float(most)))
+    assert delay <= steady * (1 + Fraction(jitter)) * (1 + Fraction(1, 10**9)) + Fraction(1, 10**300)
+    if jitter == 0:
+        assert delay == pytest.approx(float(steady), rel=1e-9)
+
+
+def exact(backoff: Backoff, first: Fraction, failed: int) -> Fraction:
+    """The delay without jitter and bound, as the guide defines it; after 2,000 doublings nothing is below a bound."""
+    if backoff is Backoff.FIXED:
+        return first
+    return first * failed if backoff is Backoff.LINEAR else first * 2 ** min(failed - 1, 2500)
+
+
+@given(st.recursive(JUNK, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)))
+def test_whatever_an_author_writes_it_is_a_policy_or_has_problems(raw: Any) -> None:
+    policy, problems = parse_retry(raw)
+    assert (policy is None) is bool(problems) or raw is None
+    if policy is not None:
+        assert 0 <= policy.delay(policy.max_attempts, 0.5) <= policy.max_delay
+
+
+@pytest.mark.parametrize("key", ["initial_delay", "max_delay"])
+def test_more_seconds_than_a_float_holds_are_refused(key: str) -> None:
+    assert parse_retry({key: 10**400})[1] != []
 
 
 def test_exponential_doubles_from_the_first_delay() -> None:

@@ -263,9 +263,9 @@ def test_an_execution_that_is_over_leaves_no_trace_in_memory(rig: Rig) -> None:
     for _ in range(5):
         rig.run(chain(3))
     held = (
-        rig.conductor._held,
-        rig.conductor._by_number,
-        rig.conductor._writing._dirty,
+        rig.conductor._roster._held,
+        rig.conductor._roster._by_number,
+        rig.conductor._turns._writing._dirty,
         rig.conductor._effects.timers._handles,
     )
     assert all(not kept for kept in held)

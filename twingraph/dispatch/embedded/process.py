@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from twingraph.core.errors import CodecError
 from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.dispatch.embedded import protocol
@@ -192,7 +191,7 @@ class WorkerProcess:
                 return False
             try:
                 self._parser.feed(data)
-            except (CodecError, ValueError, IndexError, KeyError, TypeError):  # user code wrote to our descriptor
+            except protocol.GARBLED:  # user code wrote to our descriptor
                 self.fault = WROTE_TO_US
                 self.kill()
                 return True

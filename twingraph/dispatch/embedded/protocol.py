@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from twingraph.core.codec_base import dumps, loads
+from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
 
@@ -52,8 +52,13 @@ def stop_message(numbers: list[int]) -> bytes:
     return (dumps({"stop": numbers}) + "\n").encode()
 
 
+# What the bytes of somebody else may lead to: user code can write to any descriptor of its process.
+GARBLED = (CodecError, IndexError, *UNREADABLE)
+
+
 class Parser:
-    """Bytes in pieces of any size; whole messages out. `message(head, texts)` is called for each."""
+    """Bytes in pieces of any size; whole messages out. `message(head, texts)` is called for each. Raises one of GARBLED
+    for what no worker of ours has written."""
 
     def __init__(self, message: Callable[[list[Any], list[str]], None]) -> None:
         self._message = message
@@ -74,6 +79,8 @@ class Parser:
             head = loads(lines[position].decode())
             texts: list[str] = []
             follow = len(head[8]) if head[0] == "o" else head[3] if head[0] == "i" else 0
+            if type(follow) is not int or follow < 0:
+                raise ValueError(f"no message has {follow!r} lines")
             if follow:
                 after = position + 1 + follow
                 if after > end:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from twingraph.core.errors import NotFoundError
+from twingraph.core.errors import DamagedError, NotFoundError
 from twingraph.core.events import error_from_json
 from twingraph.core.execution import ExecutionRecord, LogRecord, Progress
 from twingraph.core.nearest import nearest
@@ -143,6 +143,15 @@ class SqliteRecords:
         return persistently(lambda: self._db.execute(statement, values).fetchall(), self._path)
 
     def _record(self, row: Any) -> ExecutionRecord:
+        try:
+            return self._read(row)
+        except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"what {self._path} says of {row[0]!r} is damaged ({error}); "
+                "restore a copy of the home, or move it away"
+            ) from error
+
+    def _read(self, row: Any) -> ExecutionRecord:
         (
             execution_id, workflow_id, name, status, reason, created, started, completed_at, total, completed, running,
             failed, skipped, error, owner, target, origin, code_version, replay_of, seq,

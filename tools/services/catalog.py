@@ -1,0 +1,20 @@
+"""Every service by its name."""
+
+from typing import Dict, List, Type
+
+from tools.services.base import Service, ServiceError
+from tools.services.postgres import Postgres
+from tools.services.s3 import S3
+
+SERVICES: Dict[str, Type[Service]] = {kind.name: kind for kind in (Postgres, S3)}
+
+
+def service(name: str) -> Service:
+    if name not in SERVICES:
+        raise ServiceError(f"there is no service {name!r}; there are {', '.join(sorted(SERVICES))}")
+    return SERVICES[name]()
+
+
+def services(names: List[str]) -> List[Service]:
+    """Those of these names; all of them without any."""
+    return [service(name) for name in names or sorted(SERVICES)]

@@ -1,0 +1,20 @@
+"""What every part of a conductor stands on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from twingraph.dispatch.base import Dispatch
+from twingraph.engine.clock import Clock
+from twingraph.engine.moments import Moments
+from twingraph.engine.roster import Roster
+from twingraph.store.base import Journal
+
+
+class Ground(NamedTuple):
+    name: str  # under which the conductor holds executions
+    roster: Roster
+    journal: Journal
+    dispatch: Dispatch
+    clock: Clock
+    moments: Moments

@@ -1,0 +1,116 @@
+"""What a conductor hears about the executions that it holds: reports, timers, wishes, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from twingraph.core.events import Event, ItemsGiven, NodeBegun, NodesReturned, PauseRequested, TimerFired
+from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
+from twingraph.engine import inbox
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import Held
+from twingraph.engine.outcomes import events_of, log_rows
+from twingraph.engine.timers import Timers
+from twingraph.engine.turns import Turns
+from twingraph.store.base import Message
+
+# What a first Ctrl-C gives to what runs.
+GRACE_SECONDS = 10.0
+
+
+class Hearing:
+    """What is about an execution that is not held, or not any more, is nobody's."""
+
+    def __init__(self, ground: Ground, turns: Turns, timers: Timers) -> None:
+        self._name = ground.name
+        self._roster = ground.roster
+        self._journal = ground.journal
+        self._dispatch = ground.dispatch
+        self._turns = turns
+        self._timers = timers
+
+    # -- reports -----------------------------------------------------------------------------------
+
+    def report(self, report: Report) -> None:
+        held = self._roster.named(report.execution)
+        if held is not None:
+            self._turns.about(held, lambda: self._take(held, report))
+
+    def _take(self, held: Held, report: Report) -> None:
+        if type(report) is Outcome:
+            self._ended(held, report)
+        elif type(report) is Begun:
+            self._turns.apply(held, NodeBegun(report.node, report.attempt, report.worker))
+        elif type(report) is Returned:
+            self._turns.apply(held, NodesReturned(tuple((node, attempt) for node, attempt in report.runs)))
+        elif type(report) is ItemsOut:
+            given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
+            self._turns.apply_lines(held, given, report.texts)
+        elif type(report) is LogLines:
+            held.logs.extend(log_rows(held.state, report))
+            self._turns.soon(held)
+
+    def _ended(self, held: Held, outcome: Outcome) -> None:
+        """All pages of a map go into one commit, so that a crash leaves all of them or none."""
+        self._turns.in_moments(held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome)))
+
+    def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
+        for event, lines in events:
+            self._turns.apply_lines(held, event, lines)
+            yield
+
+    # -- time and wishes ---------------------------------------------------------------------------
+
+    def timer_fired(self, number: int, timer: str) -> None:
+        held = self._roster.at(number)
+        if held is None:
+            return
+        if timer == "grace":
+            self._dispatch.cancel(held.state.execution)
+        else:
+            self._turns.about(held, lambda: self._turns.apply(held, TimerFired(timer)))
+
+    def feed(self, execution_id: str, event: Event, data: Sequence[str] | None) -> None:
+        if (coming := self._roster.coming.get(execution_id)) is not None:
+            coming.after.append(lambda held: self.feed(execution_id, event, data))
+        held = self._roster.named(execution_id)
+        if held is not None:
+            self._turns.about(held, lambda: self._turns.apply_lines(held, event, data))
+
+    def interrupt(self, execution_id: str, kill: bool) -> None:
+        if (coming := self._roster.coming.get(execution_id)) is not None:
+            coming.after.append(lambda held: self.interrupt(execution_id, kill))
+        held = self._roster.named(execution_id)
+        if held is None:
+            return
+        held.interrupted = True
+        self._turns.about(held, lambda: self._turns.apply(held, PauseRequested("interrupted")))
+        if kill:
+            self._dispatch.cancel(execution_id)
+        else:
+            self._timers.set(held.number, "grace", GRACE_SECONDS)
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    def look_into_inbox(self) -> None:
+        """Ask whether there is anything new; that costs microseconds."""
+        if self._roster and self._journal.changed():
+            self.read_inbox()
+
+    def read_inbox(self) -> None:
+        for message in self._journal.messages(self._name):
+            self._answer(message)
+
+    def _answer(self, message: Message) -> None:
+        held = self._roster.at(message.number)
+        if held is not None and message.id not in held.answering:
+            held.answering.add(message.id)
+            self._turns.about(held, lambda: self._take_message(held, message))
+
+    def _take_message(self, held: Held, message: Message) -> None:
+        held.taken.append((message.id, held.seq + 1))
+        said = inbox.event_of(message)
+        if said is None:  # from a newer version: nobody here can answer it, ever
+            self._turns.soon(held)
+        else:
+            self._turns.apply_lines(held, *said)

@@ -1,0 +1,61 @@
+"""How executions leave a conductor: they are over, at rest, taken by another one, or given up."""
+
+from __future__ import annotations
+
+from twingraph.core.errors import LeaseLost
+from twingraph.core.statuses import EXECUTION_OVER
+from twingraph.engine.effects import Effects
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import Held
+from twingraph.engine.writing import Writing
+
+
+class Leaving:
+    """Whatever the reason: nothing of it stays in memory, and whoever waits for it is told."""
+
+    def __init__(self, ground: Ground, writing: Writing, effects: Effects) -> None:
+        self._name = ground.name
+        self._roster = ground.roster
+        self._journal = ground.journal
+        self._dispatch = ground.dispatch
+        self._writing = writing
+        self._effects = effects
+
+    def drop(self, held: Held, why: str) -> None:
+        self._roster.remove(held)
+        self._writing.forget(held)
+        held.todo.clear()
+        self._effects.forget(held, why)
+
+    def if_over(self, held: Held) -> None:
+        """Let the caller know when the execution is over, or at rest after an interrupt."""
+        state = held.state
+        if held.unwritten:
+            return  # how it stands now, nobody may know before it is durable
+        if state.status in EXECUTION_OVER:
+            result, outputs = held.ended or (None, {})
+            self.drop(held, "over")
+            held.end(state.status, state.ending_error, result, outputs)
+        elif held.at_rest:
+            self.drop(held, "interrupted")
+            self._journal.release([held.number], self._name)
+            held.end(state.status)
+
+    def lost(self, held: Held) -> None:
+        """Another conductor has it."""
+        self.drop(held, "lost")
+        self._dispatch.cancel(held.state.execution)
+        held.fail(LeaseLost(f"another conductor took {held.state.execution} over"))
+
+    def give_up(self, held: Held, error: BaseException) -> None:
+        """Let go of it as its journal has it; whoever resumes it starts from there."""
+        self.drop(held, "given up")
+        held.fail(error)
+        self._dispatch.cancel(held.state.execution)
+        self._journal.release([held.number], self._name)
+
+    def all(self, why: BaseException) -> None:
+        for held in self._roster.all():
+            self.drop(held, "stopped")
+            held.fail(why)
+        self._roster.fail(why)

@@ -1,0 +1,208 @@
+"""What happens to executions, in turns of the conductor's loop.
+
+An event is applied to the kernel at once and noted for the journal; when the loop has nothing else at hand, everything
+noted is committed in one transaction, and only then are the kernel's commands carried out. What arrives during a commit
+is the next batch. Whatever takes longer than a moment is done in several turns, with those of others between.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from twingraph.core.errors import DamagedError, StoreError
+from twingraph.core.events import Event
+from twingraph.core.statuses import EXECUTION_OVER
+from twingraph.engine.effects import Effects
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import PROGRESS_SECONDS, Held
+from twingraph.engine.kernel import apply, commands
+from twingraph.engine.leaving import Leaving
+from twingraph.engine.link import Bodies
+from twingraph.engine.outcomes import ending_of
+from twingraph.engine.writing import Writing
+
+
+class Faults(NamedTuple):
+    """Whom errors are told: what harms one execution, and what ends the conductor."""
+
+    give_up: Callable[[Held, BaseException], None]
+    break_down: Callable[[BaseException], None]
+
+
+class Turns:
+    def __init__(
+        self, ground: Ground, writing: Writing, effects: Effects, bodies: Bodies, leaving: Leaving, faults: Faults
+    ) -> None:
+        self._roster = ground.roster
+        self._journal = ground.journal
+        self._moments = ground.moments
+        self._clock = ground.clock
+        self._writing = writing
+        self._effects = effects
+        self._bodies = bodies
+        self._leaving = leaving
+        self._faults = faults
+        self._flushing = False
+        self._refreshing = False
+
+    # -- one execution -----------------------------------------------------------------------------
+
+    def about(self, held: Held, act: Callable[[], None]) -> None:
+        """Do something about one execution. A defect that shows there must not harm the others."""
+        if held.waiting is not None:
+            held.waiting.append(act)
+            return
+        try:
+            act()
+        except DamagedError as error:
+            self._faults.give_up(held, error)
+        except StoreError as error:
+            self._faults.break_down(error)
+        except Exception as error:
+            self._faults.give_up(held, error)
+
+    def in_moments(self, held: Held, steps: Iterator[None]) -> None:
+        """A long piece of work about one execution, with turns of others between. Whatever else happens to it comes
+        after, and nothing of it is committed before all is done."""
+        held.waiting = deque()
+        self._one_moment(held, steps)
+
+    def _one_moment(self, held: Held, steps: Iterator[None]) -> None:
+        if self._roster.has(held):
+            waiting, held.waiting = held.waiting or deque(), None
+            self.about(held, lambda: self._steps(held, steps, waiting))
+
+    def _steps(self, held: Held, steps: Iterator[None], waiting: deque[Callable[[], None]]) -> None:
+        end = self._moments.end()
+        for _ in steps:
+            if self._moments.over(end):
+                held.waiting = waiting
+                self._moments.soon(self._one_moment, held, steps)
+                return
+        self.soon(held)
+        for act in waiting:
+            self.about(held, act)
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def bring(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
+        """An event that follows from something else, in its turn."""
+        if held.waiting is None:
+            self.apply_lines(held, event, lines)
+        else:
+            held.waiting.append(lambda: self.apply_lines(held, event, lines))
+
+    def apply_lines(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
+        if lines is None:
+            self.apply(held, event)
+            return
+        held.values.keep(held.seq + 1, lines)
+        self.apply(held, event, "\n".join(lines))
+
+    def apply(self, held: Held, event: Event, data: str | None = None) -> None:
+        """Take one event in; it is committed as soon as the loop has nothing else at hand."""
+        self.note(held, event, data, self._clock.now() + held.ahead)
+        self.soon(held)
+
+    def note(self, held: Held, event: Event, data: str | None, at: float) -> None:
+        """Apply one event and note it, with what it commands, for the next commit."""
+        state = held.state
+        if state.status in EXECUTION_OVER:
+            return
+        seq = held.add(event, at, data)
+        for command in apply(state, event, at, seq):
+            if type(command) is commands.Finish:
+                self._finish(held, command, at)
+            else:
+                held.commands.append(command)
+
+    def _finish(self, held: Held, command: commands.Finish, at: float) -> None:
+        """Put the result together and write the last event in the same commit as what led to it."""
+        ended, data = ending_of(held, command)
+        self.note(held, ended, data, at)
+
+    # -- commits -----------------------------------------------------------------------------------
+
+    def soon(self, held: Held) -> None:
+        """It has something to write."""
+        self._writing.add(held)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._moments.soon(self._flush)
+
+    def _flush(self) -> None:
+        """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
+        self._flushing = False
+        try:
+            written = self._write()
+        except StoreError as error:
+            self._faults.break_down(error)
+            return
+        # Doing what one commands may bring events to another: those are not in this commit.
+        for held, todo in [(held, held.committed()) for held in written]:
+            if self._roster.has(held):
+                self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
+        if self._writing.due:
+            self._flush_soon()
+        self._bodies.tell_soon()
+        if not self._refreshing and any(held.stale for held in written):
+            self._refreshing = True
+            self._moments.later(PROGRESS_SECONDS, self._refresh)
+
+    def _write(self) -> list[Held]:
+        """One transaction; those of which everything that was taken is durable now."""
+        parts = self._writing.turn(self._clock.now())
+        if not parts:
+            return []
+        refused = self._journal.append([part for _, part in parts])
+        written = list(dict.fromkeys(held for held, _ in parts))
+        for held in written:
+            if held.number in refused:
+                self._leaving.lost(held)
+        return [held for held in written if not held.pieces and held.number not in refused]
+
+    def write_all(self) -> None:
+        """Everything that is still unwritten, because nothing comes after."""
+        while self._writing.due:
+            for held in self._write():
+                self._leaving.if_over(held)
+
+    def _refresh(self) -> None:
+        """Bring the list of executions up to date where nothing else has done it meanwhile."""
+        self._refreshing = False
+        for held in self._roster.all():
+            if held.stale:
+                self.soon(held)
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
+        """What commanded this is durable: do it, and tell who waits."""
+        held.recorded()
+        held.todo.extend(todo)
+        if not held.carrying:
+            self._carry_out(held)
+
+    def _carry_out(self, held: Held) -> None:
+        """For a moment, then it is the turn of others."""
+        end = self._moments.end()
+        held.carrying = True
+        while held.todo or self._effects.take_over(held):
+            if held.todo:
+                self._effects.carry_out(held, held.todo.popleft())
+            if (held.todo or held.kept) and self._moments.over(end):
+                self._moments.soon(self._carry_on, held)
+                return
+        held.carrying = False
+        self._leaving.if_over(held)
+        if held.wants_snapshot and self._roster.has(held):
+            self.in_moments(held, held.take_snapshot())
+
+    def _carry_on(self, held: Held) -> None:
+        if self._roster.has(held):
+            self.about(held, lambda: self._carry_out(held))
