@@ -270,7 +270,7 @@ def error_from_json(raw: Mapping[str, Any]) -> ErrorRecord:
 
 def _changes_to_json(changes: Changes) -> dict[str, Any]:
     given = [[one.node, one.shape, one.outputs, one.handle] for one in changes.given]
-    return {"everything": changes.everything, "anew": changes.anew, "given": given}
+    return {"everything": changes.everything, "alone": changes.alone, "anew": changes.anew, "given": given}
 
 
 def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
@@ -280,7 +280,7 @@ def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
         )
         for node, shape, metas, handle in raw["given"]
     )
-    return Changes(everything=raw["everything"], anew=tuple(raw["anew"]), given=given)
+    return Changes(everything=raw["everything"], alone=raw.get("alone"), anew=tuple(raw["anew"]), given=given)
 
 
 def body_of(event: Event) -> str:

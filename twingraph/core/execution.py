@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from twingraph.core.records import ErrorRecord
+from twingraph.core.records import Changes, ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 
@@ -72,7 +72,7 @@ class NodeView:
     component: str
     kind: str
     status: NodeStatus
-    reason: str | None  # of a skip: 'branch' | 'upstream'; of a wait
+    reason: str | None  # of a skip: 'branch' | 'upstream'; of a wait; 'given': a replay was told its outcome
     platform: str
     parents: tuple[str, ...]  # node ids that it depends on: data first, then order, then control flow
     container: str | None  # the map or sub-workflow node that holds it
@@ -116,6 +116,7 @@ class ExecutionView:
     result: str | None  # JSON text of the result
     outputs: Mapping[str, str] = field(default_factory=dict)  # the execution's outputs by name, JSON texts
     notes: tuple[str, ...] = ()
+    changes: Changes | None = None  # of a replay: what it does otherwise; None: it keeps all that had finished
     # What a node was called with: JSON texts by parameter. Composed when asked for.
     given: Callable[[str], Mapping[str, str]] = field(default=_nothing, compare=False, repr=False)
 

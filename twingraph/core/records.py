@@ -49,5 +49,6 @@ class Changes:
     """What a replay does otherwise than the execution that it replays; what else had finished there is kept."""
 
     everything: bool = False  # nothing is kept
+    alone: str | None = None  # nothing but this node is run
     anew: tuple[str, ...] = ()  # the nodes that are done again; with all that came of them
     given: tuple[GivenOutcome, ...] = ()

@@ -8,7 +8,7 @@ from twingraph.core import codec
 from twingraph.core.events import BranchTaken, Created, Event, GraphClosed, GraphExtended, MapExpanded, NodeEnded
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
-from twingraph.core.statuses import NodeStatus
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.folding import take_in
 from twingraph.engine.held import AttemptOver
 from twingraph.engine.kernel import Node, State
@@ -29,6 +29,7 @@ class Recorded:
         self.state = State(execution)
         self.created: Created
         self.outcomes: dict[str, list[Outcome]] = {}  # of nodes that finished
+        self.failures: dict[str, NodeEnded] = {}  # of components that failed for good
         self._blobs = blobs
         self._data: dict[int, str | None] = {}
         self._graph: GraphExtended | None = None
@@ -62,6 +63,9 @@ class Recorded:
         if isinstance(event, NodeEnded) and node.seq == state.seq:
             origin = event.cached_from or state.execution
             self.outcomes[event.node] = [(event._replace(cached_from=origin), self._place(state.seq))]
+        elif isinstance(event, NodeEnded) and node.status is NodeStatus.FAILED and event.attempt == node.attempt:
+            if node.kind is NodeKind.TASK:
+                self.failures[event.node] = event._replace(cached_from=event.cached_from or state.execution)
         elif isinstance(event, BranchTaken) and event.attempt == node.attempt:
             self.outcomes[event.node] = [(event, None)]
         elif isinstance(event, MapExpanded) and node.pages and node.pages[-1][1] == state.seq:
@@ -114,6 +118,13 @@ class Recorded:
             return False
         return node.status is NodeStatus.COMPLETED or (node.children is not None and node.expanded)
 
+    @property
+    def borne(self) -> list[str]:
+        """The failures that did not make the execution fail: somebody caught them, or took them as values."""
+        nodes = self.state.nodes
+        survived = self.state.status is ExecutionStatus.COMPLETED
+        return [name for name in self.failures if survived or _is_kept_item(nodes[name])]
+
     def complete(self, nodes: Sequence[str]) -> list[str]:
         """Those of which every value, and every blob that these refer to, still exists."""
         elsewhere = self._from_elsewhere(nodes)
@@ -140,3 +151,14 @@ class Recorded:
 
     def _exist(self, text: str) -> bool:
         return all(self._blobs.exists(digest) for digest in codec.refs(text))
+
+
+def _is_kept_item(node: Node) -> bool:
+    """Whether it is, or lies in, an item of a map that goes on when one fails."""
+    step: Node | None = node
+    while step is not None:
+        container = step.item_of or step.scope.parent
+        if container is not None and container.plan.keep_item_errors:
+            return True
+        step = container
+    return False

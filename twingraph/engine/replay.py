@@ -67,7 +67,18 @@ def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str
             rows = [(event, [place.text] if place is not None else None) for event, place in recorded.outcomes[node]]
             found[node] = Kept(rows=rows, given=asked)
     if changes is not None:
+        found.update(_borne(recorded, anew))
         found.update(_given(changes, given))
+    return found
+
+
+def _borne(recorded: Recorded, anew: set[str]) -> dict[str, Kept]:
+    """Failures with which the execution went on are a part of what led to the rest."""
+    found: dict[str, Kept] = {}
+    for name in recorded.borne:
+        asked = _asked_for(recorded, name) if recorded.created.body is not None else None
+        if name not in anew and (asked is not None or recorded.created.body is None):
+            found[name] = Kept(rows=[(recorded.failures[name], None)], given=asked)
     return found
 
 

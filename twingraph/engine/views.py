@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from twingraph.core.errors import NotFoundError
-from twingraph.core.events import Adopted, BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded
+from twingraph.core.events import Adopted, BranchTaken, Created, Event, ExecutionEnded, NodeBegun, NodeEnded
 from twingraph.core.execution import (
     AttemptView,
     ExecutionRecord,
@@ -17,6 +17,7 @@ from twingraph.core.execution import (
     TreeSnapshot,
 )
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import Changes
 from twingraph.core.statuses import NODE_OVER, NodeStatus
 from twingraph.engine.folding import take_in
 from twingraph.engine.identity import cache_key_of, hash_of
@@ -48,6 +49,18 @@ class TracedState(State):
         self.begun: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self.tallies: dict[str, dict[NodeStatus, int]] = {}
+        self.changes: Changes | None = None
+        self._given: frozenset[str] = frozenset()
+
+    def take(self, event: Event) -> None:
+        """What the kernel itself has no use for."""
+        if isinstance(event, Created) and event.changes is not None:
+            self.changes = event.changes
+            self._given = frozenset(one.node for one in event.changes.given)
+
+    def reason_of(self, node: Node) -> str | None:
+        given = node.id in self._given and node.status is NodeStatus.COMPLETED
+        return "given" if given else node.reason
 
     def add(self, node: Node) -> None:
         super().add(node)
@@ -146,12 +159,15 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         inputs=inputs,
         result=result,
         outputs=outputs,
+        changes=state.changes,
         given=lambda node: values.shown(state.nodes[node]) if node in state.nodes else {},
     )
 
 
-def _fold(state: State, row: Row) -> Event:
-    return take_in(state, row)[0]
+def _fold(state: TracedState, row: Row) -> Event:
+    event = take_in(state, row)[0]
+    state.take(event)
+    return event
 
 
 def _result(last: tuple[ExecutionEnded, str | None] | None) -> tuple[str | None, dict[str, str]]:
@@ -208,7 +224,7 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         component=_component(state, node),
         kind=str(node.kind),
         status=node.status,
-        reason=node.reason,
+        reason=state.reason_of(node),
         platform=state.specs[node.spec].platform if node.spec is not None else "local",
         parents=(*parents, *forced),
         forced=forced,
@@ -279,7 +295,7 @@ class Watch:
             attempt=node.attempt,
             started_at=_moment(state.begun.get(node.id)),
             completed_at=_moment(state.ended.get(node.id)),
-            reason=node.reason,
+            reason=state.reason_of(node),
             error=node.error if node.status is not NodeStatus.COMPLETED else None,
             reused=node.cached_from is not None,
             signal=node.plan.signal,

@@ -208,7 +208,7 @@ class Replays:
             inputs={**made.inputs, **self._texts(wish.inputs)},
             settings=made.settings,
             kept={},
-            changes=Changes(everything=True),
+            changes=Changes(everything=True, alone=made.node),
         )
         record = recorded.record
         return self._submissions.compiled(prepared, {}, origin=record.origin, target=record.target, old=old)

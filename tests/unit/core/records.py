@@ -85,6 +85,7 @@ _OF_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     | st.builds(
         Changes,
         everything=st.booleans(),
+        alone=maybe_names,
         anew=st.lists(names).map(tuple),
         given=st.lists(
             st.builds(

@@ -203,9 +203,11 @@ def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
     node.spent += 1
     node.losses, node.alone = 0, False
     error = node.error = event.error or _unexplained(node, event)
+    node.cached_from = event.cached_from
     rules = policy(state, node)
     if (
         rules is None
+        or event.cached_from is not None  # an earlier execution has tried it as often as it might
         or node.spent >= rules.max_attempts
         or error.permanent
         or not rules.matches(error.types or (error.error_type,))
