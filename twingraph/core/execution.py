@@ -60,6 +60,7 @@ class AttemptView:
     memory: int | None  # bytes
     worker: str | None
     error: ErrorRecord | None = None
+    memory_limit: int | None = None  # bytes that it might use, where there is a limit
 
 
 def _unknown() -> tuple[str | None, str | None]:

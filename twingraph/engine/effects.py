@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, Event, LimitGranted
@@ -128,6 +129,8 @@ class Effects:
             return
         self._lane += 1
         settings = held.settings_of(command.spec)
+        if command.memory is not None:
+            settings = replace(settings, resources={**settings.resources, "memory": command.memory})
         self._dispatch.submit(
             Lane(
                 number=self._lane,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from twingraph.core.errors import NotFoundError
@@ -22,6 +23,7 @@ from twingraph.core.statuses import NODE_OVER, NodeStatus
 from twingraph.engine.folding import take_in
 from twingraph.engine.identity import cache_key_of, hash_of
 from twingraph.engine.kernel import Node, Scope, State
+from twingraph.engine.kernel.runs import declared_memory
 from twingraph.engine.values import Values
 from twingraph.store.base import Records, Row
 from twingraph.store.blobs.base import BlobStore
@@ -49,6 +51,9 @@ class TracedState(State):
         self.begun: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self.tallies: dict[str, dict[NodeStatus, int]] = {}
+        self.limits: dict[
+            tuple[str, int], int
+        ] = {}  # bytes of memory that an attempt might use, where there is a limit
         self.changes: Changes | None = None
         self._given: frozenset[str] = frozenset()
 
@@ -72,6 +77,9 @@ class TracedState(State):
         self._tally(node, before, status)
         if status in _BEGUN:
             self.begun.setdefault(node.id, self.now)
+            limit = node.memory or declared_memory(self, node)
+            if limit is not None:
+                self.limits[node.id, node.attempt] = limit
         elif status in NODE_OVER:
             self.ended[node.id] = self.now
 
@@ -215,6 +223,8 @@ def _outputs(node: Node, values: Values) -> tuple[OutputView, ...]:
 def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Values) -> NodeView:
     container = node.item_of or node.scope.parent
     tried = attempts.of(node.id)
+    if state.limits:
+        tried = tuple(replace(one, memory_limit=state.limits.get((node.id, one.number))) for one in tried)
     parents = _parents(node)
     forced = _forced(node, parents)
     started = next((a.started_at for a in tried if a.started_at), None) or _moment(state.begun.get(node.id))

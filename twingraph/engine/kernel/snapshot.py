@@ -37,7 +37,7 @@ READABLE = (1, VERSION)
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
     "active", "alone", "asked", "attempt", "branch", "cached_from", "due", "expanded", "granted", "index", "items",
-    "losses", "open", "order", "pending", "reason", "seq", "shape", "spent",
+    "losses", "memory", "open", "order", "pending", "reason", "seq", "shape", "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
     "active", "body", "clock_from", "computing", "elapsed", "ended_count", "in_flight", "lane_counter", "lanes_open",
