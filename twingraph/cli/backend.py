@@ -15,7 +15,7 @@ from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
 
 if TYPE_CHECKING:
-    from twingraph.engine.wishes import Wish
+    from twingraph.core.wishes import Wish
 
 
 class Reader(Protocol):

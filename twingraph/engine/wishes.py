@@ -1,9 +1,8 @@
-"""What somebody wants of a replay, by names, and what that means for the execution that is replayed."""
+"""What the wish for a replay means for the execution that is replayed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from twingraph.core.codec import Encoded
@@ -12,6 +11,7 @@ from twingraph.core.nearest import did_you_mean, nearest
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import Changes, GivenOutcome
 from twingraph.core.statuses import NodeStatus
+from twingraph.core.wishes import Wish
 from twingraph.engine.anew import inputs_taken, takers_of
 from twingraph.engine.kernel import Node
 from twingraph.engine.recorded import Recorded
@@ -28,24 +28,6 @@ _NOT_GIVEN = {
     NodeKind.SIDE_EFFECT: "the body of the pipeline carries it out whenever it is run",
     NodeKind.HANDLER: "nothing takes what an error handler gives",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """Without any of these everything is done again. `node`: this one alone."""
-
-    start: Sequence[str] = ()
-    failed: bool = False
-    node: str | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-
-    def check(self) -> None:
-        """ValidationError for what does not go together."""
-        if self.node is not None and (self.start or self.failed or self.outputs):
-            raise ValidationError(
-                f"{self.node} alone has nothing before it or after it: its own inputs may be changed, and nothing else"
-            )
 
 
 def changes_for(recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: Encode) -> tuple[Changes, list[str]]:

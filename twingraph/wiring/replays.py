@@ -12,10 +12,11 @@ from twingraph.core.inputs import changed_inputs, check_given
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.plan import Hole, NodeKind, NodeSpec, Source
 from twingraph.core.records import Changes
+from twingraph.core.wishes import Wish
 from twingraph.engine.alone import Alone, alone, with_spec
 from twingraph.engine.recorded_code import parameters_of
 from twingraph.engine.replay import Earlier, earlier
-from twingraph.engine.wishes import Wish, changes_for, drawn_inputs, keys_of, known_nodes
+from twingraph.engine.wishes import changes_for, drawn_inputs, keys_of, known_nodes
 from twingraph.sdk.value_classes import ValueClasses
 from twingraph.store.blobs.base import BlobStore
 from twingraph.wiring.submissions import Submissions, is_pipeline

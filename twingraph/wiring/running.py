@@ -28,11 +28,11 @@ from twingraph.wiring.values import ProcessValues
 if TYPE_CHECKING:
     from twingraph.core.execution import ExecutionRecord
     from twingraph.core.records import Changes
+    from twingraph.core.wishes import Wish
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed
     from twingraph.engine.replay import Earlier
     from twingraph.engine.values import Values
-    from twingraph.engine.wishes import Wish
     from twingraph.executors.debugging import OnError
     from twingraph.sdk.prepared import CompiledPipeline
     from twingraph.sdk.workflow_builder import CompiledWorkflow

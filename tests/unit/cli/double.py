@@ -28,7 +28,7 @@ from twingraph.core.nearest import nearest
 from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.wishes import Wish
+from twingraph.core.wishes import Wish
 from twingraph.settings import Settings
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend
@@ -16,9 +16,7 @@ from twingraph.cli.inputs import read_inputs, read_value
 from twingraph.cli.target import current_code
 from twingraph.cli.waiting import record_of
 from twingraph.core.execution import ExecutionRecord
-
-if TYPE_CHECKING:
-    from twingraph.engine.wishes import Wish
+from twingraph.core.wishes import Wish
 
 EXAMPLE = """twingraph replay last                                  # all of it, with the inputs that it had
 twingraph replay last --from clean                     # this node and what follows; the rest is kept
@@ -88,8 +86,6 @@ def run(args: argparse.Namespace, app: App) -> int:
 
 
 def _wish(args: argparse.Namespace) -> Wish:
-    from twingraph.engine.wishes import Wish
-
     alone = {"--from": args.start, "--failed": args.failed, "--output": args.output}
     beside = [flag for flag, given in alone.items() if given]
     if beside and (args.node or args.debug):
