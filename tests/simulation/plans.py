@@ -10,6 +10,17 @@ from twingraph.core.policies import Backoff, RetryPolicy
 from twingraph.core.records import Settings
 
 DEEPEST = 3
+# One name has two numbers: each holds for the component that gives it.
+LIMITS: tuple[dict[str, int], ...] = (
+    {},
+    {},
+    {},
+    {"database": 2},
+    {"database": 2, "licence": 1},
+    {"licence": 1},
+    {"tape": 1},
+    {"tape": 2, "database": 2},
+)
 KINDS = (
     *[NodeKind.TASK] * 7,
     *[NodeKind.MAP] * 2,
@@ -62,7 +73,7 @@ class Pencil:
             component=f"component{number}",
             retry=chance.choice((None, retry)),
             priority=chance.choice((0, 0, 5)),
-            limits=chance.choice(({}, {}, {"database": 2}, {"database": 2, "licence": 1})),
+            limits=chance.choice(LIMITS),
             cache=chance.random() < 0.2 or None,
             endless=chance.random() < 0.1,
             generator=chance.random() < 0.3,

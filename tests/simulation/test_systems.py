@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.simulation.promises import Broken
 from tests.simulation.system.world import System
-from tests.simulation.world import Broken
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.held import Held
 from twingraph.engine.turns import Turns
@@ -42,11 +42,22 @@ def test_the_histories_reach_every_ending_and_every_kind_of_trouble() -> None:
         for known in system.store.by_id.values():
             endings[known.shadow.status] += 1
             kinds.update(row.kind for row in known.rows)
-        for trouble in ("dies", "sleeps", "refused", "the store fails", "told that", "takes", "clock", "Ctrl-C"):
+        for trouble in (
+            "dies",
+            "sleeps",
+            "refused",
+            "the store fails",
+            "told that",
+            "takes",
+            "clock",
+            "Ctrl-C",
+            "frees",
+            "gets",
+        ):
             said[trouble] += any(trouble in what for _, _, what in system.story)
     assert set(endings) == {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
     assert len(kinds) >= 18
-    assert len(said) == 8
+    assert len(said) == 10
     assert min(said.values()) >= 2, said
 
 

@@ -250,8 +250,8 @@ def until_node(rig: Rig, execution: str, node: str, status: NodeStatus) -> None:
     wait_until(lambda: rig.statuses(execution).get(node) is status, f"{node} is not {status}")
 
 
-def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + SOON
+def wait_until(holds: Callable[[], bool], otherwise: str, seconds: float = SOON) -> None:
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.002)

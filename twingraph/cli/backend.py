@@ -14,8 +14,9 @@ from twingraph.core.execution import (
 from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # one command's words; the others do not pay for them
     from twingraph.core.wishes import Wish
+    from twingraph.store.prune import Progress, Pruned, Retention
 
 
 class Reader(Protocol):
@@ -101,6 +102,15 @@ class Backend(Protocol):
     def debugging(self, settings: Settings) -> Runtime:
         """One that runs nodes in this process, under a debugger."""
 
+    def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
+        """Remove what may go; with `dry_run` only say what would."""
+
+    def check_blobs(self, settings: Settings) -> str:
+        """Where large values are kept, having tried it; StoreError says what is wrong."""
+
+    def shrink(self, settings: Settings) -> None:
+        """Make the database's file smaller; ConflictError while somebody else uses the home."""
+
 
 class WiredHandle:
     """A handle of the engine that has been recorded; a fault of the engine is raised where it is waited for."""
@@ -173,3 +183,18 @@ class WiredBackend:
 
         runtime = wiring.Runtime(settings, on_error=post_mortem)
         return WiredRuntime(runtime, runtime.close)
+
+    def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
+        from twingraph.wiring.pruning import prune
+
+        return prune(settings, retention, dry_run=dry_run, progress=progress)
+
+    def check_blobs(self, settings: Settings) -> str:
+        from twingraph import wiring
+
+        return wiring.check_blobs(settings)
+
+    def shrink(self, settings: Settings) -> None:
+        from twingraph.wiring.pruning import shrink
+
+        shrink(settings)

@@ -77,7 +77,7 @@ class Arriving:
         new = new_execution(submission, self._name, now)
         held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
         self._hold(held, host)
-        self._turns.about(held, lambda: self._turns.committed(held, held.commanded()))
+        self._turns.begun(held)
 
     def adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
         """Take it over if it is not here yet; the wish is about whatever there is then."""

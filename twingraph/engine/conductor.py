@@ -23,6 +23,7 @@ from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
 from twingraph.engine.effects import Effects
+from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
@@ -183,9 +184,15 @@ class Conductor:
         code_of, find = self._sources.code_of, self._roster.at
         effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, self._platforms)
         effects.timers = Timers(self._loop, lambda number, timer: self._hearing.timer_fired(number, timer))
-        leaving = Leaving(ground, writing, effects)
-        turns = Turns(ground, writing, effects, bodies, leaving, Faults(self._give_up, self._break))
-        hearing = Hearing(ground, turns, effects.timers)
+        granting = Granting(
+            ground,
+            about=lambda held, act: self._turns.about(held, act),
+            apply=lambda held, event: self._turns.apply(held, event),
+            soon=lambda: self._turns.flush_soon(),
+        )
+        leaving = Leaving(ground, writing, effects, granting)
+        turns = Turns(ground, writing, granting, effects, bodies, leaving, Faults(self._give_up, self._break))
+        hearing = Hearing(ground, turns, effects.timers, granting)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
 
@@ -226,7 +233,7 @@ class Conductor:
     def _look_into_inbox(self) -> None:
         self._loop.call_later(INBOX_SECONDS, self._look_into_inbox)
         try:
-            self._hearing.look_into_inbox()
+            self._hearing.look_around()
         except TwinGraphError as error:
             self._break(error)
 

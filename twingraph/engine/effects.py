@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
-from twingraph.core.events import CacheAnswered, Event, LimitGranted
+from twingraph.core.events import CacheAnswered, Event
 from twingraph.core.plan import NodeKind
 from twingraph.core.secrets import protect
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
@@ -14,7 +14,6 @@ from twingraph.engine import handler_args
 from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, commands
-from twingraph.engine.limits import LimitBook
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
 from twingraph.engine.timers import Timers
@@ -44,14 +43,12 @@ class Effects:
         self._bodies = bodies
         self._detached = detached
         self._platforms = platforms  # where nodes can be carried out; None: anywhere
-        self._limits = LimitBook()
         self._lane = 0
 
     def forget(self, held: Held, why: str) -> None:
-        """The execution is not ours any more: nothing of it waits, and its limits are free."""
+        """The execution is not ours any more: nothing of it waits."""
         self._bodies.let_go(held.state.execution, why)
         self.timers.clear_all(held.number)
-        self._granted(self._limits.release(self._limits.holders(held.number)))
 
     def carry_out(self, held: Held, command: commands.Command) -> None:
         """Do what the kernel wants. Called after the commit of what led to it."""
@@ -67,10 +64,6 @@ class Effects:
                 self._dispatch.cancel(execution, nodes)
             case commands.Recall(nodes):
                 self._dispatch.recall(execution, nodes)
-            case commands.AskLimit(node, limits, priority):
-                self._granted(self._limits.ask((held.number, node), limits, priority))
-            case commands.ReleaseLimit(node):
-                self._granted(self._limits.release([(held.number, node)]))
             case commands.AskCache(node):
                 self._apply_lines(held, CacheAnswered(node, "miss"), None)
             case commands.StartDriver(scope):
@@ -84,8 +77,8 @@ class Effects:
             case commands.StartDetached(node):
                 if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
                     self._detached.start(held, node)
-            case commands.Finish():
-                pass  # done before the commit
+            case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit():
+                pass  # done before the commit, or with it
 
     def take_over(self, held: Held) -> bool:
         """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were
@@ -106,11 +99,6 @@ class Effects:
         taken = len(held.commands) > 0
         held.commands = [*left, *held.commands]
         return taken
-
-    def _granted(self, holders: Sequence[tuple[int, str]]) -> None:
-        for number, node in holders:
-            if (held := self._holder(number)) is not None:
-                self._apply_lines(held, LimitGranted(node), None)
 
     def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
         """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""

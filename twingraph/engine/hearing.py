@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from twingraph.core.events import Event, ItemsGiven, NodeBegun, NodesReturned, PauseRequested, TimerFired
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
+from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.outcomes import events_of, log_rows
@@ -21,13 +22,14 @@ GRACE_SECONDS = 10.0
 class Hearing:
     """What is about an execution that is not held, or not any more, is nobody's."""
 
-    def __init__(self, ground: Ground, turns: Turns, timers: Timers) -> None:
+    def __init__(self, ground: Ground, turns: Turns, timers: Timers, granting: Granting) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
         self._turns = turns
         self._timers = timers
+        self._granting = granting
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -90,12 +92,15 @@ class Hearing:
         else:
             self._timers.set(held.number, "grace", GRACE_SECONDS)
 
-    # -- messages ----------------------------------------------------------------------------------
+    # -- what others have written ------------------------------------------------------------------
 
-    def look_into_inbox(self) -> None:
+    def look_around(self) -> None:
         """Ask whether there is anything new; that costs microseconds."""
-        if self._roster and self._journal.changed():
-            self.read_inbox()
+        if self._roster:
+            changed = self._journal.changed()
+            if changed:
+                self.read_inbox()
+            self._granting.look(changed=changed)
 
     def read_inbox(self) -> None:
         for message in self._journal.messages(self._name):

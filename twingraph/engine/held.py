@@ -16,7 +16,7 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
-from twingraph.engine.kernel.commands import Command
+from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
 from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row
 
@@ -89,6 +89,8 @@ class Held:
         self.rows: list[Row] = []
         self.logs: list[LogRow] = []
         self.commands: list[Command] = []
+        self.limits: list[AskLimit | ReleaseLimit] = []  # those among them that go with the commit itself,
+        self.limits_due: list[AskLimit | ReleaseLimit] = []  # and the same of what was taken to be written
         self.pieces: deque[Append] = deque()  # of what was taken to be written, those that are not written yet,
         self.due: list[Command] = []  # and what it commands
         self.todo: deque[Command] = deque()  # commands of what is durable
@@ -131,6 +133,7 @@ class Held:
                 options=given.options,
                 generator=given.generator,
                 asynchronous=given.asynchronous,
+                priority=given.priority,
             )
         return known
 
@@ -173,7 +176,11 @@ class Held:
             snapshot_seq=self.snapshot_at,
             taken=[message for message, _ in self.taken],
             answers=[seq for _, seq in self.taken],
+            freed=[wish.node for wish in self.limits if type(wish) is ReleaseLimit] if self.limits else (),
         )
+        if self.limits:
+            self.limits_due += self.limits
+            self.limits = []
         self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
         return append
 

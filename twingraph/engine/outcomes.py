@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from twingraph.core.errors import ErrorCode, TwinGraphError
+from twingraph.core.errors import BlobsUnavailable, ErrorCode, TwinGraphError
 from twingraph.core.events import BranchTaken, Event, ExecutionEnded, MapExpanded, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
@@ -72,7 +72,7 @@ def impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
         message=str(error),
         node_id=node,
         attempt=attempt,
-        permanent=True,
+        permanent=not isinstance(error, BlobsUnavailable),
     )
     return NodeEnded(node, attempt, "failed", error=record, begun=False)
 
@@ -86,6 +86,8 @@ def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:
         try:
             result = held.values.result()
             outputs = held.values.scope_outputs(held.state.root)
+        except BlobsUnavailable:
+            raise  # nothing of the end is recorded: whoever resumes it comes here again
         except TwinGraphError as fault:
             status = ExecutionStatus.FAILED
             error = ErrorRecord(code=ErrorCode.INTERNAL, error_type=type(fault).__name__, message=str(fault))

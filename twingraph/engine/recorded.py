@@ -150,7 +150,7 @@ class Recorded:
         return True
 
     def _exist(self, text: str) -> bool:
-        return all(self._blobs.exists(digest) for digest in codec.refs(text))
+        return all(self._blobs.refresh(digest) for digest in codec.refs(text))
 
 
 def _is_kept_item(node: Node) -> bool:

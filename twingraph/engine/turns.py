@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from twingraph.core.errors import DamagedError, StoreError
+from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
 from twingraph.core.events import Event
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
+from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import PROGRESS_SECONDS, Held
 from twingraph.engine.kernel import apply, commands
@@ -33,10 +34,17 @@ class Faults(NamedTuple):
 
 class Turns:
     def __init__(
-        self, ground: Ground, writing: Writing, effects: Effects, bodies: Bodies, leaving: Leaving, faults: Faults
+        self,
+        ground: Ground,
+        writing: Writing,
+        granting: Granting,
+        effects: Effects,
+        bodies: Bodies,
+        leaving: Leaving,
+        faults: Faults,
     ) -> None:
         self._roster = ground.roster
-        self._journal = ground.journal
+        self._granting = granting
         self._moments = ground.moments
         self._clock = ground.clock
         self._writing = writing
@@ -56,7 +64,7 @@ class Turns:
             return
         try:
             act()
-        except DamagedError as error:
+        except (BlobsUnavailable, DamagedError) as error:
             self._faults.give_up(held, error)
         except StoreError as error:
             self._faults.break_down(error)
@@ -115,6 +123,8 @@ class Turns:
         for command in apply(state, event, at, seq):
             if type(command) is commands.Finish:
                 self._finish(held, command, at)
+            elif type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
+                held.limits.append(command)
             else:
                 held.commands.append(command)
 
@@ -128,9 +138,9 @@ class Turns:
     def soon(self, held: Held) -> None:
         """It has something to write."""
         self._writing.add(held)
-        self._flush_soon()
+        self.flush_soon()
 
-    def _flush_soon(self) -> None:
+    def flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._moments.soon(self._flush)
@@ -147,8 +157,9 @@ class Turns:
         for held, todo in [(held, held.committed()) for held in written]:
             if self._roster.has(held):
                 self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
+        self._granting.tell()
         if self._writing.due:
-            self._flush_soon()
+            self.flush_soon()
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True
@@ -157,13 +168,16 @@ class Turns:
     def _write(self) -> list[Held]:
         """One transaction; those of which everything that was taken is durable now."""
         parts = self._writing.turn(self._clock.now())
-        if not parts:
+        if not (parts or self._granting.due):
             return []
-        refused = self._journal.append([part for _, part in parts])
         written = list(dict.fromkeys(held for held, _ in parts))
         for held in written:
-            if held.number in refused:
-                self._leaving.lost(held)
+            if held.limits_due and not held.pieces:
+                self._granting.take(held)
+        refused = self._granting.append([part for _, part in parts])
+        for number in refused:
+            if (lost := self._roster.at(number)) is not None:
+                self._leaving.lost(lost)
         return [held for held in written if not held.pieces and held.number not in refused]
 
     def write_all(self) -> None:
@@ -171,6 +185,7 @@ class Turns:
         while self._writing.due:
             for held in self._write():
                 self._leaving.if_over(held)
+        self._granting.close()
 
     def _refresh(self) -> None:
         """Bring the list of executions up to date where nothing else has done it meanwhile."""
@@ -180,6 +195,13 @@ class Turns:
                 self.soon(held)
 
     # -- commands ----------------------------------------------------------------------------------
+
+    def begun(self, held: Held) -> None:
+        """Its first events are durable already."""
+        if held.limits_due:
+            self._granting.take(held)
+            self.flush_soon()
+        self.about(held, lambda: self.committed(held, held.commanded()))
 
     def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""

@@ -6,7 +6,7 @@ middle either all of one call is there or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -51,6 +51,7 @@ class Append:
     snapshot_seq: int = 0  # after this row: one of these, or one before
     taken: Sequence[int] = ()  # inbox messages that these rows answer,
     answers: Sequence[int] = ()  # and the row that answers each; of one that needs none, a number past the last
+    freed: Sequence[str] = ()  # nodes that hold no named limit from now on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,62 @@ class Standing(NamedTuple):
     elsewhere: bool  # another owner that is alive holds it
 
 
+# Named limits that a node wants: each with how many may hold it at once, by name.
+Limits = tuple[tuple[str, int], ...]
+
+
+class Wanting(NamedTuple):
+    """A node that may have its limits now."""
+
+    number: int
+    epoch: int
+    node: str
+    limits: Limits
+
+
+class Wish(NamedTuple):
+    """The first of those in one conductor that wait for the same limits."""
+
+    owner: str
+    limits: Limits
+    priority: int
+    asked: float
+
+
+class LimitUse(NamedTuple):
+    """How named limits stand, as one conductor sees it."""
+
+    wishes: Sequence[Wish]  # of the other conductors, for something that is waited for here
+    held: Mapping[str, int]  # how many nodes hold each name that is waited for here, or in one of these wishes
+
+
+class LimitChoice(NamedTuple):
+    """Who is to have limits, and what the others are to see of those who still wait here."""
+
+    granted: Sequence[Wanting]
+    wishes: Mapping[Limits, tuple[int, float] | None]  # priority and time of asking of the first; None: nobody waits
+    short: bool  # somebody still waits
+
+
+class LimitTurn(Protocol):
+    """What one conductor wants of named limits in one transaction."""
+
+    @property
+    def owner(self) -> str: ...
+
+    @property
+    def names(self) -> Collection[str]:
+        """What somebody here waits for."""
+
+    @property
+    def buries(self) -> bool:
+        """Whether to look for conductors that died, should somebody have to wait."""
+
+    def choose(self, use: LimitUse) -> LimitChoice:
+        """Called inside the transaction, and again when it is begun anew or somebody was buried; the last choice
+        counts."""
+
+
 class Journal(Protocol):
     """The conductor's side."""
 
@@ -101,11 +158,25 @@ class Journal(Protocol):
     def append(self, batch: Sequence[Append]) -> set[int]:
         """Write all of it in one transaction. Returns those that were refused: another conductor holds them."""
 
+    def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        """As `append`, and after it, in the same transaction, give out named limits as the turn chooses. Returns those
+        that were refused, for a row or for a limit, and who was granted.
+
+        No two such transactions overlap, in all of the store, so that the choice is made on what really stands. A node
+        holds its limits until it is `freed`, or its execution is claimed or released. Those of a conductor that died
+        are free as soon as somebody finds that out; its executions are then nobody's, with the next epoch, so that
+        what it might still write is refused.
+        """
+
+    def limit_use(self, turn: LimitTurn) -> LimitUse:
+        """How the limits stand that somebody here waits for; no transaction, nothing changes."""
+
     def claim(self, execution_id: str, owner: str) -> Claim:
-        """Take an execution over. Raises ConflictError while a living owner holds it, NotFoundError for no such id."""
+        """Take an execution over; its nodes hold no limits then. Raises ConflictError while a living owner holds it,
+        NotFoundError for no such id."""
 
     def release(self, numbers: Sequence[int], owner: str) -> None:
-        """Let go of executions without ending them."""
+        """Let go of executions without ending them. Their nodes hold no limits then."""
 
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""

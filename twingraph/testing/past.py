@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twingraph import wiring
 from twingraph.core import codec
 from twingraph.core.errors import NotFoundError, ValidationError
 from twingraph.core.events import error_from_json, error_to_json
@@ -25,6 +24,7 @@ from twingraph.sdk.component import Component
 from twingraph.sdk.value_classes import class_named
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.memory import MemoryBlobs
+from twingraph.wiring.makers import open_home, read
 
 FORMAT = 1
 
@@ -155,8 +155,9 @@ def past_run(execution: str, node: str, *, home: str | Path | None = None) -> Pa
     """The last run of a node in an execution of a home; the usual one, when none is given."""
     from twingraph.settings import load
 
-    opened = wiring.makers.open_home(load({"home": str(home) if home is not None else None}))
-    reader = wiring.read(opened)
+    settings = load({"home": str(home) if home is not None else None})
+    opened = open_home(settings)
+    reader = read(opened, settings)
     recorded = reader.recorded(reader.resolve(execution))
     return PastRun(_texts=_texts_of(recorded, node), _blobs=reader.blobs, _key=opened.secret())
 

@@ -16,12 +16,11 @@ from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
-from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, dispatch_of, open_home, read
+from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, read
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
@@ -49,7 +48,7 @@ class Runtime:
         self.settings = settings
         self._on_error = on_error
         self.home = open_home(settings)
-        self.blobs = LocalBlobs(self.home.path)
+        self.blobs = blobs_of(settings, self.home)
         self.secret = self.home.secret()
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
@@ -62,7 +61,7 @@ class Runtime:
             lambda: self.conductor.link,
             self.codes,
             self.values,
-            blobs_path=str(self.home.path),
+            blobs_path=blob_address(settings, self.home),
             secret=self.secret,
             shows_prints=lambda: self.shows_prints,
         )
@@ -123,7 +122,7 @@ class Runtime:
 
         With `code` 'current' the caller brings the workflow as it is now.
         """
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
             if record.owner == "alive" and execution not in self.handles:
                 followed = self._follow(execution)
@@ -145,7 +144,7 @@ class Runtime:
     def _follow(self, execution: str) -> Followed:
         from twingraph.engine.reader import Followed
 
-        return Followed(read(self.home), execution)
+        return Followed(read(self.home, self.settings), execution)
 
     def _replay_of(
         self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | CompiledPipeline | None
@@ -169,7 +168,7 @@ class Runtime:
         """
         from twingraph.wiring.replays import Replays
 
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
             if record.status not in EXECUTION_OVER:
                 how = "it is still carried out" if record.owner == "alive" else f"twingraph resume {execution} goes on"
@@ -182,17 +181,17 @@ class Runtime:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
         from twingraph.engine.replay import kept
 
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             return kept(reader.recorded(execution), changes, given)
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             reader.send_signal(execution, name, text)
 
     def stopped_before(self, execution: str) -> list[ExecutionRecord]:
         """Earlier executions of the same workflow that stand still and can be resumed."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             workflow = reader.record(execution).workflow_id
             found, _ = reader.executions(workflow_id=workflow, limit=50)
         return [
@@ -209,7 +208,7 @@ class Runtime:
 
     def cancel(self, execution: str, timeout: float = 10.0) -> None:
         """Stop an execution wherever it runs; returns when it has ended."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from twingraph.core.bodies import BodyLog, Ended, Opened, Page, PastCall
 from twingraph.core.events import Event, GraphClosed, GraphExtended
 from twingraph.core.hashing import content_hash
@@ -39,6 +41,17 @@ def body(x: int):
 @pipeline
 def deadly(x: int):
     os._exit(3)
+
+JUNK = [b"[" * 100_000, b"{}", b"[[1]]", b'["feed", "babbles"]', b'["log", "babbles", [[1]]]', b'"x"', b"7", b"\\xff"]
+
+@pipeline
+def babbles(x: int):
+    for number in range(3, 64):
+        try:
+            os.write(number, JUNK[x] + b"\\n")
+        except OSError:
+            pass
+    return add(x, x)
 
 @pipeline
 def nested(x: int):
@@ -77,7 +90,7 @@ class Link:
         self.lines += [line.message for line in lines]
 
     async def until(self, met: Callable[[], Any]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not met():
                 await asyncio.sleep(0.002)
 
@@ -105,7 +118,7 @@ def code(folder: Path) -> CodeRef:
     return CodeRef(
         version="v1",
         bundle_path=bundle("components.json", "add"),
-        body_path=bundle("bodies.json", "body", "deadly", "nested"),
+        body_path=bundle("bodies.json", "body", "deadly", "babbles", "nested"),
         interpreter=sys.executable,
         working_dir=str(folder),
         sys_path=tuple(entry for entry in sys.path if entry),
@@ -130,8 +143,8 @@ def served(folder: Path, story: Callable[[HostProcesses, Link, CodeRef], Awaitab
     return link
 
 
-def begin(host: ProcessHost, name: str, page: Page | None = None) -> None:
-    host.open(Opened(host.execution, "", f"flows:{name}", (("x", "4"),)))
+def begin(host: ProcessHost, name: str, page: Page | None = None, x: str = "4") -> None:
+    host.open(Opened(host.execution, "", f"flows:{name}", (("x", x),)))
     host.page(host.execution, "", page or Page(last=True))
 
 
@@ -206,6 +219,30 @@ def test_a_body_that_kills_its_process_fails_and_takes_nobody_along(tmp_path: Pa
     assert error.code == "crashed"
     assert "died 3 times in a row" in error.message
     assert "exit code 3" in error.message
+
+
+@pytest.mark.parametrize("junk", range(8))
+def test_a_body_that_writes_to_our_descriptors_fails_alone(tmp_path: Path, junk: int) -> None:
+    """Whatever the bytes are, the loop that hears them goes on."""
+
+    async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        host = processes.host_for("babbles", code)
+        begin(host, "babbles", x=str(junk))
+        while not link.closed:
+            await link.until(lambda: link.reopened or link.closed or link.nodes or faults)
+            assert not faults
+            for _ in link.reopened:
+                begin(host, "babbles", x=str(junk))
+            link.reopened.clear()
+            if link.nodes and not link.closed:
+                host.ended("babbles", "", gave("add", 1, "5"))
+                link.nodes.clear()
+        error = link.closed[0].error  # None where it came to its end before it was killed
+        assert error is None or error.code in ("crashed", "worker_lost")
+
+    served(tmp_path, story)
 
 
 def test_a_component_made_in_a_body_is_recorded(tmp_path: Path) -> None:

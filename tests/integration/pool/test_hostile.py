@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -201,11 +202,26 @@ async def test_a_value_of_three_hundred_megabytes_is_kept(tmp_path: Path) -> Non
 
 
 @pytest.mark.soak
-async def test_a_value_of_one_gibibyte_is_kept(tmp_path: Path) -> None:
-    async with opened(tmp_path) as bench:
-        outcome = await hostile(bench, "return b'x' * (1 << 30)")
+async def test_a_value_of_one_gibibyte_is_kept_and_passed_on(tmp_path: Path) -> None:
+    """It goes from worker to worker through the store: the pool itself never holds it, and nobody holds it twice."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    text = "#entry make\n#entry size\ndef make():\n    return b'x' * (1 << 30)\ndef size(data):\n    return len(data)\n"
+    async with opened(tmp_path, workers=2) as bench:
+        code = bench.write(text)
+        bench.submit(code, "make", ["make"])
+        await bench.until(lambda: "make" in bench.outcomes())
+        outcome = bench.outcomes()["make"]
         assert outcome.status == "completed"
         assert outcome.outputs[0][2] >= 1 << 30
+        assert len(outcome.texts[0]) < 1000
+        bench.submit(code, "size", ["size"], {"data": json.loads(outcome.texts[0])})
+        await bench.until(lambda: "size" in bench.outcomes())
+        taken = bench.outcomes()["size"]
+        assert list(taken.texts) == [str(1 << 30)], taken.error
+        assert (outcome.memory or 0) < 2 << 30
+        assert (taken.memory or 0) < 2 << 30
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 100_000  # KiB
 
 
 async def test_two_thousand_outputs_arrive_with_their_names(bench: Bench) -> None:

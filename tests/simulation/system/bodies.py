@@ -6,6 +6,7 @@ from collections.abc import Generator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.plans import LIMITS
 from tests.support.bodies import Called, CallFailedError, Do, Running, ScriptedHost, Steps
 from twingraph.core.bodies import Ended, Items, Link, Opened, Page
 from twingraph.core.events import Event, GraphClosed
@@ -81,7 +82,7 @@ def _spec(chance: Random, name: str) -> NodeSpec:
         entry=name,
         retry=chance.choice((None, retry)),
         priority=chance.choice((0, 0, 5)),
-        limits=chance.choice(({}, {}, {"database": 2}, {"database": 2, "licence": 1})),
+        limits=chance.choice(LIMITS),
         generator=chance.random() < 0.3,
     )
 

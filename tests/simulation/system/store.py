@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.support.limits import LimitTable
 from twingraph.core.errors import ConflictError, NotFoundError, StoreError
 from twingraph.core.events import (
     Adopted,
@@ -20,7 +21,17 @@ from twingraph.core.events import (
 )
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.kernel import State, apply, invariants
-from twingraph.store.base import Append, Claim, Message, NewExecution, Row, Standing
+from twingraph.store.base import (
+    Append,
+    Claim,
+    LimitTurn,
+    LimitUse,
+    Message,
+    NewExecution,
+    Row,
+    Standing,
+    Wanting,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.system.process import Process
@@ -63,6 +74,7 @@ class Store:
         self.by_id: dict[str, Known] = {}
         self.by_number: dict[int, Known] = {}
         self.inbox: dict[int, Message] = {}
+        self.limits = LimitTable()
         self.posted = 0
         self.writes: dict[str, int] = {}  # by writer
 
@@ -107,6 +119,10 @@ class Store:
             known.owner = part.changes["owner"]
         if part.snapshot is not None:
             known.snapshot = part.snapshot_seq, part.snapshot
+        for node in part.freed:
+            self.limits.free(known.number, node)
+        if self.world.thorough:
+            self._check_limits(known, who)
         for taken in part.taken:
             self._take(known, self.inbox.pop(taken, None))
         if "completed_at" in part.changes:
@@ -115,7 +131,15 @@ class Store:
                 del self.inbox[message.id]
             known.dropped += sum(message.kind == "signal" for message in left)
             known.snapshot = None
+            if any(number == known.number for number, _ in self.limits.held):
+                self.world.broken(f"{known.id} is over and still holds limits")
         return True
+
+    def _check_limits(self, known: Known, who: str) -> None:
+        """Whatever runs by the journal, holds its limits in the table, which sees to the numbers."""
+        for node in known.shadow.nodes.values():
+            if node.granted and (known.number, node.id) not in self.limits.held:
+                self.world.broken(f"{who} goes on with {node.id} of {known.id}, which does not hold its limits")
 
     def _take(self, known: Known, message: Message | None) -> None:
         if message is None:
@@ -168,8 +192,43 @@ class Store:
             raise ConflictError(f"{execution} is held by another process that is alive")
         known.owner = who
         known.epoch += 1
+        self.limits.free_all(known.number)
         self.world.tell(who, f"takes {execution} over from {before}, epoch {known.epoch}, event {known.seq}")
         return Claim(number=known.number, epoch=known.epoch, seq=known.seq)
+
+    def let_go(self, known: Known, who: str) -> None:
+        if known.owner == who:
+            known.owner = None
+            self.limits.free_all(known.number)
+            self.world.tell(who, f"lets go of {known.id}")
+
+    # -- named limits ----------------------------------------------------------------------------
+
+    def give_out(self, turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        """The table itself sees to it that nobody is granted what is held often enough."""
+
+        def is_current(wanting: Wanting) -> bool:
+            return self.by_number[wanting.number].epoch == wanting.epoch
+
+        denied, granted = self.limits.give_out(turn, is_current, lambda: self._bury(turn.owner))
+        for wanting in granted:
+            self.world.tell(turn.owner, f"{self.by_number[wanting.number].id} gets {wanting.limits} for {wanting.node}")
+        return denied, granted
+
+    def _bury(self, who: str) -> bool:
+        owners = {self.by_number[number].owner for number, _ in self.limits.held}
+        owners |= {owner for owner, _ in self.limits.wishes}
+        dead = sorted(owner for owner in owners if owner not in (None, who) and not self.world.lives(owner))
+        for owner in dead:
+            self.limits.forget_wishes(owner)
+            for number in {number for number, _ in self.limits.held}:
+                known = self.by_number[number]
+                if known.owner == owner:
+                    known.owner = None
+                    known.epoch += 1
+                    self.limits.free_all(number)
+                    self.world.tell(who, f"finds {owner} dead and frees what {known.id} held")
+        return bool(dead)
 
 
 class ProcessJournal:
@@ -200,6 +259,18 @@ class ProcessJournal:
         self._process.after("append")
         return refused
 
+    def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        self._process.before("append")
+        refused = {part.number for part in batch if not self._store.write(part, self._process.name)}
+        denied, granted = self._store.give_out(turn)
+        self._store.wrote(self._process.name)
+        self._process.after("append")
+        return refused | denied, granted
+
+    def limit_use(self, turn: LimitTurn) -> LimitUse:
+        self._process.before("read")
+        return self._store.limits.use(turn)
+
     def claim(self, execution_id: str, owner: str) -> Claim:
         self._process.before("claim")
         claim = self._store.claim(execution_id, owner)
@@ -210,10 +281,7 @@ class ProcessJournal:
     def release(self, numbers: Sequence[int], owner: str) -> None:
         self._process.before("release")
         for number in numbers:
-            known = self._store.by_number[number]
-            if known.owner == owner:
-                known.owner = None
-                self._store.world.tell(owner, f"lets go of {known.id}")
+            self._store.let_go(self._store.by_number[number], owner)
         self._store.wrote(self._process.name)
 
     def standing(self, execution_id: str, owner: str) -> Standing | None:

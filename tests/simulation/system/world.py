@@ -44,6 +44,7 @@ class System:
         self.processes: dict[str, Process] = {}
         self.effects: dict[tuple[str, str], list[Effect]] = {}
         self.slots = self.chance.choice((2, 2, 3, 4))
+        self.care = self.chance.choice((1.0, 1.0, 6.0))  # how long it takes until the orphans of the dead are seen
         self.started = 0
         self.wanted = 0  # executions that somebody still means to start
         self.steps = 0
@@ -131,7 +132,7 @@ class System:
 
     def _supervise(self) -> None:
         """What `dev` and the server do: keep processes, and take over what nobody alive holds."""
-        self.agenda.after(self.chance.uniform(0.5, 2.0), self._supervise)
+        self.agenda.after(self.chance.uniform(0.5, 2.0) * (self.care if self.hostile else 1.0), self._supervise)
         while sum(not process.dead for process in self.processes.values()) < self.slots:
             self._start_process()
         awake = self._awake()
@@ -221,6 +222,9 @@ class System:
             node = known.shadow.nodes[run.node]
             if node.status is NodeStatus.COMPLETED and node.kind is not NodeKind.MAP:
                 self.broken(f"{run.node} of {execution} was completed and runs again")
+            wants = node.spec is not None and known.shadow.specs[node.spec].limits and node.kind is not NodeKind.HANDLER
+            if wants and known.owner == process.name and (known.number, node.id) not in self.store.limits.held:
+                self.broken(f"{run.node} of {execution} runs and does not hold its limits")
             for effect in before:
                 ended = known.ended.get((run.node, effect.attempt))
                 excused = effect.process.dead or effect.epoch < known.epoch or ended not in (None, "completed")

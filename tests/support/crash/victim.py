@@ -14,11 +14,12 @@ from twingraph.cli import main
 from twingraph.dispatch import embedded
 from twingraph.dispatch.base import Lane
 from twingraph.engine import held
+from twingraph.settings import Settings
 from twingraph.store.base import Append, Claim
-from twingraph.store.blobs.base import BlobWriter
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.blobs.base import BlobStore, BlobWriter
+from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.wiring import running
+from twingraph.wiring import makers, running
 
 POINTS = ("before commit", "after commit", "before dispatch", "after dispatch", "before blob", "after blob",
           "before snapshot", "after snapshot", "before claim", "after claim", "never")  # fmt: skip
@@ -60,24 +61,31 @@ class Pool(embedded.EmbeddedPool):
         reach("after dispatch")
 
 
-class Blobs(LocalBlobs):
-    def writer(self) -> BlobWriter:
+def blobs_of(settings: Settings, home: Home) -> BlobStore:
+    """Those of the settings, wherever they are."""
+    blobs = makers.blobs_of(settings, home)
+    begin = blobs.writer
+
+    def writer() -> BlobWriter:
         reach("before blob")
-        writer = super().writer()
-        commit = writer.commit
+        made = begin()
+        commit = made.commit
 
         def committed() -> str:
             digest = commit()
             reach("after blob")
             return digest
 
-        writer.commit = committed  # type: ignore[method-assign]
-        return writer
+        made.commit = committed  # type: ignore[method-assign]
+        return made
+
+    blobs.writer = writer  # type: ignore[method-assign]
+    return blobs
 
 
 if __name__ == "__main__":
     running.SqliteJournal = Journal  # type: ignore[attr-defined]
-    running.LocalBlobs = Blobs  # type: ignore[attr-defined]
+    running.blobs_of = blobs_of  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
     held.SNAPSHOT_EVENTS = 60
     held.SNAPSHOT_EVENTS_PER_NODE = 0

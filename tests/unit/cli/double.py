@@ -30,6 +30,7 @@ from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.core.wishes import Wish
 from twingraph.settings import Settings
+from twingraph.store import prune as pruning
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -358,6 +359,8 @@ class MemoryBackend:
     reader: MemoryReader = field(default_factory=MemoryReader)
     engine: MemoryRuntime = field(init=False)
     debugs: bool = False
+    asked: list[object] = field(default_factory=list)  # of prune
+    pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -371,6 +374,18 @@ class MemoryBackend:
     def debugging(self, settings: Settings) -> Runtime:
         self.debugs = settings.inline
         return self.engine
+
+    def prune(
+        self, settings: Settings, retention: pruning.Retention, *, dry_run: bool, progress: pruning.Progress
+    ) -> pruning.Pruned:
+        self.asked.append((retention, dry_run))
+        return self.pruned
+
+    def check_blobs(self, settings: Settings) -> str:
+        return "in memory"
+
+    def shrink(self, settings: Settings) -> None:
+        self.asked.append("shrink")
 
 
 class Terminal(io.StringIO):

@@ -38,6 +38,17 @@ def test_another_interpreter_is_asked_itself(tmp_path: Path) -> None:
     assert missing(GONE, str(link), sys.path) == ["no-such-dist==1.2"]
 
 
+def test_what_an_interpreter_says_at_its_start_is_no_answer(tmp_path: Path) -> None:
+    talkative = tmp_path / "python"
+    talkative.write_text(f'#!/bin/sh\necho "welcome"\nexec {sys.executable} "$@"\n')
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\necho '[['\n")
+    for program in (talkative, silent):
+        program.chmod(0o755)
+    assert missing(GONE, str(talkative), sys.path) == ["no-such-dist==1.2"]
+    assert missing(GONE, str(silent), sys.path) == []
+
+
 def test_the_error_holds_the_line_that_installs_it() -> None:
     code = CodeRef(
         version="v",

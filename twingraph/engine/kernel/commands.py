@@ -45,6 +45,9 @@ class AskLimit(NamedTuple):
 
 
 class ReleaseLimit(NamedTuple):
+    """It neither holds nor wants its limits any more. A grant that is on its way must not arrive: it could not be told
+    from the answer to the next ask."""
+
     node: str
 
 

@@ -168,7 +168,9 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         return
     state.move_execution(ExecutionStatus.PAUSED)
-    for node in scheduling.withdraw(state, lambda node: node.granted):
+    # What is paused holds no limit that others want, and keeps nobody waiting who stands in line behind it.
+    asking = [node for node in state.nodes.values() if node.asked == "limit"]
+    for node in [*scheduling.withdraw(state, lambda node: node.granted), *asking]:
         runs.release(state, node)
         beginnings.queue_up(state, node)
     if state.in_flight:

@@ -188,7 +188,8 @@ def _touched(facts: ModuleFacts, statement: Statement) -> set[str]:
         if name in found:
             continue
         found.add(name)
+        pending.extend(facts.alias_roots.get(name, ()))
         for binder in facts.binders.get(name, ()):
-            if binder.is_definition:
+            if binder.makes_callable:
                 pending.extend(used for used, _ in binder.facts.uses)
     return found

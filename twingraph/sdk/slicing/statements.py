@@ -30,6 +30,12 @@ class Statement:
     def is_definition(self) -> bool:
         return isinstance(self.node, _DEFINITIONS)
 
+    @property
+    def makes_callable(self) -> bool:
+        """A definition, or `double = lambda x: 2 * x`."""
+        named = isinstance(self.node, (ast.Assign, ast.AnnAssign)) and isinstance(self.node.value, ast.Lambda)
+        return named or self.is_definition
+
 
 @dataclass
 class ModuleFacts:
@@ -87,8 +93,9 @@ class ModuleFacts:
             if current in self.targets:
                 runs = True
                 continue
+            pending.extend(self.alias_roots.get(current, ()))
             for statement in self.binders.get(current, ()):
-                if statement.is_definition:
+                if statement.makes_callable:
                     changed.update(statement.facts.lazy_mutates)
                     pending.extend(called for called, _ in statement.facts.lazy_calls)
         return changed, runs

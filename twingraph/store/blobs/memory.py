@@ -32,8 +32,21 @@ class MemoryBlobs(BlobStore):
     def exists(self, digest: str) -> bool:
         return digest in self._blobs
 
-    def delete(self, digest: str) -> None:
+    def refresh(self, digest: str) -> bool:
+        known = self._blobs.get(digest)
+        if known is not None:
+            self._blobs[digest] = known[0], datetime.now(UTC)
+        return known is not None
+
+    def delete(self, digest: str, *, before: datetime | None = None) -> bool:
+        known = self._blobs.get(digest)
+        if known is not None and before is not None and known[1] >= before:
+            return False
         self._blobs.pop(digest, None)
+        return True
+
+    def check(self) -> str:
+        return "in memory"
 
     def list(self) -> Iterator[BlobInfo]:
         for digest, (data, time) in tuple(self._blobs.items()):

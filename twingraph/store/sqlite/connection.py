@@ -67,9 +67,9 @@ def close_when_forgotten(owner: object, connection: sqlite3.Connection) -> None:
     weakref.finalize(owner, connection.close).atexit = False
 
 
-def persistently(act: Callable[[], Result], path: Path) -> Result:
+def persistently(act: Callable[[], Result], path: Path, patience: float = PATIENCE) -> Result:
     """Do it, again and again while another process holds the database. 1 to 5 ms of jitter keeps writers apart."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             return act()

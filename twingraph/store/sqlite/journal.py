@@ -8,8 +8,20 @@ from typing import Any
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
-from twingraph.store.base import Append, Claim, LogRow, Message, NewExecution, Row, Standing
+from twingraph.store.base import (
+    Append,
+    Claim,
+    LimitTurn,
+    LimitUse,
+    LogRow,
+    Message,
+    NewExecution,
+    Row,
+    Standing,
+    Wanting,
+)
 from twingraph.store.home import Home
+from twingraph.store.sqlite import limits
 from twingraph.store.sqlite.connection import Presence, Result, close_when_forgotten, connect, persistently
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -25,7 +37,12 @@ _LOG = (
 _SNAPSHOT = f"insert or replace into snapshots values (?, ?, ?, {SCHEMA_VERSION})"
 _CLAIM = "update executions set owner = ?, epoch = epoch + 1 where number = ? and epoch = ?"
 _RELEASE = "update executions set owner = null where number = ? and owner = ?"
-_CODE = "insert or ignore into code values (?, ?, ?)"
+_OURS = "select number from executions where number = ? and owner = ?"
+# What is used again is young again, so that a prune which looks just now leaves it.
+_CODE = """
+insert into code values (?, ?, ?)
+on conflict (version) do update set created_at = excluded.created_at where excluded.created_at > code.created_at + 3600
+"""
 _DATA_OF = """
 select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
@@ -66,6 +83,7 @@ class SqliteJournal:
         self._presence.check()
 
         def write() -> Claim:
+            self._refuse_pruned(new.replay_of)
             number = self._db.execute(
                 _CREATE,
                 (
@@ -82,6 +100,11 @@ class SqliteJournal:
 
         return self._transaction(write)
 
+    def _refuse_pruned(self, origin: str | None) -> None:
+        """What an execution takes its outcomes from must be there when it begins; from then on prune keeps it."""
+        if origin and not self._db.execute("select 1 from executions where id = ?", (origin,)).fetchone():
+            raise ConflictError(f"{origin} was pruned, so nothing can be taken over from it; run its target again")
+
     def append(self, batch: Sequence[Append]) -> set[int]:
         try:
             return self._append(batch)
@@ -90,6 +113,20 @@ class SqliteJournal:
 
     def _append(self, batch: Sequence[Append]) -> set[int]:
         return self._transaction(lambda: {part.number for part in batch if not self._write(part)})
+
+    def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        def write(parts: Sequence[Append]) -> tuple[set[int], Sequence[Wanting]]:
+            refused = {part.number for part in parts if not self._write(part)}
+            denied, granted = limits.give_out(self._db, turn, self._home.conductor_lives)
+            return refused | denied, granted
+
+        try:
+            return self._transaction(lambda: write(batch))
+        except UnicodeEncodeError:
+            return self._transaction(lambda: write([_writable(part) for part in batch]))
+
+    def limit_use(self, turn: LimitTurn) -> LimitUse:
+        return persistently(lambda: limits.use(self._db, turn), self._path)
 
     def _write(self, part: Append) -> bool:
         """Everything of one execution, unless another conductor holds it."""
@@ -102,6 +139,8 @@ class SqliteJournal:
             self._db.executemany(_LOG, [(number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs])
         if part.snapshot is not None:
             self._db.execute(_SNAPSHOT, (number, part.snapshot_seq, part.snapshot))
+        if part.freed:
+            limits.free(self._db, number, part.freed)
         if part.taken:
             self._db.executemany("delete from inbox where id = ?", [(taken,) for taken in part.taken])
         if "completed_at" in part.changes:
@@ -136,12 +175,18 @@ class SqliteJournal:
             if before is not None and before != owner and self._home.conductor_lives(before):
                 raise ConflictError(f"{execution_id} is held by another process that is alive")
             self._db.execute(_CLAIM, (owner, number, epoch))
+            limits.free_all(self._db, [number])
             return Claim(number=number, epoch=epoch + 1, seq=seq, code_version=code, replay_of=replay_of)
 
         return self._transaction(take)
 
     def release(self, numbers: Sequence[int], owner: str) -> None:
-        self._transaction(lambda: self._db.executemany(_RELEASE, [(number, owner) for number in numbers]))
+        def let_go() -> None:
+            ours = [(number, owner) for number in numbers if self._db.execute(_OURS, (number, owner)).fetchone()]
+            limits.free_all(self._db, [number for number, _ in ours])
+            self._db.executemany(_RELEASE, ours)
+
+        self._transaction(let_go)
 
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         found = persistently(

@@ -147,8 +147,7 @@ class SqliteRecords:
             return self._read(row)
         except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
             raise DamagedError(
-                f"what {self._path} says of {row[0]!r} is damaged ({error}); "
-                "restore a copy of the home, or move it away"
+                f"{row[0]!r} is damaged in {self._path} ({error}); restore a copy of the home, or move it away"
             ) from error
 
     def _read(self, row: Any) -> ExecutionRecord:

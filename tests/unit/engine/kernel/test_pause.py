@@ -77,13 +77,37 @@ def test_a_paused_execution_holds_no_limit() -> None:
     assert of(commands.AskLimit, hand.feed(ev.ResumeRequested())) != []
 
 
-def test_a_limit_granted_while_paused_is_given_back() -> None:
+def test_a_paused_execution_stands_in_no_line() -> None:
     hand = Hand(task("a"), specs=LIMITED)
-    hand.feed(ev.PauseRequested())
+    assert hand.feed(ev.PauseRequested()) == [commands.ReleaseLimit("a")]
     assert hand.feed(ev.LimitGranted("a")) == [commands.ReleaseLimit("a")]
-    hand.feed(ev.ResumeRequested())
+    assert of(commands.AskLimit, hand.feed(ev.ResumeRequested())) != []
     hand.feed(ev.LimitGranted("a"))
     assert hand.running == ["a"]
+
+
+def test_what_stood_ready_with_its_limits_gives_them_back_and_asks_anew() -> None:
+    hand = Hand(task("a"), task("b"), specs=LIMITED, max_parallel=1)
+    for name in "ab":
+        hand.feed(ev.LimitGranted(name))
+    assert hand.feed(ev.PauseRequested()) == [commands.ReleaseLimit("b"), commands.Recall()]
+    assert [ask.node for ask in of(commands.AskLimit, hand.feed(ev.ResumeRequested()))] == ["b"]
+
+
+def test_a_retry_that_is_due_while_paused_asks_for_no_limit() -> None:
+    hand = Hand(task("a"), specs=LIMITED, error_handler="retry")
+    hand.feed(ev.LimitGranted("a"))
+    hand.end("a", "failed")
+    hand.feed(ev.PauseRequested())
+    assert hand.fire("node:a", after=10) == []
+    assert of(commands.AskLimit, hand.feed(ev.ResumeRequested())) != []
+
+
+def test_what_waits_for_the_end_of_a_pause_ends_with_a_cancel() -> None:
+    hand = Hand(task("a"), specs=LIMITED)
+    hand.feed(ev.PauseRequested())
+    assert of(commands.AskLimit, hand.feed(ev.CancelRequested())) == []
+    assert hand.outcome == "cancelled"
 
 
 def test_nothing_outside_is_started_while_paused() -> None:

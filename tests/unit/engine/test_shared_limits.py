@@ -1,0 +1,232 @@
+"""Named limits over the conductors of one home: held by all together, freed by death, cheap for who wants none."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.conducting import Rig, chain, over, plan, task, until, value, wait_until
+from twingraph.core.errors import LeaseLost
+from twingraph.core.events import Event, LimitGranted
+from twingraph.core.plan import NodeSpec, Plan
+from twingraph.core.statuses import NodeStatus
+from twingraph.engine.clock import Clock
+from twingraph.engine.granting import Granting
+from twingraph.engine.ground import Ground
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import State, commands
+from twingraph.engine.moments import Moments
+from twingraph.engine.roster import Roster
+from twingraph.store.base import Append, Claim, LimitTurn, LimitUse, Wanting
+from twingraph.store.sqlite.journal import SqliteJournal
+
+
+def limited(*names: str, priority: int = 0, **limits: int) -> Plan:
+    spec = NodeSpec(component="task", entry="task", limits=limits or {"db": 1}, priority=priority)
+    return plan(*(task(name) for name in names), last=names, specs=(spec,))
+
+
+def begin(rig: Rig, of: Plan) -> Handle:
+    handle = rig.submit(of)
+    assert handle.wait_recorded(10)
+    return handle
+
+
+def rows(rig: Rig, table: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(rig.home.database)
+    try:
+        return connection.execute(f"select * from {table}").fetchall()
+    finally:
+        connection.close()
+
+
+class Counting(SqliteJournal):
+    """How often it was asked for what."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig.home)
+        self.appends = self.asks = self.looks = 0
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        self.appends += 1
+        return super().append(batch)
+
+    def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        self.asks += 1
+        return super().append_and_ask(batch, turn)
+
+    def limit_use(self, turn: LimitTurn) -> LimitUse:
+        self.looks += 1
+        return super().limit_use(turn)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Rig]:
+    with Rig(tmp_path, hold=True) as rig:
+        yield rig
+
+
+@pytest.fixture
+def two(one: Rig, tmp_path: Path) -> Iterator[Rig]:
+    with Rig(tmp_path, hold=True) as rig:
+        yield rig
+
+
+def counted(rig: Rig) -> Counting:
+    journal = Counting(rig)
+    rig.make_journal = lambda: journal
+    rig.restart(hold=True)
+    return journal
+
+
+def test_a_limit_holds_over_conductors(one: Rig, two: Rig) -> None:
+    first = begin(one, limited("a"))
+    one.dispatch.wait_for(1)
+    second = begin(two, limited("b"))
+    with pytest.raises(TimeoutError):
+        two.dispatch.wait_for(1, timeout=0.3)
+    one.dispatch.let_go()
+    assert value(over(first)) == "a"
+    two.dispatch.wait_for(1)
+    two.dispatch.let_go()
+    assert value(over(second)) == "b"
+    assert (rows(one, "limit_holders"), rows(one, "limit_wishes")) == ([], [])
+
+
+def test_what_a_dead_conductor_held_is_free_soon(one: Rig, two: Rig) -> None:
+    begin(one, limited("a", "waits"))
+    one.dispatch.wait_for(1)
+    second = begin(two, limited("b"))
+    one.crash()
+    began = time.monotonic()
+    two.dispatch.wait_for(1)
+    assert time.monotonic() - began < 5
+    two.dispatch.let_go()
+    assert value(over(second)) == "b"
+
+
+def test_who_was_taken_for_dead_finds_out_before_it_runs_anything_more(one: Rig, two: Rig) -> None:
+    """Its lock is free, so others take it for dead; its thread goes on, as after a long sleep of a leaseholder."""
+    asleep = begin(one, limited("a", "waits"))
+    one.dispatch.wait_for(1)
+    begin(two, limited("b"))
+    one.crash()
+    two.dispatch.wait_for(1)
+    one.dispatch.let_go()
+    assert isinstance(over(asleep).fault, LeaseLost)
+    assert one.dispatch.waiting == []
+    two.dispatch.let_go()
+    again = two.conductor.adopt(asleep.id)
+    assert over(again).status == "completed"
+
+
+def test_an_execution_that_was_taken_over_asks_anew(one: Rig, two: Rig) -> None:
+    begun = begin(one, limited("a", "b", "c", db=2))
+    one.dispatch.wait_for(2)
+    one.crash()
+    taken = two.conductor.adopt(begun.id)
+    two.dispatch.wait_for(2)
+    assert len(rows(two, "limit_holders")) == 2
+    two.dispatch.let_go()
+    assert over(taken).status == "completed"
+
+
+def test_the_higher_priority_goes_first_whoever_asks(one: Rig, two: Rig) -> None:
+    begin(one, limited("holder"))
+    one.dispatch.wait_for(1)
+    begin(one, limited("early"))
+    urgent = begin(two, limited("urgent", priority=5))
+    wait_until(lambda: len(rows(one, "limit_wishes")) == 2, "its wish is not there")
+    one.dispatch.let_one_go("holder")
+    two.dispatch.wait_for(1)
+    assert one.dispatch.waiting == []
+    two.dispatch.let_go()
+    assert value(over(urgent)) == "urgent"
+    one.dispatch.wait_for(1)
+
+
+def test_a_pause_frees_limits_for_another_conductor(one: Rig, two: Rig) -> None:
+    begun = begin(one, limited("a", "waits"))
+    one.dispatch.wait_for(1)
+    begin(two, limited("b"))
+    one.records.post(begun.id, "pause", "{}")  # nothing of it has begun: the recall gives all of it back
+    assert two.dispatch.wait_for(1) == ["b"]
+    until(one, begun.id, "paused")
+    assert rows(one, "limit_wishes") == []
+    one.records.post(begun.id, "resume", "{}")
+    two.dispatch.let_go()
+    one.dispatch.wait_for(1)
+    one.dispatch.let_go()
+    assert over(begun).status == "completed"
+
+
+def test_a_conductor_that_stops_leaves_nothing_behind(one: Rig, two: Rig) -> None:
+    begin(one, limited("a", "waits"))
+    one.dispatch.wait_for(1)
+    one.conductor.stop()
+    assert (rows(two, "limit_holders"), rows(two, "limit_wishes")) == ([], [])
+
+
+def test_who_wants_no_limits_asks_for_none(one: Rig) -> None:
+    journal = counted(one)
+    one.dispatch.hold = False
+    assert over(one.submit(chain(20))).status == "completed"
+    assert (journal.asks, journal.looks) == (0, 0)
+
+
+def test_alone_on_a_home_grants_go_with_the_commits_that_are_made_anyway(one: Rig) -> None:
+    """Each turn of a limited node is two: one that ends the node before and grants, one that tells of the grant."""
+    journal = counted(one)
+    one.dispatch.hold = False
+    names = [f"n{number}" for number in range(50)]
+    assert over(one.submit(limited(*names))).status == "completed"
+    assert journal.asks + journal.appends <= 2 * len(names) + 2
+    assert journal.looks <= 2
+
+
+def test_who_waits_does_not_write_again_and_again(one: Rig, two: Rig) -> None:
+    """Only a look for the dead now and then, while others write all the time."""
+    begin(one, limited("a"))
+    one.dispatch.wait_for(1)
+    journal = counted(two)
+    waiting = begin(two, limited("b"))
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        one.records.keep_plan("v", f"{time.monotonic()}", "{}")
+        time.sleep(0.005)
+    assert two.statuses(waiting.id)["b"] is NodeStatus.PENDING
+    assert journal.asks <= 4
+    assert journal.looks <= 40
+
+
+def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
+    """Paused and resumed while a long piece of work was done about it: it has asked again, and stands in line."""
+    told: list[Event] = []
+    held = Held(Claim(number=1, epoch=1, seq=0), State("exec-1"), None, Handle("exec-1", one.conductor))
+    roster = Roster()
+    roster.add(held)
+    loop = asyncio.new_event_loop()
+    moments = Moments(loop, time.perf_counter)
+    journal = SqliteJournal(one.home)
+    begun = begin(one, limited("other", gpu=1))
+    ground = Ground("x", roster, journal, one.dispatch, Clock(), moments)
+    granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
+    ask = commands.AskLimit("a", (("db", 1),), 0)
+    again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]
+    for meanwhile in ([], again):
+        journal.append([Append(number=1, epoch=1, freed=["a"])])
+        held.limits_due = [ask]
+        granting.take(held)
+        assert granting.append([]) == set()
+        held.limits = [*meanwhile]
+        granting.tell()
+    assert told == [LimitGranted("a")]
+    assert one.record(begun.id).seq > 0
+    journal.close()
+    loop.close()

@@ -1,0 +1,96 @@
+"""Named limits, done: what a conductor's nodes ask for and give back goes with its commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from twingraph.core.events import Event, LimitGranted
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import commands
+from twingraph.engine.limits import LimitBook
+from twingraph.store.base import Append, Wanting
+
+
+class Granting:
+    """`soon` is called when something is to be written for who waits."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        about: Callable[[Held, Callable[[], None]], None],
+        apply: Callable[[Held, Event], None],
+        soon: Callable[[], None],
+    ) -> None:
+        self._roster = ground.roster
+        self._journal = ground.journal
+        self._clock = ground.clock
+        self._about = about
+        self._apply = apply
+        self._soon = soon
+        self._book = LimitBook(ground.name)
+        self._granted: Sequence[Wanting] = ()
+
+    @property
+    def due(self) -> bool:
+        """Whether the next transaction has something to do for those who wait."""
+        return self._book.due
+
+    def take(self, held: Held) -> None:
+        """What these wishes follow from is written with the next transaction, or was before."""
+        wishes, held.limits_due = held.limits_due, []
+        now = self._clock.now()
+        for wish in wishes:
+            if type(wish) is commands.AskLimit:
+                wanting = Wanting(held.number, held.epoch, wish.node, wish.limits)
+                self._book.ask(wanting, wish.priority, now)
+            else:
+                self._book.release(held.number, wish.node)
+
+    def drop(self, number: int) -> None:
+        """The execution is not ours any more."""
+        self._book.drop(number)
+        if self._book.due:
+            self._soon()
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        """Write it, and with it whatever is due; those that were refused."""
+        turn = self._book.turn(self._clock.now())
+        if turn is None:
+            return self._journal.append(batch)
+        refused, self._granted = self._journal.append_and_ask(batch, turn)
+        self._book.settle(turn)
+        return refused
+
+    def tell(self) -> None:
+        """Let those go on who were granted by the last transaction."""
+        granted, self._granted = self._granted, ()
+        for wanting in granted:
+            held = self._roster.at(wanting.number)
+            if held is not None and held.epoch == wanting.epoch:
+                self._about(held, partial(self._go_on, held, wanting.node))
+
+    def _go_on(self, held: Held, node: str) -> None:
+        """Unless it has been given back meanwhile, which is only not written yet."""
+        released = (wish.node for wish in (*held.limits_due, *held.limits) if type(wish) is commands.ReleaseLimit)
+        if node not in released:
+            self._apply(held, LimitGranted(node))
+
+    def look(self, *, changed: bool) -> None:
+        """See whether somebody who waits may go: when others have written, and now and then."""
+        if not self._book:
+            return
+        now = self._clock.now()
+        if self._book.is_overdue(now) or (changed and self._may_go(now)):
+            self._book.insist()
+            self._soon()
+
+    def _may_go(self, now: float) -> bool:
+        return self._book.could_go(self._journal.limit_use(self._book.look(now)), now)
+
+    def close(self) -> None:
+        """Nobody waits here any more: the others need not leave a place free."""
+        self._book.clear()
+        if self._book.due:
+            self.append([])
