@@ -75,6 +75,7 @@ class Pencil:
             priority=chance.choice((0, 0, 5)),
             limits=chance.choice(LIMITS),
             cache=chance.random() < 0.2 or None,
+            code_hash="c0de",
             endless=chance.random() < 0.1,
             generator=chance.random() < 0.3,
         )

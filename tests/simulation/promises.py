@@ -65,6 +65,8 @@ def last_words(world: World) -> None:
         raise Broken(f"it should be {world.finished} and is {world.state.status}")
     if world.holding or world.line:
         raise Broken(f"{sorted(world.holding)} still hold limits, {world.line} still ask")
+    if world.owners:
+        raise Broken(f"{sorted(world.owners)} still own work that others wait for")
     for name, count in sorted(world.spent.items()):
         if count > _most(world, world.state.nodes[name]):
             raise Broken(f"{name} ran {count} times on its own account")

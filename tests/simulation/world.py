@@ -62,6 +62,7 @@ class World:
         self.runs: dict[str, Run] = {}
         self.timers: dict[str, int] = {}
         self.hosts: dict[str, Host] = {}
+        self.owners: set[str] = set()  # of work that the cache knows to be in flight
         self.holding: dict[str, object] = {}  # node: what it was granted, and perhaps not told yet
         self.line: list[tuple[str, tuple[tuple[str, int], ...]]] = []
         self.spent: Counter[str] = Counter()  # dispatches that a policy must account for
@@ -127,6 +128,7 @@ class World:
         event = ev.event_from(ev.KINDS[type(event)], text)
         at = self.time + self.skew
         self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {ev.KINDS[type(event)]} {text[:150]}")
+        before = {name for name, node in self.state.nodes.items() if node.owns}
         todo = apply(self.state, event, at, len(self.journal) + 1)
         if not self.safe and self.chance.random() < 0.004:
             if isinstance(event, (ev.NodeEnded, ev.BranchTaken)):
@@ -134,6 +136,7 @@ class World:
             self._rise_again("before the commit")
             return
         self.journal.append((event, at))
+        self._settle(before, todo)
         faults = invariants.broken(self.state)
         if faults:
             raise Broken("; ".join(faults))
@@ -146,6 +149,18 @@ class World:
                 return
             self.story.append(f"      -> {str(command)[:160]}")
             self._carry_out(command)
+
+    def _settle(self, before: set[str], todo: list[commands.Command]) -> None:
+        """Who owns work is known in the same commit; whoever owned some and does not has said so."""
+        settled = {command.node: command for command in todo if isinstance(command, commands.SettleCache)}
+        owns = {name for name, node in self.state.nodes.items() if node.owns}
+        if not before - owns <= settled.keys():
+            raise Broken(f"{sorted(before - owns - settled.keys())} gave work up and nobody heard of it")
+        for name, command in settled.items():
+            node = self.state.nodes[name]
+            if command.completed != (node.status is NodeStatus.COMPLETED and node.cached_from is None):
+                raise Broken(f"{name} is {node.status} and is settled as completed={command.completed}")
+        self.owners = owns
 
     def _note(self, event: ev.Event) -> None:
         done = {name for name, node in self.state.nodes.items() if node.status is NodeStatus.COMPLETED}
@@ -190,6 +205,8 @@ class World:
                 self.holding.pop(node, None)
                 self.line = [entry for entry in self.line if entry[0] != node]
                 self._grant()
+            case commands.SettleCache():
+                pass  # done in the commit
             case commands.AskCache(node):
                 self._ask_cache(node)
             case commands.StartDetached(node):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from twingraph.cli.app import App
 from twingraph.cli.console import Line, Surface, fit
@@ -28,6 +29,7 @@ from twingraph.core.statuses import ExecutionStatus, NodeStatus
 _MOST_ROWS = 200
 _MOST_VALUE_LINES = 20
 _MOST_ERRORS = 3
+_MOST_STORIES = 10
 
 
 def execution_lines(view: ExecutionView, snapshot: TreeSnapshot, app: App) -> list[Line]:
@@ -40,6 +42,7 @@ def execution_lines(view: ExecutionView, snapshot: TreeSnapshot, app: App) -> li
     outputs = view.outputs or ({"output": view.result} if view.result is not None else {})
     lines += values_section("outputs", outputs, app, surface)
     lines += _errors(view)
+    lines += _cache(view, width)
     if view.notes:
         lines += [BLANK, [("notes", "bold")], *([(f"  {printable(note)}", "")] for note in view.notes)]
     return [*lines, *_what_next(view)]
@@ -87,6 +90,22 @@ def _value(name: str, text: str | None, app: App, width: int) -> list[Line]:
     elif any(columns(row) + 4 > width for row in rows):
         shown.append([("    … cut to the screen; --json gives all", "dim")])
     return shown
+
+
+def _cache(view: ExecutionView, width: int) -> list[Line]:
+    """Of each node that may use a kept outcome, why it did or did not."""
+    stories = ((node, node.cache(False)) for node in view.nodes)
+    told = list(islice(((node, story) for node, story in stories if story is not None), _MOST_STORIES + 1))
+    if not told:
+        return []
+    shown = told[:_MOST_STORIES]
+    wide = max(len(printable(node.id)) for node, _ in shown)
+    lines: list[Line] = [BLANK, [("cache", "bold")]]
+    for node, story in shown:
+        lines.append(fit([(f"  {printable(node.id).ljust(wide)}  ", ""), (printable(story.words), "dim")], width))
+    if len(told) > _MOST_STORIES:
+        lines.append([("  …", "dim")])
+    return lines
 
 
 def _errors(view: ExecutionView) -> list[Line]:

@@ -75,10 +75,18 @@ def _facts(view: ExecutionView, node: NodeView, app: App) -> list[tuple[str, str
     if node.started_at:
         spent = seconds(between(node.started_at, node.completed_at)) if node.completed_at else "still running"
         facts.append(("time", f"{clock(node.started_at)}, {spent}"))
-    if node.reused_from:
+    if node.reused_from and not node.reused_node:
         facts.append(("kept from", node.reused_from))
-    elif node.cached:
-        facts.append(("cached", "yes"))
+    if (story := node.cache(True)) is not None:
+        facts.append(
+            (
+                "cache",
+                story.words
+                if not story.differences
+                else f"{story.verdict}: differs from {story.execution} {story.node}",
+            )
+        )
+        facts += [("", f"  {told}") for told in story.differences]
     facts += [(word, value) for word, value in (("hash", node.hash), ("cache key", node.cache_key)) if value]
     return facts
 
@@ -134,6 +142,8 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
         "container": node.container,
         "cached": node.cached,
         "reused_from": node.reused_from,
+        "reused_node": node.reused_node,
+        "cache": cache_document(node),
         "started_at": time_to_wire(node.started_at),
         "completed_at": time_to_wire(node.completed_at),
         "duration": between(node.started_at, node.completed_at),
@@ -141,6 +151,20 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
         "given": app.values(view.given(node.id)),
         "outputs": {o.name: app.reader.value(o.text) if o.text is not None else None for o in node.outputs},
         "error": record_to_wire(node.error),
+    }
+
+
+def cache_document(node: NodeView) -> dict[str, Any] | None:
+    """Why it has or has not the outcome of other work."""
+    story = node.cache(True)
+    if story is None:
+        return None
+    return {
+        "verdict": story.verdict,
+        "why": story.why,
+        "execution_id": story.execution,
+        "node_id": story.node,
+        "differences": list(story.differences),
     }
 
 

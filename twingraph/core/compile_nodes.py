@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import expressions
+from twingraph.core.caching import problems_of_key
 from twingraph.core.compile_ports import Library, Port
 from twingraph.core.component_settings import NODE_SETTINGS, check_settings, merge
 from twingraph.core.errors import NotFoundError, Problem, SliceError, ValidationError
@@ -153,6 +154,8 @@ class _Maker:
                 platform=info.settings.get("platform", "local"),
                 config_key="platform_config",
             )
+            if not problems and not info.open:
+                problems = problems_of_key(checked.get("cache"), taken, node=self.node.id)
             self.problems.extend(problems)
             settings = info.settings if problems else merge(info.settings, checked)
         options = info.options

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twingraph.core.caching import check_cache, plain_cache
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import parse_retry
@@ -68,6 +69,8 @@ def check_settings(
         found["retry"] = retry
     if config_key in given:
         _take_config(given[config_key], found, found.get("platform", platform), config_key, wrong)
+    if found.get("endless") is True and found.get("cache"):
+        wrong("cache", "keeps what a component gives, and one that is endless gives nothing; leave one of the two out")
     if not problems:
         _normalise(found)
     return found, problems
@@ -99,6 +102,8 @@ def _normalise(found: dict[str, Any]) -> None:
     for key in ("timeout", "start_timeout"):
         if found.get(key) is not None:
             found[key] = float(found[key])
+    if "cache" in found:
+        found["cache"] = plain_cache(found["cache"])
     for key in _MERGED & found.keys():
         found[key] = dict(found[key] or {})
     if "environment" in found:
@@ -177,21 +182,6 @@ def _limits(value: Any, field: str, wrong: Wrong) -> None:
             wrong(f"{field}.{key}", f"must be a whole number from 1, not {most!r}")
 
 
-CACHE_KEYS = ("ttl", "key", "scope")
-
-
-def _cache(value: Any, field: str, wrong: Wrong) -> None:
-    """Whether and how outcomes are reused: recorded until the cache lands, but never nonsense."""
-    if value is None or isinstance(value, bool):
-        return
-    if not isinstance(value, Mapping):
-        wrong(field, f"must be True, False or a mapping with any of {', '.join(CACHE_KEYS)}, not {value!r}")
-        return
-    for key in value:
-        if key not in CACHE_KEYS:
-            wrong(f"{field}.{key}", f"is not a key of cache; {did_you_mean(str(key), CACHE_KEYS)}")
-
-
 _CHECKS: Mapping[str, Callable[[Any, str, Wrong], None]] = {
     "platform": _platform,
     "docker_image": _text,
@@ -200,7 +190,7 @@ _CHECKS: Mapping[str, Callable[[Any, str, Wrong], None]] = {
     "resources": _resources,
     "environment": _texts,
     "labels": _texts,
-    "cache": _cache,
+    "cache": check_cache,
     "version": _text,
     "limits": _limits,
     "priority": _whole,

@@ -99,6 +99,7 @@ class NodeEnded(NamedTuple):
     begun: bool = True
     chance: float = 0.5
     cached_from: str | None = None  # the execution whose outcome this is: a cache hit, or kept by a replay
+    cached_node: str | None = None  # the node of it, where the cache found the outcome
 
 
 class ItemsGiven(NamedTuple):
@@ -170,10 +171,12 @@ class LimitGranted(NamedTuple):
 
 
 class CacheAnswered(NamedTuple):
-    """`verdict`: miss (go on), wait (equal work is in flight elsewhere). A hit is a NodeEnded with `cached_from`."""
+    """`verdict`: miss (go on), wait (equal work is in flight elsewhere). A hit is a NodeEnded with `cached_from` and
+    `cached_node`. `why`: what stood in the way of an answer, where something did."""
 
     node: str
     verdict: str
+    why: str | None = None
 
 
 class CacheOwnerLost(NamedTuple):

@@ -63,6 +63,30 @@ class AttemptView:
     memory_limit: int | None = None  # bytes that it might use, where there is a limit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheStory:
+    """Why a node that may use a kept outcome did, or did not."""
+
+    verdict: str  # hit | miss | waits | asked | not asked | kept (by a replay)
+    why: str | None = None
+    execution: str | None = None  # that the outcome is of, or the nearest one that is kept,
+    node: str | None = None  # and the node there
+    differences: tuple[str, ...] = ()  # from that
+
+    @property
+    def words(self) -> str:
+        if self.verdict == "hit":
+            return f"hit of {self.execution} {self.node}"
+        if self.execution is not None:
+            told = "; ".join(self.differences) or "nothing"
+            return f"{self.verdict}: differs from {self.execution} {self.node}: {told}"
+        return f"{self.verdict}: {self.why}" if self.why else self.verdict
+
+
+def _no_story(_deep: bool) -> CacheStory | None:
+    return None
+
+
 def _unknown() -> tuple[str | None, str | None]:
     return None, None
 
@@ -81,7 +105,8 @@ class NodeView:
     outputs: tuple[OutputView, ...]
     error: ErrorRecord | None = None
     cached: bool = False
-    reused_from: str | None = None  # the execution whose outcome was kept
+    reused_from: str | None = None  # the execution whose outcome was kept,
+    reused_node: str | None = None  # and the node there, where the cache found it
     started_at: datetime | None = None
     completed_at: datetime | None = None
     place: str | None = None  # where a pipeline's body called it, as 'file:line'
@@ -91,6 +116,9 @@ class NodeView:
     forced: tuple[str, ...] = ()
     # Its cache key and its hash, as far as they are known. Computed when asked for.
     identity: Callable[[], tuple[str | None, str | None]] = field(default=_unknown, compare=False, repr=False)
+
+    # Why it has or has not the outcome of other work, where it may; looked into more closely when that is asked for.
+    cache: Callable[[bool], CacheStory | None] = field(default=_no_story, compare=False, repr=False)
 
     @property
     def cache_key(self) -> str | None:

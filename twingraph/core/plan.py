@@ -22,6 +22,9 @@ from twingraph.core.policies import RetryPolicy
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+# Stands before the hash of code that is imported where it runs: of what that code uses, the hash says nothing.
+IMPORTED = "import:"
+
 
 class NodeKind(StrEnum):
     __hash__ = str.__hash__  # an Enum's own is a Python function, and tables are asked at every step

@@ -1,4 +1,4 @@
-"""Amounts as people and platforms write them: '500m' of a core, '16Gi' of memory."""
+"""Amounts as people and platforms write them: '500m' of a core, '16Gi' of memory, '1h30m' of time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,28 @@ def unit_count(value: object) -> float:
     if unit not in ("", "m"):
         raise ValueError(f"{value!r} is not a number of cores or devices, such as 2, 0.5 or '500m'")
     return number / 1000 if unit else number
+
+
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+def second_count(value: object) -> float:
+    """Seconds of 90, 1.5, '90', '500ms', '10m', '1h30m', '7d', '2w', or ValueError; always above 0."""
+    what = "seconds above 0, such as 3600, '90s', '1h30m' or '7d'"
+    if (
+        isinstance(value, str)
+        and (parts := re.findall(_NUMBER, value))
+        and "".join(value.split()) == "".join(number + unit for number, unit in parts)
+    ):
+        if all(unit.lower() in _SECONDS for _, unit in parts) and (len(parts) == 1 or all(unit for _, unit in parts)):
+            found = sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+        else:
+            raise ValueError(f"{value!r} is not a number of {what}")
+    else:
+        found, _ = _parts(value, what)
+    if not found > 0 or not math.isfinite(found):
+        raise ValueError(f"{value!r} is not a number of {what}")
+    return found
 
 
 def _parts(value: object, what: str) -> tuple[float, str]:

@@ -32,6 +32,7 @@ class Settings:
     handler_component: int | None = None  # spec of the custom handler
     handler_args: tuple[str, ...] | None = None  # the parts of the error record that it declares; None: all
     continue_on_error: bool = False
+    fresh_from: float | None = None  # cached work that was begun before this counts for nothing: `--refresh`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

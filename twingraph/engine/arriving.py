@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
@@ -55,6 +55,7 @@ class Arriving:
         self._journal = ground.journal
         self._moments = ground.moments
         self._clock = ground.clock
+        self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
         self._sources = sources
@@ -65,9 +66,12 @@ class Arriving:
         if not self._roster:
             self._clock.adjust()
         now = self._clock.now()
+        if submission.refresh:
+            submission = replace(submission, settings=replace(submission.settings, fresh_from=now))
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
-        held = Held(Claim(number=0, epoch=1, seq=0), State(submission.id), submission.code, handle)
+        claim = Claim(number=0, epoch=1, seq=0, workflow_id=submission.workflow_id)
+        held = Held(claim, State(submission.id), submission.code, handle, self._sizes)
         held.values = self._values(held)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
@@ -117,7 +121,7 @@ class Arriving:
             lambda seq: self._journal.data(held.number, seq),
             self._sources.blobs,
             lambda seqs: self._journal.data_of(held.number, seqs),
-            lambda execution, seqs: self._journal.values_of(execution, seqs),
+            read_shared=lambda execution, seqs: self._journal.values_of(execution, seqs),
         )
 
     def _host_for(self, execution_id: str, code: CodeRef | None) -> Host:
@@ -154,7 +158,9 @@ class Arriving:
         claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
-        held = yield from restored(self._journal, claim, execution_id, handle, code_of, needs_code=goes_on)
+        held = yield from restored(
+            self._journal, claim, execution_id, handle, code_of, needs_code=goes_on, sizes=self._sizes
+        )
         held.handles = coming.handles
         held.values = self._values(held)
         if not self._roster:

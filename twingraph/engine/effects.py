@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
-from twingraph.core.events import CacheAnswered, Event
+from twingraph.core.events import Event
 from twingraph.core.plan import NodeKind
 from twingraph.core.secrets import protect
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
 from twingraph.engine import handler_args
+from twingraph.engine.cached_work import check_code
 from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, commands
@@ -34,6 +35,7 @@ class Effects:
         code_of: Callable[[str], CodeRef],
         bodies: Bodies,
         detached: Detached,
+        ask_cache: Callable[[Held, str], None],
         platforms: Collection[str] | None = None,
     ) -> None:
         self._dispatch = dispatch
@@ -42,6 +44,7 @@ class Effects:
         self._code_of = code_of
         self._bodies = bodies
         self._detached = detached
+        self._ask_cache = ask_cache
         self._platforms = platforms  # where nodes can be carried out; None: anywhere
         self._lane = 0
 
@@ -65,7 +68,8 @@ class Effects:
             case commands.Recall(nodes):
                 self._dispatch.recall(execution, nodes)
             case commands.AskCache(node):
-                self._apply_lines(held, CacheAnswered(node, "miss"), None)
+                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
+                    self._ask_cache(held, node)
             case commands.StartDriver(scope):
                 self._bodies.start(execution, scope)
             case commands.WakeDriver(scope, node):
@@ -77,7 +81,7 @@ class Effects:
             case commands.StartDetached(node):
                 if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
                     self._detached.start(held, node)
-            case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit():
+            case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
                 pass  # done before the commit, or with it
 
     def take_over(self, held: Held) -> bool:
@@ -131,7 +135,10 @@ class Effects:
 
     def _check_platform(self, held: Held, spec: int) -> None:
         """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
-        platform = held.state.specs[spec].platform
+        given = held.state.specs[spec]
+        platform = given.platform
+        if given.cache:
+            check_code(given)
         if self._platforms is not None and platform not in self._platforms:
             can = ", ".join(self._platforms)
             raise TwinGraphError(f"platform {platform!r} cannot be used yet: this version carries nodes out on {can}")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from twingraph.core.events import Event, ItemsGiven, NodeBegun, NodesReturned, PauseRequested, TimerFired
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
-from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.outcomes import events_of, log_rows
+from twingraph.engine.outside import Outside
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Turns
 from twingraph.store.base import Message
@@ -22,14 +22,14 @@ GRACE_SECONDS = 10.0
 class Hearing:
     """What is about an execution that is not held, or not any more, is nobody's."""
 
-    def __init__(self, ground: Ground, turns: Turns, timers: Timers, granting: Granting) -> None:
+    def __init__(self, ground: Ground, turns: Turns, timers: Timers, outside: Outside) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
         self._turns = turns
         self._timers = timers
-        self._granting = granting
+        self._outside = outside
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -54,7 +54,9 @@ class Hearing:
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
-        self._turns.in_moments(held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome)))
+        self._turns.in_moments(
+            held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome, held.sizes.map_page))
+        )
 
     def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
         for event, lines in events:
@@ -100,7 +102,7 @@ class Hearing:
             changed = self._journal.changed()
             if changed:
                 self.read_inbox()
-            self._granting.look(changed=changed)
+            self._outside.look(changed=changed)
 
     def read_inbox(self) -> None:
         for message in self._journal.messages(self._name):

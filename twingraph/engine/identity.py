@@ -11,10 +11,11 @@ are computed when asked for, from what the journal keeps, and remembered with th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from twingraph.core.caching import policy_of
 from twingraph.core.codec import hash_text
 from twingraph.core.codec_base import dumps_sorted
 from twingraph.core.errors import TwinGraphError
@@ -44,8 +45,16 @@ def hash_of(state: State, values: Values, node: Node) -> str | None:
 
 
 def cache_key_of(state: State, values: Values, node: Node) -> str | None:
-    """The identity of a node's work alone."""
-    return _Search(state, values).key_of(node)
+    """The identity of a node's work alone. Where its author chose the parameters that stand for all, those alone count:
+    not for the hash, which tells apart whatever differs."""
+    search, spec = _Search(state, values), None if node.spec is None else state.specs[node.spec]
+    chosen = policy_of(spec.cache).key if spec is not None and spec.cache else None
+    return search.key_of(node) if chosen is None or node.kind is not NodeKind.TASK else search.chosen(node, chosen)
+
+
+def contents_of(state: State, values: Values, node: Node) -> Mapping[str, Any]:
+    """The content hash of each argument of a node whose sources are over."""
+    return _Search(state, values).contents(node.plan.args, node)
 
 
 def _digest(*parts: Any) -> str:
@@ -88,14 +97,28 @@ class _Search:
                 return None
         return known
 
+    def chosen(self, node: Node, names: Collection[str]) -> str | None:
+        """The same, for which these parameters alone count."""
+        key = f"{node.id} by choice"
+        known = self._found.keys.get(key)
+        if known is None and _is_settled(node):
+            args = {name: part for name, part in node.plan.args.items() if name in names}
+            try:
+                known = self._found.keys[key] = _digest(
+                    "chosen", self._work(node.plan, node.spec), self.contents(args, node)
+                )
+            except TwinGraphError:
+                return None
+        return known
+
     def _key(self, node: Node) -> str:
         plan = node.plan
         args = {name: part for name, part in plan.args.items() if not (node.kind is NodeKind.MAP and name == "key")}
         return _digest(
             "key",
             self._work(plan, node.spec),
-            self._contents(args, node),
-            self._contents(plan.scope_args, node),
+            self.contents(args, node),
+            self.contents(plan.scope_args, node),
             hash_text(self._values.whole(node)) if node.kind is NodeKind.INPUT else None,
         )
 
@@ -110,7 +133,7 @@ class _Search:
             plan.keep_item_errors,
         ]
 
-    def _contents(self, args: Mapping[str, Argument], node: Node) -> dict[str, Any]:
+    def contents(self, args: Mapping[str, Argument], node: Node) -> dict[str, Any]:
         """The content hash of each argument that there is; without one its default stands, which is code."""
         found = {name: self._content(argument, node) for name, argument in args.items()}
         return {name: digest for name, digest in found.items() if digest is not None}

@@ -5,30 +5,30 @@ from __future__ import annotations
 from twingraph.core.errors import LeaseLost
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
-from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
+from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
 
 class Leaving:
     """Whatever the reason: nothing of it stays in memory, and whoever waits for it is told."""
 
-    def __init__(self, ground: Ground, writing: Writing, effects: Effects, granting: Granting) -> None:
+    def __init__(self, ground: Ground, writing: Writing, effects: Effects, outside: Outside) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
         self._writing = writing
         self._effects = effects
-        self._granting = granting
+        self._outside = outside
 
     def drop(self, held: Held, why: str) -> None:
         self._roster.remove(held)
         self._writing.forget(held)
         held.todo.clear()
         self._effects.forget(held, why)
-        self._granting.drop(held.number)
+        self._outside.drop(held.number)
 
     def if_over(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""

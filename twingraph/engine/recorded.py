@@ -38,6 +38,8 @@ class Recorded:
             event, _ = take_in(self.state, row)
             self._data[row.seq] = row.data
             self._take(event)
+        if not self._data:
+            records.record(execution)  # pruned since: it raises, as if nobody had ever known it
         self.values = Values(self.state, self._data.get, blobs, read_shared=records.values_of)
         self._read_shared = records.values_of
         for node in self._waited():

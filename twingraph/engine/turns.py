@@ -15,13 +15,13 @@ from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
 from twingraph.core.events import Event
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
-from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import PROGRESS_SECONDS, Held
 from twingraph.engine.kernel import apply, commands
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import ending_of
+from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
 
@@ -37,14 +37,14 @@ class Turns:
         self,
         ground: Ground,
         writing: Writing,
-        granting: Granting,
+        outside: Outside,
         effects: Effects,
         bodies: Bodies,
         leaving: Leaving,
         faults: Faults,
     ) -> None:
         self._roster = ground.roster
-        self._granting = granting
+        self._granting, self._sharing = outside
         self._moments = ground.moments
         self._clock = ground.clock
         self._writing = writing
@@ -125,6 +125,8 @@ class Turns:
                 self._finish(held, command, at)
             elif type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
                 held.limits.append(command)
+            elif type(command) is commands.SettleCache:
+                self._sharing.settle(held, command, seq, at)
             else:
                 held.commands.append(command)
 
@@ -160,6 +162,7 @@ class Turns:
         self._granting.tell()
         if self._writing.due:
             self.flush_soon()
+        self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True

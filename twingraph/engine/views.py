@@ -20,6 +20,7 @@ from twingraph.core.execution import (
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import Changes
 from twingraph.core.statuses import NODE_OVER, NodeStatus
+from twingraph.engine.explaining import Answers, Explaining, Past
 from twingraph.engine.folding import take_in
 from twingraph.engine.identity import cache_key_of, hash_of
 from twingraph.engine.kernel import Node, Scope, State
@@ -63,9 +64,9 @@ class TracedState(State):
             self.changes = event.changes
             self._given = frozenset(one.node for one in event.changes.given)
 
-    def reason_of(self, node: Node) -> str | None:
-        given = node.id in self._given and node.status is NodeStatus.COMPLETED
-        return "given" if given else node.reason
+    def was_given(self, node: Node) -> bool:
+        """Whether a replay was told what the node gives."""
+        return node.id in self._given and node.status is NodeStatus.COMPLETED
 
     def add(self, node: Node) -> None:
         super().add(node)
@@ -149,21 +150,25 @@ class Attempts:
 def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView:
     """Everything about one execution."""
     record = records.record(execution_id)
-    state, attempts = TracedState(execution_id), Attempts()
+    state, attempts, answers = TracedState(execution_id), Attempts(), Answers()
     data: dict[int, str | None] = {}
     last: tuple[ExecutionEnded, str | None] | None = None
     for row in records.rows(execution_id):
         event = _fold(state, row)
         attempts.take(event, row.at)
+        answers.take(event, row.at)
         data[row.seq] = row.data
         if isinstance(event, ExecutionEnded):
             last = event, row.data
+    if not data:
+        records.record(execution_id)  # pruned since: it raises, as if nobody had ever known it
     values = Values(state, data.get, blobs, read_shared=records.values_of)
     inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
     result, outputs = _result(last)
+    explaining = Explaining(records, blobs, Past(state, values, record.code_version), answers)
     return ExecutionView(
         record=record,
-        nodes=tuple(_node_view(state, node, attempts, values) for node in state.nodes.values()),
+        nodes=tuple(_node_view(state, node, attempts, values, explaining) for node in state.nodes.values()),
         inputs=inputs,
         result=result,
         outputs=outputs,
@@ -220,7 +225,7 @@ def _outputs(node: Node, values: Values) -> tuple[OutputView, ...]:
     )
 
 
-def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Values) -> NodeView:
+def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Values, explaining: Explaining) -> NodeView:
     container = node.item_of or node.scope.parent
     tried = attempts.of(node.id)
     if state.limits:
@@ -234,7 +239,7 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         component=_component(state, node),
         kind=str(node.kind),
         status=node.status,
-        reason=state.reason_of(node),
+        reason=_reason(state, node),
         platform=state.specs[node.spec].platform if node.spec is not None else "local",
         parents=(*parents, *forced),
         forced=forced,
@@ -247,6 +252,8 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         error=node.error if node.status is not NodeStatus.COMPLETED else None,
         cached=node.cached_from is not None,
         reused_from=node.cached_from,
+        reused_node=node.cached_node,
+        cache=lambda deep: explaining.story(node, deep=deep),
         started_at=started,
         completed_at=ended or _moment(state.ended.get(node.id)),
         identity=lambda: (cache_key_of(state, values, node), hash_of(state, values, node)),
@@ -305,12 +312,19 @@ class Watch:
             attempt=node.attempt,
             started_at=_moment(state.begun.get(node.id)),
             completed_at=_moment(state.ended.get(node.id)),
-            reason=state.reason_of(node),
+            reason=_reason(state, node),
             error=node.error if node.status is not NodeStatus.COMPLETED else None,
             reused=node.cached_from is not None,
             signal=node.plan.signal,
             until=_until(state, node),
         )
+
+
+def _reason(state: TracedState, node: Node) -> str | None:
+    """Why it is as it is: what it says itself, or for which named limits it stands in line."""
+    if node.asked != "limit" or node.spec is None:
+        return "given" if state.was_given(node) else node.reason
+    return f"waits for the limit {', '.join(sorted(state.specs[node.spec].limits))}"
 
 
 def _most_urgent(children: list[Node | Scope], most: int) -> list[Node | Scope]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
+from twingraph.core.caching import problems_of_key
 from twingraph.core.component_settings import DECORATOR_SETTINGS, check_settings, merge
 from twingraph.core.errors import ValidationError
 from twingraph.sdk import signature
@@ -56,6 +57,9 @@ class Component(Declared[P, R]):
         problems += id_trouble(base.name, node)
         before = base.definition
         checked, more = check_settings(given, node=base.name, platform=before.settings.get("platform", "local"))
+        if not more and not before.open:
+            names = (known.name for known in before.parameters)
+            more = problems_of_key(checked.get("cache"), names, node=base.name)
         if problems or more:
             raise ValidationError([*problems, *more])
         definition = replace(
@@ -82,6 +86,9 @@ def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Regi
     checked, more = check_settings(settings, node=str(name))
     found = describe(function, Component._refuse_method(str(name)))
     problems += [*more, *found.problems]
+    if not problems and not found.open:
+        names = (known.name for known in found.parameters)
+        problems += problems_of_key(checked.get("cache"), names, node=str(name))
     if problems:
         raise ValidationError(problems)
     definition = ComponentDefinition(

@@ -38,6 +38,57 @@ class LogRow(NamedTuple):
     message: str
 
 
+class Work(NamedTuple):
+    """What a node is about to do, and what may have been done already."""
+
+    scope: str  # who shares the outcome: '' everybody, else whoever says the same
+    key: str  # equal for equal work
+    number: int
+    node: str
+    at: float  # of asking; when the work is the node's own, it begins now
+    begun_after: float  # what was begun earlier counts for nothing, done or in flight,
+    done_after: float  # and what was done earlier neither
+
+
+class CachedOutcome(NamedTuple):
+    """The event that ended equal work well."""
+
+    execution: str
+    node: str
+    done_at: float
+    body: str
+    data: str | None
+
+
+class Done(NamedTuple):
+    """An outcome to be kept: the event after which it is known, and what it is told apart by."""
+
+    seq: int
+    at: float
+    component: str
+    parts: str  # JSON
+
+
+class Settled(NamedTuple):
+    """A node's work is done, or given up: it is nobody's any more."""
+
+    scope: str
+    key: str
+    node: str
+    begun: float
+    done: Done | None
+
+
+class CacheRow(NamedTuple):
+    """An outcome that is kept, as people ask for it."""
+
+    execution: str
+    node: str
+    key: str
+    done_at: float
+    parts: str
+
+
 @dataclass(slots=True)
 class Append:
     """What one execution gained since the last commit. Refused whole when the epoch is not the store's."""
@@ -51,6 +102,7 @@ class Append:
     snapshot_seq: int = 0  # after this row: one of these, or one before
     taken: Sequence[int] = ()  # inbox messages that these rows answer,
     answers: Sequence[int] = ()  # and the row that answers each; of one that needs none, a number past the last
+    settled: Sequence[Settled] = ()  # work that others may wait for, which is done or given up
     freed: Sequence[str] = ()  # nodes that hold no named limit from now on
 
 
@@ -84,6 +136,7 @@ class Claim:
     seq: int
     code_version: str | None = None
     replay_of: str | None = None
+    workflow_id: str = ""
 
 
 class Standing(NamedTuple):
@@ -194,6 +247,14 @@ class Journal(Protocol):
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         """The same of any execution, whoever holds it: a replay refers to what an earlier one gave."""
 
+    def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
+        """Of each: the outcome that is known; else True, when the work is that node's own from now on, or False while
+        somebody else is at it.
+
+        Work is somebody's until it is `settled`, or its execution is paused, over, or held by nobody who lives. An
+        outcome whose execution or event is gone is none.
+        """
+
     def changed(self) -> bool:
         """Whether another process has written since the last call. Cheap enough to ask twenty times a second.
 
@@ -252,6 +313,12 @@ class Records(Protocol):
 
     def code(self, version: str) -> str | None:
         """What was recorded of a code version."""
+
+    def cached(self, component: str, *, before: float | None = None, limit: int = 50) -> list[CacheRow]:
+        """Outcomes that are kept of this component, newest first; only what was done before that moment."""
+
+    def find_cached(self, scope: str, key: str, *, begun_after: float, done_after: float) -> CachedOutcome | None:
+        """What `ask_cache` would answer, without asking for the work."""
 
     def plan(self, version: str, entry: str) -> str | None:
         """The plan, as JSON, of a body of a code version, once somebody has made it."""

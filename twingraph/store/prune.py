@@ -35,8 +35,9 @@ GRACE = timedelta(hours=24)  # of blobs and code that nothing refers to (yet)
 _RECORDS_AT_ONCE = 20
 _ROWS_AT_ONCE = 1_000  # of the newest of all
 _BLOBS_AT_ONCE = 500_000  # candidates that are looked for in one go through the journal: some 100 MB
-_SLICE_SECONDS = 0.003  # what one transaction may take, about
-_LEAST, _MOST = 10, 5_000  # rows of one slice
+_SLICE_SECONDS = 0.002  # what one transaction may take, about
+_LEAST, _MOST = 10, 2_000  # rows of one slice
+_GIVE_WAY = 3  # times as long as a transaction took, others have the database
 _HASH = re.compile(r"[0-9a-f]{64}")
 # A reference to a blob that is itself made of texts, plain or inside a text inside a text.
 _NESTED = re.compile(r'"rung\\*":\\*"(?:json|list)\\*",\\*"hash\\*":\\*"([0-9a-f]{64})')
@@ -78,8 +79,8 @@ class PruneStore(Protocol):
         """Ids of executions that live ones have started and may still ask about."""
 
     def remove(self, numbers: Sequence[int], newest: int) -> int:
-        """Take the records of these away, but of none that an execution after `newest` replays, and never that of the
-        newest of all. How many went."""
+        """Take the records of these away, but of none that an execution after `newest` replays, be it over others, and
+        never that of the newest of all. How many went."""
 
     def remove_whole(self, number: int) -> bool:
         """Take the newest of all away with all of its rows; False when it is not that any more."""
@@ -158,12 +159,10 @@ class Prune:
         return pruned
 
     def run(self, retention: Retention) -> Pruned:
-        newest = self._store.newest()
         before = self._now() - self._grace.total_seconds()
-        pruned = self._doomed(retention)
-        self._remove_records(pruned, newest)
-        self._remove_left_over(pruned)
-        self._remove_newest(pruned, newest)
+        pruned = Pruned()
+        while self._remove_executions(retention, pruned):
+            pass  # the newest of all went: now another one is that, and what it replayed may go too
         newest = self._store.newest()
         code = set(self._store.unused_code(before))
         for unused in self._unmentioned(frozenset(), code, before):
@@ -176,24 +175,43 @@ class Prune:
 
     # -- executions --------------------------------------------------------------------------------
 
-    def _doomed(self, retention: Retention) -> Pruned:
-        doomed = self._store.doomed(retention)
-        needed = needed_by_kept({one.id for one in doomed}, self._store.replays()) | self._store.awaited()
-        going = [one for one in doomed if one.id not in needed]
-        pruned = Pruned(executions=going, kept_for_others=len(doomed) - len(going))
+    def _remove_executions(self, retention: Retention, pruned: Pruned) -> bool:
+        """Whether the newest of all went, which is the last that goes, and what it replays not before it has."""
         newest = self._store.newest()
-        if going and going[0].number == newest and self._store.count([newest]) > _ROWS_AT_ONCE:
-            pruned.newest_stays = True
-            del going[0]
-        return pruned
+        doomed = self._doomed(retention, spared=newest)
+        going = [one for one in doomed.executions if one.number != newest]
+        self._remove_records(going, newest)
+        self._remove_left_over(pruned)
+        pruned.executions += going
+        pruned.kept_for_others, pruned.newest_stays = doomed.kept_for_others, doomed.newest_stays
+        if len(going) == len(doomed.executions):
+            return False
+        rows = self._store.count([newest])
+        if not self._gently(lambda: self._store.remove_whole(newest)):
+            return False
+        pruned.rows += rows
+        pruned.executions.append(doomed.executions[0])
+        return True
 
-    def _remove_records(self, pruned: Pruned, newest: int) -> None:
-        """The newest first, so that a replay goes before what it replays; that of all is left to `_remove_newest`."""
+    def _doomed(self, retention: Retention, *, spared: int = 0) -> Pruned:
+        """What may go. What the execution with the number `spared` replays is kept with it."""
+        doomed = self._store.doomed(retention)
+        newest = self._store.newest()
+        stays = bool(doomed) and doomed[0].number == newest and self._store.count([newest]) > _ROWS_AT_ONCE
+        if stays:
+            del doomed[0]
+        ids = {one.id for one in doomed if one.number != spared}
+        needed = needed_by_kept(ids, self._store.replays()) | self._store.awaited()
+        going = [one for one in doomed if one.id not in needed]
+        return Pruned(executions=going, kept_for_others=len(doomed) - len(going), newest_stays=stays)
+
+    def _remove_records(self, going: Sequence[Doomed], newest: int) -> None:
+        """The newest first, so that a replay goes before what it replays."""
         done = 0
-        for batch in _batches([one.number for one in pruned.executions], _RECORDS_AT_ONCE):
+        for batch in _batches([one.number for one in going], _RECORDS_AT_ONCE):
             self._gently(lambda batch=batch: self._store.remove(batch, newest))  # type: ignore[misc]
             done += len(batch)
-            self._progress("executions", done, len(pruned.executions))
+            self._progress("executions", done, len(going))
 
     def _remove_left_over(self, pruned: Pruned) -> None:
         for table, number in self._store.left_over():
@@ -204,12 +222,6 @@ class Prune:
                     break
                 self._progress("rows", pruned.rows, None)
 
-    def _remove_newest(self, pruned: Pruned, newest: int) -> None:
-        """When nothing else is left over: the number after it, which is given next, may be any from here on."""
-        if pruned.executions and pruned.executions[0].number == newest:
-            rows = self._store.count([newest])
-            pruned.rows += rows * self._gently(lambda: self._store.remove_whole(newest))
-
     def _slice(self, table: str, number: int) -> int:
         """As many rows as are removed in a moment, by what the last slice took."""
         began = time.perf_counter()
@@ -218,15 +230,18 @@ class Prune:
         if spent > _SLICE_SECONDS:
             self._rows = max(_LEAST, self._rows // 2)
         elif spent < _SLICE_SECONDS / 2 and gone == self._rows:
-            self._rows = min(_MOST, self._rows * 2)
-        self._pause(max(0.0005, spent))
+            self._rows = min(_MOST, self._rows + self._rows // 4)
+        self._give_way(spent)
         return gone
 
     def _gently(self, act: Callable[[], int]) -> int:
         began = time.perf_counter()
         done = act()
-        self._pause(max(0.0005, time.perf_counter() - began))
+        self._give_way(time.perf_counter() - began)
         return done
+
+    def _give_way(self, spent: float) -> None:
+        self._pause(min(0.05, max(0.0005, spent * _GIVE_WAY)))
 
     # -- blobs and code ----------------------------------------------------------------------------
 

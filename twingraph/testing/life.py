@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from twingraph.core.errors import NotFoundError
 from twingraph.core.events import (
     Adopted,
+    CacheAnswered,
     CancelRequested,
     Event,
     ItemsGiven,
@@ -99,9 +100,14 @@ class Life:
             code_of=_code_of,
             bodies=self._bodies,
             detached=Detached(around),
+            ask_cache=self._runs_anyway,
         )
         self._timers = Timers(self._clock, self._timer_fired)
         self._effects.timers = self._timers  # type: ignore[assignment]
+
+    def _runs_anyway(self, held: Held, node: str) -> None:
+        """A test wants to see everything run."""
+        self._apply(held, CacheAnswered(node, "miss"), None)
 
     # -- turns -------------------------------------------------------------------------------------
 
@@ -255,7 +261,7 @@ class Life:
             return
         match report:
             case Outcome():
-                for event, lines in events_of(held.state.nodes.get(report.node), report):
+                for event, lines in events_of(held.state.nodes.get(report.node), report, held.sizes.map_page):
                     self._apply(held, event, lines)
             case ItemsOut():
                 given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))

@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import ConflictError, TwinGraphError
@@ -94,9 +95,10 @@ class Runtime:
     ) -> Handle:
         """Start an execution of a compiled workflow, or one that the body of a pipeline drives in this process.
 
-        `refresh` runs everything, also what a cache could answer; no cache answers yet.
+        `refresh` does cached work anew, and what it gives takes the place of what was kept.
         """
-        return self._start(self._submissions.compiled(compiled, inputs, origin=origin, target=target))
+        made = self._submissions.compiled(compiled, inputs, origin=origin, target=target)
+        return self._start(replace(made, refresh=True) if refresh else made)
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)

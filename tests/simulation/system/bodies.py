@@ -84,6 +84,8 @@ def _spec(chance: Random, name: str) -> NodeSpec:
         priority=chance.choice((0, 0, 5)),
         limits=chance.choice(LIMITS),
         generator=chance.random() < 0.3,
+        cache=chance.random() < 0.3 or None,
+        code_hash="c0de",
     )
 
 

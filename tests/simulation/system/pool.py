@@ -73,6 +73,9 @@ class Pool:
                 self._world.broken(f"attempt {run.attempt} of {run.node} of {lane.execution} is not in the journal")
             else:
                 kinds[run.node] = node.kind
+                ours = known.owner == self._process.name and node.attempt == run.attempt and node.owns
+                if ours and node.spec is not None and known.shadow.specs[node.spec].cache:
+                    self._world.store.check_owner(known.number, run.node)
         worker = Worker(lane, deque(lane.runs), kinds)
         first = known.shadow.nodes[lane.runs[0].node]
         endless = first.spec is not None and known.shadow.specs[first.spec].endless

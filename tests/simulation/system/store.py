@@ -23,14 +23,17 @@ from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.kernel import State, apply, invariants
 from twingraph.store.base import (
     Append,
+    CachedOutcome,
     Claim,
     LimitTurn,
     LimitUse,
     Message,
     NewExecution,
     Row,
+    Settled,
     Standing,
     Wanting,
+    Work,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +79,9 @@ class Store:
         self.inbox: dict[int, Message] = {}
         self.limits = LimitTable()
         self.posted = 0
+        self.outcomes: dict[tuple[str, str], tuple[CachedOutcome, float]] = {}  # with when it was begun
+        self.claims: dict[tuple[str, str], Work] = {}
+        self.overtaken: set[tuple[int, str]] = set()  # whose work others have begun, since they stood still
         self.writes: dict[str, int] = {}  # by writer
 
     def wrote(self, who: str) -> None:
@@ -119,6 +125,8 @@ class Store:
             known.owner = part.changes["owner"]
         if part.snapshot is not None:
             known.snapshot = part.snapshot_seq, part.snapshot
+        for settled in part.settled:
+            self._settle(known, settled)
         for node in part.freed:
             self.limits.free(known.number, node)
         if self.world.thorough:
@@ -180,6 +188,46 @@ class Store:
             known.cancelled = True
         elif isinstance(event, Adopted):
             known.adoptions += 1
+
+    # -- cached work -----------------------------------------------------------------------------
+
+    def ask(self, work: Work, who: str) -> CachedOutcome | bool:
+        place = work.scope, work.key
+        found = self.outcomes.get(place)
+        if found is not None and found[1] >= work.begun_after and found[0].done_at >= work.done_after:
+            return found[0]
+        claim = self.claims.get(place)
+        if claim is not None and (claim.number, claim.node) != (work.number, work.node):
+            known = self.by_number[claim.number]
+            runs = known.columns.get("status", "running") == "running"
+            if runs and known.owner is not None and self.world.lives(known.owner) and claim.at >= work.begun_after:
+                return False
+            self.overtaken.add((claim.number, claim.node))
+            self.world.tell(who, f"takes the work of {claim.node} of {known.id} over")
+        self.claims[place] = work
+        return True
+
+    def _settle(self, known: Known, settled: Settled) -> None:
+        place = settled.scope, settled.key
+        claim = self.claims.get(place)
+        if claim is not None and (claim.number, claim.node) == (known.number, settled.node):
+            del self.claims[place]
+        if settled.done is None:
+            return
+        row = known.rows[settled.done.seq - 1]
+        ended = event_from(row.kind, row.body)
+        if not isinstance(ended, NodeEnded) or (ended.node, ended.status) != (settled.node, "completed"):
+            self.world.broken(f"event {row.seq} of {known.id} is kept as the outcome of {settled.node}")
+        outcome = CachedOutcome(known.id, settled.node, settled.done.at, row.body, row.data)
+        before = self.outcomes.get(place)
+        if before is None or before[1] <= settled.begun:
+            self.outcomes[place] = outcome, settled.begun
+
+    def check_owner(self, number: int, node: str) -> None:
+        """Cached work is done by who it belongs to."""
+        theirs = any((claim.number, claim.node) == (number, node) for claim in self.claims.values())
+        if not theirs and (number, node) not in self.overtaken:
+            self.world.broken(f"{node} of {self.by_number[number].id} runs, and its work was not asked for")
 
     # -- who holds what --------------------------------------------------------------------------
 
@@ -309,6 +357,14 @@ class ProcessJournal:
 
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         return self.data_of(self._store.by_id[execution_id].number, seqs)
+
+    def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
+        self._process.before("ask_cache")
+        answers = [self._store.ask(work, owner) for work in asked]
+        if True in answers:
+            self._store.wrote(self._process.name)
+            self._process.after("ask_cache")
+        return answers
 
     def changed(self) -> bool:
         self._process.before("read")

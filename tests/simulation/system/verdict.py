@@ -56,6 +56,9 @@ def check_end(world: System) -> None:
         again = restore(known.id, None, known.rows)
         if json.dumps(snapshot.dump(again)) != json.dumps(snapshot.dump(known.shadow)):
             world.broken(f"the journal of {known.id} does not fold to the same state twice")
+    for claim in world.store.claims.values():
+        if world.store.by_number[claim.number].over:
+            world.broken(f"{claim.node} of execution {claim.number} is over and still owns work")
     for process in world.processes.values():
         if not process.dead and process.conductor.held():
             left = [held.state.execution for held in process.conductor.held()]

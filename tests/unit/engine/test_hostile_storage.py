@@ -17,8 +17,9 @@ from twingraph.core.errors import ConflictError, DamagedError, HomeError, StoreE
 from twingraph.core.plan import Edge, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Outcome
-from twingraph.engine import held, views
+from twingraph.engine import views
 from twingraph.engine.handle import Handle
+from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Journal
 from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.store.home import Home
@@ -100,15 +101,16 @@ def test_an_end_that_nobody_could_read_is_no_end(tmp_path: Path) -> None:
     home.close()
 
 
-def damage(database: Path, page: int) -> None:
-    """Other bytes in one page, as a bad disk leaves them."""
+def damage(database: Path, *pages: int) -> None:
+    """Other bytes in these pages, as a bad disk leaves them."""
     connection = sqlite3.connect(database)
     connection.execute("pragma wal_checkpoint(truncate)")
     connection.close()
     size = 4096
     with database.open("r+b") as file:
-        file.seek(page * size)
-        file.write(b"\xa5" * size)
+        for page in pages:
+            file.seek(page * size)
+            file.write(b"\xa5" * size)
 
 
 def pages(home: Home) -> int:
@@ -137,8 +139,7 @@ def test_a_damaged_page_is_an_error_of_the_store_or_none(tmp_path: Path, share: 
 def test_what_reads_a_damaged_home_says_what_to_do(tmp_path: Path) -> None:
     home = fresh_home(tmp_path / "home")
     home.close()
-    for page in range(1, pages(home)):
-        damage(home.database, page)
+    damage(home.database, *range(1, pages(home)))
     with pytest.raises(StoreError, match="restore a copy, or move it away"):
         SqliteRecords(home).page()
 
@@ -205,10 +206,9 @@ def test_a_value_that_rotted_fails_what_needs_it_and_nothing_else(tmp_path: Path
         assert over(rig.submit(chain(2))).status == "completed"
 
 
-def test_a_snapshot_that_nobody_can_read_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "SNAPSHOT_EVENTS", 20)
-    monkeypatch.setattr(held, "SNAPSHOT_EVENTS_PER_NODE", 0)
-    with Rig(tmp_path / "home", hold=True) as rig:
+def test_a_snapshot_that_nobody_can_read_is_done_without(tmp_path: Path) -> None:
+    often = Sizes(snapshot_events=20, snapshot_events_per_node=0)
+    with Rig(tmp_path / "home", hold=True, sizes=often) as rig:
         handle = rig.submit(chain(60))
         for number in range(50):
             rig.dispatch.let_one_go(f"n{number}")

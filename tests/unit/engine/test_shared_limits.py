@@ -91,11 +91,13 @@ def test_a_limit_holds_over_conductors(one: Rig, two: Rig) -> None:
     second = begin(two, limited("b"))
     with pytest.raises(TimeoutError):
         two.dispatch.wait_for(1, timeout=0.3)
+    assert two.view(second.id).nodes[0].reason == "waits for the limit db"
     one.dispatch.let_go()
     assert value(over(first)) == "a"
     two.dispatch.wait_for(1)
     two.dispatch.let_go()
     assert value(over(second)) == "b"
+    assert two.view(second.id).nodes[0].reason is None
     assert (rows(one, "limit_holders"), rows(one, "limit_wishes")) == ([], [])
 
 

@@ -164,7 +164,20 @@ def test_an_amount_that_cannot_be_read_is_told_at_the_door(key: str, value: obje
         component(resources={key: value})(lambda: None)
 
 
-@pytest.mark.parametrize("cache", ["yes", {"tll": 3}, 7])
+@pytest.mark.parametrize("cache", ["yes", {"tll": 3}, 7, {"ttl": "soon"}, {"key": ["y"]}])
 def test_a_cache_that_makes_no_sense_is_told_at_declaration(cache: object) -> None:
     with pytest.raises(ValidationError, match="cache"):
         component(cache=cache, registry=Registry())(lambda x: x)
+
+
+def test_what_is_endless_is_not_cached() -> None:
+    with pytest.raises(ValidationError, match="endless"):
+        component(cache=True, endless=True, registry=Registry())(lambda x: x)
+
+
+def test_a_variant_may_be_cached_otherwise() -> None:
+    made = component(cache={"ttl": "1h", "key": ["x"]}, registry=Registry())(lambda x, y: x)
+    assert made.definition.settings["cache"] == {"ttl": 3600.0, "key": ["x"]}
+    assert made.options(cache=False).definition.settings["cache"] is None
+    with pytest.raises(ValidationError, match=r"cache\.key.*did you mean 'y'|cache\.key"):
+        made.options(cache={"key": ["z"]})

@@ -46,7 +46,7 @@ def _begin(state: State, node: Node) -> list[Node]:
         return end(state, node, NodeStatus.COMPLETED)
     if kind is NodeKind.SCOPE:
         return _begin_scope(state, node)
-    if state.status is ExecutionStatus.PAUSED and _asks_first(state, node):
+    if state.status is ExecutionStatus.PAUSED and kind is NodeKind.DETACHED:
         node.asked = "resume"
         return []
     if kind in graph.WAITS:
@@ -56,12 +56,7 @@ def _begin(state: State, node: Node) -> list[Node]:
         state.move(node, NodeStatus.RUNNING)
         node.attempt = 1
         return []
-    assert node.spec is not None
-    if state.specs[node.spec].cache:
-        node.asked = "cache"
-        state.commands.append(AskCache(node.id))
-    else:
-        queue_up(state, node)
+    queue_up(state, node)
     return []
 
 
@@ -75,15 +70,18 @@ def _begin_scope(state: State, node: Node) -> list[Node]:
     return created or scope_over(state, scope)
 
 
-def _asks_first(state: State, node: Node) -> bool:
-    """Whether its first step would start, or hold up, something outside, which a pause forbids."""
-    return node.kind is NodeKind.DETACHED or (node.spec is not None and bool(state.specs[node.spec].cache))
-
-
 def queue_up(state: State, node: Node, *, front: bool = False) -> None:
-    """Ask for the named limits that the node's spec wants, then let it wait for a lane."""
+    """Ask for what stands outside the execution: whether the work is to be done at all, then the named limits that it
+    wants. Then let it wait for a lane."""
     assert node.spec is not None
     spec = state.specs[node.spec]
+    if spec.cache and not node.owns and node.kind is NodeKind.TASK:
+        if state.status is ExecutionStatus.PAUSED:  # nobody shall wait for what is paused
+            node.asked = "resume"
+            return
+        node.asked = "cache"
+        state.commands.append(AskCache(node.id))
+        return
     if spec.limits and not node.granted:
         if state.status is ExecutionStatus.PAUSED:  # what is paused must not hold a limit that others want
             node.asked = "resume"

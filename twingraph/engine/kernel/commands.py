@@ -52,7 +52,17 @@ class ReleaseLimit(NamedTuple):
 
 
 class AskCache(NamedTuple):
+    """Is the outcome of this work known, or is somebody at it? Unless one of the two, the work is ours to do."""
+
     node: str
+
+
+class SettleCache(NamedTuple):
+    """The work is ours no longer: its outcome is here to be kept, or somebody else may do it. Noted in the same
+    commit as the end that it follows from."""
+
+    node: str
+    completed: bool
 
 
 class StartDetached(NamedTuple):
@@ -105,6 +115,7 @@ Command = (
     | AskLimit
     | ReleaseLimit
     | AskCache
+    | SettleCache
     | StartDetached
     | StartDriver
     | WakeDriver

@@ -14,7 +14,7 @@ from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, finishing, scheduling
+from twingraph.engine.kernel import bounds, finishing, holdings, scheduling
 from twingraph.engine.kernel.commands import CancelRuns, StopDriver, WakeDriver
 from twingraph.engine.kernel.state import Node, Scope, State
 
@@ -22,6 +22,7 @@ from twingraph.engine.kernel.state import Node, Scope, State
 def end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     """Put the node to its end; the nodes that may begin because of it."""
     bounds.activate(state, node, False)
+    holdings.settle_work(state, node, completed=status is NodeStatus.COMPLETED)
     scheduling.retire(state, node)
     state.move(node, status)
     state.ended_count += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bodies, bounds, scheduling
+from twingraph.engine.kernel import bodies, bounds, holdings, scheduling
 from twingraph.engine.kernel.commands import CancelRuns, Finish, SetTimer, WakeDriver
 from twingraph.engine.kernel.state import Node, Scope, State
 
@@ -45,6 +45,7 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
 def _drop(state: State, node: Node) -> None:
     """Cancel the node as part of the ending of everything: nothing follows from it but the counting."""
     bounds.activate(state, node, False)
+    holdings.settle_work(state, node, completed=False)
     scheduling.retire(state, node)
     state.move(node, NodeStatus.CANCELLED)
     state.ended_count += 1

@@ -120,7 +120,7 @@ def _holdings(state: State) -> Iterator[str]:
     queued = [node for queues in state.ready.values() for queue in queues.values() for node in queue]
     ready = {node.id for node in queued if node.status is NodeStatus.PENDING and node.asked is None}
     for node in state.nodes.values():
-        if node.over and (node.active or node.granted or node.asked or node.lane or node.due is not None):
+        if node.over and (node.active or node.granted or node.owns or node.asked or node.lane or node.due is not None):
             yield f"{node.id} is {node.status} and still holds something"
         if node.asked == "resume" and state.status is not ExecutionStatus.PAUSED:
             yield f"{node.id} waits for the end of a pause, but the execution is {state.status}"
@@ -130,10 +130,16 @@ def _holdings(state: State) -> Iterator[str]:
             yield f"{node.id} may run and stands in no queue"
         if node.lane is not None and node.granted is False and _wants_limit(state, node):
             yield f"{node.id} is in flight without its limits"
+        if node.lane is not None and not node.owns and _is_shared(state, node):
+            yield f"{node.id} is in flight and the cache was not asked"
 
 
 def _wants_limit(state: State, node: Node) -> bool:
     return node.kind is not NodeKind.HANDLER and node.spec is not None and bool(state.specs[node.spec].limits)
+
+
+def _is_shared(state: State, node: Node) -> bool:
+    return node.kind is NodeKind.TASK and node.spec is not None and bool(state.specs[node.spec].cache)
 
 
 def _endings(state: State) -> Iterator[str]:

@@ -22,7 +22,7 @@ from twingraph.core.events import (
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import beginnings, bounds, closing, endings, finishing, runs, scheduling
+from twingraph.engine.kernel import beginnings, bounds, closing, endings, finishing, holdings, runs, scheduling
 from twingraph.engine.kernel.commands import (
     AskCache,
     Finish,
@@ -123,10 +123,12 @@ def adopted(state: State, event: Adopted) -> None:
         return
     state.timeout_armed = False
     # Who held a limit may have held it with the conductor before only: all of them ask anew.
-    asking = scheduling.withdraw(state, lambda node: node.granted)
+    asking = scheduling.withdraw(state, lambda node: node.granted or node.owns)
     flying: list[Node] = []
     for node in state.nodes.values():
         node.granted = False
+        if node.owns:
+            holdings.give_back(state, node)
         if node.lane is not None:
             flying.append(node)
         elif not node.over:
@@ -168,11 +170,14 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         return
     state.move_execution(ExecutionStatus.PAUSED)
-    # What is paused holds no limit that others want, and keeps nobody waiting who stands in line behind it.
+    # What is paused holds nothing that others want, and keeps nobody waiting who stands in line behind it.
     asking = [node for node in state.nodes.values() if node.asked == "limit"]
-    for node in [*scheduling.withdraw(state, lambda node: node.granted), *asking]:
-        runs.release(state, node)
+    for node in [*scheduling.withdraw(state, lambda node: node.granted or node.owns), *asking]:
+        holdings.give_back(state, node)
         beginnings.queue_up(state, node)
+    for node in state.nodes.values():
+        if node.owns and node.status is NodeStatus.RETRYING:
+            holdings.give_back(state, node)
     if state.in_flight:
         state.commands.append(Recall())
 
@@ -206,11 +211,15 @@ def limit_granted(state: State, event: LimitGranted) -> None:
         if node is None or not node.granted:  # it ended meanwhile, or gave its turn up
             state.commands.append(ReleaseLimit(event.node))
         return
+    node.granted = True
+    _go_on(state, node)
+
+
+def _go_on(state: State, node: Node) -> None:
+    """What the node asked for is its own now. What is paused gives it back at once, and will ask again."""
     node.asked = None
     if state.status is ExecutionStatus.PAUSED:
-        runs.release(state, node)
-    else:
-        node.granted = True
+        holdings.give_back(state, node)
     beginnings.queue_up(state, node)
 
 
@@ -218,9 +227,11 @@ def cache_answered(state: State, event: CacheAnswered) -> None:
     node = state.nodes.get(event.node)
     if node is None or node.over or node.asked != "cache":
         return
-    node.reason = "waits for equal work" if event.verdict == "wait" else None
-    if event.verdict != "wait":
-        beginnings.queue_up(state, node)
+    if event.verdict == "wait":
+        node.reason = "waits for equal work"
+    else:
+        node.reason, node.owns = None, True
+        _go_on(state, node)
 
 
 def cache_owner_lost(state: State, event: CacheOwnerLost) -> None:

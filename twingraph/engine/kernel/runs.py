@@ -14,10 +14,9 @@ from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
 from twingraph.core.quantities import byte_count
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import beginnings, bounds, endings, graph, scheduling
+from twingraph.engine.kernel import beginnings, bounds, endings, graph, holdings, scheduling
 from twingraph.engine.kernel.commands import (
     PassItems,
-    ReleaseLimit,
     SetTimer,
 )
 from twingraph.engine.kernel.state import Node, State
@@ -95,14 +94,9 @@ def requeue(state: State, node: Node) -> None:
     if node.kind is NodeKind.HANDLER and (state.ending is not None or state.status is not ExecutionStatus.PAUSED):
         scheduling.dispatch_now(state, node)
         return
-    if node.granted and state.status is ExecutionStatus.PAUSED:
-        release(state, node)
+    if state.status is ExecutionStatus.PAUSED:
+        holdings.give_back(state, node)
     beginnings.queue_up(state, node, front=True)
-
-
-def release(state: State, node: Node) -> None:
-    node.granted = False
-    state.commands.append(ReleaseLimit(node.id))
 
 
 def node_ended(state: State, event: NodeEnded) -> None:
@@ -152,7 +146,8 @@ def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
 
 def _completed(state: State, node: Node, event: NodeEnded) -> None:
     node.seq, node.shape, node.outputs = state.seq, event.shape, event.outputs
-    node.cached_from, node.losses, node.alone, node.error = event.cached_from, 0, False, None
+    node.cached_from, node.cached_node = event.cached_from, event.cached_node
+    node.losses, node.alone, node.error = 0, False, None
     beginnings.end_node(state, node, NodeStatus.COMPLETED)
 
 

@@ -119,6 +119,7 @@ class Node:
         "attempt",
         "branch",
         "cached_from",
+        "cached_node",
         "children",
         "dependents",
         "due",
@@ -137,6 +138,7 @@ class Node:
         "open",
         "order",
         "outputs",
+        "owns",
         "pages",
         "pending",
         "plan",
@@ -174,11 +176,13 @@ class Node:
         self.outputs: tuple[OutputMeta, ...] = ()
         self.error: ErrorRecord | None = None
         self.branch: str | None = None  # the handle that was taken
-        self.cached_from: str | None = None
+        self.cached_from: str | None = None  # the execution whose outcome it has,
+        self.cached_node: str | None = None  # and where the cache found it, the node there
         self.due: float | None = None  # when its retry, sleep or time limit is due
         self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
         self.asked: str | None = None  # 'limit' | 'cache': an answer from outside; 'resume': the end of a pause
         self.granted = False  # holds its named limits
+        self.owns = False  # does work that equal nodes anywhere wait for
         self.order = 0  # how many nodes were over when this one was; rises over the whole execution
         # Of a generator, items that came while it ran: how many, and where the texts are from an index on
         self.items = 0

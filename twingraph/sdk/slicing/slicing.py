@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twingraph.core.errors import SliceError
+from twingraph.core.plan import IMPORTED
 from twingraph.sdk.signature import is_handle
 from twingraph.sdk.slicing import closures
 from twingraph.sdk.slicing.grammar import Need, lowest, needs
@@ -103,7 +104,7 @@ def _without_source(target: Any, module: str, name: str) -> Slice:
             modules={},
             mode="import",
             note=note,
-            code_hash=code_hash({}, (module, name)),
+            code_hash=IMPORTED + code_hash({}, (module, name)),
             external=(module.partition(".")[0],),
         )
     raise no_source(f"{module}.{name}")
@@ -124,7 +125,7 @@ def _importing(source: Source, module: str, name: str, note: str) -> Slice:
         file=source.file,
         main=source.main,
         note=f"not sliced, imported instead: {note}{remedy}",
-        code_hash=code_hash({}, (source.name, name), factory=dump),
+        code_hash=IMPORTED + code_hash({}, (source.name, name), factory=dump),
     )
 
 

@@ -1,6 +1,6 @@
 """Where blobs are kept, as one text that travels to every process which reads or writes them.
 
-`/home/ada/.twingraph`                 the blobs of a home
+`/srv/twingraph`                       the blobs of a home
 `file:///srv/blobs`                    a folder
 `s3://bucket/prefix?endpoint=URL&...`  objects under a prefix; no credentials, which come from where AWS clients look
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
 from twingraph.store.base import (
     Append,
+    CachedOutcome,
     Claim,
     LimitTurn,
     LimitUse,
@@ -19,9 +21,10 @@ from twingraph.store.base import (
     Row,
     Standing,
     Wanting,
+    Work,
 )
 from twingraph.store.home import Home
-from twingraph.store.sqlite import limits
+from twingraph.store.sqlite import cache, limits
 from twingraph.store.sqlite.connection import Presence, Result, close_when_forgotten, connect, persistently
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -96,7 +99,7 @@ class SqliteJournal:
             if new.code_body is not None:
                 self._db.execute(_CODE, (new.code_version, new.code_body, new.created_at))
             self._write(first)
-            return Claim(number=number, epoch=1, seq=first.rows[-1].seq)
+            return Claim(number=number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
 
         return self._transaction(write)
 
@@ -139,6 +142,8 @@ class SqliteJournal:
             self._db.executemany(_LOG, [(number, log.at, LEVELS.get(log.level, 20), *log[2:]) for log in part.logs])
         if part.snapshot is not None:
             self._db.execute(_SNAPSHOT, (number, part.snapshot_seq, part.snapshot))
+        if part.settled:
+            cache.settle(self._db, number, part.settled)
         if part.freed:
             limits.free(self._db, number, part.freed)
         if part.taken:
@@ -166,17 +171,24 @@ class SqliteJournal:
     def claim(self, execution_id: str, owner: str) -> Claim:
         def take() -> Claim:
             found = self._db.execute(
-                "select number, epoch, seq, owner, code_version, replay_of from executions where id = ?",
+                "select number, epoch, seq, owner, code_version, replay_of, workflow_id from executions where id = ?",
                 (execution_id,),
             ).fetchone()
             if found is None:
                 raise NotFoundError(f"no execution has the id {execution_id!r}")
-            number, epoch, seq, before, code, replay_of = found
+            number, epoch, seq, before, code, replay_of, workflow = found
             if before is not None and before != owner and self._home.conductor_lives(before):
                 raise ConflictError(f"{execution_id} is held by another process that is alive")
             self._db.execute(_CLAIM, (owner, number, epoch))
             limits.free_all(self._db, [number])
-            return Claim(number=number, epoch=epoch + 1, seq=seq, code_version=code, replay_of=replay_of)
+            return Claim(
+                number=number,
+                epoch=epoch + 1,
+                seq=seq,
+                code_version=code,
+                replay_of=replay_of,
+                workflow_id=workflow,
+            )
 
         return self._transaction(take)
 
@@ -232,6 +244,16 @@ class SqliteJournal:
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         wanted = f"[{','.join(map(str, seqs))}]"
         return dict(persistently(lambda: self._db.execute(VALUES_OF, (execution_id, wanted)).fetchall(), self._path))
+
+    def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
+        """Where the outcome is known, or somebody is at it, nothing is written."""
+        lives = lru_cache(maxsize=None)(self._home.conductor_lives)
+        found = persistently(lambda: [cache.look(self._db, work, owner, lives) for work in asked], self._path)
+        if None in found:
+            free = [work for work, answer in zip(asked, found, strict=True) if answer is None]
+            answers = iter(self._transaction(lambda: [cache.ask(self._db, work, owner, lives) for work in free]))
+            found = [next(answers) if answer is None else answer for answer in found]
+        return [answer for answer in found if answer is not None]
 
     def changed(self) -> bool:
         self._presence.check()

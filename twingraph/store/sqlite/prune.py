@@ -21,8 +21,15 @@ select number, id, name, completed_at from (
 _REMOVE = """
 delete from executions
 where number in (select value from json_each(?)) and completed_at is not null
-and number < (select max(number) from executions)
-and id not in (select replay_of from executions where number > ? and replay_of is not null)
+and number < (select max(number) from executions) and id not in (
+    with recursive replayed(id) as (
+        select replay_of from executions where number > ? and replay_of is not null
+        union
+        select executions.replay_of from executions join replayed on executions.id = replayed.id
+        where executions.replay_of is not null
+    )
+    select id from replayed
+)
 """
 _REMOVE_NEWEST = """
 delete from executions
@@ -66,6 +73,7 @@ where (execution, seq) > (?, ?) order by execution, seq limit ?
 _LAST = "select coalesce(sum(seq), 0) from executions where number in (select value from json_each(?))"
 _LINES = "select count(*) from (select 1 from logs where execution in (select value from json_each(?)) limit 1000000)"
 _PAGE = 500
+_CHECKPOINT_EVERY = 50  # changes, each of some hundred pages
 _ARTIFACTS = "select seq, execution, message from logs where seq > ? and stream = 'artifact' order by seq limit 500"
 
 
@@ -75,6 +83,9 @@ class SqlitePrune:
     def __init__(self, home: Home) -> None:
         self._path = home.database
         self._db = connect(self._path)
+        self._changes = 0
+        # A checkpoint blocks nobody, but one that comes with a commit makes that a hundred times as long.
+        self._db.execute("pragma wal_autocheckpoint=0")
         weakref.finalize(self, self._db.close)  # whoever forgets `close` leaves nothing open
 
     def newest(self) -> int:
@@ -176,13 +187,21 @@ class SqlitePrune:
         self._all("pragma wal_checkpoint(truncate)")
 
     def close(self) -> None:
+        self._all("pragma wal_checkpoint(passive)")
         self._db.close()
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
         return persistently(lambda: self._db.execute(statement, values).fetchall(), self._path)
 
     def _change(self, statement: str, *values: Any) -> int:
-        return persistently(lambda: self._db.execute(statement, values).rowcount, self._path)
+        done = persistently(lambda: self._write(statement, values), self._path)
+        self._changes += 1
+        if self._changes % _CHECKPOINT_EVERY == 0:
+            self._all("pragma wal_checkpoint(passive)")
+        return done
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
+        return self._db.execute(statement, values).rowcount
 
 
 def _ids_in(body: str) -> list[str]:

@@ -13,8 +13,9 @@ from twingraph.core.events import error_from_json
 from twingraph.core.execution import ExecutionRecord, LogRecord, Progress
 from twingraph.core.nearest import nearest
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
-from twingraph.store.base import Row
+from twingraph.store.base import CachedOutcome, CacheRow, Row
 from twingraph.store.home import Home
+from twingraph.store.sqlite import cache
 from twingraph.store.sqlite.connection import close_when_forgotten, connect, persistently
 from twingraph.store.sqlite.journal import LEVELS, VALUES_OF
 
@@ -128,6 +129,14 @@ class SqliteRecords:
     def code(self, version: str) -> str | None:
         found = self._all("select body from code where version = ?", version)
         return found[0][0] if found else None
+
+    def cached(self, component: str, *, before: float | None = None, limit: int = 50) -> list[CacheRow]:
+        return persistently(lambda: cache.of_component(self._db, component, before, limit), self._path)
+
+    def find_cached(self, scope: str, key: str, *, begun_after: float, done_after: float) -> CachedOutcome | None:
+        return persistently(
+            lambda: cache.find(self._db, scope, key, begun_after=begun_after, done_after=done_after), self._path
+        )
 
     def plan(self, version: str, entry: str) -> str | None:
         found = self._all("select body from plans where code_version = ? and entry = ?", version, entry)

@@ -14,8 +14,8 @@ from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.connection import connect, persistently, refusal
 
 # The migration that leads to `schema.sql`.
-HEAD = "0004"
-KNOWN = ("0001", "0002", "0003", "0004")
+HEAD = "0005"
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 
 
 def current(path: Path) -> str | None:

@@ -101,6 +101,30 @@ create table limit_wishes (
     primary key (conductor, limits)
 ) without rowid;
 
+create table cache (
+    scope     text    not null,
+    work      text    not null,
+    execution integer not null,
+    node      text    not null,
+    seq       integer not null,
+    begun_at  real    not null,
+    done_at   real    not null,
+    component text    not null,
+    parts     text    not null,
+    primary key (scope, work)
+) without rowid;
+create index cache_component on cache (component, done_at);
+create index cache_execution on cache (execution);
+
+create table cache_claims (
+    scope     text    not null,
+    work      text    not null,
+    execution integer not null,
+    node      text    not null,
+    begun_at  real    not null,
+    primary key (scope, work)
+) without rowid;
+
 create table alembic_version (
     version_num varchar(32) not null primary key
 );

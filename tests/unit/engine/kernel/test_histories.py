@@ -75,6 +75,10 @@ class History:
                 self.limits.discard(node)
             case commands.AskCache(node):
                 self.caches[node] = "asked"
+            case commands.SettleCache(node, done):
+                self.caches.pop(node, None)
+                known = self.state.nodes[node]
+                assert done == (known.status is NodeStatus.COMPLETED and known.cached_from is None)
             case commands.StartDetached(node):
                 self.detached.add(node)
             case commands.Finish():

@@ -1,0 +1,110 @@
+"""What the cache is asked about a node: under which name its outcome is shared, and what tells it from other work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from twingraph.core.caching import CachePolicy, CacheScope, policy_of
+from twingraph.core.codec import hash_text
+from twingraph.core.codec_base import loads, ref_hashes
+from twingraph.core.errors import PermanentError
+from twingraph.core.events import KINDS, NodeEnded, event_from
+from twingraph.core.plan import IMPORTED, NodeSpec
+from twingraph.engine.held import Held
+from twingraph.engine.identity import cache_key_of, contents_of
+from twingraph.engine.kernel import Node, State
+from twingraph.engine.values import Values
+from twingraph.store.base import CachedOutcome
+from twingraph.store.blobs.base import BlobStore
+
+
+class UncacheableError(PermanentError):
+    """Nobody would see that its code changed."""
+
+
+class Unusable(Exception):  # noqa: N818 - says what is wrong with it
+    """An outcome is known, and cannot be used here; says why."""
+
+
+class Described(NamedTuple):
+    scope: str
+    key: str
+    component: str
+    policy: CachePolicy
+
+
+def describe(state: State, values: Values, node: Node, workflow: str) -> Described | None:
+    """None where nobody can say what the node is called with."""
+    assert node.spec is not None
+    spec = state.specs[node.spec]
+    key = cache_key_of(state, values, node)
+    if key is None:
+        return None
+    policy = policy_of(spec.cache)
+    return Described(scope_of(policy.scope, workflow, state.execution), key, spec.component, policy)
+
+
+def scope_of(scope: CacheScope, workflow: str, execution: str) -> str:
+    if scope is CacheScope.WORKFLOW:
+        return f"workflow {workflow}"
+    return f"execution {execution}" if scope is CacheScope.EXECUTION else ""
+
+
+def check_code(spec: NodeSpec) -> None:
+    """Raises when a change of the component's code would not change its key, and its author does not say either."""
+    if spec.version is None and (spec.code_hash is None or spec.code_hash.startswith(IMPORTED)):
+        raise UncacheableError(
+            f"{spec.component} has `cache`, but its code is imported and not cut out of its module, so that nobody "
+            "would see when it changes; give it a `version`, and change that with the code, or leave `cache` out"
+        )
+
+
+def parts_of(state: State, values: Values, node: Node) -> dict[str, Any]:
+    """What a key is made of, each part alone, to say later how two works differ."""
+    assert node.spec is not None
+    spec = state.specs[node.spec]
+    parts: dict[str, Any] = {
+        "entry": spec.entry,
+        "code": spec.code_hash,
+        "platform": spec.platform,
+        "docker_image": spec.docker_image,
+        "version": spec.version,
+        "environment": dict(spec.environment),
+        "options": None if spec.options is None else hash_text(spec.options),
+        "args": dict(contents_of(state, values, node)),
+    }
+    return {name: part for name, part in parts.items() if part not in (None, {})}
+
+
+def hit(held: Held, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tuple[NodeEnded, Sequence[str]]:
+    """The end of a node whose outcome was found, with its values: the large ones are those that there are. Raises
+    Unusable."""
+    try:
+        ended = event_from(KINDS[NodeEnded], outcome.body)
+    except ValueError as error:
+        raise Unusable(f"the outcome of {outcome.node} in {outcome.execution} cannot be read: {error}") from error
+    assert isinstance(ended, NodeEnded)
+    lines = outcome.data.split("\n") if outcome.data is not None else []
+    python = None if held.code is None else json.loads(held.code.description or "{}").get("python")
+    for ref in (ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))):
+        if not blobs.exists(ref["hash"]):
+            raise Unusable(f"a value of {outcome.node} in {outcome.execution} is gone: blob {ref['hash'][:12]}")
+        if ref["rung"] == "pickle" and python is not None and ref["py"] != ".".join(python.split(".")[:2]):
+            raise Unusable(f"{outcome.node} in {outcome.execution} gave what Python {ref['py']} has pickled")
+    event = NodeEnded(
+        node.id,
+        node.attempt,
+        "completed",
+        shape=ended.shape,
+        outputs=ended.outputs,
+        begun=False,
+        cached_from=outcome.execution,
+        cached_node=outcome.node,
+    )
+    return event, lines
+
+
+def parts_text(parts: Mapping[str, Any]) -> str:
+    return json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))

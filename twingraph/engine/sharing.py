@@ -1,0 +1,220 @@
+"""Cached work, done: nodes ask for outcomes, wait for equal work in flight, and what they do is kept for others.
+
+The store knows every outcome and who is at which work, over all conductors. Here stand the nodes that have no answer
+yet, and what work belongs to this conductor's nodes. Those that want the same are asked for once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
+from twingraph.core.statuses import ExecutionStatus
+from twingraph.engine.cached_work import Described, Unusable, describe, hit, parts_of, parts_text
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import Node
+from twingraph.engine.kernel.commands import SettleCache
+from twingraph.store.base import CachedOutcome, Done, Settled, Work
+from twingraph.store.blobs.base import BlobStore
+
+# Who waits looks this often without being called: a conductor that dies tells nobody.
+LOOK_SECONDS = 1.0
+# So many are asked for at once, so that one turn of the loop stays short.
+AT_ONCE = 100
+# After everybody was looked after, they wait so many times as long before it is done again, but not for ever.
+REST = 9
+LONGEST_REST = 1.0
+
+Place = tuple[int, str]  # (execution number, node)
+
+
+class Asked:
+    """One node that asks, and what it has been told."""
+
+    __slots__ = ("described", "fresh_from", "told", "usable_from", "why")
+
+    def __init__(self, described: Described, fresh_from: float) -> None:
+        self.described = described
+        self.fresh_from = fresh_from  # what was begun earlier does not count
+        self.usable_from = 0.0  # an outcome that was found cannot be used; a later one may
+        self.why: str | None = None
+        self.told = False  # that equal work is in flight
+
+    @property
+    def group(self) -> tuple[object, ...]:
+        """Equal for those whom one answer serves."""
+        wanted = self.described
+        return wanted.scope, wanted.key, wanted.policy.ttl, self.fresh_from, self.usable_from
+
+
+class Asker(NamedTuple):
+    held: Held
+    node: str
+    asked: Asked
+
+
+class Sharing:
+    """`bring` tells an execution of an answer; `about` keeps what goes wrong with one from the others."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        blobs: BlobStore,
+        bring: Callable[[Held, Event, Sequence[str] | None], None],
+        about: Callable[[Held, Callable[[], None]], None],
+    ) -> None:
+        self._ground = ground
+        self._blobs = blobs
+        self._bring = bring
+        self._about = about
+        self._asked: dict[Place, Asked] = {}
+        self._line: deque[Place] = deque()  # whose turn it is to be looked after
+        self._ours: dict[Place, tuple[Described, float]] = {}  # work that is done here, and when it was begun
+        self._stirred: set[int] = set()  # executions with work that will be nobody's once it is committed
+        self._looking = False
+        self._changed = False  # since the last time that everybody was looked after
+        self._began = 0.0  # the last time,
+        self._spent = 0.0  # how long it took,
+        self._rests_until = 0.0  # and when the next may be
+
+    # -- what the kernel wants ---------------------------------------------------------------------
+
+    def ask(self, held: Held, node: str) -> None:
+        """Answered soon, together with others."""
+        if held.state.nodes[node].asked != "cache":
+            return  # it ended before that could be done
+        described = self._describe(held, held.state.nodes[node])
+        if described is None:
+            self._bring(held, CacheAnswered(node, "miss", "what it is called with cannot be read"), None)
+            return
+        place = held.number, node
+        self._asked[place] = Asked(described, held.state.settings.fresh_from or 0.0)
+        self._line.append(place)
+        self._look_soon()
+
+    def settle(self, held: Held, command: SettleCache, seq: int, at: float) -> None:
+        """The work is nobody's with this event: what it gave goes into the same commit."""
+        place = held.number, command.node
+        asked = self._asked.pop(place, None)
+        if asked is not None and asked.told and not command.completed:
+            return  # it is somebody else's; without an answer it may be its own, from a conductor that is dead
+        node = held.state.nodes[command.node]
+        known = self._ours.pop(place, None)
+        described = known[0] if known is not None else self._describe(held, node)
+        if described is None:
+            return
+        done = None
+        if command.completed:
+            done = Done(seq, at, described.component, parts_text(parts_of(held.state, held.values, node)))
+        begun = known[1] if known is not None else 0.0
+        held.settled.append(Settled(described.scope, described.key, command.node, begun, done))
+        self._stirred.add(held.number)
+
+    def _describe(self, held: Held, node: Node) -> Described | None:
+        return describe(held.state, held.values, node, held.workflow)
+
+    def drop(self, number: int) -> None:
+        """The execution is not ours any more."""
+        self._stirred.discard(number)
+        for place in [place for place in self._asked if place[0] == number]:
+            del self._asked[place]
+        for place in [place for place in self._ours if place[0] == number]:
+            del self._ours[place]
+
+    # -- when to look ------------------------------------------------------------------------------
+
+    def wrote(self, written: Sequence[Held]) -> None:
+        """Everything of these executions is durable: others may go on."""
+        if self._stirred:
+            durable = {held.number for held in written}
+            stirred = self._stirred & durable
+            self._stirred -= durable
+            if stirred:
+                self.look(changed=True)
+
+    def look(self, *, changed: bool) -> None:
+        """See whether there is an answer for those who wait: when somebody has written, and now and then."""
+        if not self._asked:
+            return
+        now = self._ground.clock.now()
+        self._changed = self._changed or changed or now - self._began > LOOK_SECONDS
+        if self._changed and not self._line and now >= self._rests_until:
+            self._changed, self._began = False, now
+            self._line.extend(self._asked)
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._ground.moments.soon(self._look)
+
+    def _look(self) -> None:
+        """Look after some; then it is the turn of others."""
+        self._looking = False
+        began = self._ground.clock.now()
+        groups: dict[tuple[object, ...], list[Asker]] = {}
+        for _ in range(min(AT_ONCE, len(self._line))):
+            place = self._line.popleft()
+            held, asked = self._ground.roster.at(place[0]), self._asked.get(place)
+            if held is not None and asked is not None and held.state.status is ExecutionStatus.RUNNING:
+                groups.setdefault(asked.group, []).append(Asker(held, place[1], asked))
+        if groups:
+            works = [self._work(askers[0]) for askers in groups.values()]
+            answers = self._ground.journal.ask_cache(works, self._ground.name)
+            for askers, work, answer in zip(groups.values(), works, answers, strict=True):
+                self._answer(askers, work, answer)
+        now = self._ground.clock.now()
+        self._spent += now - began
+        if self._line:
+            self._look_soon()
+        else:
+            self._rests_until, self._spent = now + min(REST * self._spent, LONGEST_REST), 0.0
+
+    def _work(self, asker: Asker) -> Work:
+        described, asked = asker.asked.described, asker.asked
+        now = self._ground.clock.now()
+        ttl = described.policy.ttl
+        return Work(
+            described.scope,
+            described.key,
+            asker.held.number,
+            asker.node,
+            now,
+            asked.fresh_from,
+            max(asked.usable_from, 0.0 if ttl is None else now - ttl),
+        )
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    def _answer(self, askers: Sequence[Asker], work: Work, answer: CachedOutcome | bool) -> None:
+        if answer is True:  # of all these, the first does it
+            first, *askers = askers
+            self._ours[first.held.number, first.node] = first.asked.described, work.at
+            del self._asked[first.held.number, first.node]
+            node, asked = first.node, first.asked
+            self._tell(first, CacheOwnerLost(node) if asked.told else CacheAnswered(node, "miss", asked.why), None)
+        for asker in askers:
+            if isinstance(answer, CachedOutcome):
+                self._hit(asker, answer)
+            elif not asker.asked.told:
+                asker.asked.told = True
+                self._tell(asker, CacheAnswered(asker.node, "wait", asker.asked.why), None)
+
+    def _hit(self, asker: Asker, outcome: CachedOutcome) -> None:
+        held, node, asked = asker
+        try:
+            event, lines = hit(held, held.state.nodes[node], outcome, self._blobs)
+        except Unusable as why:
+            asked.usable_from, asked.why = math.nextafter(outcome.done_at, math.inf), str(why)
+            self._line.append((held.number, node))
+            self._look_soon()
+            return
+        del self._asked[held.number, node]
+        self._tell(asker, event, lines)
+
+    def _tell(self, asker: Asker, event: Event, lines: Sequence[str] | None) -> None:
+        self._about(asker.held, lambda: self._bring(asker.held, event, lines))
