@@ -68,6 +68,8 @@ def earlier(records: Records, execution: str, blobs: BlobStore) -> Earlier:
             closed = event
         else:
             _remember(outcomes, state, event, lines)
+    if created is None:
+        records.record(execution)  # pruned since: it raises, as if nobody had ever known it
     assert created is not None
     found = {
         node: Kept(rows=rows)

@@ -139,6 +139,8 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         data[row.seq] = row.data
         if isinstance(event, ExecutionEnded):
             last = event, row.data
+    if not data:
+        records.record(execution_id)  # pruned since: it raises, as if nobody had ever known it
     values = Values(state, data.get, blobs)
     inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
     result, outputs = _result(last)

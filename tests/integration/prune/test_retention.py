@@ -12,6 +12,8 @@ import pytest
 from tests.support.pruning import DAY, NOW, PruneBench
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError, NotFoundError
+from twingraph.engine import views
+from twingraph.store.base import Row
 from twingraph.store.prune import Retention
 from twingraph.store.sqlite.prune import SqlitePrune
 
@@ -248,6 +250,36 @@ def test_a_replay_that_began_after_the_plan_keeps_its_origin(bench: PruneBench) 
         bench.begin("exec-replay", replay_of="exec-old")
         assert store.remove([one.number for one in doomed], newest) == 2
     assert bench.left() == {"exec-old", "exec-replay"}
+
+
+def test_rows_of_every_table_go_with_their_execution(bench: PruneBench) -> None:
+    """Whoever adds a table with a column `execution` need not tell prune."""
+    bench.journal._db.execute(
+        "create table marks (scope text not null, work text not null, execution integer, primary key (scope, work)) "
+        "without rowid"
+    )
+    bench.ended("exec-a")
+    bench.ended("exec-b", age=1 * DAY)
+    numbers = [bench.claims[name].number for name in ("exec-a", "exec-b")]
+    for work in range(300):
+        bench.journal._db.execute("insert into marks values ('', ?, ?)", (str(work), numbers[work % 2]))
+    bench.prune()
+    assert bench.records._all("select distinct execution, count(*) from marks") == [(numbers[1], 150)]
+
+
+def test_who_looks_while_it_is_pruned_is_told_that_it_is_not_there(bench: PruneBench) -> None:
+    """Between the record and the events."""
+    bench.ended("exec-a")
+    bench.ended("exec-b", age=1 * DAY)
+    rows = bench.records.rows
+
+    def pruned_meanwhile(execution: str, after: int = 0, *, values: bool = True) -> list[Row]:
+        bench.prune()
+        return rows(execution, after, values=values)
+
+    bench.records.rows = pruned_meanwhile  # type: ignore[assignment, method-assign]
+    with pytest.raises(NotFoundError, match="exec-a"):
+        views.view(bench.records, bench.blobs, "exec-a")
 
 
 def test_a_home_with_nothing_in_it(bench: PruneBench) -> None:
