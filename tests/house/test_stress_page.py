@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.findall(r"`(tests/[\w/.]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "under-stress.md").read_text("utf-8"))
+PAGE = (ROOT / "docs" / "under-stress.md").read_text("utf-8")
+NAMED = re.findall(r"`(tests/[\w/.]+\.py)(?:::(\w+))?`", PAGE)
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)

@@ -177,11 +177,6 @@ DEEP_TOML = [
     'home = "~nobody-has-this-name/x"',
     'home = "\\u0000"',
 ]
-    "home = " + "[" * 100_000,
-    "workers = " + "9" * 5_000,
-    'home = "~nobody-has-this-name/x"',
-    'home = "\\u0000"',
-]
 
 
 @pytest.mark.parametrize("text", DEEP_TOML)
