@@ -108,7 +108,8 @@ class Attempts:
                 self._put(event.node, event.attempt, event.status, event)
         elif isinstance(event, BranchTaken):
             self._open.pop((event.node, event.attempt), None)
-            self._put(event.node, event.attempt, "completed", event)
+            if event.started is not None:  # else it was not decided anew
+                self._put(event.node, event.attempt, "completed", event)
         elif isinstance(event, NodeBegun):
             self._open[event.node, event.attempt] = at
             self._note(event.node, event.attempt, "running", at, None, event.worker)
