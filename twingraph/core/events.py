@@ -98,7 +98,8 @@ class NodeEnded(NamedTuple):
     error: ErrorRecord | None = None
     begun: bool = True
     chance: float = 0.5
-    cached_from: str | None = None  # the execution whose outcome this is: a cache hit, or kept by a replay
+    # The execution whose outcome this is: a cache hit, or kept by a replay; '' when a replay was told what it gives.
+    cached_from: str | None = None
     cached_node: str | None = None  # the node of it, where the cache found the outcome
 
 

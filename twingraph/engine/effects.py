@@ -68,8 +68,10 @@ class Effects:
             case commands.Recall(nodes):
                 self._dispatch.recall(execution, nodes)
             case commands.AskCache(node):
-                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
-                    self._ask_cache(held, node)
+                asking = held.state.nodes[node]
+                kept = held.kept_for(asking)
+                if kept is None or kept.failed or not self._keeps(held, asking, asking.attempt):
+                    self._ask_cache(held, node)  # a failure is brought when it would run
             case commands.StartDriver(scope):
                 self._bodies.start(execution, scope)
             case commands.WakeDriver(scope, node):

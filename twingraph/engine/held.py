@@ -36,6 +36,10 @@ class Kept:
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
     given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
 
+    @property
+    def failed(self) -> bool:
+        return any(isinstance(event, NodeEnded) and event.status != "completed" for event, _ in self.rows)
+
     def fits(self, kind: NodeKind) -> bool:
         """Whether a node of this kind can have this outcome: under its id there may stand another kind by now."""
         ends_so = _OUTCOMES.get(kind, NodeEnded)

@@ -69,7 +69,7 @@ class Recorded:
             if node.kind is NodeKind.TASK:
                 self.failures[event.node] = event._replace(cached_from=event.cached_from or state.execution)
         elif isinstance(event, BranchTaken) and event.attempt == node.attempt:
-            self.outcomes[event.node] = [(event, None)]
+            self.outcomes[event.node] = [(event._replace(started=None, ended=None), None)]
         elif isinstance(event, MapExpanded) and node.pages and node.pages[-1][1] == state.seq:
             self.outcomes.setdefault(event.node, []).append((event, self._place(state.seq)))
 

@@ -102,6 +102,6 @@ def _given(changes: Changes, texts: Sequence[str]) -> dict[str, Kept]:
             continue
         lines = texts[position : position + len(one.outputs)]
         position += len(one.outputs)
-        ended = NodeEnded(one.node, 1, "completed", shape=one.shape, outputs=one.outputs, begun=False)
+        ended = NodeEnded(one.node, 1, "completed", shape=one.shape, outputs=one.outputs, begun=False, cached_from="")
         found[one.node] = Kept(rows=[(ended, lines)])
     return found

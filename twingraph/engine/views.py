@@ -108,7 +108,8 @@ class Attempts:
                 self._put(event.node, event.attempt, event.status, event)
         elif isinstance(event, BranchTaken):
             self._open.pop((event.node, event.attempt), None)
-            self._put(event.node, event.attempt, "completed", event)
+            if event.started is not None:  # else it was not decided anew
+                self._put(event.node, event.attempt, "completed", event)
         elif isinstance(event, NodeBegun):
             self._open[event.node, event.attempt] = at
             self._note(event.node, event.attempt, "running", at, None, event.worker)
@@ -250,8 +251,8 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         attempts=tried,
         outputs=_outputs(node, values),
         error=node.error if node.status is not NodeStatus.COMPLETED else None,
-        cached=node.cached_from is not None,
-        reused_from=node.cached_from,
+        cached=bool(node.cached_from),
+        reused_from=node.cached_from or None,
         reused_node=node.cached_node,
         cache=lambda deep: explaining.story(node, deep=deep),
         started_at=started,
@@ -314,7 +315,7 @@ class Watch:
             completed_at=_moment(state.ended.get(node.id)),
             reason=_reason(state, node),
             error=node.error if node.status is not NodeStatus.COMPLETED else None,
-            reused=node.cached_from is not None,
+            reused=bool(node.cached_from),
             signal=node.plan.signal,
             until=_until(state, node),
         )

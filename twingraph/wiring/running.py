@@ -177,7 +177,7 @@ class Runtime:
                 raise ConflictError(f"{execution} has not ended ({record.status}), so it cannot be replayed: {how}")
             replays = Replays(self._submissions, self.values, self.blobs)
             made = replays.submission(reader.recorded(execution), wish, compiled, debugs=self._on_error is not None)
-        return self._start(made)
+        return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
 
     def _kept_of(self, execution: str, changes: Changes | None, given: Sequence[str]) -> Mapping[str, Kept]:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
