@@ -284,16 +284,17 @@ class MemoryReader:
 
 @dataclass
 class MemoryHandle:
-    """Each wait goes one step on; over when there is none left, or when it was interrupted."""
+    """Each wait goes one step on; over when there is none left, or when it was interrupted as often as it heeds."""
 
     id: str
     reader: MemoryReader
     steps: list[Callable[[], None]]
     interrupts: list[bool] = field(default_factory=list)
+    heeds: int = 1
 
     def wait(self, timeout: float | None) -> bool:
         view = self.reader.view(self.id)
-        if self.interrupts:
+        if len(self.interrupts) >= self.heeds:
             record = replace(view.record, status=ExecutionStatus.PAUSED, reason="interrupted")
             self.reader.put(replace(view, record=record))
             return True
@@ -320,6 +321,7 @@ class MemoryRuntime:
     submitted: list[tuple[Any, dict[str, Any], bool]] = field(default_factory=list)
     resumed: list[tuple[str, str]] = field(default_factory=list)
     refuses: Exception | None = None
+    heeds: int = 1
     handle: MemoryHandle | None = None
     closed: bool = False
 
@@ -336,7 +338,7 @@ class MemoryRuntime:
 
     def _start(self, view: ExecutionView) -> MemoryHandle:
         self.reader.put(view)
-        self.handle = MemoryHandle(id=view.record.id, reader=self.reader, steps=self.steps)
+        self.handle = MemoryHandle(id=view.record.id, reader=self.reader, steps=self.steps, heeds=self.heeds)
         return self.handle
 
     def cancel(self, execution_id: str) -> None:

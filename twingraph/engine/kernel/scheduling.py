@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
@@ -19,6 +20,8 @@ LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
 PROBE_LANES = 16
 PROBE_SIZE = 4
+# So many lanes are looked at for those that have not begun, at each event: where the newest run, all do.
+RECALLED_AT_ONCE = 32
 # Nodes that never end hold no slot: their queues are served first, whatever is free.
 ENDLESS = 1 << 30
 # The weight of the newest attempt in the mean duration of its spec.
@@ -90,7 +93,7 @@ def _make_room(state: State, priority: int, queues: dict[QueueKey, deque[Node]])
     wanted = sum(len(queue) for key, queue in queues.items() if _has_room(state, key)) - state.recalled
     nodes: list[str] = []
     for known in sorted(lower):
-        for lane in list(reversed(state.yielding[known].values())):
+        for lane in list(islice(reversed(state.yielding[known].values()), RECALLED_AT_ONCE)):
             if wanted <= 0:
                 break
             if all(node.lane is not lane or node.status is NodeStatus.QUEUED for node in lane.nodes):

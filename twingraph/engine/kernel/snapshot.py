@@ -110,23 +110,19 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
     return raw
 
 
-# Of a large state so many nodes are written down without a pause.
-NODES_AT_ONCE = 50
-
-
-def written(state: State) -> Generator[None, None, str]:
-    """The state as JSON text, made by and by: it must not change meanwhile. A tree of all of it would be work for
-    the garbage collector."""
+def written(state: State, at_once: int) -> Generator[None, None, str]:
+    """The state as JSON text, made by and by, so many nodes at once: it must not change meanwhile. A tree of all of
+    it would be work for the garbage collector."""
     around = _encode(_dump_around(state))
-    nodes = yield from _encoded(_dump_nodes(state))
-    scopes = yield from _encoded(_dump_scope(scope) for scope in state.scopes.values())
+    nodes = yield from _encoded(_dump_nodes(state), at_once)
+    scopes = yield from _encoded((_dump_scope(scope) for scope in state.scopes.values()), at_once)
     return f'{around[:-1]},"nodes":[{nodes}],"scopes":[{scopes}]}}'
 
 
-def _encoded(records: Iterable[dict[str, Any]]) -> Generator[None, None, str]:
+def _encoded(records: Iterable[dict[str, Any]], at_once: int) -> Generator[None, None, str]:
     left = iter(records)
     texts: list[str] = []
-    while some := [_encode(record) for record in islice(left, NODES_AT_ONCE)]:
+    while some := [_encode(record) for record in islice(left, at_once)]:
         texts += some
         yield
     return ",".join(texts)
@@ -134,7 +130,7 @@ def _encoded(records: Iterable[dict[str, Any]]) -> Generator[None, None, str]:
 
 def text(state: State) -> str:
     """The same at once."""
-    making = written(state)
+    making = written(state, len(state.nodes) + 1)
     try:
         while True:
             next(making)

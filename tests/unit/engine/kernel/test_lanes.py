@@ -2,11 +2,11 @@
 
 import json
 
-from tests.unit.engine.kernel.hand import Hand, task
+from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.engine.kernel import apply, commands, snapshot
-from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE
+from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE, RECALLED_AT_ONCE
 
 
 def many(count: int, spec: int = 0, name: str = "n") -> list[PlanNode]:
@@ -75,6 +75,17 @@ def test_what_runs_makes_no_room() -> None:
     hand = Hand(*many(8, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=2)
     hand.begun("low4")
     assert hand.call(task("high", spec=1)) == [commands.Recall(("low0", "low1", "low2", "low3"))]
+
+
+def test_many_make_room_by_and_by() -> None:
+    """Each event looks at some lanes only, so that it costs the same however many are open."""
+    hand = Hand(*many(100, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=100)
+    hand.begun("low0")  # from here on they travel alone
+    assert len(hand.lanes) > 2 * RECALLED_AT_ONCE
+    more = tuple(task(f"high{number}", spec=1) for number in range(2 * RECALLED_AT_ONCE + 50))
+    events = (ev.GraphExtended(more, driven=True), ev.TimerFired("x"))
+    counts = [len(of(commands.Recall, hand.feed(event))[-1].nodes) for event in events]
+    assert counts == [RECALLED_AT_ONCE, RECALLED_AT_ONCE]
 
 
 def test_equals_and_more_important_ones_make_no_room() -> None:
