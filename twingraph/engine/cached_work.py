@@ -89,7 +89,7 @@ def hit(held: Held, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tup
     lines = outcome.data.split("\n") if outcome.data is not None else []
     python = None if held.code is None else json.loads(held.code.description or "{}").get("python")
     for ref in (ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))):
-        if not blobs.exists(ref["hash"]):
+        if not blobs.refresh(ref["hash"]):
             raise Unusable(f"a value of {outcome.node} in {outcome.execution} is gone: blob {ref['hash'][:12]}")
         if ref["rung"] == "pickle" and python is not None and ref["py"] != ".".join(python.split(".")[:2]):
             raise Unusable(f"{outcome.node} in {outcome.execution} gave what Python {ref['py']} has pickled")
