@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support import s3 as s3_support
 from twingraph.testing.plugin import inline as inline  # as the entry point gives it where twingraph is installed
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -33,6 +34,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("TWINGRAPH_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_support.Endpoint]:
+    """A real S3 endpoint with an empty bucket, and its keys in the environment; marked `only_with_s3`."""
+    with pytest.MonkeyPatch.context() as patch, s3_support.endpoint(tmp_path_factory.mktemp("s3")) as endpoint:
+        for name, value in s3_support.KEYS.items():
+            patch.setenv(name, value)
+        yield endpoint
 
 
 def pytest_configure(config: pytest.Config) -> None:

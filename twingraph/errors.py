@@ -2,6 +2,7 @@
 
 from twingraph.core.errors import (
     AuthenticationError,
+    BlobsUnavailable,
     CodecError,
     ConflictError,
     DamagedError,
@@ -28,6 +29,7 @@ from twingraph.core.errors import (
 
 __all__ = [
     "AuthenticationError",
+    "BlobsUnavailable",
     "CodecError",
     "ConflictError",
     "DamagedError",

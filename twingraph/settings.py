@@ -21,7 +21,7 @@ PROGRESS_MODES = ("auto", "live", "plain", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DURABILITIES = ("normal", "full")
 # What will decide where work is done and kept. To ignore it would do the work elsewhere than was asked.
-NOT_YET = ("URL", "DATABASE_URL", "BROKER_URL", "DISPATCH", "BLOB_URL", "GRAPH_URL")
+NOT_YET = ("URL", "DATABASE_URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,8 @@ class Settings:
     log_level: str = "warning"
     # `normal`: a killed process loses nothing. `full`: a power cut loses nothing either, and each commit waits.
     durability: str = "normal"
+    # Where large values and code are kept, `s3://bucket/prefix?endpoint=URL` or `file:///folder`; None: in the home.
+    blob_url: str | None = None
     # A file with secrets, `.toml` or lines `NAME=value`, which only its owner may read.
     secrets_file: Path | None = None
     # Where in Vault the secrets without a path are, each as a field: `secret/data/twingraph`.
@@ -174,6 +176,13 @@ def _read_folder(raw: Any) -> Path:
     return Path(raw if isinstance(raw, Path) else _read_text(raw)).expanduser().absolute()
 
 
+def _read_blob_url(raw: Any) -> str:
+    text = _read_text(raw)
+    if not text.startswith(("s3://", "file:///")):
+        raise ValueError(f"{text!r} is neither s3://bucket/prefix?endpoint=URL nor file:///folder")
+    return text
+
+
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "home": _read_folder,
     "workers": _read_workers,
@@ -181,6 +190,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "inline": _read_switch,
     "log_level": _one_of(LOG_LEVELS),
     "durability": _one_of(DURABILITIES),
+    "blob_url": _read_blob_url,
     "secrets_file": _read_folder,
     "secrets_vault": _read_text,
 }

@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tests.simulation.promises import Broken
 from tests.simulation.system.world import System
-from tests.simulation.world import Broken, World
+from tests.simulation.world import World
 
 
 def main() -> int:

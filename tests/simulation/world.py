@@ -15,18 +15,15 @@ from random import Random
 
 from tests.simulation.body import Body, Call, Decide, GiveUp, Return, Wait, body
 from tests.simulation.plans import Drawn, Pencil
+from tests.simulation.promises import Broken, compare, fold_all, last_words
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import Node, Scope, State, apply, bounds, commands, invariants, snapshot
+from twingraph.engine.kernel import Node, State, apply, commands, invariants, snapshot
 
 MOST_EVENTS = 20_000
 OUTPUTS = (("output", "0" * 32, 2),)
-
-
-class Broken(AssertionError):  # noqa: N818 - a promise was
-    """A promise did not hold."""
 
 
 @dataclass(eq=False)
@@ -86,8 +83,8 @@ class World:
                 if len(self.journal) > MOST_EVENTS:
                     raise Broken("it does not come to an end")
                 self._step()
-            self._last_words()
-            self._compare("at the end")
+            last_words(self)
+            compare(self, "at the end")
         except Exception as error:
             told = "\n".join(self.story[-60:])
             again = f"python -m tests.simulation --kernel {self.seed}"
@@ -498,8 +495,8 @@ class World:
         for run in self.runs.values():
             self.spent[run.node] -= 1
         self.runs, self.timers, self.hosts, self.holding, self.line = {}, {}, {}, {}, []
-        self.state = self._fold_all()
-        self._compare("after a crash")
+        self.state = fold_all(self)
+        compare(self, "after a crash")
         if self.state.finishing is None:
             self.finished = None
         self.completed = {n for n, node in self.state.nodes.items() if node.status is NodeStatus.COMPLETED}
@@ -515,44 +512,6 @@ class World:
             node = self.state.nodes.get(run.node)
             if node is not None and node.kind is NodeKind.TASK and node.lane is None:
                 self.feed(self._ended(run.node, run.attempt, self.chance.choice(("completed", "failed", "lost"))))
-
-    def _fold_all(self) -> State:
-        state = State(self.state.execution)
-        used: Counter[str] = Counter()
-        for seq, (event, at) in enumerate(self.journal, 1):
-            if state.timed and not isinstance(event, ev.Adopted):
-                for path in self._clocks_running(state):
-                    used[path] += max(0.0, at - state.now)  # type: ignore[assignment]
-            apply(state, event, at, seq)
-        for path, scope in state.scopes.items():
-            if scope.clock is not None and abs(used[path] - bounds.used(state, scope.clock)) > 1e-6:
-                raise Broken(f"{path} has used {used[path]} s, and its clock says {bounds.used(state, scope.clock)}")
-        return state
-
-    def _clocks_running(self, state: State) -> list[str]:
-        """The scopes with a time limit in which something is under way, worked out from scratch."""
-        if state.status is not ExecutionStatus.RUNNING or state.ending is not None:
-            return []
-        busy = [f"{name}/" for name, node in state.nodes.items() if node.active]
-        for path, scope in state.scopes.items():
-            if scope.driven and not scope.closed and all(node.over for node in scope.nodes.values()):
-                busy.append(f"{path}/")
-        timed = [path for path, scope in state.scopes.items() if scope.clock is not None]
-        return [path for path in timed if any(name.startswith(f"{path}/") for name in busy)]
-
-    def _compare(self, when: str) -> None:
-        """Folding everything, and folding what follows a snapshot, give the state that lives."""
-        live = json.dumps(snapshot.dump(self.state))
-        if json.dumps(snapshot.dump(self._fold_all())) != live:
-            raise Broken(f"folding the journal gives another state {when}")
-        if self.saved is None or self.saved[0] > len(self.journal):
-            return
-        seq, text = self.saved
-        state = snapshot.load(json.loads(text))
-        for number, (event, at) in enumerate(self.journal[seq:], seq + 1):
-            apply(state, event, at, number)
-        if json.dumps(snapshot.dump(state)) != live:
-            raise Broken(f"a snapshot at {seq} and the rest give another state {when}")
 
     def _pause(self) -> None:
         self.feed(ev.PauseRequested())
@@ -576,50 +535,3 @@ class World:
 
     def _signal(self) -> None:
         self.feed(ev.SignalReceived(self.chance.choice(("red", "green")), OUTPUTS[0]))
-
-    # -- at the end --------------------------------------------------------------------------------
-
-    def _last_words(self) -> None:
-        if self.finished is not self.state.status:
-            raise Broken(f"it should be {self.finished} and is {self.state.status}")
-        if self.holding or self.line:
-            raise Broken(f"{sorted(self.holding)} still hold limits, {self.line} still ask")
-        if self.owners:
-            raise Broken(f"{sorted(self.owners)} still own work that others wait for")
-        for name, count in sorted(self.spent.items()):
-            if count > self._most(self.state.nodes[name]):
-                raise Broken(f"{name} ran {count} times on its own account")
-        for scope in self.state.scopes.values():
-            if scope.driven and scope.outcome is NodeStatus.COMPLETED:
-                self._check_return(scope)
-
-    def _check_return(self, scope: Scope) -> None:
-        """What a body returned exists, and no failure was lost."""
-        for argument in (scope.result, *(argument for _, argument in scope.outputs)):
-            for hole in (part for part in argument if not isinstance(part, str)):
-                if not any(scope.nodes[s.node].status is NodeStatus.COMPLETED for s in hole.sources if s.node):
-                    raise Broken(f"the result of {scope.path!r} does not exist")
-        failed = {name for name, node in scope.nodes.items() if node.status is NodeStatus.FAILED}
-        skipped = {name for name, node in scope.nodes.items() if node.status is NodeStatus.SKIPPED}
-        met = self.met[scope.path]
-        handler, goes_on = self._rules(scope)
-        if handler != "continue" and not goes_on and not failed <= set(met) and not skipped & set(met):
-            raise Broken(f"nobody met the failure of {sorted(failed - set(met))} in {scope.path!r}")
-
-    def _rules(self, scope: Scope) -> tuple[str, bool]:
-        """The error handling that counts in this scope: (handler, whether a custom one lets the rest go on)."""
-        around: Scope | None = scope
-        while around is not None and around.parent is not None:
-            own = around.parent.plan.bounds
-            if own is not None and own.error_handler is not None:
-                return own.error_handler, own.error_handler == "custom" and own.continue_on_error
-            around = around.parent.scope
-        settings = self.drawn.settings
-        return settings.error_handler, settings.error_handler == "custom" and settings.continue_on_error
-
-    def _most(self, node: Node) -> int:
-        spec = self.state.specs[node.spec or 0]
-        if node.kind is NodeKind.HANDLER:
-            return 1
-        default = 3 if self._rules(node.scope)[0] == "retry" else 1
-        return spec.retry.max_attempts if spec.retry is not None else default

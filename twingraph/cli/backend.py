@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
     CacheStory,
@@ -14,6 +14,9 @@ from twingraph.core.execution import (
 )
 from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
+
+if TYPE_CHECKING:  # one command's words; the others do not pay for them
+    from twingraph.store.prune import Progress, Pruned, Retention
 
 
 class Reader(Protocol):
@@ -96,6 +99,15 @@ class Backend(Protocol):
 
     def runtime(self, settings: Settings) -> Runtime: ...
 
+    def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
+        """Remove what may go; with `dry_run` only say what would."""
+
+    def check_blobs(self, settings: Settings) -> str:
+        """Where large values are kept, having tried it; StoreError says what is wrong."""
+
+    def shrink(self, settings: Settings) -> None:
+        """Make the database's file smaller; ConflictError while somebody else uses the home."""
+
 
 class WiredHandle:
     """A handle of the engine that has been recorded; a fault of the engine is raised where it is waited for."""
@@ -161,3 +173,18 @@ class WiredBackend:
 
     def runtime(self, settings: Settings) -> Runtime:
         return WiredRuntime(settings)
+
+    def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
+        from twingraph.wiring.pruning import prune
+
+        return prune(settings, retention, dry_run=dry_run, progress=progress)
+
+    def check_blobs(self, settings: Settings) -> str:
+        from twingraph import wiring
+
+        return wiring.check_blobs(settings)
+
+    def shrink(self, settings: Settings) -> None:
+        from twingraph.wiring.pruning import shrink
+
+        shrink(settings)

@@ -30,6 +30,7 @@ EXTRAS = {
     "aws": "boto3",
     "gremlin": "gremlin_python",
     "postgres": "psycopg",
+    "s3": "boto3",
     "streaming": "confluent_kafka",
     "spark": "pyspark",
     "flink": "pyflink",
@@ -54,6 +55,7 @@ def all_checks(app: App) -> list[Check]:
         check_settings(app.settings),
         check_home(app.settings.home),
         *check_executions(app),
+        *check_blobs(app),
         *check_secrets(app.settings),
         check_docker(),
         *check_extras(),
@@ -124,6 +126,16 @@ def check_executions(app: App) -> Iterator[Check]:
     more = " and more" if len(still) > _MOST_STOPPED else ""
     remedy = "go on with them: twingraph resume --all"
     yield Check(name="executions", state="hint", message=f"{len(still):,} stopped: {names}{more}", remedy=remedy)
+
+
+def check_blobs(app: App) -> Iterator[Check]:
+    """Whether large values can be written, read and removed where they are kept."""
+    if app.settings.blob_url is None and not app.settings.home.exists():
+        return
+    try:
+        yield Check(name="blobs", state="ok", message=app.backend.check_blobs(app.settings))
+    except TwinGraphError as error:
+        yield Check(name="blobs", state="broken", message=str(error), remedy="see docs/guides/storage.md")
 
 
 def check_secrets(settings: Settings) -> Iterator[Check]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "pause": "start nothing new of an execution",
     "cancel": "stop an execution for good",
     "signal": "give an execution what it waits for",
+    "prune": "remove old executions, and what nothing refers to any more",
     "doctor": "say what is installed, reachable and missing",
 }
 

@@ -18,6 +18,7 @@ TwinGraphError
 ├── StoreError                the operator has to act: disk, database, home folder
 │   ├── HomeError             the home folder cannot be used, or is gone
 │   ├── DamagedError          the bytes of one value are not those that were stored
+│   ├── BlobsUnavailable      the store of large values does not answer now
 │   └── LeaseLost             another conductor owns the execution now
 ├── ExecutionFailed           an execution ended without its result
 └── NodeFailed                a node ended without its outputs
@@ -166,6 +167,10 @@ class HomeError(StoreError):
 
 class DamagedError(StoreError):
     """The bytes of one value are not those that were stored; what needs it fails, and nothing else."""
+
+
+class BlobsUnavailable(StoreError):  # noqa: N818 - what retry policies name
+    """Where large values are kept does not answer now; trying again may help, so a retry policy does."""
 
 
 class LeaseLost(StoreError):  # noqa: N818 - a fact, not a fault

@@ -45,6 +45,7 @@ class RunSettings:
     platform_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     options: str | None = field(default=None, repr=False)  # a BaseComponent's config as JSON text
     generator: bool = False  # what it yields is handed over as it comes
+    priority: int = 0  # the higher goes first, of what waits for the same workers
     asynchronous: bool = False  # `async def`: its runs may wait beside those of other lanes in one process
 
 

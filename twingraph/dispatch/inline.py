@@ -29,14 +29,14 @@ from twingraph.executors.handing import Handing
 from twingraph.executors.mask import Mask
 from twingraph.executors.masked_values import MaskedEncoder
 from twingraph.executors.slice_loader import Loaded
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.blobs.catalog import open_blobs
 
 
 class InlineDispatch:
     """See `dispatch.base.Dispatch`."""
 
     def __init__(self, blobs_path: str, secret_key: bytes | None) -> None:
-        self._blobs = LocalBlobs(Path(blobs_path))
+        self._blobs = open_blobs(blobs_path)
         self._secret = secret_key
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._waiting: list[tuple[Lane, NodeRun]] = []
@@ -53,7 +53,10 @@ class InlineDispatch:
 
     def submit(self, lane: Lane) -> None:
         with self._lock:
+            overtakes = bool(self._waiting) and self._waiting[-1][0].settings.priority < lane.settings.priority
             self._waiting += [(lane, run) for run in lane.runs]
+            if overtakes:
+                self._waiting.sort(key=lambda entry: -entry[0].settings.priority)
         for _ in lane.runs:
             self._queue.put(True)
 

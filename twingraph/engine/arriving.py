@@ -55,6 +55,7 @@ class Arriving:
         self._journal = ground.journal
         self._moments = ground.moments
         self._clock = ground.clock
+        self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
         self._sources = sources
@@ -70,7 +71,7 @@ class Arriving:
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         claim = Claim(number=0, epoch=1, seq=0, workflow_id=submission.workflow_id)
-        held = Held(claim, State(submission.id), submission.code, handle)
+        held = Held(claim, State(submission.id), submission.code, handle, self._sizes)
         held.values = self._values(held)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
@@ -156,7 +157,9 @@ class Arriving:
         claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
-        held = yield from restored(self._journal, claim, execution_id, handle, code_of, needs_code=goes_on)
+        held = yield from restored(
+            self._journal, claim, execution_id, handle, code_of, needs_code=goes_on, sizes=self._sizes
+        )
         held.handles = coming.handles
         held.values = self._values(held)
         if not self._roster:

@@ -89,8 +89,8 @@ def _reference(version: str, body: str, blobs: BlobStore) -> CodeRef:
             f"it was started in the folder {folder}, which is gone; make it again, or go on with `--code current`"
         )
     try:
-        bundle = blobs.path(world["bundle"])
-        bodies = str(blobs.path(world["body"])) if "body" in world else ""
+        bundle = blobs.keep(world["bundle"])
+        bodies = str(blobs.keep(world["body"])) if "body" in world else ""
     except (NotFoundError, TwinGraphError) as error:
         raise CodeUnavailableError(f"its recorded code cannot be read: {error}; go on with `--code current`") from error
     return CodeRef(

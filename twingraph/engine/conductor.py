@@ -34,14 +34,12 @@ from twingraph.engine.moments import Moments
 from twingraph.engine.outside import Outside
 from twingraph.engine.roster import Roster
 from twingraph.engine.sharing import Sharing
+from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Faults, Turns
 from twingraph.engine.writing import Writing
 from twingraph.store.base import Journal
 from twingraph.store.blobs.base import BlobStore
-
-# How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
-INBOX_SECONDS = 0.05
 
 
 class Conductor:
@@ -70,8 +68,12 @@ class Conductor:
         platforms: Collection[str] | None = None,
         clock: Clock | None = None,
         pace: Callable[[], float] = time.perf_counter,
+        sizes: Sizes = USUAL,
+        make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
         self.name = name
+        self._sizes = sizes
+        self._make_loop = make_loop
         self._pace = pace
         self._clock = clock or Clock()
         self._make_journal = make_journal
@@ -82,7 +84,7 @@ class Conductor:
         self._began = began
         self._roster = Roster()
         self._door = Door()
-        self.link = LoopLink(lambda act: self._door.ask(act, lambda: None))
+        self.link = LoopLink(lambda act: self._door.ask(act, lambda: None), sizes.words_waiting)
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
 
@@ -141,7 +143,7 @@ class Conductor:
     # -- the thread ------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        loop = asyncio.new_event_loop()
+        loop = self._make_loop()
         if self.begin_on(loop):
             try:
                 loop.run_forever()
@@ -166,14 +168,14 @@ class Conductor:
             return False
         loop.set_exception_handler(self._unforeseen)
         self._door.open(loop)
-        loop.call_later(INBOX_SECONDS, self._look_into_inbox)
+        loop.call_later(self._sizes.inbox_seconds, self._look_into_inbox)
         return True
 
     def _assemble(self) -> None:
         """Make everything that works on the loop, each with those that it needs. What one command leads to are events,
         and those bring commands: this circle is closed here."""
-        moments, writing = Moments(self._loop, self._pace), Writing()
-        ground = Ground(self.name, self._roster, self._journal, self._dispatch, self._clock, moments)
+        moments, writing = Moments(self._loop, self._pace), Writing(self._sizes.rows)
+        ground = Ground(self.name, self._roster, self._journal, self._dispatch, self._clock, moments, self._sizes)
         bodies = Bodies(
             self.link,
             apply=self._bring,
@@ -235,7 +237,7 @@ class Conductor:
                 self._break(error)
 
     def _look_into_inbox(self) -> None:
-        self._loop.call_later(INBOX_SECONDS, self._look_into_inbox)
+        self._loop.call_later(self._sizes.inbox_seconds, self._look_into_inbox)
         try:
             self._hearing.look_around()
         except TwinGraphError as error:

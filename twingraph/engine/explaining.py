@@ -195,5 +195,5 @@ def _likeness(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> int:
     args: Mapping[str, Any] = mine.get("args", {})
     others: Mapping[str, Any] = theirs.get("args", {})
     names = ("code", "entry", "platform", "docker_image", "version", "environment", "options")
-    same: int = sum(2 for name in names if mine.get(name) == theirs.get(name))
-    return same + sum(1 + (others[name] == digest) for name, digest in args.items() if name in others)
+    same = [2 for name in names if mine.get(name) == theirs.get(name)]
+    return sum(same) + sum(2 if others[name] == digest else 1 for name, digest in args.items() if name in others)

@@ -8,6 +8,7 @@ from twingraph.dispatch.base import Dispatch
 from twingraph.engine.clock import Clock
 from twingraph.engine.moments import Moments
 from twingraph.engine.roster import Roster
+from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Journal
 
 
@@ -18,3 +19,4 @@ class Ground(NamedTuple):
     dispatch: Dispatch
     clock: Clock
     moments: Moments
+    sizes: Sizes = USUAL

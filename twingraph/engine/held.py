@@ -17,13 +17,10 @@ from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
+from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
-# A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
-# as much to be dumped and loaded as some events to be folded, and everything else waits while it is done.
-SNAPSHOT_EVENTS = 10_000
-SNAPSHOT_EVENTS_PER_NODE = 3
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
 
@@ -73,7 +70,8 @@ class Submission:
 class Held:
     """An execution that this conductor decides about."""
 
-    def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle) -> None:
+    def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle, sizes: Sizes = USUAL) -> None:
+        self.sizes = sizes
         self.number = claim.number
         self.workflow = claim.workflow_id
         self.epoch = claim.epoch
@@ -131,6 +129,7 @@ class Held:
                 options=given.options,
                 generator=given.generator,
                 asynchronous=given.asynchronous,
+                priority=given.priority,
             )
         return known
 
@@ -195,15 +194,17 @@ class Held:
 
     @property
     def wants_snapshot(self) -> bool:
+        """When the events since the last exceed a number, half of all so far, and so many per node: a node costs as
+        much to be dumped and loaded as some events to be folded, and everything else waits while it is done."""
         since = self.seq - self.snapshot_at
-        if since <= SNAPSHOT_EVENTS or self.state.status in EXECUTION_OVER:
+        if since <= self.sizes.snapshot_events or self.state.status in EXECUTION_OVER:
             return False
-        return since > max(self.seq // 2, SNAPSHOT_EVENTS_PER_NODE * len(self.state.nodes))
+        return since > max(self.seq // 2, self.sizes.snapshot_events_per_node * len(self.state.nodes))
 
     def take_snapshot(self) -> Iterator[None]:
         """By and by; nothing may happen to it meanwhile."""
         seq = self.seq
-        text = yield from snapshot.written(self.state)
+        text = yield from snapshot.written(self.state, self.sizes.snapshot_nodes)
         self.snapshot, self.snapshot_at = text, seq
 
     def committed(self) -> list[Command]:

@@ -84,11 +84,11 @@ class LimitBook:
         """What is to be done in the next transaction, if anything is."""
         if not self.due:
             return None
-        return Turn(self, now, buries=now - self._buried >= LOOK_SECONDS)
+        return Turn(self, now, buries=_is_long_ago(self._buried, now))
 
     def is_overdue(self, now: float) -> bool:
         """Whether somebody waits, and nobody has looked for long."""
-        return bool(self._waiting) and now - self._looked >= LOOK_SECONDS
+        return bool(self._waiting) and _is_long_ago(self._looked, now)
 
     def look(self, now: float) -> Turn:
         """Only to see how things stand."""
@@ -140,7 +140,7 @@ class LimitBook:
                 continue
             if wish is not None:
                 since = yielding[wish] = self._yielding.get(wish, now)
-                if now - since > PATIENCE:
+                if not 0 <= now - since <= PATIENCE:
                     continue
             for name, _ in limits:
                 held[name] = held.get(name, 0) + 1
@@ -183,6 +183,11 @@ class LimitBook:
         news: dict[Limits, tuple[int, float] | None] = dict.fromkeys(self._told.keys() - first.keys())
         news.update({limits: known for limits, known in first.items() if self._told.get(limits) != known})
         return LimitChoice([place.wanting for place in taken], news, bool(first))
+
+
+def _is_long_ago(then: float, now: float) -> bool:
+    """Also when the clock was set back meanwhile, as it may be while nobody waits."""
+    return not 0 <= now - then < LOOK_SECONDS
 
 
 class Turn:

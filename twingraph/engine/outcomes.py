@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from twingraph.core.errors import ErrorCode, TwinGraphError
+from twingraph.core.errors import BlobsUnavailable, ErrorCode, TwinGraphError
 from twingraph.core.events import BranchTaken, Event, ExecutionEnded, MapExpanded, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
@@ -17,10 +17,8 @@ from twingraph.engine.kernel import Node, State
 from twingraph.engine.kernel.commands import Finish
 from twingraph.store.base import LogRow
 
-MAP_PAGE = 1_000
 
-
-def events_of(node: Node | None, outcome: Outcome) -> Iterator[tuple[Event, Sequence[str] | None]]:
+def events_of(node: Node | None, outcome: Outcome, map_page: int) -> Iterator[tuple[Event, Sequence[str] | None]]:
     """The end of an attempt as events, each with the lines of its data."""
     if outcome.status == "completed" and node is not None:
         if node.kind is NodeKind.BRANCH:
@@ -28,19 +26,19 @@ def events_of(node: Node | None, outcome: Outcome) -> Iterator[tuple[Event, Sequ
             yield BranchTaken(outcome.node, outcome.attempt, handle, outcome.started, outcome.ended), None
             return
         if node.kind is NodeKind.MAP:
-            yield from _pages(outcome)
+            yield from _pages(outcome, map_page)
             return
     yield _ended(outcome), outcome.texts if outcome.status == "completed" else None
 
 
-def _pages(outcome: Outcome) -> Iterator[tuple[Event, Sequence[str] | None]]:
+def _pages(outcome: Outcome, size: int) -> Iterator[tuple[Event, Sequence[str] | None]]:
     """A map's items are known, so many keys at a time."""
     keys = [name for name, _, _ in outcome.outputs]
-    starts = range(0, max(1, len(keys)), MAP_PAGE)
+    starts = range(0, max(1, len(keys)), size)
     for start in starts:
-        page = tuple(keys[start : start + MAP_PAGE])
+        page = tuple(keys[start : start + size])
         event = MapExpanded(outcome.node, outcome.attempt, start, page, last=start == starts[-1])
-        yield event, outcome.texts[start : start + MAP_PAGE]
+        yield event, outcome.texts[start : start + size]
 
 
 def _ended(outcome: Outcome) -> NodeEnded:
@@ -72,7 +70,7 @@ def impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
         message=str(error),
         node_id=node,
         attempt=attempt,
-        permanent=True,
+        permanent=not isinstance(error, BlobsUnavailable),
     )
     return NodeEnded(node, attempt, "failed", error=record, begun=False)
 
@@ -86,6 +84,8 @@ def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:
         try:
             result = held.values.result()
             outputs = held.values.scope_outputs(held.state.root)
+        except BlobsUnavailable:
+            raise  # nothing of the end is recorded: whoever resumes it comes here again
         except TwinGraphError as fault:
             status = ExecutionStatus.FAILED
             error = ErrorRecord(code=ErrorCode.INTERNAL, error_type=type(fault).__name__, message=str(fault))

@@ -11,8 +11,6 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, Scope
 
-PAGE_STEPS = 1_000
-
 
 def opening(held: Held, scope: Scope) -> Opened:
     """The body of this scope, with what it is called with."""
@@ -53,7 +51,7 @@ class Telling:
         self.ahead = set(scope.nodes)  # what the host has not been told of
 
     def page(self) -> Page:
-        steps = list(islice(self._steps, PAGE_STEPS))
+        steps = list(islice(self._steps, self._held.sizes.past_page))
         self.left -= len(steps)
         nodes = [step for step in steps if isinstance(step, Node)]
         self._held.values.read_ahead(node.seq for node in nodes if node.seq is not None)

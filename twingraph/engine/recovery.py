@@ -14,6 +14,7 @@ from twingraph.engine.folding import fold, restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
+from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Claim, Journal, Row
 
 
@@ -25,6 +26,7 @@ def restored(
     code_of: Callable[[str], CodeRef],
     *,
     needs_code: bool,
+    sizes: Sizes,
 ) -> Generator[None, None, Held]:
     """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
     no code. It may be long: the caller decides how much is done at once."""
@@ -38,7 +40,7 @@ def restored(
         except TwinGraphError:
             if needs_code:
                 raise
-    held = Held(claim, state, code, handle)
+    held = Held(claim, state, code, handle, sizes)
     held.snapshot_at = since
     held.last = last
     return held

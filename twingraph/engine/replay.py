@@ -68,6 +68,8 @@ def earlier(records: Records, execution: str, blobs: BlobStore) -> Earlier:
             closed = event
         else:
             _remember(outcomes, state, event, lines)
+    if created is None:
+        records.record(execution)  # pruned since: it raises, as if nobody had ever known it
     assert created is not None
     found = {
         node: Kept(rows=rows)
@@ -117,7 +119,7 @@ def _asked_for(node: Node, kept: Kept, values: Values) -> Kept | None:
 
 def _is_there(rows: Sequence[Outcome], blobs: BlobStore) -> bool:
     """Whether every blob that these values refer to still exists."""
-    return all(blobs.exists(digest) for _, lines in rows for line in lines or () for digest in codec.refs(line))
+    return all(blobs.refresh(digest) for _, lines in rows for line in lines or () for digest in codec.refs(line))
 
 
 def _remember(outcomes: dict[str, list[Outcome]], state: State, event: Event, lines: Sequence[str] | None) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from twingraph.core.errors import DamagedError, StoreError
+from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
 from twingraph.core.events import Event
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
@@ -64,7 +64,7 @@ class Turns:
             return
         try:
             act()
-        except DamagedError as error:
+        except (BlobsUnavailable, DamagedError) as error:
             self._faults.give_up(held, error)
         except StoreError as error:
             self._faults.break_down(error)

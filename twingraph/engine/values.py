@@ -70,7 +70,9 @@ class Values:
         read: Callable[[int], str | None],
         blobs: BlobStore,
         read_many: Callable[[Sequence[int]], Mapping[int, str]] | None = None,
+        most: int = CACHE_LIMIT,
     ) -> None:
+        self._most = most
         self._state = state
         self._read = read
         self._read_many = read_many
@@ -89,7 +91,7 @@ class Values:
         self._forget(seq)
         self._lines[seq] = lines
         self._held += _weight(lines)
-        while self._held > CACHE_LIMIT and len(self._lines) > 1:
+        while self._held > self._most and len(self._lines) > 1:
             self._forget(next(iter(self._lines)))
 
     def _forget(self, seq: int | str) -> None:

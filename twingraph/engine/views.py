@@ -139,6 +139,8 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         data[row.seq] = row.data
         if isinstance(event, ExecutionEnded):
             last = event, row.data
+    if not data:
+        records.record(execution_id)  # pruned since: it raises, as if nobody had ever known it
     values = Values(state, data.get, blobs)
     inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
     result, outputs = _result(last)
@@ -211,7 +213,7 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         component=_component(state, node),
         kind=str(node.kind),
         status=node.status,
-        reason=node.reason,
+        reason=_reason(state, node),
         platform=state.specs[node.spec].platform if node.spec is not None else "local",
         parents=(*parents, *forced),
         forced=forced,
@@ -284,12 +286,19 @@ class Watch:
             attempt=node.attempt,
             started_at=_moment(state.begun.get(node.id)),
             completed_at=_moment(state.ended.get(node.id)),
-            reason=node.reason,
+            reason=_reason(state, node),
             error=node.error if node.status is not NodeStatus.COMPLETED else None,
             reused=node.cached_from is not None,
             signal=node.plan.signal,
             until=_until(state, node),
         )
+
+
+def _reason(state: TracedState, node: Node) -> str | None:
+    """Why it is as it is: what it says itself, or for which named limits it stands in line."""
+    if node.asked != "limit" or node.spec is None:
+        return node.reason
+    return f"waits for the limit {', '.join(sorted(state.specs[node.spec].limits))}"
 
 
 def _most_urgent(children: list[Node | Scope], most: int) -> list[Node | Scope]:

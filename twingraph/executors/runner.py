@@ -262,14 +262,15 @@ def describe(
     hide = mask or str
     kinds = [kind for kind in type(error).__mro__ if kind is not object]
     names = [k.__qualname__ if k.__module__ == "builtins" else k.__module__ + "." + k.__qualname__ for k in kinds]
-    ours = any(kind.__name__ == "PermanentError" and kind.__module__.partition(".")[0] == "twingraph" for kind in kinds)
+    ours = {kind.__name__ for kind in kinds if kind.__module__.partition(".")[0] == "twingraph"}
     return {
         "code": code,
         "error_type": hide(type(error).__name__),
         "message": _message(error, hide),
         "traceback": _traceback(error, hide),
         "types": names if mask is None else [mask(name) for name in names],
-        "permanent": permanent or ours,
+        # a value that could not be stored or fetched this time may be the next
+        "permanent": "PermanentError" in ours or (permanent and "BlobsUnavailable" not in ours),
     }
 
 

@@ -135,11 +135,9 @@ class Worker:
 
     def blobs(self) -> Any:
         if self._blobs is None:
-            from pathlib import Path
+            from twingraph.store.blobs.catalog import open_blobs
 
-            from twingraph.store.blobs.local import LocalBlobs
-
-            self._blobs = LocalBlobs(Path(self.blobs_path))
+            self._blobs = open_blobs(self.blobs_path)
         return self._blobs
 
     def decode(self, text: str) -> Any:

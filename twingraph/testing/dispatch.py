@@ -77,7 +77,7 @@ class MemoryDispatch:
     def _let_go(self, node: str | None = None) -> None:
         waiting = [entry for entry in self.waiting if node is None or entry[1].node == node]
         self.waiting = [entry for entry in self.waiting if entry not in waiting] if node is not None else []
-        for lane, run in waiting:
+        for lane, run in sorted(waiting, key=lambda entry: -entry[0].settings.priority):
             self.begun.append((run.node, run.attempt))
             self._report(self._carry_out(lane, run))
 

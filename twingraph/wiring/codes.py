@@ -13,7 +13,7 @@ from twingraph.core.errors import NotFoundError
 from twingraph.core.plan import Plan
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import code as code_versions
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.blobs.base import BlobStore
 from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
 
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from twingraph.sdk.packing import Packed
 
 
+STORED_SECONDS = 3600.0
+
+
 class CodeBook:
     """The code versions of one home that this process has to do with. Any thread."""
 
-    def __init__(self, home: Home, blobs: LocalBlobs) -> None:
+    def __init__(self, home: Home, blobs: BlobStore) -> None:
         self._home = home
         self._blobs = blobs
         self._known: dict[str, CodeRef] = {}
+        self._stored: dict[bytes, float] = {}  # when a bundle was put last
         # Running the same workflow again in one process slices nothing anew while its files stand as they were.
         self._packed: dict[tuple[Any, ...], tuple[Packed, tuple[str, CodeRef]]] = {}
 
@@ -42,12 +46,23 @@ class CodeBook:
         key = (*packing.key_of(objects, sources, bodies), os.getcwd(), tuple(sys.path))
         known = self._packed.get(key)
         if known is not None and known[0].is_fresh():
+            self._stay_stored(known[0])
             return *known[1], known[0].hashes
         packed = packing.pack_pipeline(objects, sources, bodies) if bodies else packing.pack(objects, sources)
         body = self._blobs.put(packed.body) if packed.body else None
         described = code_versions.describe(self._blobs.put(packed.data), self._blobs, packed.packages, body)
         self._packed[key] = packed, described
+        self._stored[packed.data] = time.monotonic()
         return *described, packed.hashes
+
+    def _stay_stored(self, packed: Packed) -> None:
+        """A process that lives for days must not count on bundles that it put long ago: prune may have been there."""
+        now = time.monotonic()
+        if now - self._stored.get(packed.data, 0.0) > STORED_SECONDS:
+            for bundle in (packed.data, packed.body):
+                if bundle:
+                    self._blobs.put(bundle)
+            self._stored[packed.data] = now
 
     def pack_late(self, objects: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
         """Record what a body calls and nobody could see before. Called on threads of bodies."""

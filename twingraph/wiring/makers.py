@@ -10,8 +10,9 @@ from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.plan import Plan
 from twingraph.dispatch.base import Dispatch
 from twingraph.dispatch.secrets import Resolving
-from twingraph.settings import Settings
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.settings import Settings, SettingsError
+from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.catalog import open_blobs
 from twingraph.store.home import Home
 from twingraph.store.sqlite.schema import prepare
 
@@ -29,12 +30,40 @@ def open_home(settings: Settings) -> Home:
     return home
 
 
-def read(home: Home) -> Reader:
-    """A reader of this home. Its modules load on first use: a run that nobody looks at never pays for them."""
+def read(home: Home, settings: Settings | None = None) -> Reader:
+    """A reader of this home; its values are where the settings say, without any in the home.
+
+    Its modules load on first use: a run that nobody looks at never pays for them.
+    """
     from twingraph.engine.reader import Reader
     from twingraph.store.sqlite.records import SqliteRecords
 
-    return Reader(SqliteRecords(home), LocalBlobs(home.path))
+    return Reader(SqliteRecords(home), blobs_of(settings or Settings(home=home.path), home))
+
+
+def blob_address(settings: Settings, home: Home) -> str:
+    """Where values are kept, as it is told to every process that reads or writes them."""
+    if settings.blob_url is None:
+        return str(home.path)
+    from twingraph.store.blobs.address import check_url, with_cache
+
+    try:
+        return with_cache(check_url(settings.blob_url), home.path / "cache" / "blobs")
+    except ValueError as error:
+        raise SettingsError(f"TWINGRAPH_BLOB_URL: {error}") from error
+
+
+def blobs_of(settings: Settings, home: Home) -> BlobStore:
+    return open_blobs(blob_address(settings, home))
+
+
+def check_blobs(settings: Settings) -> str:
+    """Where values are kept, having tried it. StoreError, or MissingExtraError, says what is wrong."""
+    home = open_home(settings)
+    try:
+        return blobs_of(settings, home).check()
+    finally:
+        home.close()
 
 
 def dispatch_of(settings: Settings, home: Home, secret: bytes) -> Dispatch:
@@ -52,11 +81,11 @@ def _workers(settings: Settings, home: Home, secret: bytes) -> Dispatch:
     if settings.inline:
         from twingraph.dispatch.inline import InlineDispatch
 
-        return InlineDispatch(blobs_path=str(home.path), secret_key=secret)
+        return InlineDispatch(blobs_path=blob_address(settings, home), secret_key=secret)
     from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 
     options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)
-    return EmbeddedPool(options, blobs_path=str(home.path), secret_key=secret)
+    return EmbeddedPool(options, blobs_path=blob_address(settings, home), secret_key=secret)
 
 
 def check_platforms(plan: Plan) -> None:

@@ -44,7 +44,8 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
 
 
 def open_reader(home: str | None = None, settings: Settings | None = None) -> Reader:
-    return read(open_home(settings or load_settings({"home": home})))
+    settings = settings or load_settings({"home": home})
+    return read(open_home(settings), settings)
 
 
 def close_all(*, wait: bool = True) -> None:

@@ -17,12 +17,11 @@ from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
-from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.locks import FileLock
 from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, dispatch_of, open_home, read
+from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, read
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
@@ -45,7 +44,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.home = open_home(settings)
-        self.blobs = LocalBlobs(self.home.path)
+        self.blobs = blobs_of(settings, self.home)
         self.secret = self.home.secret()
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
@@ -58,7 +57,7 @@ class Runtime:
             lambda: self.conductor.link,
             self.codes,
             self.values,
-            blobs_path=str(self.home.path),
+            blobs_path=blob_address(settings, self.home),
             secret=self.secret,
             shows_prints=lambda: self.shows_prints,
         )
@@ -128,7 +127,7 @@ class Runtime:
 
         With `code` 'current' the caller brings the workflow as it is now.
         """
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
             if record.owner == "alive" and execution not in self.handles:
                 followed = self._follow(execution)
@@ -150,7 +149,7 @@ class Runtime:
     def _follow(self, execution: str) -> Followed:
         from twingraph.engine.reader import Followed
 
-        return Followed(read(self.home), execution)
+        return Followed(read(self.home, self.settings), execution)
 
     def _replay_of(
         self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | CompiledPipeline | None
@@ -161,17 +160,17 @@ class Runtime:
 
     def _kept_of(self, execution: str) -> Mapping[str, Kept]:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             return reader.earlier(execution).kept
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             reader.send_signal(execution, name, text)
 
     def stopped_before(self, execution: str) -> list[ExecutionRecord]:
         """Earlier executions of the same workflow that stand still and can be resumed."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             workflow = reader.record(execution).workflow_id
             found, _ = reader.executions(workflow_id=workflow, limit=50)
         return [
@@ -188,7 +187,7 @@ class Runtime:
 
     def cancel(self, execution: str, timeout: float = 10.0) -> None:
         """Stop an execution wherever it runs; returns when it has ended."""
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
 from twingraph.core.inputs import bind_inputs
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.blobs.base import BlobStore
 
 if TYPE_CHECKING:
     from twingraph.engine.replay import Earlier
@@ -21,7 +21,7 @@ Given = tuple[dict[str, str], dict[str, Any]]  # the inputs' texts, and what is 
 class ProcessValues:
     """How this process writes and reads values."""
 
-    def __init__(self, blobs: LocalBlobs, secret: bytes) -> None:
+    def __init__(self, blobs: BlobStore, secret: bytes) -> None:
         self.how: Mapping[str, Any] = {"blobs": blobs, "pickle": True, "key": secret}
 
     def decode(self, text: str) -> Any:

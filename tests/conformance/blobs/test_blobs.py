@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.support.s3 import Endpoint, only_with_s3
 from twingraph.core.errors import NotFoundError
 from twingraph.core.hashing import content_hash
 from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.catalog import open_blobs
 from twingraph.store.blobs.local import LocalBlobs, LocalBlobsOptions
 from twingraph.store.blobs.memory import MemoryBlobs
 
 
-@pytest.fixture(params=["memory", "local", "local, synced"])
+@pytest.fixture(
+    params=["memory", "local", "local, synced", "folder", pytest.param("s3", marks=only_with_s3)],
+)
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "memory":
         return MemoryBlobs()
+    if request.param == "folder":
+        return open_blobs(f"file://{tmp_path}/else where".replace(" ", "%20"))
+    if request.param == "s3":
+        endpoint: Endpoint = request.getfixturevalue("s3")
+        return open_blobs(endpoint.address(f"suite/{uuid.uuid4().hex}", cache=tmp_path / "cache"))
     return LocalBlobs(tmp_path, LocalBlobsOptions(sync="synced" in request.param))
 
 
@@ -66,6 +76,33 @@ def test_a_missing_blob_is_named(blobs: BlobStore) -> None:
     for digest in ("0" * 64, "../../etc/passwd"):
         with pytest.raises(NotFoundError, match=digest[:5]):
             blobs.read(digest)
+
+
+def test_a_refresh_says_whether_it_is_there(blobs: BlobStore) -> None:
+    digest = blobs.put(b"abc")
+    assert blobs.refresh(digest)
+    blobs.delete(digest)
+    assert not blobs.refresh(digest)
+
+
+def test_what_was_put_since_is_not_deleted(blobs: BlobStore) -> None:
+    digest = blobs.put(b"abc")
+    assert not blobs.delete(digest, before=datetime.now(UTC) - timedelta(minutes=1))
+    assert blobs.read(digest) == b"abc"
+    assert blobs.delete(digest, before=datetime.now(UTC) + timedelta(minutes=1))
+    assert blobs.delete(digest, before=datetime.now(UTC) - timedelta(minutes=1))  # gone is gone
+    assert not blobs.exists(digest)
+
+
+def test_what_is_kept_for_code_stays_readable(blobs: BlobStore) -> None:
+    digest = blobs.put(b"abc")
+    path = blobs.keep(digest)
+    assert path is None or path.read_bytes() == b"abc"
+
+
+def test_a_check_says_where_it_is(blobs: BlobStore) -> None:
+    assert blobs.check()
+    assert list(blobs.list()) == []
 
 
 def test_delete_is_idempotent(blobs: BlobStore) -> None:

@@ -94,12 +94,13 @@ class Bench:
         execution: str = "e",
         attempt: int = 1,
         generator: bool = False,
+        priority: int = 0,
         **args: Any,
     ) -> None:
         self._lane += 1
         texts = [(name, json.dumps(value)) for name, value in args.items()]
         runs = [NodeRun(node, attempt, texts) for node in nodes]
-        settings = RunSettings(component=entry, entry=entry, generator=generator)
+        settings = RunSettings(component=entry, entry=entry, generator=generator, priority=priority)
         self.dispatch.submit(Lane(number=self._lane, execution=execution, code=self.code, settings=settings, runs=runs))
 
     def hold(self, *nodes: str, execution: str = "e") -> None:
@@ -434,3 +435,14 @@ async def test_without_the_setting_a_generator_gives_only_its_list(bench: Bench)
     bench.go()
     assert json.loads((await bench.ended("n"))["n"].texts[0]) == [{"number": 0}, {"number": 1}]
     assert not any(isinstance(report, ItemsOut) for report in bench.reports)
+
+
+async def test_the_more_important_does_not_wait_behind_what_has_not_begun(bench: Bench) -> None:
+    lows = [f"low{number}" for number in range(30)]
+    for node in lows:
+        bench.hold(node)
+    bench.submit("double", "urgent", x=1, priority=5)
+    bench.go()
+    await bench.all_ended(31)
+    order = [report.node for report in bench.reports if isinstance(report, Outcome)]
+    assert order.index("urgent") < 15  # a few had begun before it came

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -187,7 +188,7 @@ def forms() -> dict[str, bytes]:
 
 def found_in(folder: Path) -> list[tuple[str, str]]:
     for file in folder.rglob("*.db"):
-        with sqlite3.connect(file) as link:
+        with closing(sqlite3.connect(file)) as link:
             link.execute("PRAGMA wal_checkpoint")
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert files

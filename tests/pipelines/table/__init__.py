@@ -1,3 +1,14 @@
 """The table's rows. Each module is ordinary user code with a tuple `CASES` at its end."""
 
-MODULES = ("flow", "failures", "syntax", "functions", "values", "references", "waiting", "asynchronous", "settings")
+MODULES = (
+    "flow",
+    "failures",
+    "cleanups",
+    "syntax",
+    "functions",
+    "values",
+    "references",
+    "waiting",
+    "asynchronous",
+    "settings",
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.simulation.world import Broken
+from tests.simulation.promises import Broken
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus

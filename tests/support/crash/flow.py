@@ -22,7 +22,7 @@ def numbers(count: int) -> list[int]:
     return list(range(count))
 
 
-@component(retry_policy=ONCE_MORE)
+@component(retry_policy=ONCE_MORE, limits={"service": 3})
 def shaky(n: int) -> int:
     failed = EFFECTS.parent / "failed" / f"{n}"
     if n % 7 == 0 and not failed.exists():

@@ -8,17 +8,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from twingraph.cli import main
 from twingraph.dispatch import embedded
 from twingraph.dispatch.base import Lane
-from twingraph.engine import held
-from twingraph.store.base import Append, Claim
-from twingraph.store.blobs.base import BlobWriter
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.sizes import Sizes
+from twingraph.settings import Settings
+from twingraph.store.base import Append, Claim, LimitTurn, Wanting
+from twingraph.store.blobs.base import BlobStore, BlobWriter
+from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.wiring import running
+from twingraph.wiring import makers, running
 
 POINTS = ("before commit", "after commit", "before dispatch", "after dispatch", "before blob", "after blob",
           "before snapshot", "after snapshot", "before claim", "after claim", "never")  # fmt: skip
@@ -34,17 +38,26 @@ def reach(point: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@contextmanager
+def commit(batch: Sequence[Append]) -> Iterator[None]:
+    snapshot = any(part.snapshot is not None for part in batch)
+    reach("before commit")
+    if snapshot:
+        reach("before snapshot")
+    yield
+    if snapshot:
+        reach("after snapshot")
+    reach("after commit")
+
+
 class Journal(SqliteJournal):
     def append(self, batch: Sequence[Append]) -> set[int]:
-        snapshot = any(part.snapshot is not None for part in batch)
-        reach("before commit")
-        if snapshot:
-            reach("before snapshot")
-        refused = super().append(batch)
-        if snapshot:
-            reach("after snapshot")
-        reach("after commit")
-        return refused
+        with commit(batch):
+            return super().append(batch)
+
+    def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
+        with commit(batch):
+            return super().append_and_ask(batch, turn)
 
     def claim(self, execution_id: str, owner: str) -> Claim:
         reach("before claim")
@@ -60,25 +73,32 @@ class Pool(embedded.EmbeddedPool):
         reach("after dispatch")
 
 
-class Blobs(LocalBlobs):
-    def writer(self) -> BlobWriter:
+def blobs_of(settings: Settings, home: Home) -> BlobStore:
+    """Those of the settings, wherever they are."""
+    blobs = makers.blobs_of(settings, home)
+    begin = blobs.writer
+
+    def writer() -> BlobWriter:
         reach("before blob")
-        writer = super().writer()
-        commit = writer.commit
+        made = begin()
+        commit = made.commit
 
         def committed() -> str:
             digest = commit()
             reach("after blob")
             return digest
 
-        writer.commit = committed  # type: ignore[method-assign]
-        return writer
+        made.commit = committed  # type: ignore[method-assign]
+        return made
+
+    blobs.writer = writer  # type: ignore[method-assign]
+    return blobs
 
 
 if __name__ == "__main__":
     running.SqliteJournal = Journal  # type: ignore[attr-defined]
-    running.LocalBlobs = Blobs  # type: ignore[attr-defined]
+    running.blobs_of = blobs_of  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
-    held.SNAPSHOT_EVENTS = 60
-    held.SNAPSHOT_EVENTS_PER_NODE = 0
+    often = Sizes(snapshot_events=60, snapshot_events_per_node=0)
+    running.Conductor = partial(Conductor, sizes=often)  # type: ignore[attr-defined,assignment]
     sys.exit(main(sys.argv[3:]))

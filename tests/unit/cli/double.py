@@ -30,6 +30,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.settings import Settings
+from twingraph.store import prune as pruning
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -284,16 +285,17 @@ class MemoryReader:
 
 @dataclass
 class MemoryHandle:
-    """Each wait goes one step on; over when there is none left, or when it was interrupted."""
+    """Each wait goes one step on; over when there is none left, or when it was interrupted as often as it heeds."""
 
     id: str
     reader: MemoryReader
     steps: list[Callable[[], None]]
     interrupts: list[bool] = field(default_factory=list)
+    heeds: int = 1
 
     def wait(self, timeout: float | None) -> bool:
         view = self.reader.view(self.id)
-        if self.interrupts:
+        if len(self.interrupts) >= self.heeds:
             record = replace(view.record, status=ExecutionStatus.PAUSED, reason="interrupted")
             self.reader.put(replace(view, record=record))
             return True
@@ -321,6 +323,7 @@ class MemoryRuntime:
     resumed: list[tuple[str, str]] = field(default_factory=list)
     refuses: Exception | None = None
     foreseen: dict[str, CacheStory] = field(default_factory=dict)
+    heeds: int = 1
     handle: MemoryHandle | None = None
     closed: bool = False
 
@@ -340,7 +343,7 @@ class MemoryRuntime:
 
     def _start(self, view: ExecutionView) -> MemoryHandle:
         self.reader.put(view)
-        self.handle = MemoryHandle(id=view.record.id, reader=self.reader, steps=self.steps)
+        self.handle = MemoryHandle(id=view.record.id, reader=self.reader, steps=self.steps, heeds=self.heeds)
         return self.handle
 
     def cancel(self, execution_id: str) -> None:
@@ -354,6 +357,8 @@ class MemoryRuntime:
 class MemoryBackend:
     reader: MemoryReader = field(default_factory=MemoryReader)
     engine: MemoryRuntime = field(init=False)
+    asked: list[object] = field(default_factory=list)  # of prune
+    pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -363,6 +368,18 @@ class MemoryBackend:
 
     def runtime(self, settings: Settings) -> Runtime:
         return self.engine
+
+    def prune(
+        self, settings: Settings, retention: pruning.Retention, *, dry_run: bool, progress: pruning.Progress
+    ) -> pruning.Pruned:
+        self.asked.append((retention, dry_run))
+        return self.pruned
+
+    def check_blobs(self, settings: Settings) -> str:
+        return "in memory"
+
+    def shrink(self, settings: Settings) -> None:
+        self.asked.append("shrink")
 
 
 class Terminal(io.StringIO):

@@ -275,6 +275,20 @@ def test_who_waits_looks_now_and_then_for_the_dead() -> None:
     assert later.buries
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_from_looking() -> None:
+    one, two = two_desks()
+    one.ask("a")
+    two.ask("b")
+    two.book.drop(2)
+    two.turn()
+    two.now -= 3600
+    two.book.ask(Wanting(2, 1, "c", ONE), 0, two.now)
+    turn = two.book.turn(two.now)
+    assert turn is not None
+    assert turn.buries
+    assert two.book.is_overdue(two.now)
+
+
 def test_what_the_dead_held_is_given_out_in_the_transaction_that_finds_them() -> None:
     one, two = two_desks()
     one.ask("a")

@@ -91,11 +91,13 @@ def test_a_limit_holds_over_conductors(one: Rig, two: Rig) -> None:
     second = begin(two, limited("b"))
     with pytest.raises(TimeoutError):
         two.dispatch.wait_for(1, timeout=0.3)
+    assert two.view(second.id).nodes[0].reason == "waits for the limit db"
     one.dispatch.let_go()
     assert value(over(first)) == "a"
     two.dispatch.wait_for(1)
     two.dispatch.let_go()
     assert value(over(second)) == "b"
+    assert two.view(second.id).nodes[0].reason is None
     assert (rows(one, "limit_holders"), rows(one, "limit_wishes")) == ([], [])
 
 
@@ -218,13 +220,13 @@ def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
     ground = Ground("x", roster, journal, one.dispatch, Clock(), moments)
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
     ask = commands.AskLimit("a", (("db", 1),), 0)
-    asked_again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]
-    for meanwhile in ([], asked_again):
+    again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]
+    for meanwhile in ([], again):
         journal.append([Append(number=1, epoch=1, freed=["a"])])
         held.limits_due = [ask]
         granting.take(held)
         assert granting.append([]) == set()
-        held.limits = list(meanwhile)
+        held.limits = [*meanwhile]
         granting.tell()
     assert told == [LimitGranted("a")]
     assert one.record(begun.id).seq > 0

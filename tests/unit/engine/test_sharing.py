@@ -129,7 +129,7 @@ def test_large_values_are_shared_and_what_is_gone_is_made_again(rig: Rig, hands:
         attempt=1,
         status="completed",
         started=None,
-        ended=None,
+        ended=0.0,
         shape="plain",
         outputs=(("output", digest, 7),),
         texts=(text,),

@@ -61,6 +61,24 @@ def test_only_old_temporary_files_are_removed(tmp_path: Path) -> None:
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def test_a_blob_that_a_killed_prune_was_about_to_remove_comes_back(tmp_path: Path) -> None:
+    digest = LocalBlobs(tmp_path).put(b"abc")
+    place = tmp_path / "blobs" / digest[:2] / digest[2:]
+    os.replace(place, tmp_path / "blobs" / "tmp" / f"going-{digest}")
+    assert LocalBlobs(tmp_path).read(digest) == b"abc"
+    assert list((tmp_path / "blobs" / "tmp").iterdir()) == []
+
+
+def test_what_was_put_meanwhile_keeps_its_time(tmp_path: Path) -> None:
+    digest = LocalBlobs(tmp_path).put(b"abc")
+    going = tmp_path / "blobs" / "tmp" / f"going-{digest}"
+    going.write_bytes(b"abc")
+    os.utime(going, (0, 0))
+    (info,) = LocalBlobs(tmp_path).list()
+    assert info.time.year > 2000
+    assert not going.exists()
+
+
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blobs = LocalBlobs(tmp_path)
 

@@ -14,7 +14,7 @@ from twingraph.dispatch.embedded.strand import Held
 class Batch:
     """What of a lane waits, and what it needs."""
 
-    __slots__ = ("is_beside", "lane", "need", "runs", "since")
+    __slots__ = ("is_beside", "lane", "need", "priority", "runs", "since")
 
     def __init__(self, lane: Lane, runs: list[NodeRun], need: Need, since: float, *, beside: bool = False) -> None:
         self.lane = lane
@@ -22,6 +22,10 @@ class Batch:
         self.need = need
         self.is_beside = beside
         self.since = since
+        self.priority = lane.settings.priority
+
+    def goes_before(self, other: Batch) -> bool:
+        return (-self.priority, self.since) <= (-other.priority, other.since)
 
 
 class Group:
@@ -43,7 +47,11 @@ class Group:
 
     def put(self, batch: Batch) -> None:
         self.shares = self.shares or batch.is_beside
-        self._queue(batch).append(batch)
+        queue = self._queue(batch)
+        if not queue or queue[-1].priority >= batch.priority:
+            queue.append(batch)
+        else:
+            queue.insert(sum(other.priority >= batch.priority for other in queue), batch)
 
     def _queue(self, batch: Batch) -> deque[Batch]:
         return self.needing if any(batch.need) else self.beside if batch.is_beside else self.free
@@ -57,14 +65,16 @@ class Group:
                 batch = lanes[id(held.lane)] = Batch(held.lane, [], need, now, beside=held.strand is not None)
             batch.runs.append(held.run)
         for batch in reversed(list(lanes.values())):
-            self._queue(batch).appendleft(batch)
+            queue = self._queue(batch)
+            queue.insert(sum(other.priority > batch.priority for other in queue), batch)
 
     def next(self, take: Callable[[Need], bool]) -> Batch | None:
-        """The oldest that may begin. `take` says whether what it needs is to be had, and takes it."""
+        """The most important that may begin, of these the oldest. `take` says whether what it needs is to be had, and
+        takes it."""
         free = self.free[0] if self.free else None
         if self.needing:
             needing = self.needing[0]
-            if (free is None or needing.since <= free.since) and take(needing.need):
+            if (free is None or needing.goes_before(free)) and take(needing.need):
                 return self.needing.popleft()
         if free is not None:
             return self.free.popleft()

@@ -201,7 +201,8 @@ class EmbeddedPool:
         if group.needing and self._admission is not None:
             could += list(group.needing)[: self._admission.room_for(batch.need for batch in group.needing)]
         if could:
-            oldest = min(could[0].since, could[-1].since)
+            ends = (could[0], could[-1])  # in order of age, but for different priorities
+            oldest = min(batch.since for batch in (ends if ends[0].priority == ends[1].priority else could))
             self._staff.grow(group, len(could), max(oldest, group.idle_at))
 
     # -- processes -------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def nodes_returned(state: State, event: NodesReturned) -> None:
             continue
         # It never began: the number of the attempt is free again.
         node.attempt -= 1
-        if state.status is ExecutionStatus.RUNNING:
+        if state.status is ExecutionStatus.RUNNING and not node.lane.recalled:  # the pool itself found it slow
             scheduling.slow(state, node.spec, scheduling.LANE_SECONDS)
         requeue(state, node)
 

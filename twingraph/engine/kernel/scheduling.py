@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
-from twingraph.engine.kernel.commands import ClearTimer, Dispatch, ReleaseLimit
+from twingraph.engine.kernel.commands import ClearTimer, Dispatch, Recall, ReleaseLimit
 from twingraph.engine.kernel.state import Lane, Node, QueueKey, State
 
 LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
 PROBE_LANES = 16
 PROBE_SIZE = 4
+# So many lanes are looked at for those that have not begun, at each event: where the newest run, all do.
+RECALLED_AT_ONCE = 32
 # Nodes that never end hold no slot: their queues are served first, whatever is free.
 ENDLESS = 1 << 30
 # The weight of the newest attempt in the mean duration of its spec.
@@ -74,10 +77,37 @@ def dispatch(state: State) -> None:
             _serve_endless(state, queues)
         elif free > 0:
             free = _serve(state, queues, free)
-        else:
-            return
         if not queues:
             del ready[priority]
+        elif free <= 0 and priority != ENDLESS:
+            _make_room(state, priority, queues)
+            return
+
+
+def _make_room(state: State, priority: int, queues: dict[QueueKey, deque[Node]]) -> None:
+    """Recall what has not begun of lower priorities: as many lanes as there are nodes that could use them, the newest
+    first, which are the last to begin."""
+    lower = [known for known, lanes in state.yielding.items() if known < priority and lanes]
+    if not lower:
+        return
+    wanted = sum(len(queue) for key, queue in queues.items() if _has_room(state, key)) - state.recalled
+    nodes: list[str] = []
+    for known in sorted(lower):
+        for lane in list(islice(reversed(state.yielding[known].values()), RECALLED_AT_ONCE)):
+            if wanted <= 0:
+                break
+            if all(node.lane is not lane or node.status is NodeStatus.QUEUED for node in lane.nodes):
+                nodes += [node.id for node in lane.nodes if node.lane is lane]
+                del state.yielding[known][lane.number]
+                lane.recalled = True
+                state.recalled += 1
+                wanted -= 1
+    if nodes:
+        state.commands.append(Recall(tuple(nodes)))
+
+
+def _has_room(state: State, key: QueueKey) -> bool:
+    return isinstance(key, int) or bounds.room(state.scopes[key[1]], 1) > 0
 
 
 def _serve_endless(state: State, queues: dict[QueueKey, deque[Node]]) -> None:
@@ -128,13 +158,25 @@ def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, co
         node.lane = lane
         state.move(node, NodeStatus.QUEUED)
         runs.append((node.id, node.attempt))
+        lane.nodes.append(node)
         if node.alone:
             break
     if not runs:
         return False
     _count_lane(state, lane, spec, len(runs))
+    if counted:
+        may_yield(state, lane, spec)
     state.commands.append(Dispatch(lane.number, spec, tuple(runs)))
     return True
+
+
+def may_yield(state: State, lane: Lane, spec: int) -> None:
+    """The lane could be recalled, should something more important have to wait."""
+    priority = lane.priority = state.specs[spec].priority
+    lanes = state.yielding.get(priority)
+    if lanes is None:
+        lanes = state.yielding[priority] = {}
+    lanes[lane.number] = lane
 
 
 def _count_lane(state: State, lane: Lane, spec: int, runs: int) -> None:
@@ -191,6 +233,10 @@ def leave_lane(state: State, node: Node) -> None:
         state.lanes_open -= 1
         if lane.bound is not None:
             bounds.count_lane(lane.bound, -1)
+    if lane.recalled:
+        state.recalled -= 1
+    elif lane.priority is not None:
+        del state.yielding[lane.priority][lane.number]
     if lane.probe and node.spec in state.probing:
         state.probing[node.spec] -= 1
 

@@ -24,7 +24,7 @@ class IllegalMove(Exception):  # noqa: N818 - says what happened
 class Lane:
     """Runs that one process carries out one after another; it counts as one towards `max_parallel`."""
 
-    __slots__ = ("bound", "counted", "lost", "number", "open", "probe")
+    __slots__ = ("bound", "counted", "lost", "nodes", "number", "open", "priority", "probe", "recalled")
 
     def __init__(self, number: int, open_runs: int, *, counted: bool = True, probe: bool = False) -> None:
         self.number = number
@@ -33,6 +33,9 @@ class Lane:
         self.probe = probe  # was opened to find out how long nodes of its spec take
         self.bound: Scope | None = None  # the nearest bounded scope of its nodes
         self.lost: Node | None = None  # the first of its runs that had begun when the process was lost
+        self.priority: int | None = None  # None: it makes room for nobody
+        self.nodes: list[Node] = []  # of one that might have to make room
+        self.recalled = False  # to make room for a higher priority
 
 
 class Clock:
@@ -215,6 +218,8 @@ class State:
         self.ready: dict[int, dict[QueueKey, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival
         self.ready_count = 0
         self.lanes_open = 0
+        self.yielding: dict[int, dict[int, Lane]] = {}  # priority -> open lanes that could be recalled, by number
+        self.recalled = 0  # open lanes that were recalled to make room
         self.in_flight = 0  # nodes that were handed over and have not come back
         self.lane_counter = 0
         self.means: dict[int, float] = {}  # mean duration of a spec's attempts, once known

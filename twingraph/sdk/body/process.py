@@ -28,7 +28,8 @@ from twingraph.executors.worker import Channel, die_with_parent
 from twingraph.sdk.body.host import BodyHost
 from twingraph.sdk.sameness import frozen, name_body
 from twingraph.sdk.signature import entry_of
-from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.catalog import open_blobs
 
 # A history is many small objects, all of which stay: looking for garbage among them would double its cost.
 _GARBAGE = 50_000
@@ -60,7 +61,7 @@ class PipeLink:
 class RecordedCoder:
     """Values as workers write and read them: recorded modules bear the names under which they were shipped."""
 
-    def __init__(self, blobs: LocalBlobs, secret: bytes | None) -> None:
+    def __init__(self, blobs: BlobStore, secret: bytes | None) -> None:
         self._blobs = blobs
         self._how: dict[str, Any] = {"blobs": blobs, "key": secret, "pickle": secret is not None}
 
@@ -77,7 +78,7 @@ class RecordedCoder:
 class RecordedWorld:
     """The `World` of one code version. `bodies` is the file of its bodies, `components` that of what workers load."""
 
-    def __init__(self, bodies: str, components: str, blobs: LocalBlobs, coder: RecordedCoder, link: PipeLink) -> None:
+    def __init__(self, bodies: str, components: str, blobs: BlobStore, coder: RecordedCoder, link: PipeLink) -> None:
         self._bodies, self._components = bodies, components
         self._blobs, self._coder, self._link = blobs, coder, link
         self._loaded: Loaded | None = None
@@ -219,7 +220,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     if _ROOT not in sys.path:
         sys.path.append(_ROOT)
     link = PipeLink(channel)
-    blobs = LocalBlobs(Path(given["blobs"]))
+    blobs = open_blobs(given["blobs"])
     coder = RecordedCoder(blobs, bytes.fromhex(given["secret"]) if given["secret"] else None)
     world = RecordedWorld(given["bodies"], given["components"], blobs, coder, link)
     link.say("hello")

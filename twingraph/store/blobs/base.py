@@ -82,13 +82,28 @@ class BlobStore(ABC):
     def path(self, digest: str) -> Path | None:
         """A local file to be mapped read-only or copy-on-write, checked once per process; None when there is none."""
 
+    def keep(self, digest: str) -> Path | None:
+        """The same, of a file that stays where it is: code is loaded from it long after this call."""
+        return self.path(digest)
+
     @abstractmethod
     def exists(self, digest: str) -> bool:
         """Whether the blob is there; does not read it."""
 
     @abstractmethod
-    def delete(self, digest: str) -> None:
-        """Remove it; nothing happens when it is gone already. Only prune calls this, for blobs nothing refers to."""
+    def refresh(self, digest: str) -> bool:
+        """Whether it is there, and no prune of the next hours takes it away. For who is about to refer to it again."""
+
+    @abstractmethod
+    def delete(self, digest: str, *, before: datetime | None = None) -> bool:
+        """Remove it, unless it was put or refreshed at or after `before`; False when it is still there.
+
+        Nothing happens when it is gone already. Only prune calls this, for blobs that nothing refers to.
+        """
+
+    @abstractmethod
+    def check(self) -> str:
+        """Say where it is, having tried to write, read and remove something there; StoreError says what is wrong."""
 
     @abstractmethod
     def list(self) -> Iterator[BlobInfo]:

@@ -1,4 +1,4 @@
-"""Blobs as files of the home folder: `<home>/blobs/ab/cdef...`.
+"""Blobs as files of a folder, mostly the home's: `<home>/blobs/ab/cdef...`.
 
 A file with other bytes than its name says is set aside in `blobs/damaged`: then it counts as missing, and a resume runs
 what made it again instead of meeting the same bytes for ever.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLik
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = "tmp"
 _DAMAGED = "damaged"
+_GOING = "going-"  # a blob that prune is about to remove; whoever finds one that was left so brings it back
 _STALE_SECONDS = 24 * 3600  # no writer takes a day; its process may live in another container, so its id says nothing
 _PIECE = 1 << 20
 
@@ -39,8 +42,14 @@ class LocalBlobsOptions:
 class LocalBlobs(BlobStore):
     """Whole files only: each is written beside its place and moved into it in one step."""
 
-    def __init__(self, home: Path, options: LocalBlobsOptions | None = None) -> None:
-        self._root = Path(home) / "blobs"
+    def __init__(
+        self, home: Path | None, options: LocalBlobsOptions | None = None, *, folder: Path | None = None
+    ) -> None:
+        """In a home, or in a folder of any name."""
+        if folder is None:
+            assert home is not None
+            folder = Path(home) / "blobs"
+        self._root = folder
         self._options = options or LocalBlobsOptions()
         self._checked: set[str] = set()
         with _explained(f"blob folder {self._root}"):
@@ -60,6 +69,10 @@ class LocalBlobs(BlobStore):
         self._check(digest, hashed.hexdigest())
         return data
 
+    def trust(self, digest: str) -> None:
+        """The caller has just written this blob: it need not be read again to be checked."""
+        self._checked.add(digest)
+
     def open(self, digest: str) -> BinaryIO:
         return self._verified(digest).open("rb")
 
@@ -69,10 +82,45 @@ class LocalBlobs(BlobStore):
     def exists(self, digest: str) -> bool:
         return self._place(digest).is_file()
 
-    def delete(self, digest: str) -> None:
-        self._checked.discard(digest)
+    def refresh(self, digest: str) -> bool:
         with _explained(f"blob {digest}"):
-            self._place(digest).unlink(missing_ok=True)
+            try:
+                os.utime(self._place(digest))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def delete(self, digest: str, *, before: datetime | None = None) -> bool:
+        """In two steps, so that a refresh at this very moment either holds or is told that there is no such blob."""
+        self._checked.discard(digest)
+        place, going = self._place(digest), self._root / _TEMPORARY / f"{_GOING}{digest}"
+        limit = before.timestamp() if before is not None else math.inf
+        with _explained(f"blob {digest}"):
+            try:
+                if place.stat().st_mtime >= limit:
+                    return False
+                os.replace(place, going)
+                if going.stat().st_mtime >= limit:
+                    self._bring_back(going)
+                    return False
+                going.unlink()
+            except FileNotFoundError:  # gone already, or somebody has just brought it back
+                return not place.is_file()
+        return True
+
+    def _bring_back(self, going: Path) -> None:
+        place = self._place(going.name.removeprefix(_GOING))
+        with contextlib.suppress(FileNotFoundError, FileExistsError):  # what was put meanwhile is younger, and stays
+            os.link(going, place)
+        going.unlink(missing_ok=True)
+
+    def check(self) -> str:
+        with _explained(f"blob folder {self._root}"):
+            free = shutil.disk_usage(self._root).free
+            probe = self._root / _TEMPORARY / f"probe-{uuid.uuid4().hex}"
+            probe.write_bytes(b"probe")
+            probe.unlink()
+        return f"{self._root} ({free / 1e9:,.1f} GB free)"
 
     def list(self) -> Iterator[BlobInfo]:
         for folder in self._root.glob("[0-9a-f][0-9a-f]"):
@@ -83,8 +131,7 @@ class LocalBlobs(BlobStore):
                     yield BlobInfo(hash=folder.name + file.name, size=status.st_size, time=changed)
 
     def _place(self, digest: str) -> Path:
-        if not _HASH.fullmatch(digest):  # it may come from outside and must not lead out of the folder
-            raise NotFoundError(f"{digest[:80]!r} is not the hash of a blob")
+        check_hash(digest)
         return self._root / digest[:2] / digest[2:]
 
     def _verified(self, digest: str) -> Path:
@@ -126,7 +173,9 @@ class LocalBlobs(BlobStore):
         limit = time.time() - _STALE_SECONDS
         for file in (self._root / _TEMPORARY).iterdir():
             with contextlib.suppress(OSError):  # another process was first, or still holds it open
-                if file.stat().st_mtime < limit:
+                if file.name.startswith(_GOING):
+                    self._bring_back(file)  # a prune that was killed; the next one decides anew
+                elif file.stat().st_mtime < limit:
                     file.unlink()
 
 
@@ -181,6 +230,17 @@ class _LocalWriter(BlobWriter):
                 self._temporary.unlink()
 
 
+def is_hash(text: str) -> bool:
+    return _HASH.fullmatch(text) is not None
+
+
+def check_hash(digest: str) -> str:
+    """It may come from outside and must not lead out of the folder."""
+    if not is_hash(digest):
+        raise NotFoundError(f"{digest[:80]!r} is not the hash of a blob")
+    return digest
+
+
 def _hash_of(file: Path) -> str:
     hashed = hasher()
     with file.open("rb") as opened:
@@ -199,7 +259,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _missing(digest: str) -> NotFoundError:
-    return NotFoundError(f"blob {digest} is not in this store; it was pruned, or it belongs to another home")
+    return NotFoundError(
+        f"blob {digest} is not in this store; it was pruned, or it belongs to another home or TWINGRAPH_BLOB_URL"
+    )
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLik
 class MemoryBlobs(BlobStore):
     """A dict of bytes. Threads are safe because each step is one operation on the dict."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
         self._blobs: dict[str, tuple[bytes, datetime]] = {}
 
     def writer(self) -> BlobWriter:
-        return _MemoryWriter(self._blobs)
+        return _MemoryWriter(self._blobs, self._now)
 
     def read(self, digest: str) -> bytes:
         try:
@@ -32,8 +33,21 @@ class MemoryBlobs(BlobStore):
     def exists(self, digest: str) -> bool:
         return digest in self._blobs
 
-    def delete(self, digest: str) -> None:
+    def refresh(self, digest: str) -> bool:
+        known = self._blobs.get(digest)
+        if known is not None:
+            self._blobs[digest] = known[0], self._now()
+        return known is not None
+
+    def delete(self, digest: str, *, before: datetime | None = None) -> bool:
+        known = self._blobs.get(digest)
+        if known is not None and before is not None and known[1] >= before:
+            return False
         self._blobs.pop(digest, None)
+        return True
+
+    def check(self) -> str:
+        return "in memory"
 
     def list(self) -> Iterator[BlobInfo]:
         for digest, (data, time) in tuple(self._blobs.items()):
@@ -41,7 +55,8 @@ class MemoryBlobs(BlobStore):
 
 
 class _MemoryWriter(BlobWriter):
-    def __init__(self, blobs: dict[str, tuple[bytes, datetime]]) -> None:
+    def __init__(self, blobs: dict[str, tuple[bytes, datetime]], now: Callable[[], datetime]) -> None:
+        self._now = now
         self._blobs = blobs
         self._data = bytearray()
 
@@ -54,7 +69,7 @@ class _MemoryWriter(BlobWriter):
     def commit(self) -> str:
         data = bytes(self._data)
         digest = content_hash(data)
-        self._blobs[digest] = (data, datetime.now(UTC))
+        self._blobs[digest] = (data, self._now())
         self.closed = True
         return digest
 

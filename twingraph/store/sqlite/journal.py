@@ -41,7 +41,11 @@ _SNAPSHOT = f"insert or replace into snapshots values (?, ?, ?, {SCHEMA_VERSION}
 _CLAIM = "update executions set owner = ?, epoch = epoch + 1 where number = ? and epoch = ?"
 _RELEASE = "update executions set owner = null where number = ? and owner = ?"
 _OURS = "select number from executions where number = ? and owner = ?"
-_CODE = "insert or ignore into code values (?, ?, ?)"
+# What is used again is young again, so that a prune which looks just now leaves it.
+_CODE = """
+insert into code values (?, ?, ?)
+on conflict (version) do update set created_at = excluded.created_at where excluded.created_at > code.created_at + 3600
+"""
 _DATA_OF = """
 select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
@@ -78,6 +82,7 @@ class SqliteJournal:
         self._presence.check()
 
         def write() -> Claim:
+            self._refuse_pruned(new.replay_of)
             number = self._db.execute(
                 _CREATE,
                 (
@@ -93,6 +98,11 @@ class SqliteJournal:
             return Claim(number=number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
 
         return self._transaction(write)
+
+    def _refuse_pruned(self, origin: str | None) -> None:
+        """What an execution takes its outcomes from must be there when it begins; from then on prune keeps it."""
+        if origin and not self._db.execute("select 1 from executions where id = ?", (origin,)).fetchone():
+            raise ConflictError(f"{origin} was pruned, so nothing can be taken over from it; run its target again")
 
     def append(self, batch: Sequence[Append]) -> set[int]:
         try:

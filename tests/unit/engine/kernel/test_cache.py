@@ -61,8 +61,8 @@ def test_after_an_adoption_the_cache_is_asked_again() -> None:
 SETTLED = commands.SettleCache
 
 
-def owner(**settings: object) -> Hand:
-    hand = Hand(task("a"), specs=CACHED, **settings)
+def owner(error_handler: str = "fail") -> Hand:
+    hand = Hand(task("a"), specs=CACHED, error_handler=error_handler)
     hand.feed(ev.CacheAnswered("a", "miss"))
     return hand
 

@@ -1,9 +1,12 @@
 """Lanes: how many run at once, how many nodes share one, and who goes first."""
 
+import json
+
 from tests.unit.engine.kernel.hand import Hand, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
-from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE
+from twingraph.engine.kernel import apply, commands, snapshot
+from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE, RECALLED_AT_ONCE
 
 
 def many(count: int, spec: int = 0, name: str = "n") -> list[PlanNode]:
@@ -45,6 +48,63 @@ def test_a_higher_priority_goes_first() -> None:
     specs = [NodeSpec(component="low"), NodeSpec(component="high", priority=5)]
     hand = Hand(task("first"), *many(4, 0, "low"), *many(1, 1, "high"), specs=specs, max_parallel=1)
     assert hand.running == ["high0"]
+
+
+LOW_AND_HIGH = [NodeSpec(component="low"), NodeSpec(component="high", priority=5)]
+
+
+def test_what_has_not_begun_makes_room_for_a_higher_priority() -> None:
+    hand = Hand(*many(12, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=3)
+    assert [len(lane) for lane in hand.lanes] == [4, 4, 4]
+    told = hand.call(task("high", spec=1))
+    assert told == [commands.Recall(("low8", "low9", "low10", "low11"))]  # the newest lane is the last to begin
+    hand.feed(ev.NodesReturned(tuple((f"low{number}", 1) for number in range(8, 12))))
+    assert hand.lanes[3:] == [(("high", 1),)]
+    assert 0 not in hand.state.means  # nobody found them slow
+
+
+def test_as_many_make_room_as_there_are_more_important_ones_and_none_twice() -> None:
+    hand = Hand(*many(12, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=3)
+    assert len(hand.call(task("high0", spec=1))) == 1
+    assert hand.call(task("high1", spec=1)) == [commands.Recall(("low4", "low5", "low6", "low7"))]
+    hand.call(task("high2", spec=1))
+    assert hand.call(task("high3", spec=1)) == []
+
+
+def test_what_runs_makes_no_room() -> None:
+    hand = Hand(*many(8, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=2)
+    hand.begun("low4")
+    assert hand.call(task("high", spec=1)) == [commands.Recall(("low0", "low1", "low2", "low3"))]
+
+
+def test_many_make_room_by_and_by() -> None:
+    """Each event looks at some lanes only, so that it costs the same however many are open."""
+    hand = Hand(*many(100, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=100)
+    hand.begun("low0")  # from here on they travel alone
+    assert len(hand.lanes) > 2 * RECALLED_AT_ONCE
+    more = tuple(task(f"high{number}", spec=1) for number in range(2 * RECALLED_AT_ONCE + 50))
+    counts = [len(hand.feed(event)[-1].nodes) for event in (ev.GraphExtended(more, driven=True), ev.TimerFired("x"))]
+    assert counts == [RECALLED_AT_ONCE, RECALLED_AT_ONCE]
+
+
+def test_equals_and_more_important_ones_make_no_room() -> None:
+    hand = Hand(*many(8, 1, "high"), driven=True, specs=LOW_AND_HIGH, max_parallel=2)
+    assert hand.call(task("low", spec=0)) + hand.call(task("high", spec=1)) == []
+
+
+def test_where_a_lane_is_free_nobody_is_recalled() -> None:
+    hand = Hand(*many(1, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=2)
+    told = hand.call(task("high", spec=1))
+    assert [type(command) for command in told] == [commands.Dispatch]
+
+
+def test_a_restored_execution_makes_room_alike() -> None:
+    hand = Hand(*many(12, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=3)
+    hand.call(task("high0", spec=1))
+    again = snapshot.load(json.loads(json.dumps(snapshot.dump(hand.state))))
+    assert snapshot.dump(again) == snapshot.dump(hand.state)
+    more = ev.GraphExtended((task("high1", spec=1),), driven=True)
+    assert apply(again, more, 200.0, 99) == [commands.Recall(("low4", "low5", "low6", "low7"))]
 
 
 def test_specs_of_one_priority_take_turns() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sdk.body.plain_bodies import BODIES
+from tests.unit.sdk.body.plain_tries import BODIES
 from tests.unit.sdk.body.world import World, later, plainly
 from twingraph.sdk.body.needs import codes_of, needs_rewriting
 from twingraph.sdk.body.rewriting import rewritten as _rewritten
