@@ -18,6 +18,7 @@ from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
 from twingraph.store.base import CachedOutcome
 from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.reuse import may_reuse
 
 
 class UncacheableError(PermanentError):
@@ -89,10 +90,10 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
     lines = outcome.data.split("\n") if outcome.data is not None else []
     python = None if code is None else json.loads(code.description or "{}").get("python")
     for ref in (ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))):
-        if not blobs.exists(ref["hash"]):
-            raise Unusable(f"a value of {outcome.node} in {outcome.execution} is gone: blob {ref['hash'][:12]}")
         if ref["rung"] == "pickle" and python is not None and ref["py"] != ".".join(python.split(".")[:2]):
             raise Unusable(f"{outcome.node} in {outcome.execution} gave what Python {ref['py']} has pickled")
+    if not may_reuse(lines, blobs):
+        raise Unusable(f"a value of {outcome.node} in {outcome.execution} is gone")
     event = NodeEnded(
         node.id,
         node.attempt,
