@@ -21,7 +21,7 @@ PROGRESS_MODES = ("auto", "live", "plain", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DURABILITIES = ("normal", "full")
 # What will decide where work is done and kept. To ignore it would do the work elsewhere than was asked.
-NOT_YET = ("URL", "DATABASE_URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
+NOT_YET = ("URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Settings:
     secrets_file: Path | None = None
     # Where in Vault the secrets without a path are, each as a field: `secret/data/twingraph`.
     secrets_vault: str | None = None
+    # Where records are kept when several machines work together, `postgresql://user@host/name`; None: in the home.
+    database_url: str | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -118,7 +120,7 @@ def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> N
 
     try:
         read = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(Problem(message=f"cannot be read: {error}", node=str(file)))
         return
     for key, value in read.items():
@@ -126,7 +128,11 @@ def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> N
             problems.append(Problem(node=f"{file}: {key}", message=f"is not a setting; {did_you_mean(key, keys())}"))
         else:
             if key in ("home", "secrets_file") and isinstance(value, str):
-                value = str(file.parent / Path(value).expanduser())
+                try:
+                    value = str(file.parent / Path(value).expanduser())
+                except RuntimeError as error:  # nobody has that name
+                    problems.append(Problem(node=f"{file}: {key}", message=f"{value!r}: {error}"))
+                    continue
             _take(key, value, f"{file}: {key}", values, problems)
 
 
@@ -176,6 +182,14 @@ def _read_folder(raw: Any) -> Path:
     return Path(raw if isinstance(raw, Path) else _read_text(raw)).expanduser().absolute()
 
 
+def _read_database_url(raw: Any) -> str:
+    text = _read_text(raw)
+    if not text.startswith(("postgresql://", "postgres://")):
+        shown = text.partition("://")[0] + "://..." if "://" in text else repr(text)  # it may hold a password
+        raise ValueError(f"{shown} is not postgresql://user:password@host:port/name; SQLite is what a home has anyway")
+    return text
+
+
 def _read_blob_url(raw: Any) -> str:
     text = _read_text(raw)
     if not text.startswith(("s3://", "file:///")):
@@ -193,4 +207,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "blob_url": _read_blob_url,
     "secrets_file": _read_folder,
     "secrets_vault": _read_text,
+    "database_url": _read_database_url,
 }

@@ -13,15 +13,16 @@ from twingraph.core.errors import TwinGraphError
 from twingraph.core.plan import Argument, NodeKind
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope
+from twingraph.engine.sizes import USUAL
 from twingraph.engine.values import Values, only_node, takes_item
 
-# What is made of more parts than this is long; so many are joined without a pause.
-LONG = 500
 _UNPROTECTED = frozenset({NodeKind.MAP, NodeKind.BRANCH})  # these are never given secrets
 
 
 class ValuesAhead(Values):
-    """The values of an execution that is held."""
+    """The values of an execution that is held. What is made of more than `long` parts is long."""
+
+    long: int = USUAL.long_parts
 
     # The newest: the argument, whether names of secrets were made harmless in it, and its text.
     _filled: tuple[Argument, bool, str] | None = None
@@ -36,14 +37,14 @@ class ValuesAhead(Values):
     def is_long(self, node: Node) -> bool:
         """Whether its arguments are made of many parts."""
         edges = node.plan.edges
-        return len(edges) > LONG or any(self._is_wide(node.scope.nodes[edge.source]) for edge in edges)
+        return len(edges) > self.long or any(self._is_wide(node.scope.nodes[edge.source]) for edge in edges)
 
     def before_arguments(self, nodes: Iterable[Node]) -> Iterator[None]:
         for node in nodes:
             for edge in node.plan.edges:
                 yield from _as_far_as_possible(self._before_value(node.scope.nodes[edge.source]))
             for argument in node.plan.args.values():
-                if len(argument) > LONG and not takes_item(argument):
+                if len(argument) > self.long and not takes_item(argument):
                     protects = node.kind not in _UNPROTECTED
                     yield from _as_far_as_possible(self._before_filled(argument, node.scope, node, protects))
 
@@ -55,7 +56,7 @@ class ValuesAhead(Values):
         if not children or giver.id in self._lines:
             return False
         first = children[0]
-        return len(children) > LONG or (isinstance(first, Scope) and len(first.nodes) > LONG)
+        return len(children) > self.long or (isinstance(first, Scope) and len(first.nodes) > self.long)
 
     def _before_value(self, giver: Node) -> Iterator[None]:
         if not self._is_wide(giver) or giver.status is not NodeStatus.COMPLETED:
@@ -65,7 +66,7 @@ class ValuesAhead(Values):
             texts: list[str] = []
             for number, child in enumerate(children, 1):
                 texts.append(self._child(child))
-                if isinstance(child, Scope) or not number % LONG:
+                if isinstance(child, Scope) or not number % self.long:
                     yield
             text = codec.join_list(texts)
             yield
@@ -81,15 +82,15 @@ class ValuesAhead(Values):
                 yield from self._before_value(scope.nodes[name])
         elif (only := only_node(argument)) is not None:
             yield from self._before_value(scope.nodes[only])
-        elif len(argument) > LONG:
+        elif len(argument) > self.long:
             yield from self._before_filled(argument, scope, None, False)
 
     def _before_filled(self, argument: Argument, scope: Scope, node: Node | None, protects: bool) -> Iterator[None]:
         parts: list[str] = []
-        for start in range(0, len(argument), LONG):
+        for start in range(0, len(argument), self.long):
             self._protects = protects
             try:
-                parts.append(super().fill(argument[start : start + LONG], scope, node))
+                parts.append(super().fill(argument[start : start + self.long], scope, node))
             finally:
                 self._protects = False
             yield

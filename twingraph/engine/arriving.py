@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from twingraph.core.bodies import Host
@@ -14,10 +14,10 @@ from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Held, Kept, Submission
+from twingraph.engine.held import Held, KeptOf, Submission
 from twingraph.engine.kernel import State
 from twingraph.engine.link import Bodies
-from twingraph.engine.recovery import ended_of, restored
+from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
 from twingraph.store.base import Claim
@@ -33,7 +33,7 @@ class Sources:
 
     blobs: BlobStore
     code_of: Callable[[str], CodeRef]
-    kept_of: Callable[[str], Mapping[str, Kept]] | None
+    kept_of: KeptOf | None
     hosts: Hosts | None
 
 
@@ -55,6 +55,7 @@ class Arriving:
         self._journal = ground.journal
         self._moments = ground.moments
         self._clock = ground.clock
+        self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
         self._sources = sources
@@ -70,7 +71,7 @@ class Arriving:
         events = first_events(submission)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         claim = Claim(number=0, epoch=1, seq=0, workflow_id=submission.workflow_id)
-        held = Held(claim, State(submission.id), submission.code, handle)
+        held = Held(claim, State(submission.id), submission.code, handle, self._sizes)
         held.values = self._values(held)
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
@@ -115,12 +116,15 @@ class Arriving:
             raise
 
     def _values(self, held: Held) -> ValuesAhead:
-        return ValuesAhead(
+        values = ValuesAhead(
             held.state,
             lambda seq: self._journal.data(held.number, seq),
             self._sources.blobs,
             lambda seqs: self._journal.data_of(held.number, seqs),
+            read_shared=lambda execution, seqs: self._journal.values_of(execution, seqs),
         )
+        values.long = self._sizes.long_parts
+        return values
 
     def _host_for(self, execution_id: str, code: CodeRef | None) -> Host:
         if self._sources.hosts is None:
@@ -156,14 +160,16 @@ class Arriving:
         claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
-        held = yield from restored(self._journal, claim, execution_id, handle, code_of, needs_code=goes_on)
+        held = yield from restored(
+            self._journal, claim, execution_id, handle, code_of, needs_code=goes_on, sizes=self._sizes
+        )
         held.handles = coming.handles
         held.values = self._values(held)
         if not self._roster:
             self._clock.adjust()
         held.ahead = max(0.0, held.state.now - self._clock.now())
         if claim.replay_of is not None and kept_of is not None:
-            held.kept = kept_of(claim.replay_of)
+            held.kept = kept_of(claim.replay_of, *changes_of(self._journal, claim.number))
         if held.state.status in EXECUTION_OVER:
             self._was_over(coming, held)
             return

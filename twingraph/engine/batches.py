@@ -9,22 +9,15 @@ from twingraph.core.events import KINDS, ExecutionEnded, MapExpanded
 from twingraph.store.base import Append, Row
 
 _END, _PAGE = KINDS[ExecutionEnded], KINDS[MapExpanded]
-# Rows that a slow disk takes in about 5 ms.
-ROWS = 1_000
-
-
-def rows_at_once() -> int:
-    return ROWS
 
 
 def weight(part: Append) -> int:
     return len(part.rows) + len(part.logs)
 
 
-def pieces(part: Append, most: int | None = None) -> Iterator[Append]:
+def pieces(part: Append, most: int) -> Iterator[Append]:
     """The same in the same order, each so small that it fits into a transaction. A message is taken from the inbox
     with the row that answers it; what else changes beside the rows comes with the last of them."""
-    most = ROWS if most is None else most
     rows, taken = part.rows, list(zip(part.taken, part.answers, strict=True))
     start = 0
     while len(rows) - start > most:

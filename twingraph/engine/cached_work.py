@@ -12,7 +12,7 @@ from twingraph.core.codec_base import loads, ref_hashes
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import KINDS, NodeEnded, event_from
 from twingraph.core.plan import IMPORTED, NodeSpec
-from twingraph.engine.held import Held
+from twingraph.dispatch.base import CodeRef
 from twingraph.engine.identity import cache_key_of, contents_of
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
@@ -78,18 +78,18 @@ def parts_of(state: State, values: Values, node: Node) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part not in (None, {})}
 
 
-def hit(held: Held, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tuple[NodeEnded, Sequence[str]]:
-    """The end of a node whose outcome was found, with its values: the large ones are those that there are. Raises
-    Unusable."""
+def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tuple[NodeEnded, Sequence[str]]:
+    """The end of a node whose outcome was found, with its values: the large ones are those that there are. `code` is
+    what would run. Raises Unusable."""
     try:
         ended = event_from(KINDS[NodeEnded], outcome.body)
     except ValueError as error:
         raise Unusable(f"the outcome of {outcome.node} in {outcome.execution} cannot be read: {error}") from error
     assert isinstance(ended, NodeEnded)
     lines = outcome.data.split("\n") if outcome.data is not None else []
-    python = None if held.code is None else json.loads(held.code.description or "{}").get("python")
+    python = None if code is None else json.loads(code.description or "{}").get("python")
     for ref in (ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))):
-        if not blobs.exists(ref["hash"]):
+        if not blobs.refresh(ref["hash"]):
             raise Unusable(f"a value of {outcome.node} in {outcome.execution} is gone: blob {ref['hash'][:12]}")
         if ref["rung"] == "pickle" and python is not None and ref["py"] != ".".join(python.split(".")[:2]):
             raise Unusable(f"{outcome.node} in {outcome.execution} gave what Python {ref['py']} has pickled")

@@ -18,6 +18,7 @@ from typing import Any
 from twingraph.core.errors import HomeError, StoreError, TwinGraphError
 from twingraph.core.events import CancelRequested, Event, ResumeRequested
 from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.engine.adopting import Adopting
 from twingraph.engine.arriving import Arriving, Hosts, Sources
 from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
@@ -28,21 +29,19 @@ from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
-from twingraph.engine.held import Held, Kept, Submission
+from twingraph.engine.held import Held, KeptOf, Submission
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.moments import Moments
 from twingraph.engine.outside import Outside
 from twingraph.engine.roster import Roster
 from twingraph.engine.sharing import Sharing
+from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Faults, Turns
 from twingraph.engine.writing import Writing
 from twingraph.store.base import Journal
 from twingraph.store.blobs.base import BlobStore
-
-# How often the inbox is looked at when nothing else happens. Asking whether it changed costs microseconds.
-INBOX_SECONDS = 0.05
 
 
 class Conductor:
@@ -64,15 +63,20 @@ class Conductor:
         dispatch: Dispatch,
         blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
-        kept_of: Callable[[str], Mapping[str, Kept]] | None = None,
+        kept_of: KeptOf | None = None,
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
+        adopts: Collection[str] = (),
         clock: Clock | None = None,
         pace: Callable[[], float] = time.perf_counter,
+        sizes: Sizes = USUAL,
+        make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
         self.name = name
+        self._sizes = sizes
+        self._make_loop = make_loop
         self._pace = pace
         self._clock = clock or Clock()
         self._make_journal = make_journal
@@ -83,7 +87,8 @@ class Conductor:
         self._began = began
         self._roster = Roster()
         self._door = Door()
-        self.link = LoopLink(lambda act: self._door.ask(act, lambda: None))
+        self.link = LoopLink(lambda act: self._door.ask(act, lambda: None), sizes.words_waiting)
+        self._adopts = adopts
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
 
@@ -142,7 +147,7 @@ class Conductor:
     # -- the thread ------------------------------------------------------------------------------
 
     def _main(self) -> None:
-        loop = asyncio.new_event_loop()
+        loop = self._make_loop()
         if self.begin_on(loop):
             try:
                 loop.run_forever()
@@ -167,14 +172,23 @@ class Conductor:
             return False
         loop.set_exception_handler(self._unforeseen)
         self._door.open(loop)
-        loop.call_later(INBOX_SECONDS, self._look_into_inbox)
+        loop.call_later(self._sizes.inbox_seconds, self._look_into_inbox)
+        Adopting(
+            origins=self._adopts,
+            orphans=lambda origins, limit: self._journal.orphans(self.name, origins, limit),
+            adopt=self._adopt_orphan,
+            later=loop.call_later,
+            now=loop.time,
+        ).begin()
         return True
 
     def _assemble(self) -> None:
         """Make everything that works on the loop, each with those that it needs. What one command leads to are events,
         and those bring commands: this circle is closed here."""
-        moments, writing = Moments(self._loop, self._pace), Writing()
-        ground = Ground(self.name, self._roster, self._journal, self._dispatch, self._clock, moments, Garbage())
+        moments, writing = Moments(self._loop, self._pace), Writing(self._sizes.rows)
+        ground = Ground(
+            self.name, self._roster, self._journal, self._dispatch, self._clock, moments, Garbage(), self._sizes
+        )
         bodies = Bodies(
             self.link,
             apply=self._bring,
@@ -216,6 +230,13 @@ class Conductor:
             later=self._loop.call_later,
         )
 
+    def _adopt_orphan(self, execution_id: str) -> None:
+        held = self._roster.named(execution_id)
+        if held is not None:  # somebody took it from us while we slept, and has died since
+            self._leaving.lost(held)
+        if execution_id not in self._roster.coming:
+            self._own(execution_id, lambda handle: self._arriving.adopt(execution_id, handle, None))
+
     def _own(self, execution_id: str, act: Callable[[Handle], None]) -> Handle:
         """The handle of an execution that another one has to do with."""
         handle = Handle(execution_id, self)
@@ -236,7 +257,7 @@ class Conductor:
                 self._break(error)
 
     def _look_into_inbox(self) -> None:
-        self._loop.call_later(INBOX_SECONDS, self._look_into_inbox)
+        self._loop.call_later(self._sizes.inbox_seconds, self._look_into_inbox)
         try:
             self._hearing.look_around()
         except TwinGraphError as error:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import gc
 from typing import Any, Protocol
 
-# From so many nodes on an execution is large: to look through it takes some milliseconds.
-LARGE = 2_000
+from twingraph.engine.sizes import USUAL
+
+# From so many nodes on to look through an execution takes some milliseconds.
+LARGE = USUAL.large_nodes
 # While one is held, all that is new is looked through so often: it takes milliseconds each time.
 _THRESHOLD = 3
 

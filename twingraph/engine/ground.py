@@ -9,6 +9,7 @@ from twingraph.engine.clock import Clock
 from twingraph.engine.garbage import Garbage
 from twingraph.engine.moments import Moments
 from twingraph.engine.roster import Roster
+from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Journal
 
 
@@ -20,3 +21,4 @@ class Ground(NamedTuple):
     clock: Clock
     moments: Moments
     garbage: Garbage
+    sizes: Sizes = USUAL

@@ -54,7 +54,9 @@ class Hearing:
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
-        self._turns.in_moments(held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome)))
+        self._turns.in_moments(
+            held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome, held.sizes.map_page))
+        )
 
     def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
         for event, lines in events:

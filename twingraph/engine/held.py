@@ -11,19 +11,16 @@ from typing import Any
 from twingraph.core.errors import CodecError, ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
-from twingraph.core.records import ErrorRecord, Settings
+from twingraph.core.records import Changes, ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
+from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
-# A snapshot is due when the events since the last exceed this, half of all so far, and so many per node: a node costs
-# as much to be dumped and loaded as some events to be folded, and everything else waits while it is done.
-SNAPSHOT_EVENTS = 10_000
-SNAPSHOT_EVENTS_PER_NODE = 3
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
 
@@ -39,11 +36,18 @@ class Kept:
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
     given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
 
+    @property
+    def failed(self) -> bool:
+        return any(isinstance(event, NodeEnded) and event.status != "completed" for event, _ in self.rows)
+
     def fits(self, kind: NodeKind) -> bool:
         """Whether a node of this kind can have this outcome: under its id there may stand another kind by now."""
         ends_so = _OUTCOMES.get(kind, NodeEnded)
         return all(type(event) is ends_so for event, _ in self.rows)
 
+
+# What is taken over from an execution, as far as these changes let it; the texts are of what they give.
+KeptOf = Callable[[str, Changes | None, Sequence[str]], Mapping[str, Kept]]
 
 _OUTCOMES: Mapping[NodeKind, type[AttemptOver]] = {NodeKind.MAP: MapExpanded, NodeKind.BRANCH: BranchTaken}
 
@@ -67,13 +71,16 @@ class Submission:
     code_body: str | None = None  # what the version stands for, to be recorded
     replay_of: str | None = None
     kept: Mapping[str, Kept] | None = None
+    changes: Changes | None = None  # of a replay,
+    given: Sequence[str] = ()  # and the texts of what they give
     refresh: bool = False  # cached work that was begun before counts for nothing
 
 
 class Held:
     """An execution that this conductor decides about."""
 
-    def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle) -> None:
+    def __init__(self, claim: Claim, state: State, code: CodeRef | None, handle: Handle, sizes: Sizes = USUAL) -> None:
+        self.sizes = sizes
         self.number = claim.number
         self.workflow = claim.workflow_id
         self.epoch = claim.epoch
@@ -196,15 +203,17 @@ class Held:
 
     @property
     def wants_snapshot(self) -> bool:
+        """When the events since the last exceed a number, half of all so far, and so many per node: a node costs as
+        much to be dumped and loaded as some events to be folded, and everything else waits while it is done."""
         since = self.seq - self.snapshot_at
-        if since <= SNAPSHOT_EVENTS or self.state.status in EXECUTION_OVER:
+        if since <= self.sizes.snapshot_events or self.state.status in EXECUTION_OVER:
             return False
-        return since > max(self.seq // 2, SNAPSHOT_EVENTS_PER_NODE * len(self.state.nodes))
+        return since > max(self.seq // 2, self.sizes.snapshot_events_per_node * len(self.state.nodes))
 
     def take_snapshot(self) -> Iterator[None]:
         """By and by; nothing may happen to it meanwhile."""
         seq = self.seq
-        text = yield from snapshot.written(self.state)
+        text = yield from snapshot.written(self.state, self.sizes.snapshot_nodes)
         self.snapshot, self.snapshot_at = text, seq
 
     def committed(self) -> list[Command]:

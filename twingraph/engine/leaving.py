@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from twingraph.core.errors import LeaseLost
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
-from twingraph.engine.garbage import LARGE
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel.state import taken_apart
@@ -24,6 +23,7 @@ class Leaving:
         self._journal = ground.journal
         self._dispatch = ground.dispatch
         self._garbage = ground.garbage
+        self._large = ground.sizes.large_nodes
         self._moments = ground.moments
         self._writing = writing
         self._effects = effects
@@ -35,7 +35,7 @@ class Leaving:
         held.todo.clear()
         self._effects.forget(held, why)
         self._outside.drop(held.number)
-        if len(held.state.nodes) > LARGE:
+        if len(held.state.nodes) > self._large:
             self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
         else:
             self._garbage.drops(held.number)

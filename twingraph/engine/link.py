@@ -14,12 +14,12 @@ from twingraph.core.plan import NodeSpec
 from twingraph.engine.driving import Apply, Driving
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, State, commands
+from twingraph.engine.sizes import USUAL
 from twingraph.engine.values import Values
 from twingraph.store.base import LogRow
 
-# How many words are heard before it is the turn of others, and how many may wait to be heard.
+# How many words are heard before it is the turn of others.
 WORDS_AT_ONCE = 250
-WORDS_WAITING = 10_000
 # A body waits so long for room at most: whatever keeps the conductor, the body is not the one to suffer.
 PATIENCE_SECONDS = 10.0
 
@@ -63,8 +63,9 @@ Word = Fed | Asked | Reopened | Logged | Heard
 class LoopLink:
     """A `core.bodies.Link`: takes what hosts say on any thread to the conductor's loop, one hop for all that waits."""
 
-    def __init__(self, poke: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, poke: Callable[[Callable[[], None]], None], waiting: int = USUAL.words_waiting) -> None:
         self._poke = poke
+        self._waiting = waiting
         self._words: deque[Word] = deque()
         self._poked = False
         self._room = threading.Condition()
@@ -114,7 +115,7 @@ class LoopLink:
     @property
     def crowded(self) -> bool:
         """Far more was said than heard."""
-        return len(self._words) >= WORDS_WAITING
+        return len(self._words) >= self._waiting
 
     def _wait_for_room(self) -> None:
         """A body that is far ahead waits, so that what is not heard yet does not fill the memory."""

@@ -17,10 +17,8 @@ from twingraph.engine.kernel import Node, State
 from twingraph.engine.kernel.commands import Finish
 from twingraph.store.base import LogRow
 
-MAP_PAGE = 1_000
 
-
-def events_of(node: Node | None, outcome: Outcome) -> Iterator[tuple[Event, Sequence[str] | None]]:
+def events_of(node: Node | None, outcome: Outcome, map_page: int) -> Iterator[tuple[Event, Sequence[str] | None]]:
     """The end of an attempt as events, each with the lines of its data."""
     if outcome.status == "completed" and node is not None:
         if node.kind is NodeKind.BRANCH:
@@ -28,19 +26,19 @@ def events_of(node: Node | None, outcome: Outcome) -> Iterator[tuple[Event, Sequ
             yield BranchTaken(outcome.node, outcome.attempt, handle, outcome.started, outcome.ended), None
             return
         if node.kind is NodeKind.MAP:
-            yield from _pages(outcome)
+            yield from _pages(outcome, map_page)
             return
     yield _ended(outcome), outcome.texts if outcome.status == "completed" else None
 
 
-def _pages(outcome: Outcome) -> Iterator[tuple[Event, Sequence[str] | None]]:
+def _pages(outcome: Outcome, size: int) -> Iterator[tuple[Event, Sequence[str] | None]]:
     """A map's items are known, so many keys at a time."""
     keys = [name for name, _, _ in outcome.outputs]
-    starts = range(0, max(1, len(keys)), MAP_PAGE)
+    starts = range(0, max(1, len(keys)), size)
     for start in starts:
-        page = tuple(keys[start : start + MAP_PAGE])
+        page = tuple(keys[start : start + size])
         event = MapExpanded(outcome.node, outcome.attempt, start, page, last=start == starts[-1])
-        yield event, outcome.texts[start : start + MAP_PAGE]
+        yield event, outcome.texts[start : start + size]
 
 
 def _ended(outcome: Outcome) -> NodeEnded:

@@ -11,14 +11,12 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, Scope
 
-PAGE_STEPS = 1_000
-
 
 def opening(held: Held, scope: Scope) -> Opened:
     """The body of this scope, with what it is called with."""
     state = held.state
     if scope.parent is None:
-        given = tuple(zip(state.inputs, held.values.lines(1), strict=True)) if state.inputs else ()
+        given = tuple(zip(state.inputs, held.values.lines(1), strict=False)) if state.inputs else ()
         return Opened(state.execution, "", state.body or "", given)
     node = scope.parent
     assert node.spec is not None
@@ -53,7 +51,7 @@ class Telling:
         self.ahead = set(scope.nodes)  # what the host has not been told of
 
     def page(self) -> Page:
-        steps = list(islice(self._steps, PAGE_STEPS))
+        steps = list(islice(self._steps, self._held.sizes.past_page))
         self.left -= len(steps)
         nodes = [step for step in steps if isinstance(step, Node)]
         self._held.values.read_ahead(node.seq for node in nodes if node.seq is not None)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError, TwinGraphError
-from twingraph.core.events import ExecutionEnded, event_from
+from twingraph.core.events import Created, ExecutionEnded, event_from
+from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.folding import fold, restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
+from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Claim, Journal, Row
 
 
@@ -25,6 +27,7 @@ def restored(
     code_of: Callable[[str], CodeRef],
     *,
     needs_code: bool,
+    sizes: Sizes,
 ) -> Generator[None, None, Held]:
     """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
     no code. It may be long: the caller decides how much is done at once."""
@@ -38,7 +41,7 @@ def restored(
         except TwinGraphError:
             if needs_code:
                 raise
-    held = Held(claim, state, code, handle)
+    held = Held(claim, state, code, handle, sizes)
     held.snapshot_at = since
     held.last = last
     return held
@@ -84,3 +87,14 @@ def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[st
         return None, {}
     result, *texts = data.split("\n")
     return result, dict(zip(event.outputs, texts, strict=True))
+
+
+def changes_of(journal: Journal, number: int) -> tuple[Changes | None, Sequence[str]]:
+    """What was wished of this replay when it began, with the texts of what was given."""
+    _, rows = journal.load(number, snapshot=False)
+    first = next(rows, None)
+    created = event_from(first.kind, first.body) if first is not None else None
+    if not isinstance(created, Created) or created.changes is None:
+        return None, ()
+    lines = (journal.data(number, 1) or "").split("\n")
+    return created.changes, lines[len(created.inputs) :]

@@ -207,7 +207,7 @@ class Sharing:
     def _hit(self, asker: Asker, outcome: CachedOutcome) -> None:
         held, node, asked = asker
         try:
-            event, lines = hit(held, held.state.nodes[node], outcome, self._blobs)
+            event, lines = hit(held.code, held.state.nodes[node], outcome, self._blobs)
         except Unusable as why:
             asked.usable_from, asked.why = math.nextafter(outcome.done_at, math.inf), str(why)
             self._line.append((held.number, node))

@@ -10,14 +10,17 @@ LONGEST = 86_400.0
 
 
 class Timers:
-    def __init__(self, loop: asyncio.AbstractEventLoop, fired: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fired: Callable[[int, str], None], longest: float = LONGEST
+    ) -> None:
+        self._longest = longest
         self._loop = loop
         self._fired = fired
         self._handles: dict[int, dict[str, asyncio.TimerHandle]] = {}
 
     def set(self, number: int, timer: str, delay: float) -> None:
         self.clear(number, timer)
-        part = min(delay, LONGEST)
+        part = min(delay, self._longest)
         handle = self._loop.call_later(part, self._due, number, timer, delay - part)
         self._handles.setdefault(number, {})[timer] = handle
 

@@ -253,14 +253,15 @@ class Turns:
         """For a moment, then it is the turn of others."""
         end = self._moments.end()
         held.carrying = True
-        while held.todo:
-            command = held.todo.popleft()
-            steps = self._effects.before(held, command)
-            if steps is not None:
-                self.in_moments(held, self._carry_out_after(held, steps, command))
-                return
-            self._effects.carry_out(held, command)
-            if held.todo and self._moments.over(end):
+        while held.todo or self._effects.take_over(held):
+            if held.todo:
+                command = held.todo.popleft()
+                steps = self._effects.before(held, command)
+                if steps is not None:
+                    self.in_moments(held, self._carry_out_after(held, steps, command))
+                    return
+                self._effects.carry_out(held, command)
+            if (held.todo or held.kept) and self._moments.over(end):
                 self._moments.soon(self._carry_on, held)
                 return
         held.carrying = False

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 
-from twingraph.engine.batches import pieces, rows_at_once, weight
+from twingraph.engine.batches import pieces, weight
 from twingraph.engine.held import Held
+from twingraph.engine.sizes import USUAL
 from twingraph.store.base import Append
 
 
 class Writing:
     """The executions that have something to write."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int = USUAL.rows) -> None:
+        self._rows = rows
         self._dirty: dict[int, Held] = {}
         self._long: dict[int, Held] = {}  # some pieces of what they gained are written, the rest is not
 
@@ -39,11 +41,11 @@ class Writing:
             number, held = next(iter(self._long.items()))
             del self._long[number]
             self._next_piece(held, parts)
-        room = rows_at_once()
+        room = self._rows
         for held in [held for held in self._dirty.values() if _ready(held)]:
             del self._dirty[held.number]
             held.due += held.commanded()
-            held.pieces = deque(pieces(held.take(now)))
+            held.pieces = deque(pieces(held.take(now), self._rows))
             room -= weight(held.pieces[0])
             self._next_piece(held, parts)
             if room <= 0:

@@ -21,7 +21,10 @@ class Handing:
     yields again within GATHER_SECONDS.
     """
 
-    def __init__(self, encode: Encode, send: Callable[[int, Sequence[str]], None], blobs: Any) -> None:
+    def __init__(
+        self, encode: Encode, send: Callable[[int, Sequence[str]], None], blobs: Any, gather: float = GATHER_SECONDS
+    ) -> None:
+        self._gather = gather
         self._encode = encode
         self._send = send
         self._joined = Joined(blobs)
@@ -36,7 +39,7 @@ class Handing:
         texts = self._joined.texts
         text, _, size = self._encode(item, f"output[{len(texts)}]")
         self._joined.add(text, size)
-        if self._sent and time.monotonic() - self._sent_at < GATHER_SECONDS:
+        if self._sent and time.monotonic() - self._sent_at < self._gather:
             self._later()
         else:
             self._hand_over()
@@ -61,7 +64,7 @@ class Handing:
         """Send what was gathered. The seconds until it is due; 0: it was sent."""
         with self._lock:
             now = time.monotonic()
-            left = self._sent_at + GATHER_SECONDS - now
+            left = self._sent_at + self._gather - now
             if only_if_due and left > 0:
                 return left
             texts = self._joined.texts[self._sent :]

@@ -261,7 +261,7 @@ class Life:
             return
         match report:
             case Outcome():
-                for event, lines in events_of(held.state.nodes.get(report.node), report):
+                for event, lines in events_of(held.state.nodes.get(report.node), report, held.sizes.map_page):
                     self._apply(held, event, lines)
             case ItemsOut():
                 given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))

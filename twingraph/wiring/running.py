@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,20 +17,21 @@ from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
-from twingraph.store.locks import FileLock
-from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, read
+from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, open_store, read
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
 if TYPE_CHECKING:
-    from twingraph.core.execution import ExecutionRecord
+    from twingraph.core.execution import CacheStory, ExecutionRecord
+    from twingraph.core.records import Changes
+    from twingraph.core.wishes import Wish
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed
     from twingraph.engine.replay import Earlier
     from twingraph.engine.values import Values
+    from twingraph.executors.debugging import OnError
     from twingraph.sdk.prepared import CompiledPipeline
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
@@ -41,18 +42,21 @@ SWITCH_INTERVAL = 0.0005
 class Runtime:
     """What a process has of one home: it starts executions there, goes on with them, and ends them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, adopts: Collection[str] = (), on_error: OnError | None = None) -> None:
+        """`adopts`: executions of these origins it goes on with by itself when their conductor died. `on_error`: a
+        debugger, for what runs in this very process."""
         self.settings = settings
+        self._on_error = on_error
         self.home = open_home(settings)
+        self.store = open_store(self.home, settings)
         self.blobs = blobs_of(settings, self.home)
-        self.secret = self.home.secret()
+        self.secret = self.store.secret()
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._alive = FileLock(self.home.run / f"{self._name}.lock")
-        self._alive.take()
+        self._alive = self.store.begin(self._name)
         self.values = ProcessValues(self.blobs, self.secret)
-        self.codes = CodeBook(self.home, self.blobs)
+        self.codes = CodeBook(self.store, self.blobs)
         self.bodies = BodyHosts(
             lambda: self.conductor.link,
             self.codes,
@@ -64,8 +68,8 @@ class Runtime:
         self._submissions = Submissions(self.values, self.codes, self.bodies.live)
         self.conductor = Conductor(
             self._name,
-            make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
-            dispatch=dispatch_of(settings, self.home, self.secret),
+            make_journal=self.store.journal,
+            dispatch=dispatch_of(settings, self.home, self.secret, on_error),
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,
@@ -73,6 +77,7 @@ class Runtime:
             hash_of=_hash_of,
             began=self._began,
             platforms=PLATFORMS,
+            adopts=adopts,
         )
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.conductor.start()
@@ -94,6 +99,14 @@ class Runtime:
         """
         made = self._submissions.compiled(compiled, inputs, origin=origin, target=target)
         return self._start(replace(made, refresh=True) if refresh else made)
+
+    def foresee(
+        self, compiled: CompiledWorkflow, inputs: Mapping[str, Any], *, target: str | None = None
+    ) -> Mapping[str, CacheStory]:
+        """What it would find in the cache, by node; nothing begins."""
+        made = self._submissions.compiled(compiled, inputs, origin="plan", target=target)
+        with closing(read(self.home)) as reader:
+            return reader.foresee(made)
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)
@@ -150,10 +163,36 @@ class Runtime:
             return self._submissions.recorded(record, old)
         return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
 
-    def _kept_of(self, execution: str) -> Mapping[str, Kept]:
-        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+    # -- again -----------------------------------------------------------------------------------
+
+    def replay(
+        self,
+        execution: str,
+        wish: Wish,
+        *,
+        compiled: CompiledWorkflow | CompiledPipeline | None = None,
+    ) -> Handle:
+        """Run an execution that has ended, or a part of it, again: as a new one that is linked to it.
+
+        `compiled` is its workflow as that is now; None: on the code that it ran on.
+        """
+        from twingraph.wiring.replays import Replays
+
         with closing(read(self.home, self.settings)) as reader:
-            return reader.earlier(execution).kept
+            record = reader.record(execution)
+            if record.status not in EXECUTION_OVER:
+                how = "it is still carried out" if record.owner == "alive" else f"twingraph resume {execution} goes on"
+                raise ConflictError(f"{execution} has not ended ({record.status}), so it cannot be replayed: {how}")
+            replays = Replays(self._submissions, self.values, self.blobs)
+            made = replays.submission(reader.recorded(execution), wish, compiled, debugs=self._on_error is not None)
+        return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
+
+    def _kept_of(self, execution: str, changes: Changes | None, given: Sequence[str]) -> Mapping[str, Kept]:
+        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+        from twingraph.engine.replay import kept
+
+        with closing(read(self.home, self.settings)) as reader:
+            return kept(reader.recorded(execution), changes, given)
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
@@ -210,7 +249,6 @@ class Runtime:
         self.conductor.stop()
         self.bodies.close()
         self._alive.release()
-        (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
         self.home.close()
 
 

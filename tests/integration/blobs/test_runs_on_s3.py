@@ -20,7 +20,9 @@ from twingraph.errors import ExecutionFailed
 from twingraph.settings import load
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
+from twingraph.store.prune import Retention
 from twingraph.wiring import close_all, open_reader
+from twingraph.wiring.pruning import prune
 
 pytestmark = only_with_s3
 PROJECT = Path(__file__).parents[3]
@@ -40,10 +42,10 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
-def workflow(folder: Path, **options: object) -> Workflow:
+def workflow(folder: Path, count: int = COUNT, **options: object) -> Workflow:
     (folder / "marks").mkdir(exist_ok=True)
     made = Workflow("on-s3")
-    made.add_component("large", large, count=COUNT, mark=str(folder / "marks"), **options)
+    made.add_component("large", large, count=count, mark=str(folder / "marks"), **options)
     made.add_component("total", total)
     return made.connect("large", "total", input="numbers")
 
@@ -124,6 +126,22 @@ def test_rotten_bytes_fail_what_needs_them_and_are_made_again(world: World) -> N
         assert not blobs.exists(digest)
     assert workflow(world.folder).run() == sum(range(COUNT))
     assert all(world.stored().read(digest) for digest in world.referred_to())
+
+
+def test_prune_removes_objects_that_nothing_refers_to(world: World) -> None:
+    workflow(world.folder).run()
+    first = world.referred_to()
+    kept = workflow(world.folder, count=COUNT + 1).submit()
+    kept.result(timeout=30)
+    close_all()
+    for info in world.stored().list():
+        os.utime(world.endpoint.file(f"{world.prefix}/{info.hash[:2]}/{info.hash[2:]}"), (0, 0))
+    pruned = prune(load(), Retention(ended_before=1e12, keep=1), dry_run=False, progress=lambda *_: None)
+    assert pruned.blobs >= len(first)
+    left = {info.hash for info in world.stored().list()}
+    assert world.referred_to() <= left
+    assert left.isdisjoint(first)
+    assert world.proxy.seen
 
 
 @pytest.mark.parametrize("commits", [3, 9, 18])

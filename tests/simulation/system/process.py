@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 from tests.simulation.system.bodies import BodyHost
 from tests.simulation.system.pool import Pool
-from tests.simulation.system.store import ProcessJournal
 from tests.simulation.system.time import Killed, ProcessLoop
 from twingraph.core.errors import StoreError
 from twingraph.dispatch.base import CodeRef
@@ -55,7 +54,8 @@ class Process:
         self.host = BodyHost(self)
         self.conductor = WatchedConductor(
             name,
-            make_journal=lambda: ProcessJournal(world.store, self),
+            make_journal=lambda: world.journal(world.store, self),
+            sizes=world.sizes,
             dispatch=self.pool,
             blobs=MemoryBlobs(),
             code_of=_no_code,

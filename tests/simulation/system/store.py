@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -340,6 +340,9 @@ class ProcessJournal:
         elsewhere = known.owner is not None and known.owner != owner and self._store.world.lives(known.owner)
         return Standing(known.columns.get("status", "pending"), elsewhere)
 
+    def orphans(self, asker: str, origins: Collection[str], limit: int) -> list[str]:
+        raise AssertionError("here nobody takes over what he was not told to")
+
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         self._process.before("read")
         known = self._store.by_number[number]
@@ -354,6 +357,9 @@ class ProcessJournal:
         rows = self._store.by_number[number].rows
         found = {seq: rows[seq - 1].data for seq in seqs if seq <= len(rows)}
         return {seq: data for seq, data in found.items() if data is not None}
+
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        return self.data_of(self._store.by_id[execution_id].number, seqs)
 
     def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
         self._process.before("ask_cache")

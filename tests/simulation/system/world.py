@@ -12,7 +12,7 @@ from tests.simulation.plans import Pencil
 from tests.simulation.system.pool import Effect
 from tests.simulation.system.process import Process
 from tests.simulation.system.sizes import small
-from tests.simulation.system.store import Known, Store
+from tests.simulation.system.store import Known, ProcessJournal, Store
 from tests.simulation.system.time import Agenda, Halt
 from tests.simulation.system.verdict import Broken, check_end, check_told
 from twingraph.core.plan import NodeKind, Plan
@@ -22,6 +22,7 @@ from twingraph.dispatch.base import NodeRun
 from twingraph.engine.held import Submission
 from twingraph.engine.inbox import signal_body
 from twingraph.engine.kernel import snapshot
+from twingraph.engine.sizes import Sizes
 
 LEASE_SECONDS = 5.0
 TROUBLE_SECONDS = 40.0  # after this, nothing bad happens any more
@@ -30,8 +31,13 @@ MOST_STEPS = 60_000
 
 
 class System:
-    def __init__(self, seed: int) -> None:
+    """`journal`: what its processes write with."""
+
+    sizes: Sizes
+
+    def __init__(self, seed: int, journal: type[ProcessJournal] = ProcessJournal) -> None:
         self.seed = seed
+        self.journal = journal
         self.chance = Random(f"system {seed}")
         self.agenda = Agenda()
         self.calm = self.chance.random() < 0.15
@@ -54,8 +60,8 @@ class System:
     def live(self) -> None:
         random.seed(f"delays {self.seed}")
         try:
-            with small(self.chance):
-                self._live()
+            self.sizes = small(self.chance)
+            self._live()
         except Halt:
             pass
         except Exception as error:

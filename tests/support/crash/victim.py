@@ -10,15 +10,18 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from twingraph.cli import main
 from twingraph.dispatch import embedded
 from twingraph.dispatch.base import Lane
-from twingraph.engine import held
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.sizes import Sizes
 from twingraph.settings import Settings
 from twingraph.store.base import Append, Claim, LimitTurn, Wanting
 from twingraph.store.blobs.base import BlobStore, BlobWriter
 from twingraph.store.home import Home
+from twingraph.store.sqlite import store
 from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring import makers, running
 
@@ -94,9 +97,9 @@ def blobs_of(settings: Settings, home: Home) -> BlobStore:
 
 
 if __name__ == "__main__":
-    running.SqliteJournal = Journal  # type: ignore[attr-defined]
+    store.SqliteJournal = Journal  # type: ignore[attr-defined]
     running.blobs_of = blobs_of  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
-    held.SNAPSHOT_EVENTS = 60
-    held.SNAPSHOT_EVENTS_PER_NODE = 0
+    often = Sizes(snapshot_events=60, snapshot_events_per_node=0)
+    running.Conductor = partial(Conductor, sizes=often)  # type: ignore[attr-defined,assignment]
     sys.exit(main(sys.argv[3:]))

@@ -5,39 +5,41 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from tests.unit.cli.double import MemoryBackend, failed_tour, make_console, make_log, make_node, make_view, written
-from twingraph.cli.commands import resume as resume_command
-from twingraph.cli.commands import run as run_command
 from twingraph.cli.console import Console
 from twingraph.cli.entry import main
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.execution import ExecutionView
-from twingraph.core.plan import Plan, Template
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 Go = Callable[..., tuple[int, str, str]]
 
 
-class FakeWorkflow:
-    def compile(self) -> Any:
-        inputs = {"text": {"required": True, "schema": {"type": "string"}}, "n": {"required": False, "default": "3"}}
-        return SimpleNamespace(plan=Plan(name="tour", root=Template(nodes=()), inputs=inputs))
+TOUR = """
+from twingraph import Workflow
+
+wf = Workflow("tour").add_input("text", schema={"type": "string"}).add_input("n", default=3)
+"""
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> MemoryBackend:
-    monkeypatch.setattr(run_command, "load_target", lambda target: FakeWorkflow())
-    monkeypatch.setattr(run_command, "recorded_target", lambda target, workflow: target)
-    monkeypatch.setattr(resume_command, "load_target", lambda target: FakeWorkflow())
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryBackend]:
+    """Nothing runs; the workflow stands in a file."""
+    (tmp_path / "tour.py").write_text(TOUR)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TWINGRAPH_PROGRESS", "plain")
-    return MemoryBackend()
+    path, before = list(sys.path), set(sys.modules)
+    yield MemoryBackend()
+    sys.path[:] = path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -139,20 +141,10 @@ def test_the_first_interrupt_pauses_and_says_how_to_go_on(go: Go, backend: Memor
     assert "paused (interrupted)" in err
 
 
-def test_the_second_interrupt_kills(go: Go, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.unit.cli.double import MemoryHandle
-
+def test_the_second_interrupt_kills(go: Go, backend: MemoryBackend) -> None:
     backend.engine.next_view = make_view([], ExecutionStatus.RUNNING, owner="alive")
-    waits = iter(interrupting(2))
-
-    def wait(handle: MemoryHandle, timeout: float | None) -> bool:
-        step = next(waits, None)
-        if step is None:
-            return True
-        step()
-        return False
-
-    monkeypatch.setattr(MemoryHandle, "wait", wait)
+    backend.engine.steps = interrupting(2)
+    backend.engine.heeds = 2
     go("run", "tour.py")
     assert backend.engine.handle is not None
     assert backend.engine.handle.interrupts == [False, True]

@@ -18,12 +18,13 @@ from twingraph.core.events import GraphExtended
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report
-from twingraph.engine import link
+from twingraph.engine.sizes import Sizes
 
 # A measure of time, which a busy machine and coverage stretch: it is taken by the long proofs.
 pytestmark = pytest.mark.soak
 
 MANY = 10_000
+WORDS_WAITING = 1_000
 HASH = "0" * 32
 # Twice what is promised: a machine that does other things counts some of it as ours.
 MOST_SECONDS = 0.04
@@ -88,15 +89,17 @@ class PacedDispatch:
     async def stop(self) -> None: ...
 
 
+class Loops(list[TimedLoop]):
+    """Those that conductors were given."""
+
+    def make(self) -> TimedLoop:
+        self.append(TimedLoop())
+        return self[-1]
+
+
 @pytest.fixture
-def loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[TimedLoop]]:
-    made: list[TimedLoop] = []
-
-    def new() -> TimedLoop:
-        made.append(TimedLoop())
-        return made[-1]
-
-    monkeypatch.setattr("twingraph.engine.conductor.asyncio.new_event_loop", new)
+def loops() -> Iterator[Loops]:
+    made = Loops()
     yield made
     worst = sorted(made[-1].turns)[-3:]
     print(f"the longest turns took {[round(turn * 1000, 1) for turn in worst]} ms")
@@ -106,8 +109,9 @@ def idle(do: Any) -> Generator[Any, Any, Any]:
     yield do.call("held", spec=NodeSpec(component="held", entry="held"))
 
 
-def rig_of(path: Path, dispatch: PacedDispatch) -> Rig:
-    rig = Rig(path / "home", bodies={"idle": idle})
+def rig_of(path: Path, dispatch: PacedDispatch, loops: Loops) -> Rig:
+    sizes = Sizes(words_waiting=WORDS_WAITING)
+    rig = Rig(path / "home", bodies={"idle": idle}, make_loop=loops.make, sizes=sizes)
     rig.restart_with(dispatch)
     return rig
 
@@ -117,10 +121,10 @@ def longest(loop: TimedLoop) -> float:
     return sorted(loop.turns)[-2]  # one may hold a collection of garbage
 
 
-def test_a_map_of_many_items_leaves_the_others_their_turns(tmp_path: Path, loops: list[TimedLoop]) -> None:
+def test_a_map_of_many_items_leaves_the_others_their_turns(tmp_path: Path, loops: Loops) -> None:
     items = [json.dumps(number) for number in range(MANY)]
     dispatch = PacedDispatch(lambda run: items if run.node == "m" else ["1"])
-    with rig_of(tmp_path, dispatch) as rig:
+    with rig_of(tmp_path, dispatch, loops) as rig:
         handle = rig.submit(plan(task("a"), each("m", "a")), settings=Settings(max_parallel=10))
         assert handle.wait(50)
         assert handle.status == "completed"
@@ -136,12 +140,9 @@ def many_calls(rig: Rig, execution: str) -> None:
         rig.conductor.link.feed(execution, GraphExtended((node,), driven=True), None)
 
 
-def test_a_body_that_calls_without_end_is_heard_by_and_by(
-    tmp_path: Path, loops: list[TimedLoop], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link, "WORDS_WAITING", 1_000)
+def test_a_body_that_calls_without_end_is_heard_by_and_by(tmp_path: Path, loops: Loops) -> None:
     dispatch = PacedDispatch(lambda run: ["1"], hold=True)
-    with rig_of(tmp_path, dispatch) as rig:
+    with rig_of(tmp_path, dispatch, loops) as rig:
         rig.drive("idle", execution="exec-a")
         wait_until(lambda: dispatch.handed == 1, "it does not begin")
         most = 0
@@ -156,7 +157,7 @@ def test_a_body_that_calls_without_end_is_heard_by_and_by(
         speaking.start()
         look()
         wait_until(lambda: rig.record("exec-a").progress.total_nodes == MANY + 1, "not all were heard")
-        assert most <= link.WORDS_WAITING + 1
+        assert most <= WORDS_WAITING + 1
         assert longest(loops[-1]) < MOST_SECONDS
         rig.restart_with(PacedDispatch(lambda run: ["1"], hold=True))
         again = rig.conductor.adopt("exec-a")

@@ -17,8 +17,9 @@ from twingraph.core.errors import ConflictError, DamagedError, HomeError, StoreE
 from twingraph.core.plan import Edge, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Outcome
-from twingraph.engine import held, views
+from twingraph.engine import views
 from twingraph.engine.handle import Handle
+from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Journal
 from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.store.home import Home
@@ -205,10 +206,9 @@ def test_a_value_that_rotted_fails_what_needs_it_and_nothing_else(tmp_path: Path
         assert over(rig.submit(chain(2))).status == "completed"
 
 
-def test_a_snapshot_that_nobody_can_read_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "SNAPSHOT_EVENTS", 20)
-    monkeypatch.setattr(held, "SNAPSHOT_EVENTS_PER_NODE", 0)
-    with Rig(tmp_path / "home", hold=True) as rig:
+def test_a_snapshot_that_nobody_can_read_is_done_without(tmp_path: Path) -> None:
+    often = Sizes(snapshot_events=20, snapshot_events_per_node=0)
+    with Rig(tmp_path / "home", hold=True, sizes=often) as rig:
         handle = rig.submit(chain(60))
         for number in range(50):
             rig.dispatch.let_one_go(f"n{number}")

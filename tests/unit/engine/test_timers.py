@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from twingraph.engine import timers
-from twingraph.engine.timers import Timers
+from twingraph.engine.timers import LONGEST, Timers
 
 
 class Fired:
-    def __init__(self) -> None:
+    def __init__(self, longest: float = LONGEST) -> None:
         self.told: list[tuple[int, str]] = []
-        self.timers = Timers(asyncio.get_running_loop(), lambda number, timer: self.told.append((number, timer)))
+        loop = asyncio.get_running_loop()
+        self.timers = Timers(loop, lambda number, timer: self.told.append((number, timer)), longest)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(10):
@@ -29,9 +27,8 @@ async def test_what_is_due_at_once_or_was_due_long_ago_fires() -> None:
     assert sorted(fired.told) == [(1, "long ago"), (1, "now")]
 
 
-async def test_a_long_wait_is_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timers, "LONGEST", 0.001)
-    fired = Fired()
+async def test_a_long_wait_is_cut_into_parts() -> None:
+    fired = Fired(longest=0.001)
     fired.timers.set(1, "long", 0.0035)
     await fired.until(1)
     assert fired.told == [(1, "long")]

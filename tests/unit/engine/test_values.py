@@ -13,7 +13,6 @@ from twingraph.core import codec
 from twingraph.core.plan import Edge, NodeKind, PlanNode, Template
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
-from twingraph.engine import values
 from twingraph.engine.kernel import State
 from twingraph.engine.values import Values
 from twingraph.store.blobs.memory import MemoryBlobs
@@ -150,15 +149,14 @@ def test_a_large_result_is_a_reference(rig: Rig) -> None:
     assert codec.decode(handle.result, blobs=rig.blobs) == items
 
 
-def test_little_is_held_and_the_rest_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values, "CACHE_LIMIT", 1_000)
+def test_little_is_held_and_the_rest_is_read_again() -> None:
     read: list[int] = []
 
     def journal(seq: int) -> str:
         read.append(seq)
         return "1\n2"
 
-    made = Values(State("e"), journal, MemoryBlobs())
+    made = Values(State("e"), journal, MemoryBlobs(), most=1_000)
     for seq in range(10):
         made.keep(seq, ["x" * 200])
         made.keep(seq, ["x" * 200])

@@ -25,7 +25,7 @@ from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
-from twingraph.engine import held
+from twingraph.engine.sizes import Sizes
 from twingraph.engine.views import Watch, record_of
 
 ITEMS = PlanNode(id="items", kind=NodeKind.INPUT)
@@ -119,17 +119,17 @@ def test_progress_is_right_at_the_end_and_soon_on_the_way(rig: Rig) -> None:
     assert rig.record(handle.id).progress.completed_nodes == 3
 
 
-def test_a_snapshot_starts_recovery_from_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "SNAPSHOT_EVENTS", 20)
-    monkeypatch.setattr(held, "SNAPSHOT_EVENTS_PER_NODE", 0)
-    handle = rig.submit(chain(60))
-    for number in range(50):
-        rig.dispatch.let_one_go(f"n{number}")
-    until_node(rig, handle.id, "n49", NodeStatus.COMPLETED)
-    rig.restart()
-    again = over(rig.conductor.adopt(handle.id))
-    assert again.status == "completed"
-    assert [name for name, _ in rig.dispatch.begun] == [f"n{number}" for number in range(50, 60)]
+def test_a_snapshot_starts_recovery_from_there(tmp_path: Path) -> None:
+    often = Sizes(snapshot_events=20, snapshot_events_per_node=0)
+    with Rig(tmp_path / "home", hold=True, sizes=often) as rig:
+        handle = rig.submit(chain(60))
+        for number in range(50):
+            rig.dispatch.let_one_go(f"n{number}")
+        until_node(rig, handle.id, "n49", NodeStatus.COMPLETED)
+        rig.restart()
+        again = over(rig.conductor.adopt(handle.id))
+        assert again.status == "completed"
+        assert [name for name, _ in rig.dispatch.begun] == [f"n{number}" for number in range(50, 60)]
 
 
 def test_the_newest_is_called_last(rig: Rig) -> None:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
-import pytest
-
 from twingraph.core.events import PauseRequested
-from twingraph.engine import batches
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
 from twingraph.engine.writing import Writing
 from twingraph.store.base import Claim
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "ROWS", 4)
 
 
 def held(number: int, rows: int) -> Held:
@@ -32,7 +24,7 @@ def gain(made: Held, rows: int) -> None:
 
 
 def writing(*all_of_them: Held) -> Writing:
-    made = Writing()
+    made = Writing(rows=4)
     for one in all_of_them:
         made.add(one)
     return made

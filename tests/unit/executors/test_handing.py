@@ -14,10 +14,10 @@ from twingraph.executors.handing import Handing
 
 
 class Taken:
-    def __init__(self) -> None:
+    def __init__(self, gather: float = handing.GATHER_SECONDS) -> None:
         self.messages: list[tuple[int, list[object]]] = []
         self.came = threading.Event()
-        self.handing = Handing(store, self.send, None)
+        self.handing = Handing(store, self.send, None, gather)
 
     def send(self, start: int, texts: Sequence[str]) -> None:
         self.messages.append((start, [json.loads(text) for text in texts]))
@@ -29,9 +29,8 @@ def store(value: object, path: str) -> Encoded:
     return encode(value, path=path)
 
 
-def test_the_first_leaves_at_once_and_the_others_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handing, "GATHER_SECONDS", 3600.0)
-    taken = Taken()
+def test_the_first_leaves_at_once_and_the_others_together() -> None:
+    taken = Taken(gather=3600.0)
     for number in range(1000):
         taken.handing.give(number)
     assert taken.messages == [(0, [0])]
@@ -39,9 +38,8 @@ def test_the_first_leaves_at_once_and_the_others_together(monkeypatch: pytest.Mo
     assert taken.messages == [(0, [0]), (1, list(range(1, 1000)))]
 
 
-def test_what_comes_seldom_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handing, "GATHER_SECONDS", 0.0)
-    taken = Taken()
+def test_what_comes_seldom_leaves_at_once() -> None:
+    taken = Taken(gather=0.0)
     for number in range(3):
         taken.handing.give(number)
     assert taken.messages == [(0, [0]), (1, [1]), (2, [2])]

@@ -13,8 +13,6 @@ from twingraph.engine.kernel.state import Node, Scope, State
 
 # Seconds that an ending execution waits for word of the runs that it cancelled.
 ENDING_PATIENCE = 8.0
-# Of a large execution so many nodes are cancelled without a pause.
-CANCELLED_AT_ONCE = 500
 
 
 def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | None = None) -> None:
@@ -34,9 +32,8 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
 
 def _cancel_all(state: State) -> Iterator[None]:
     running: list[str] = []
-    for count, node in enumerate(state.nodes.values(), 1):
-        if not count % CANCELLED_AT_ONCE:
-            yield
+    for node in state.nodes.values():
+        yield
         if node.kind is NodeKind.HANDLER:
             # What the workflow itself runs is cancelled; its error handlers are left to finish.
             if node.status is NodeStatus.PENDING:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
+from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.commands import ClearTimer, Dispatch, Recall, ReleaseLimit
@@ -22,6 +24,8 @@ LANE_SECONDS = 0.02  # a lane should be through after about this long
 RUNS_AT_ONCE = 4_000
 PROBE_LANES = 16
 PROBE_SIZE = 4
+# So many lanes are looked at for those that have not begun, at each event: where the newest run, all do.
+RECALLED_AT_ONCE = 32
 # Nodes that never end hold no slot: their queues are served first, whatever is free.
 ENDLESS = 1 << 30
 # The weight of the newest attempt in the mean duration of its spec.
@@ -93,7 +97,7 @@ def _make_room(state: State, priority: int, queues: dict[QueueKey, deque[Node]])
     wanted = sum(len(queue) for key, queue in queues.items() if _has_room(state, key)) - state.recalled
     nodes: list[str] = []
     for known in sorted(lower):
-        for lane in list(reversed(state.yielding[known].values())):
+        for lane in list(islice(reversed(state.yielding[known].values()), RECALLED_AT_ONCE)):
             if wanted <= 0:
                 break
             if all(node.lane is not lane or node.status is NodeStatus.QUEUED for node in lane.nodes):
@@ -144,14 +148,14 @@ def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
 def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, counted: bool, probe: bool) -> bool:
     """Hand over the first nodes of the queue; False when none of them still waits."""
     runs: list[tuple[str, int]] = []
+    memory: int | None = None
     lane = Lane(state.lane_counter + 1, 0, counted=counted, probe=probe)
     if isinstance(key, int):
         spec = key
     else:
         spec, lane.bound = key[0], state.scopes[key[1]]
     while queue and len(runs) < size:
-        # A node that was lost before runs alone, so that its loss can be laid at its door.
-        if queue[0].alone and runs:
+        if runs and _stands_apart(queue[0]):
             break
         node = queue.popleft()
         state.ready_count -= 1
@@ -162,23 +166,31 @@ def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, co
         state.move(node, NodeStatus.QUEUED)
         runs.append((node.id, node.attempt))
         lane.nodes.append(node)
-        if node.alone:
+        if _stands_apart(node):
+            memory = node.memory
             break
     if not runs:
         return False
     _count_lane(state, lane, spec, len(runs))
-    if counted:
-        may_yield(state, lane, spec)
-    state.commands.append(Dispatch(lane.number, spec, tuple(runs)))
+    if counted and not any(node.kind is NodeKind.HANDLER for node in lane.nodes):
+        lane.priority = state.specs[spec].priority
+        may_yield(state, lane)
+    state.commands.append(Dispatch(lane.number, spec, tuple(runs), memory))
     return True
 
 
-def may_yield(state: State, lane: Lane, spec: int) -> None:
+def _stands_apart(node: Node) -> bool:
+    """A node that was lost before runs alone, so that its loss can be laid at its door; as does one that may use more
+    memory than others of its spec."""
+    return node.alone or node.memory is not None
+
+
+def may_yield(state: State, lane: Lane) -> None:
     """The lane could be recalled, should something more important have to wait."""
-    priority = lane.priority = state.specs[spec].priority
-    lanes = state.yielding.get(priority)
+    assert lane.priority is not None
+    lanes = state.yielding.get(lane.priority)
     if lanes is None:
-        lanes = state.yielding[priority] = {}
+        lanes = state.yielding[lane.priority] = {}
     lanes[lane.number] = lane
 
 

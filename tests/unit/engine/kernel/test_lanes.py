@@ -2,11 +2,11 @@
 
 import json
 
-from tests.unit.engine.kernel.hand import Hand, task
+from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.engine.kernel import apply, commands, scheduling, snapshot
-from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE
+from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE, RECALLED_AT_ONCE
 
 
 def many(count: int, spec: int = 0, name: str = "n") -> list[PlanNode]:
@@ -88,6 +88,17 @@ def test_what_runs_makes_no_room() -> None:
     assert hand.call(task("high", spec=1)) == [commands.Recall(("low0", "low1", "low2", "low3"))]
 
 
+def test_many_make_room_by_and_by() -> None:
+    """Each event looks at some lanes only, so that it costs the same however many are open."""
+    hand = Hand(*many(100, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=100)
+    hand.begun("low0")  # from here on they travel alone
+    assert len(hand.lanes) > 2 * RECALLED_AT_ONCE
+    more = tuple(task(f"high{number}", spec=1) for number in range(2 * RECALLED_AT_ONCE + 50))
+    events = (ev.GraphExtended(more, driven=True), ev.TimerFired("x"))
+    counts = [len(of(commands.Recall, hand.feed(event))[-1].nodes) for event in events]
+    assert counts == [RECALLED_AT_ONCE, RECALLED_AT_ONCE]
+
+
 def test_equals_and_more_important_ones_make_no_room() -> None:
     hand = Hand(*many(8, 1, "high"), driven=True, specs=LOW_AND_HIGH, max_parallel=2)
     assert hand.call(task("low", spec=0)) + hand.call(task("high", spec=1)) == []
@@ -134,3 +145,21 @@ def test_what_was_returned_was_slow_and_is_sent_alone() -> None:
     hand = Hand(*many(4), max_parallel=2)
     hand.feed(ev.NodesReturned((("n1", 1),)))
     assert hand.state.means[0] > 0
+
+
+def test_an_error_handler_makes_room_for_nobody() -> None:
+    """Given back in a pause, it goes again in a lane like any other."""
+    specs = [*LOW_AND_HIGH, NodeSpec(component="handler")]
+    hand = Hand(
+        task("a"), driven=True, specs=specs, max_parallel=1, error_handler="custom", handler_component=2,
+        continue_on_error=True,
+    )  # fmt: skip
+    hand.end("a", "failed")
+    (handler,) = hand.running
+    hand.feed(ev.PauseRequested())
+    hand.feed(ev.NodesReturned(((handler, 1),)))
+    hand.feed(ev.ResumeRequested())
+    assert hand.running == [handler]
+    assert of(commands.Recall, hand.call(task("high", spec=1))) == []
+    again = snapshot.load(json.loads(json.dumps(snapshot.dump(hand.state))))
+    assert snapshot.dump(again) == snapshot.dump(hand.state)

@@ -1,0 +1,134 @@
+"""Real processes on one home: equal work is done once, and goes on when its owner is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from twingraph import wiring
+from twingraph.core.execution import NodeView
+from twingraph.settings import Settings
+
+FLOW = """
+import os, time
+from pathlib import Path
+from twingraph import component, pipeline
+
+@component(cache=True)
+def slow(x: int, folder: str) -> int:
+    with open(Path(folder) / "ran", "a") as ran:
+        ran.write(f"{os.getpid()}\\n")
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.01)
+    return x * 2
+
+@pipeline
+def flow(folder: str) -> list:
+    first = slow(21, folder)
+    again = slow(first, folder) if first > 40 else None
+    return [first, again, slow(21, folder)]
+
+if __name__ == "__main__":
+    print(flow(os.environ["FOLDER"]))
+"""
+
+
+class Run:
+    """One process that runs the script."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = {
+            **os.environ,
+            "FOLDER": str(folder),
+            "TWINGRAPH_HOME": str(folder / "home"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "flow.py"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    def printed(self) -> str:
+        return self.process.communicate(timeout=60)[0].strip()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "flow.py").write_text(FLOW, "utf-8")
+    yield tmp_path
+    (tmp_path / "go").touch()
+
+
+def ran(folder: Path) -> int:
+    path = folder / "ran"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def nodes(folder: Path) -> list[NodeView]:
+    """Of the newest execution."""
+    reader = wiring.open_reader(settings=Settings(home=folder / "home"))
+    try:
+        return list(reader.view(reader.resolve("last")).nodes)
+    finally:
+        reader.close()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def two(folder: Path) -> tuple[Run, Run]:
+    """Two processes: the first does the work, the second waits for it."""
+    first = Run(folder)
+    wait_until(lambda: ran(folder) == 1)
+    second = Run(folder)
+    wait_until(lambda: any(node.reason == "waits for equal work" for node in nodes(folder)))
+    return first, second
+
+
+def test_two_processes_do_equal_work_once(folder: Path) -> None:
+    first, second = two(folder)
+    (folder / "go").touch()
+    assert first.printed() == second.printed() == "[42, 84, 42]"
+    assert ran(folder) == 2
+    assert Run(folder).printed() == "[42, 84, 42]"
+    assert ran(folder) == 2
+
+
+def test_a_waiter_goes_on_when_the_owner_is_killed(folder: Path) -> None:
+    first, second = two(folder)
+    first.process.send_signal(signal.SIGKILL)
+    first.process.communicate()
+    wait_until(lambda: ran(folder) == 2)
+    (folder / "go").touch()
+    assert second.printed() == "[42, 84, 42]"
+    assert ran(folder) == 3
+
+
+def test_the_body_of_a_killed_execution_is_answered_alike(folder: Path) -> None:
+    """Hits and misses stand in the journal: what is resumed meets the same answers."""
+    (folder / "go").touch()
+    Run(folder).printed()
+    (folder / "go").unlink()
+    text = (folder / "flow.py").read_text()
+    (folder / "flow.py").write_text(text.replace("slow(first, folder)", "slow(first + 1, folder)"), "utf-8")
+    killed = Run(folder)
+    wait_until(lambda: ran(folder) == 3)
+    killed.process.send_signal(signal.SIGKILL)
+    killed.process.communicate()
+    (folder / "go").touch()
+    environment = {**os.environ, "TWINGRAPH_HOME": str(folder / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "twingraph", "resume", "last"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "86" in done.stdout
+    assert [node.reused_node is not None for node in nodes(folder)] == [True, False, True]

@@ -1,0 +1,22 @@
+"""How much of something is one part of it: of a transaction, a page, a look. What tests make small, so that a short
+history has many parts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Sizes(NamedTuple):
+    rows: int = 1_000  # of one transaction: what a slow disk takes in about 5 ms
+    map_page: int = 1_000  # keys of a map in one event
+    past_page: int = 1_000  # steps of a body's history in one message
+    snapshot_events: int = 10_000  # no snapshot is due before,
+    snapshot_events_per_node: int = 3  # nor before so many for each node
+    snapshot_nodes: int = 50  # of a large state so many are written down without a pause
+    words_waiting: int = 10_000  # of bodies that were not heard yet: who says more waits
+    long_parts: int = 500  # a value of more parts is put together by and by, so many without a pause
+    large_nodes: int = 2_000  # an execution of more nodes is freed by and by, and not searched for garbage again
+    inbox_seconds: float = 0.05  # between looks when nothing else happens; asking whether it changed costs microseconds
+
+
+USUAL = Sizes()
