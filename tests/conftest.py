@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 
 from tests.support import s3 as s3_support
+from tests.support.postgres import fresh_schema
+from tools.services.use import use
 from twingraph.testing.plugin import inline as inline  # as the entry point gives it where twingraph is installed
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -34,6 +36,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("TWINGRAPH_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """PostgreSQL for as long as tests need it; see `tools/services`."""
+    with use("postgres") as surroundings:
+        yield surroundings["TWINGRAPH_DATABASE_URL"]
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of a fresh database for one test."""
+    with fresh_schema(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

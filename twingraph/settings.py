@@ -21,7 +21,7 @@ PROGRESS_MODES = ("auto", "live", "plain", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DURABILITIES = ("normal", "full")
 # What will decide where work is done and kept. To ignore it would do the work elsewhere than was asked.
-NOT_YET = ("URL", "DATABASE_URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
+NOT_YET = ("URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Settings:
     secrets_file: Path | None = None
     # Where in Vault the secrets without a path are, each as a field: `secret/data/twingraph`.
     secrets_vault: str | None = None
+    # Where records are kept when several machines work together, `postgresql://user@host/name`; None: in the home.
+    database_url: str | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -176,6 +178,14 @@ def _read_folder(raw: Any) -> Path:
     return Path(raw if isinstance(raw, Path) else _read_text(raw)).expanduser().absolute()
 
 
+def _read_database_url(raw: Any) -> str:
+    text = _read_text(raw)
+    if not text.startswith(("postgresql://", "postgres://")):
+        shown = text.partition("://")[0] + "://..." if "://" in text else repr(text)  # it may hold a password
+        raise ValueError(f"{shown} is not postgresql://user:password@host:port/name; SQLite is what a home has anyway")
+    return text
+
+
 def _read_blob_url(raw: Any) -> str:
     text = _read_text(raw)
     if not text.startswith(("s3://", "file:///")):
@@ -193,4 +203,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "blob_url": _read_blob_url,
     "secrets_file": _read_folder,
     "secrets_vault": _read_text,
+    "database_url": _read_database_url,
 }

@@ -1,4 +1,4 @@
-"""README and two guides are run: every block, in order, as a newcomer would, in an empty folder and home.
+"""README and some guides are run: every block, in order, as a newcomer would, in an empty folder and home.
 
 Comments in the page, which a reader does not see, say what a block is:
 

@@ -30,7 +30,8 @@ def main(path: Path) -> None:
 
 def _run(case: Case, traces: Path) -> dict[str, Any]:
     execution = case.run.submit(**case.inputs)
-    reader = wiring.read(wiring.runtime().home)
+    runtime = wiring.runtime()
+    reader = wiring.read(runtime.home, runtime.settings)
     for signal, value in (*case.signals, *case.answers):
         reader.send_signal(execution.id, signal, encode(value).text)
     outcome = Outcome.of(lambda: execution.result(timeout=30))

@@ -7,15 +7,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.support.conducting import fresh_home
 from twingraph.core import codec
 from twingraph.core.hashing import content_hash
-from twingraph.store.base import Append, Claim, LogRow, NewExecution, Row
+from twingraph.store.base import Append, Claim, LogRow, NewExecution, Row, Store
 from twingraph.store.blobs.local import LocalBlobs
+from twingraph.store.home import Home
+from twingraph.store.postgres.store import PostgresStore
 from twingraph.store.prune import Prune, Pruned, Retention
-from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.store.sqlite.prune import SqlitePrune
-from twingraph.store.sqlite.records import SqliteRecords
+from twingraph.store.sqlite.store import SqliteStore
 
 DAY = 86_400.0
 NOW = time.time()
@@ -24,11 +23,12 @@ NOW = time.time()
 class PruneBench:
     """`now` stands still; what is put by `value` is two days old unless it says otherwise."""
 
-    def __init__(self, folder: Path) -> None:
-        self.home = fresh_home(folder)
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        self.home = Home(folder).open()
+        self.store: Store = SqliteStore(self.home) if database is None else PostgresStore(database)
         self.blobs = LocalBlobs(self.home.path)
-        self.journal = SqliteJournal(self.home)
-        self.records = SqliteRecords(self.home)
+        self.journal = self.store.journal()
+        self.records = self.store.records()
         self.claims: dict[str, Claim] = {}
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class PruneBench:
 
     def prune(self, *, days: float = 30, keep: int = 0, workflow: str | None = None, dry_run: bool = False) -> Pruned:
         retention = Retention(ended_before=NOW - days * DAY, keep=keep, workflow=workflow)
-        with closing(SqlitePrune(self.home)) as store:
+        with closing(self.store.prune()) as store:
             made = Prune(store, self.blobs, now=lambda: NOW, pause=lambda _: None)
             return made.plan(retention) if dry_run else made.run(retention)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,15 @@ def test_what_has_not_landed_is_refused_rather_than_ignored(tmp_path: Path) -> N
     with pytest.raises(SettingsError, match="TWINGRAPH_BROKER_URL: has no effect in this version yet"):
         load(environ={"TWINGRAPH_BROKER_URL": "redis://localhost"}, folder=tmp_path)
     load(environ={"TWINGRAPH_DISPATCH": "embedded", "HOME": "/h"}, folder=tmp_path)
+
+
+def test_a_database_is_taken_from_the_environment() -> None:
+    url = "postgresql://ada@db.example:5432/flows"
+    assert load(environ={"TWINGRAPH_DATABASE_URL": url}, folder=Path(os.sep)).database_url == url
+
+
+@pytest.mark.parametrize("given", ["sqlite:///home.db", "mysql://ada:pass@db/flows", "flows"])
+def test_another_kind_of_database_is_refused_without_showing_a_password(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"TWINGRAPH_DATABASE_URL.*is not postgresql://") as told:
+        load(environ={"TWINGRAPH_DATABASE_URL": given}, folder=Path(os.sep))
+    assert "pass@" not in str(told.value)

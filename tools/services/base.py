@@ -36,8 +36,9 @@ class Service(ABC):
     # Sent one after another until the service has ended.
     stop_signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGKILL)
 
-    def __init__(self) -> None:
-        self.folder = folder_of(self.name)
+    def __init__(self, folder: Optional[Path] = None) -> None:
+        """With a folder it is one more of its kind, which nobody else knows."""
+        self.folder = folder or folder_of(self.name)
 
     # What a service is.
 
@@ -100,9 +101,13 @@ class Service(ABC):
         with locked(self.folder / "guard"):
             ran = self.running()
             self._stop()
-            shutil.rmtree(str(self.data), ignore_errors=True)
+            self.forget()
         if ran:
             self.start()
+
+    def forget(self) -> None:
+        """Its data; it must not run."""
+        shutil.rmtree(str(self.data), ignore_errors=True)
 
     def running(self) -> bool:
         return is_held(self.folder / "alive")
@@ -139,6 +144,7 @@ class Service(ABC):
                 preexec_fn=self.become(),
             )
         os.close(alive)
+        process.returncode = 0  # it outlives whoever started it, and its lock tells how it is
         (self.folder / "pid").write_text(str(process.pid))
 
     def _wait_until_it_answers(self, within: float) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from tools.services.base import Service, ServiceError, run
-from tools.services.places import say
+from tools.services.places import folder_of, say
 
 # Where package managers put the programs, which mostly are not on the search path.
 PLACES = (
@@ -57,7 +57,7 @@ class Postgres(Service):
 
     @property
     def _wheel(self) -> Path:
-        return self._place / "programs" / WHEEL.replace("==", "-")
+        return self._place_for(folder_of(self.name)) / "programs" / WHEEL.replace("==", "-")
 
     def _programs(self) -> Optional[Path]:
         kept = [str(self._wheel / "pgserver" / "pginstall" / "bin")]
@@ -100,14 +100,18 @@ class Postgres(Service):
 
     @property
     def data(self) -> Path:
-        return self._place / "data"
+        return self._place_for(self.folder) / "data"
 
-    @property
-    def _place(self) -> Path:
-        if self._user() is None or _open_to_all(self.folder):
-            return self.folder
-        own = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
+    def _place_for(self, folder: Path) -> Path:
+        if self._user() is None or _open_to_all(folder):
+            return folder
+        own = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()) / f"twingraph-postgres-{own}"
+
+    def forget(self) -> None:
+        super().forget()
+        if self._place_for(self.folder) != self.folder and not any(self._place_for(self.folder).iterdir()):
+            self._place_for(self.folder).rmdir()
 
     def prepare(self) -> None:
         if (self.data / "PG_VERSION").exists():

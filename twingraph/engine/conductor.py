@@ -18,6 +18,7 @@ from typing import Any
 from twingraph.core.errors import HomeError, StoreError, TwinGraphError
 from twingraph.core.events import CancelRequested, Event, ResumeRequested
 from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.engine.adopting import Adopting
 from twingraph.engine.arriving import Arriving, Hosts, Sources
 from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
@@ -66,6 +67,7 @@ class Conductor:
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
         platforms: Collection[str] | None = None,
+        adopts: Collection[str] = (),
         clock: Clock | None = None,
         pace: Callable[[], float] = time.perf_counter,
         sizes: Sizes = USUAL,
@@ -85,6 +87,7 @@ class Conductor:
         self._roster = Roster()
         self._door = Door()
         self.link = LoopLink(lambda act: self._door.ask(act, lambda: None), sizes.words_waiting)
+        self._adopts = adopts
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name="twingraph-conductor", daemon=True)
 
@@ -169,6 +172,13 @@ class Conductor:
         loop.set_exception_handler(self._unforeseen)
         self._door.open(loop)
         loop.call_later(self._sizes.inbox_seconds, self._look_into_inbox)
+        Adopting(
+            origins=self._adopts,
+            orphans=lambda origins, limit: self._journal.orphans(self.name, origins, limit),
+            adopt=self._adopt_orphan,
+            later=loop.call_later,
+            now=loop.time,
+        ).begin()
         return True
 
     def _assemble(self) -> None:
@@ -216,6 +226,13 @@ class Conductor:
             bring=self._bring,
             later=self._loop.call_later,
         )
+
+    def _adopt_orphan(self, execution_id: str) -> None:
+        held = self._roster.named(execution_id)
+        if held is not None:  # somebody took it from us while we slept, and has died since
+            self._leaving.lost(held)
+        if execution_id not in self._roster.coming:
+            self._own(execution_id, lambda handle: self._arriving.adopt(execution_id, handle, None))
 
     def _own(self, execution_id: str, act: Callable[[Handle], None]) -> Handle:
         """The handle of an execution that another one has to do with."""

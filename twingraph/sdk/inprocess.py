@@ -211,7 +211,7 @@ def _shown(runtime: wiring.Runtime, handle: Handle) -> Iterator[None]:
         yield
         return
     progress = runtime.settings.progress
-    reader = wiring.read(runtime.home)
+    reader = wiring.read(runtime.home, runtime.settings)
     watch: Any
     if progress != "plain" and _in_notebook():
         watch = NotebookWatch(reader, handle.id)

@@ -14,6 +14,7 @@ from twingraph.core.statuses import ExecutionStatus
 
 if TYPE_CHECKING:  # the writing side, which every run pays for, has no use for what readers are given
     from twingraph.core.execution import ExecutionRecord, LogRecord
+    from twingraph.store.prune import PruneStore
 
 
 class Row(NamedTuple):
@@ -234,6 +235,10 @@ class Journal(Protocol):
     def standing(self, execution_id: str, owner: str) -> Standing | None:
         """How it stands as this owner sees it; None for no such id."""
 
+    def orphans(self, asker: str, origins: Collection[str], limit: int) -> list[str]:
+        """Executions of these origins that should go on and that nobody alive holds, oldest first; without those that
+        the asker itself holds."""
+
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         """The latest snapshot, and the rows after it in order; without one, all rows. They are read as they are asked
         for, by who holds the claim."""
@@ -321,3 +326,31 @@ class Records(Protocol):
         """For the next one who asks. A plan of the same body is taken for equal."""
 
     def close(self) -> None: ...
+
+
+class Life(Protocol):
+    """That a conductor is alive, for all to see, however it ends."""
+
+    def release(self) -> None:
+        """What it holds may be taken over from now on."""
+
+
+class Store(Protocol):
+    """A database that may be used: made, or brought to the newest schema. Any thread."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words for people."""
+
+    def journal(self) -> Journal: ...
+
+    def records(self) -> Records: ...
+
+    def prune(self) -> PruneStore:
+        """What prune needs. ConflictError while another one is at work."""
+
+    def begin(self, conductor: str) -> Life:
+        """A conductor of this name lives from now on. Called before it takes anything."""
+
+    def secret(self) -> bytes:
+        """The key that signs pickled values, the same for all who use this store."""

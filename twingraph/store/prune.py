@@ -109,6 +109,8 @@ class PruneStore(Protocol):
     def free_bytes(self) -> int:
         """What the database's file holds for new rows."""
 
+    def close(self) -> None: ...
+
 
 @dataclass(slots=True)
 class Pruned:

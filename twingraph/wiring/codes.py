@@ -13,9 +13,8 @@ from twingraph.core.errors import NotFoundError
 from twingraph.core.plan import Plan
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import code as code_versions
+from twingraph.store.base import Store
 from twingraph.store.blobs.base import BlobStore
-from twingraph.store.home import Home
-from twingraph.store.sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
     from twingraph.sdk.packing import Packed
@@ -25,10 +24,10 @@ STORED_SECONDS = 3600.0
 
 
 class CodeBook:
-    """The code versions of one home that this process has to do with. Any thread."""
+    """The code versions of one store that this process has to do with. Any thread."""
 
-    def __init__(self, home: Home, blobs: BlobStore) -> None:
-        self._home = home
+    def __init__(self, store: Store, blobs: BlobStore) -> None:
+        self._store = store
         self._blobs = blobs
         self._known: dict[str, CodeRef] = {}
         self._stored: dict[bytes, float] = {}  # when a bundle was put last
@@ -79,7 +78,7 @@ class CodeBook:
         return version
 
     def _keep(self, version: str, reference: CodeRef) -> None:
-        journal = SqliteJournal(self._home)
+        journal = self._store.journal()
         try:
             journal.keep_code(version, code_versions.body(reference), time.time())
         finally:
@@ -90,13 +89,13 @@ class CodeBook:
         """The recorded code, checked to be usable here. Called on the conductor's thread or the caller's."""
         known = self._known.get(version)
         if known is None:
-            journal = SqliteJournal(self._home)
+            journal = self._store.journal()
             try:
                 body = journal.code(version)
             finally:
                 journal.close()
             if body is None:
-                raise NotFoundError(f"the code version {version[:12]} is not in {self._home.path}")
+                raise NotFoundError(f"the code version {version[:12]} is not in {self._store.place}")
             known = code_versions.reference(version, body, self._blobs)
             code_versions.check_packages(known)
             self._known[version] = known

@@ -14,20 +14,36 @@ from twingraph.settings import Settings, SettingsError
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
 from twingraph.store.home import Home
-from twingraph.store.sqlite.schema import prepare
+from twingraph.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
+    from twingraph.store.base import Store
 
 # Where this version can carry a node out.
 PLATFORMS = ("local",)
 
 
 def open_home(settings: Settings) -> Home:
-    home = Home(Path(settings.home)).open()
-    prepare(home)
-    return home
+    """The folder of blobs and locks, and of the records unless they are elsewhere: see `open_store`."""
+    return Home(Path(settings.home)).open()
+
+
+def open_store(home: Home, settings: Settings | None = None) -> Store:
+    """Where the records of this home are: in the database of the settings, without any in the home itself.
+
+    It is made or migrated when that is needed. When it cannot be used the home is closed.
+    """
+    if settings is None or settings.database_url is None:
+        return SqliteStore(home, durability=settings.durability if settings else "normal")
+    try:
+        from twingraph.store.postgres.store import PostgresStore
+
+        return PostgresStore(settings.database_url)
+    except BaseException:
+        home.close()
+        raise
 
 
 def read(home: Home, settings: Settings | None = None) -> Reader:
@@ -36,9 +52,8 @@ def read(home: Home, settings: Settings | None = None) -> Reader:
     Its modules load on first use: a run that nobody looks at never pays for them.
     """
     from twingraph.engine.reader import Reader
-    from twingraph.store.sqlite.records import SqliteRecords
 
-    return Reader(SqliteRecords(home), blobs_of(settings or Settings(home=home.path), home))
+    return Reader(open_store(home, settings).records(), blobs_of(settings or Settings(home=home.path), home))
 
 
 def blob_address(settings: Settings, home: Home) -> str:

@@ -9,7 +9,8 @@ from twingraph.settings import Settings
 from twingraph.store.locks import FileLock
 from twingraph.store.prune import Progress, Prune, Pruned, Retention
 from twingraph.store.sqlite.prune import SqlitePrune
-from twingraph.wiring.makers import blobs_of, open_home
+from twingraph.store.sqlite.store import SqliteStore
+from twingraph.wiring.makers import blobs_of, open_home, open_store
 
 
 def prune(settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
@@ -19,7 +20,7 @@ def prune(settings: Settings, retention: Retention, *, dry_run: bool, progress: 
     try:
         if not lock.take(wait=False):
             raise ConflictError(f"another prune is at work in {home.path}; wait for it, it does the same")
-        with closing(SqlitePrune(home)) as store:
+        with closing(open_store(home, settings).prune()) as store:
             made = Prune(store, blobs_of(settings, home), progress=progress)
             return made.plan(retention) if dry_run else made.run(retention)
     finally:
@@ -29,7 +30,10 @@ def prune(settings: Settings, retention: Retention, *, dry_run: bool, progress: 
 
 def shrink(settings: Settings) -> None:
     """Give what is free in the database back to the disk, which nobody else may use meanwhile."""
+    if settings.database_url is not None:
+        return  # the server makes room by itself
     home = open_home(settings)
+    SqliteStore(home)
     alone = home.alone()
     try:
         if not alone.take(wait=False):

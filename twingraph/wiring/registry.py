@@ -1,4 +1,4 @@
-"""The runtimes of this process, one for each home."""
+"""The runtimes of this process, one for each home and database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from twingraph.wiring.running import Runtime
 if TYPE_CHECKING:
     from twingraph.engine.reader import Reader
 
-_runtimes: dict[Path, Runtime] = {}
+_runtimes: dict[tuple[Path, str | None], Runtime] = {}
 _lock = threading.Lock()
 
 
@@ -32,7 +32,7 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
         )
     if settings is None:
         settings = load_settings({"home": home, "workers": workers})
-    key = Path(settings.home).absolute()
+    key = Path(settings.home).absolute(), settings.database_url
     with _lock:
         known = _runtimes.get(key)
         if known is not None and not known.conductor.usable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,9 @@ from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
-from twingraph.store.locks import FileLock
-from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, read
+from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, open_store, read
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
@@ -41,18 +39,19 @@ SWITCH_INTERVAL = 0.0005
 class Runtime:
     """What a process has of one home: it starts executions there, goes on with them, and ends them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, adopts: Collection[str] = ()) -> None:
+        """`adopts`: executions of these origins it goes on with by itself when their conductor died."""
         self.settings = settings
         self.home = open_home(settings)
+        self.store = open_store(self.home, settings)
         self.blobs = blobs_of(settings, self.home)
-        self.secret = self.home.secret()
+        self.secret = self.store.secret()
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._alive = FileLock(self.home.run / f"{self._name}.lock")
-        self._alive.take()
+        self._alive = self.store.begin(self._name)
         self.values = ProcessValues(self.blobs, self.secret)
-        self.codes = CodeBook(self.home, self.blobs)
+        self.codes = CodeBook(self.store, self.blobs)
         self.bodies = BodyHosts(
             lambda: self.conductor.link,
             self.codes,
@@ -64,7 +63,7 @@ class Runtime:
         self._submissions = Submissions(self.values, self.codes, self.bodies.live)
         self.conductor = Conductor(
             self._name,
-            make_journal=lambda: SqliteJournal(self.home, durability=settings.durability),
+            make_journal=self.store.journal,
             dispatch=dispatch_of(settings, self.home, self.secret),
             blobs=self.blobs,
             code_of=self.codes.code_of,
@@ -73,6 +72,7 @@ class Runtime:
             hash_of=_hash_of,
             began=self._began,
             platforms=PLATFORMS,
+            adopts=adopts,
         )
         sys.setswitchinterval(SWITCH_INTERVAL)
         self.conductor.start()
@@ -218,7 +218,6 @@ class Runtime:
         self.conductor.stop()
         self.bodies.close()
         self._alive.release()
-        (self.home.run / f"{self._name}.lock").unlink(missing_ok=True)
         self.home.close()
 
 

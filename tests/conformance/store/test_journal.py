@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.conducting import fresh_home
 from twingraph.core.errors import ConflictError, NotFoundError, StoreError
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.store.base import Append, Claim, Journal, LogRow, NewExecution, Records, Row
-from twingraph.store.locks import FileLock
-from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.store.sqlite.records import SqliteRecords
+from twingraph.store.base import Store as OpenStore
+from twingraph.store.home import Home
+from twingraph.store.postgres.store import PostgresStore
+from twingraph.store.sqlite.store import SqliteStore
 
 
 class Store(NamedTuple):
@@ -24,23 +24,16 @@ class Store(NamedTuple):
     begin: Callable[[str], Callable[[], None]]  # a conductor of this name lives, until what is given back is called
 
 
-def sqlite(folder: Path) -> Store:
-    home = fresh_home(folder)
-
-    def begin(name: str) -> Callable[[], None]:
-        lock = FileLock(home.run / f"{name}.lock")
-        lock.take()
-        return lock.release
-
-    return Store(SqliteJournal(home), SqliteJournal(home), SqliteRecords(home), begin)
+def opened(store: OpenStore) -> Store:
+    return Store(store.journal(), store.journal(), store.records(), lambda name: store.begin(name).release)
 
 
-MAKERS = {"sqlite": sqlite}
-
-
-@pytest.fixture(params=list(MAKERS))
+@pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = MAKERS[request.param](tmp_path / "home")
+    if request.param == "sqlite":
+        made = opened(SqliteStore(Home(tmp_path / "home").open()))
+    else:
+        made = opened(PostgresStore(request.getfixturevalue("postgres")))
     yield made
     for part in (made.journal, made.other, made.records):
         part.close()
@@ -128,6 +121,23 @@ def test_what_a_living_conductor_holds_is_not_given(store: Store) -> None:
     assert store.other.claim("exec-a", "two").epoch == 2
 
 
+def test_what_nobody_alive_holds_is_an_orphan_unless_it_pauses_or_is_over(store: Store) -> None:
+    end = store.begin("one")
+    claims = {name: begun(store, name, origin="server") for name in ("exec-a", "exec-b", "exec-c", "exec-d")}
+    begun(store, "exec-script")
+    changes = {"exec-b": {"status": "paused"}, "exec-c": {"status": "failed", "completed_at": 2.0, "owner": None}}
+    store.journal.append([part(claims[name], 3, changes=change) for name, change in changes.items()])
+    assert store.other.orphans("two", ["server"], 9) == []
+    end()
+    assert store.other.orphans("two", ["server", "dev"], 9) == ["exec-a", "exec-d"]
+    assert store.other.orphans("two", ["server"], 1) == ["exec-a"]
+    assert store.journal.orphans("one", ["server"], 9) == []
+    store.begin("two")
+    store.other.claim("exec-a", "two")
+    store.journal.release([claims["exec-d"].number], "one")
+    assert store.journal.orphans("one", ["server"], 9) == ["exec-d"]
+
+
 def test_what_was_released_is_given_to_anybody(store: Store) -> None:
     end = store.begin("one")
     claim = begun(store)
@@ -145,6 +155,7 @@ def test_an_unknown_id_cannot_be_claimed(store: Store) -> None:
 
 
 def test_a_claim_tells_what_the_execution_was_started_from(store: Store) -> None:
+    begun(store, "exec-0")
     begun(store, code_version="v1", code_body="{}", replay_of="exec-0")
     claim = store.other.claim("exec-a", "two")
     assert (claim.code_version, claim.replay_of) == ("v1", "exec-0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from tests.support.pruning import DAY, NOW, PruneBench
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.engine import views
-from twingraph.store.base import Row
+from twingraph.store.base import Append, LogRow, Row
 from twingraph.store.prune import Retention
-from twingraph.store.sqlite.prune import SqlitePrune
+from twingraph.store.sqlite.journal import SqliteJournal
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[PruneBench]:
-    made = PruneBench(tmp_path / "home")
+@pytest.fixture(params=["sqlite", "postgres"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PruneBench]:
+    made = PruneBench(tmp_path / "home", None if request.param == "sqlite" else request.getfixturevalue("postgres"))
     yield made
     made.close()
 
@@ -126,7 +126,7 @@ def test_a_replay_of_a_doomed_replay_keeps_all_that_came_before(bench: PruneBenc
     bench.ended("exec-1")
     bench.ended("exec-2", replay_of="exec-1")
     bench.ended("exec-last")
-    with closing(SqlitePrune(bench.home)) as store:
+    with closing(bench.store.prune()) as store:
         newest = store.newest()
         doomed = store.doomed(Retention(ended_before=NOW))
         bench.begin("exec-replay", replay_of="exec-2")
@@ -178,13 +178,11 @@ def test_a_blob_is_kept_wherever_it_is_mentioned(bench: PruneBench, place: str) 
     if place == "inbox":
         bench.records.post("exec-live", "signal", json.dumps({"name": "go", "value": text}))
     elif place == "error":
-        bench.records._all("update executions set error = ?", json.dumps({"exception": text}))
+        bench.change("exec-live", error=json.dumps({"exception": text}))
     elif place == "artifact":
-        bench.records._all("update executions set error = null")
-        bench.journal._db.execute(
-            "insert into logs (execution, at, level, stream, message) values (1, 1, 20, 'artifact', ?)",
-            (f"report.html {refs(text)[0]} 12 bytes",),
-        )
+        line = LogRow(1.0, "info", "n", "c", 1, "artifact", f"report.html {refs(text)[0]} 12 bytes")
+        claim = bench.claims["exec-live"]
+        bench.journal.append([Append(number=claim.number, epoch=claim.epoch, logs=[line])])
     else:
         bench.add("exec-live", body=json.dumps([json.dumps({"exception": text})]))
     bench.prune()
@@ -243,7 +241,7 @@ def test_a_replay_that_began_after_the_plan_keeps_its_origin(bench: PruneBench) 
     bench.ended("exec-old")
     bench.ended("exec-other")
     bench.ended("exec-last")
-    with closing(SqlitePrune(bench.home)) as store:
+    with closing(bench.store.prune()) as store:
         newest = store.newest()
         doomed = store.doomed(Retention(ended_before=NOW))
         assert {one.id for one in doomed} == {"exec-old", "exec-other", "exec-last"}
@@ -252,19 +250,25 @@ def test_a_replay_that_began_after_the_plan_keeps_its_origin(bench: PruneBench) 
     assert bench.left() == {"exec-old", "exec-replay"}
 
 
+MARKS = "create table marks (scope text not null, work text not null, execution integer, primary key (scope, work))"
+
+
 def test_rows_of_every_table_go_with_their_execution(bench: PruneBench) -> None:
     """Whoever adds a table with a column `execution` need not tell prune."""
-    bench.journal._db.execute(
-        "create table marks (scope text not null, work text not null, execution integer, primary key (scope, work)) "
-        "without rowid"
-    )
+    write: Callable[..., object]
+    if isinstance(bench.journal, SqliteJournal):
+        write, place = bench.journal._db.execute, "?"
+        write(MARKS + " without rowid")
+    else:
+        write, place = bench.journal._link.connection().execute, "%s"
+        write(MARKS)
     bench.ended("exec-a")
     bench.ended("exec-b", age=1 * DAY)
     numbers = [bench.claims[name].number for name in ("exec-a", "exec-b")]
     for work in range(300):
-        bench.journal._db.execute("insert into marks values ('', ?, ?)", (str(work), numbers[work % 2]))
+        write(f"insert into marks values ('', {place}, {place})", (str(work), numbers[work % 2]))
     bench.prune()
-    assert bench.records._all("select distinct execution, count(*) from marks") == [(numbers[1], 150)]
+    assert bench.records._all("select execution, count(*) from marks group by execution") == [(numbers[1], 150)]
 
 
 def test_who_looks_while_it_is_pruned_is_told_that_it_is_not_there(bench: PruneBench) -> None:

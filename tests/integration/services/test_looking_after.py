@@ -49,10 +49,6 @@ class Page(Service):
         return {"PAGE_PORT": str(port)}
 
 
-# Their server is this process's child here, which `tools.services` avoids by being a process of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
-
-
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     monkeypatch.setenv("TWINGRAPH_CACHE", str(tmp_path))

@@ -21,6 +21,7 @@ from twingraph.settings import Settings
 from twingraph.store.base import Append, Claim, LimitTurn, Wanting
 from twingraph.store.blobs.base import BlobStore, BlobWriter
 from twingraph.store.home import Home
+from twingraph.store.sqlite import store
 from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.wiring import makers, running
 
@@ -96,7 +97,7 @@ def blobs_of(settings: Settings, home: Home) -> BlobStore:
 
 
 if __name__ == "__main__":
-    running.SqliteJournal = Journal  # type: ignore[attr-defined]
+    store.SqliteJournal = Journal  # type: ignore[attr-defined]
     running.blobs_of = blobs_of  # type: ignore[attr-defined]
     embedded.EmbeddedPool = Pool  # type: ignore[misc]
     often = Sizes(snapshot_events=60, snapshot_events_per_node=0)

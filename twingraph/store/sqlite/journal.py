@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from twingraph.core.errors import ConflictError, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
@@ -15,7 +13,6 @@ from twingraph.store.base import (
     Claim,
     LimitTurn,
     LimitUse,
-    LogRow,
     Message,
     NewExecution,
     Row,
@@ -24,10 +21,10 @@ from twingraph.store.base import (
     Work,
 )
 from twingraph.store.home import Home
+from twingraph.store.levels import LEVELS
 from twingraph.store.sqlite import cache, limits
 from twingraph.store.sqlite.connection import Presence, Result, close_when_forgotten, connect, persistently
-
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+from twingraph.store.writable import writable
 
 _CREATE = """
 insert into executions (id, workflow_id, name, status, created_at, owner, origin, target, code_version, replay_of, version)
@@ -50,6 +47,7 @@ _DATA_OF = """
 select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
 """
+_OPEN = "select id, owner from executions where status in ('pending', 'running') and origin in ({}) order by number"
 ROWS_AT_ONCE = 500
 _PAGE = f"""
 select seq, kind, at, body, null, cause, actor from events
@@ -76,7 +74,7 @@ class SqliteJournal:
         try:
             return self._create(new, first)
         except UnicodeEncodeError:
-            return self._create(new, _writable(first))
+            return self._create(new, writable(first))
 
     def _create(self, new: NewExecution, first: Append) -> Claim:
         self._presence.check()
@@ -108,7 +106,7 @@ class SqliteJournal:
         try:
             return self._append(batch)
         except UnicodeEncodeError:
-            return self._append([_writable(part) for part in batch])
+            return self._append([writable(part) for part in batch])
 
     def _append(self, batch: Sequence[Append]) -> set[int]:
         return self._transaction(lambda: {part.number for part in batch if not self._write(part)})
@@ -122,7 +120,7 @@ class SqliteJournal:
         try:
             return self._transaction(lambda: write(batch))
         except UnicodeEncodeError:
-            return self._transaction(lambda: write([_writable(part) for part in batch]))
+            return self._transaction(lambda: write([writable(part) for part in batch]))
 
     def limit_use(self, turn: LimitTurn) -> LimitUse:
         return persistently(lambda: limits.use(self._db, turn), self._path)
@@ -206,6 +204,14 @@ class SqliteJournal:
         status, holder = found
         return Standing(status, holder is not None and holder != owner and self._home.conductor_lives(holder))
 
+    def orphans(self, asker: str, origins: Collection[str], limit: int) -> list[str]:
+        found = persistently(
+            lambda: self._db.execute(_OPEN.format(", ".join("?" * len(origins))), tuple(origins)).fetchall(), self._path
+        )
+        owners = {row[1] for row in found} - {None}
+        lives = {owner: owner == asker or self._home.conductor_lives(owner) for owner in owners}
+        return [execution for execution, owner in found if not lives.get(owner)][:limit]
+
     def load(self, number: int, *, snapshot: bool = True) -> tuple[str | None, Iterator[Row]]:
         found = snapshot and persistently(
             lambda: self._db.execute("select seq, state from snapshots where execution = ?", (number,)).fetchone(),
@@ -285,17 +291,3 @@ class SqliteJournal:
             return result
 
         return persistently(whole, self._path)
-
-
-def _writable(part: Append) -> Append:
-    """Half a surrogate pair has no UTF-8; as an escape it is the same JSON, and still readable in a log."""
-    return replace(
-        part,
-        rows=[Row(*map(_escaped, row)) for row in part.rows],
-        logs=[LogRow(*map(_escaped, row)) for row in part.logs],
-        changes={name: _escaped(value) for name, value in part.changes.items()},
-    )
-
-
-def _escaped(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value

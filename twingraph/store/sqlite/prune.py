@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from twingraph.store.home import Home
+from twingraph.store.mentions import ids_in
 from twingraph.store.prune import Doomed, Retention
 from twingraph.store.sqlite.connection import connect, persistently
 
@@ -99,7 +100,7 @@ class SqlitePrune:
         return dict(self._all("select id, replay_of from executions where replay_of is not null"))
 
     def awaited(self) -> set[str]:
-        return {mentioned for (body,) in self._all(_AWAITED) for mentioned in _ids_in(body)}
+        return {mentioned for (body,) in self._all(_AWAITED) for mentioned in ids_in(body)}
 
     def remove(self, numbers: Sequence[int], newest: int) -> int:
         return self._change(_REMOVE, json.dumps(list(numbers)), newest)
@@ -202,19 +203,3 @@ class SqlitePrune:
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         return self._db.execute(statement, values).rowcount
-
-
-def _ids_in(body: str) -> list[str]:
-    """Every text in an event's body: an id among them is one."""
-    return [part for part in _parts(json.loads(body)) if part.startswith("exec-")]
-
-
-def _parts(tree: object) -> Iterator[str]:
-    if isinstance(tree, str):
-        yield tree
-    elif isinstance(tree, list):
-        for part in tree:
-            yield from _parts(part)
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            yield from _parts(part)

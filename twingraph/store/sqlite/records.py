@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from twingraph.core.errors import DamagedError, NotFoundError
-from twingraph.core.events import error_from_json
-from twingraph.core.execution import ExecutionRecord, LogRecord, Progress
+from twingraph.core.execution import ExecutionRecord, LogRecord
 from twingraph.core.nearest import nearest
-from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.core.statuses import ExecutionStatus
 from twingraph.store.base import CachedOutcome, CacheRow, Row
 from twingraph.store.home import Home
+from twingraph.store.levels import LEVELS
+from twingraph.store.reading import LOG_COLUMNS, OWNER, RECORD_COLUMNS, log_of, record_of
 from twingraph.store.sqlite import cache
 from twingraph.store.sqlite.connection import close_when_forgotten, connect, persistently
-from twingraph.store.sqlite.journal import LEVELS
 
-_NAMES = {number: name for name, number in LEVELS.items()}
-
-_RECORD = """
-select id, workflow_id, name, status, reason, created_at, started_at, completed_at, total, completed, running, failed,
-       skipped, error, owner, target, origin, code_version, replay_of, seq
-from executions
-"""
-
-
-def moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+_RECORD = f"select {RECORD_COLUMNS} from executions"
 
 
 class SqliteRecords:
@@ -84,7 +72,7 @@ class SqliteRecords:
     ) -> list[LogRecord]:
         narrow = "and (node = ? or component = ?)" if node is not None else ""
         rows = self._all(
-            "select seq, at, level, node, component, attempt, stream, message from logs "
+            f"select {LOG_COLUMNS} from logs "
             "where execution = (select number from executions where id = ?) and seq > ? and level >= ? "
             f"{narrow} order by seq limit ?",
             execution_id,
@@ -93,19 +81,7 @@ class SqliteRecords:
             *((node, node) if node is not None else ()),
             limit,
         )
-        return [
-            LogRecord(
-                seq=seq,
-                timestamp=datetime.fromtimestamp(at, UTC),
-                level=_NAMES.get(number, "info"),
-                node_id=node_id,
-                component=component,
-                attempt=attempt,
-                stream=stream,
-                message=message,
-            )
-            for seq, at, number, node_id, component, attempt, stream, message in rows
-        ]
+        return [log_of(row) for row in rows]
 
     def post(self, execution_id: str, kind: str, body: str) -> bool:
         written = persistently(
@@ -149,46 +125,9 @@ class SqliteRecords:
 
     def _record(self, row: Any) -> ExecutionRecord:
         try:
-            return self._read(row)
+            owner = row[OWNER]
+            return record_of(row, lives=owner is not None and self._home.conductor_lives(owner))
         except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
             raise DamagedError(
                 f"{row[0]!r} is damaged in {self._path} ({error}); restore a copy of the home, or move it away"
             ) from error
-
-    def _read(self, row: Any) -> ExecutionRecord:
-        (
-            execution_id, workflow_id, name, status, reason, created, started, completed_at, total, completed, running,
-            failed, skipped, error, owner, target, origin, code_version, replay_of, seq,
-        ) = row  # fmt: skip
-        return ExecutionRecord(
-            id=execution_id,
-            workflow_id=workflow_id,
-            name=name,
-            status=ExecutionStatus(status),
-            reason=reason,
-            created_at=datetime.fromtimestamp(created, UTC),
-            started_at=moment(started),
-            completed_at=moment(completed_at),
-            progress=Progress(
-                total_nodes=total,
-                completed_nodes=completed,
-                running_nodes=running,
-                failed_nodes=failed,
-                skipped_nodes=skipped,
-            ),
-            error=error_from_json(json.loads(error)) if error else None,
-            owner=self._owner(ExecutionStatus(status), owner),
-            target=target,
-            origin=origin,
-            code_version=code_version,
-            replay_of=replay_of,
-            seq=seq,
-        )
-
-    def _owner(self, status: ExecutionStatus, owner: str | None) -> str:
-        """Whether a process looks after it. A pause may last without one; whatever else is not over has lost it."""
-        if status in EXECUTION_OVER:
-            return "none"
-        if owner is None:
-            return "none" if status is ExecutionStatus.PAUSED else "gone"
-        return "alive" if self._home.conductor_lives(owner) else "gone"

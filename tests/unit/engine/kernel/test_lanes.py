@@ -2,7 +2,7 @@
 
 import json
 
-from tests.unit.engine.kernel.hand import Hand, task
+from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.engine.kernel import apply, commands, snapshot
@@ -83,7 +83,8 @@ def test_many_make_room_by_and_by() -> None:
     hand.begun("low0")  # from here on they travel alone
     assert len(hand.lanes) > 2 * RECALLED_AT_ONCE
     more = tuple(task(f"high{number}", spec=1) for number in range(2 * RECALLED_AT_ONCE + 50))
-    counts = [len(hand.feed(event)[-1].nodes) for event in (ev.GraphExtended(more, driven=True), ev.TimerFired("x"))]
+    events = (ev.GraphExtended(more, driven=True), ev.TimerFired("x"))
+    counts = [len(of(commands.Recall, hand.feed(event))[-1].nodes) for event in events]
     assert counts == [RECALLED_AT_ONCE, RECALLED_AT_ONCE]
 
 

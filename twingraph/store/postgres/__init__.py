@@ -1,0 +1,1 @@
+"""The store on PostgreSQL, for conductors on several machines. The only room that imports `psycopg`."""
