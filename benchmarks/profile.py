@@ -139,10 +139,18 @@ def _repeat(given: argparse.Namespace, folder: Path) -> None:
             checked(system, workload, n)
             calls += 1
         (folder / "on").unlink()
-        time.sleep(0.5)  # long enough for every sampler to notice and write
+        time.sleep(0.5)  # long enough for the workers' samplers to notice and write
+        _wait_for(folder / f"{os.getpid()}.json")
         (folder / "nodes").write_text(str(calls * workload.nodes(n)))
     finally:
         system.teardown()
+
+
+def _wait_for(report: Path, seconds: float = 20.0) -> None:
+    """Our own has the most to say."""
+    until = time.monotonic() + seconds
+    while not report.exists() and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _tables(report: Mapping[str, Any], nodes: int, top: int) -> list[str]:
