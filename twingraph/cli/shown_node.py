@@ -25,6 +25,7 @@ from twingraph.cli.words import (
 )
 from twingraph.core.execution import (
     AttemptView,
+    CacheStory,
     ExecutionView,
     NodeView,
     record_to_wire,
@@ -95,6 +96,12 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
+def _memory(attempt: AttemptView) -> str:
+    """What it used, and what it might use."""
+    used = size(attempt.memory) if attempt.memory is not None else ""
+    return used if attempt.memory_limit is None else f"{used or '?'} of {size(attempt.memory_limit)}"
+
+
 def _attempt_row(attempt: AttemptView) -> list[Span]:
     error = f"{attempt.error.error_type}: {attempt.error.message}" if attempt.error else ""
     return [
@@ -103,7 +110,7 @@ def _attempt_row(attempt: AttemptView) -> list[Span]:
         (clock(attempt.started_at) if attempt.started_at else "-", "dim"),
         (seconds(between(attempt.started_at, attempt.ended_at)), ""),
         (f"cpu {seconds(attempt.cpu)}" if attempt.cpu is not None else "", "dim"),
-        (size(attempt.memory) if attempt.memory is not None else "", "dim"),
+        (_memory(attempt), "dim"),
         (printable(error.split("\n")[0]), "red"),
     ]
 
@@ -137,7 +144,7 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
         "cached": node.cached,
         "reused_from": node.reused_from,
         "reused_node": node.reused_node,
-        "cache": cache_document(node),
+        "cache": story_document(node.cache(True)),
         "started_at": time_to_wire(node.started_at),
         "completed_at": time_to_wire(node.completed_at),
         "duration": between(node.started_at, node.completed_at),
@@ -148,9 +155,8 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
     }
 
 
-def cache_document(node: NodeView) -> dict[str, Any] | None:
-    """Why it has or has not the outcome of other work."""
-    story = node.cache(True)
+def story_document(story: CacheStory | None) -> dict[str, Any] | None:
+    """Why a node has or has not the outcome of other work."""
     if story is None:
         return None
     return {
@@ -170,6 +176,7 @@ def _attempt_document(attempt: AttemptView) -> dict[str, Any]:
         "ended_at": time_to_wire(attempt.ended_at),
         "cpu": attempt.cpu,
         "memory_bytes": attempt.memory,
+        "memory_limit_bytes": attempt.memory_limit,
         "worker": attempt.worker,
         "error": record_to_wire(attempt.error),
     }

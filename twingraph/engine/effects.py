@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import Event
@@ -36,6 +37,8 @@ class Effects:
         detached: Detached,
         ask_cache: Callable[[Held, str], None],
         platforms: Collection[str] | None = None,
+        *,
+        slices: bool = True,
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
@@ -44,6 +47,7 @@ class Effects:
         self._bodies = bodies
         self._detached = detached
         self._ask_cache = ask_cache
+        self._slices = slices  # code is cut out of its module, so that it is known by its content
         self._platforms = platforms  # where nodes can be carried out; None: anywhere
         self._lane = 0
 
@@ -67,8 +71,10 @@ class Effects:
             case commands.Recall(nodes):
                 self._dispatch.recall(execution, nodes)
             case commands.AskCache(node):
-                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
-                    self._ask_cache(held, node)
+                asking = held.state.nodes[node]
+                kept = held.kept_for(asking)
+                if kept is None or kept.failed or not self._keeps(held, asking, asking.attempt):
+                    self._ask_cache(held, node)  # a failure is brought when it would run
             case commands.StartDriver(scope):
                 self._bodies.start(execution, scope)
             case commands.WakeDriver(scope, node):
@@ -82,6 +88,26 @@ class Effects:
                     self._detached.start(held, node)
             case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
                 pass  # done before the commit, or with it
+
+    def take_over(self, held: Held) -> bool:
+        """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were
+        any. That need not wait for the commit of what commands it, since nothing outside comes of it: thousands of
+        nodes are through in a moment."""
+        if not held.kept or not held.commands:
+            return False
+        commanded, held.commands = held.commands, []
+        left: list[commands.Command] = []
+        for command in commanded:
+            if type(command) is commands.Dispatch:
+                nodes = held.state.nodes
+                runs = tuple(run for run in command.runs if not self._keeps(held, nodes[run[0]], run[1]))
+                if not runs:
+                    continue
+                command = command._replace(runs=runs)
+            left.append(command)
+        taken = len(held.commands) > 0
+        held.commands = [*left, *held.commands]
+        return taken
 
     def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
         """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
@@ -100,6 +126,8 @@ class Effects:
             return
         self._lane += 1
         settings = held.settings_of(command.spec)
+        if command.memory is not None:
+            settings = replace(settings, resources={**settings.resources, "memory": command.memory})
         self._dispatch.submit(
             Lane(
                 number=self._lane,
@@ -114,7 +142,7 @@ class Effects:
         """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
         given = held.state.specs[spec]
         platform = given.platform
-        if given.cache:
+        if given.cache and self._slices:
             check_code(given)
         if self._platforms is not None and platform not in self._platforms:
             can = ", ".join(self._platforms)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError
-from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.execution import CacheStory, ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine import views
+from twingraph.engine.held import Submission
 from twingraph.engine.inbox import signal_body
+from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import Earlier, earlier
 from twingraph.store.base import Records
 from twingraph.store.blobs.base import BlobStore
@@ -51,6 +54,12 @@ class Reader:
 
         return plans.plan_of(self._records, self.blobs, execution)
 
+    def foresee(self, submission: Submission) -> Mapping[str, CacheStory]:
+        """What a drawn workflow would find in the cache, by node."""
+        from twingraph.engine import foreseeing  # seldom asked for
+
+        return foreseeing.foresee(self._records, self.blobs, submission)
+
     def logs(
         self,
         execution: str,
@@ -65,8 +74,12 @@ class Reader:
     def value(self, text: str) -> object:
         return codec.plain(text, limit=1000)
 
+    def recorded(self, execution: str) -> Recorded:
+        return Recorded(self._records, execution, self.blobs)
+
     def earlier(self, execution: str) -> Earlier:
-        return earlier(self._records, execution, self.blobs)
+        """For a replay that keeps everything that had finished."""
+        return earlier(self.recorded(execution))
 
     def post(self, execution: str, kind: str) -> None:
         self._records.post(execution, kind, "{}")

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
+from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.commands import ClearTimer, Dispatch, Recall, ReleaseLimit
@@ -141,14 +142,14 @@ def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
 def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, counted: bool, probe: bool) -> bool:
     """Hand over the first nodes of the queue; False when none of them still waits."""
     runs: list[tuple[str, int]] = []
+    memory: int | None = None
     lane = Lane(state.lane_counter + 1, 0, counted=counted, probe=probe)
     if isinstance(key, int):
         spec = key
     else:
         spec, lane.bound = key[0], state.scopes[key[1]]
     while queue and len(runs) < size:
-        # A node that was lost before runs alone, so that its loss can be laid at its door.
-        if queue[0].alone and runs:
+        if runs and _stands_apart(queue[0]):
             break
         node = queue.popleft()
         state.ready_count -= 1
@@ -159,23 +160,31 @@ def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, co
         state.move(node, NodeStatus.QUEUED)
         runs.append((node.id, node.attempt))
         lane.nodes.append(node)
-        if node.alone:
+        if _stands_apart(node):
+            memory = node.memory
             break
     if not runs:
         return False
     _count_lane(state, lane, spec, len(runs))
-    if counted:
-        may_yield(state, lane, spec)
-    state.commands.append(Dispatch(lane.number, spec, tuple(runs)))
+    if counted and not any(node.kind is NodeKind.HANDLER for node in lane.nodes):
+        lane.priority = state.specs[spec].priority
+        may_yield(state, lane)
+    state.commands.append(Dispatch(lane.number, spec, tuple(runs), memory))
     return True
 
 
-def may_yield(state: State, lane: Lane, spec: int) -> None:
+def _stands_apart(node: Node) -> bool:
+    """A node that was lost before runs alone, so that its loss can be laid at its door; as does one that may use more
+    memory than others of its spec."""
+    return node.alone or node.memory is not None
+
+
+def may_yield(state: State, lane: Lane) -> None:
     """The lane could be recalled, should something more important have to wait."""
-    priority = lane.priority = state.specs[spec].priority
-    lanes = state.yielding.get(priority)
+    assert lane.priority is not None
+    lanes = state.yielding.get(lane.priority)
     if lanes is None:
-        lanes = state.yielding[priority] = {}
+        lanes = state.yielding[lane.priority] = {}
     lanes[lane.number] = lane
 
 
