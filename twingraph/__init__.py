@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twingraph.sdk.component import component
     from twingraph.sdk.pipeline import pipeline
     from twingraph.sdk.registry import register_component
+    from twingraph.sdk.replaying import replay
     from twingraph.sdk.workflow_builder import Workflow
 
 __version__ = "2.0.0.dev0"
@@ -40,6 +41,7 @@ _HOMES = {
     "pipeline": "twingraph.sdk.pipeline",
     "random": "twingraph.sdk.body.durable",
     "register_component": "twingraph.sdk.registry",
+    "replay": "twingraph.sdk.replaying",
     "side_effect": "twingraph.sdk.body.durable",
     "sleep": "twingraph.sdk.body.durable",
     "uuid4": "twingraph.sdk.body.durable",
@@ -60,6 +62,7 @@ __all__ = [
     "pipeline",
     "random",
     "register_component",
+    "replay",
     "side_effect",
     "sleep",
     "uuid4",

@@ -120,7 +120,7 @@ def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> N
 
     try:
         read = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problems.append(Problem(message=f"cannot be read: {error}", node=str(file)))
         return
     for key, value in read.items():
@@ -128,7 +128,11 @@ def _take_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> N
             problems.append(Problem(node=f"{file}: {key}", message=f"is not a setting; {did_you_mean(key, keys())}"))
         else:
             if key in ("home", "secrets_file") and isinstance(value, str):
-                value = str(file.parent / Path(value).expanduser())
+                try:
+                    value = str(file.parent / Path(value).expanduser())
+                except RuntimeError as error:  # nobody has that name
+                    problems.append(Problem(node=f"{file}: {key}", message=f"{value!r}: {error}"))
+                    continue
             _take(key, value, f"{file}: {key}", values, problems)
 
 

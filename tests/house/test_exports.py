@@ -23,6 +23,7 @@ PUBLIC = {
     "pipeline",
     "random",
     "register_component",
+    "replay",
     "side_effect",
     "sleep",
     "uuid4",

@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "docs" / "guides" / "pipelines.md", ROOT / "docs" / "guides" / "caching.md"]
+PAGES = [README, *(ROOT / "docs" / "guides" / f"{name}.md" for name in ("pipelines", "caching", "replay"))]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 BLOCK = re.compile(
     r"(?P<before>(?:^<!-- [^\n]* -->\n)*)^```(?P<language>\w+)\n(?P<body>.*?)^```\n(?P<after>(?:^<!-- [^\n]* -->\n)*)",

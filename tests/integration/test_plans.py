@@ -17,6 +17,9 @@ from twingraph.core.static_plan import ActualNode, overlay
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import plans
 from twingraph.sdk import packing
+from twingraph.store.blobs.memory import MemoryBlobs
+from twingraph.store.home import Home
+from twingraph.store.sqlite.records import SqliteRecords
 
 # Their own time limits end them where a plan goes on.
 FAIL_EARLY = ("timeout_block", "cancelled_task")
@@ -42,14 +45,16 @@ def flow(day: int) -> list[int]:
     return [work(item) for item in found]
 
 
-def test_an_execution_has_the_plan_of_its_code_and_it_is_made_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_execution_has_the_plan_of_its_code_and_it_is_made_once(home: Path) -> None:
     assert flow(3) == [0, 1, 2]
     reader = wiring.open_reader(str(home))
     execution = reader.resolve("last")
     plan = reader.plan(execution)
     assert plan is not None
     assert [node.component for node in plan.nodes] == ["load", "work", "for each of load", "work"]
-    monkeypatch.setattr(plans, "make", lambda *_: pytest.fail("made twice"))
+    with contextlib.closing(Home(home).open()) as opened, contextlib.closing(SqliteRecords(opened)) as records:
+        again = plans.plan_of(records, MemoryBlobs(), execution, make=lambda *_: pytest.fail("made twice"))
+    assert again == plan
     assert reader.plan(execution) == plan
     reader.close()
 
@@ -109,7 +114,7 @@ def recorded(tmp_path: Path, text: str) -> CodeRef:
 def test_code_that_hangs_is_ended(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(TwinGraphError, match="took longer than 1 s"):
-        plans.make(recorded(tmp_path, "\nimport time\ntime.sleep(60)\n"), "flow", seconds=1)
+        plans.make_in_process(recorded(tmp_path, "\nimport time\ntime.sleep(60)\n"), "flow", seconds=1)
     assert time.monotonic() - begun < 10
 
 
@@ -123,9 +128,9 @@ def test_code_that_hangs_is_ended(tmp_path: Path) -> None:
 )
 def test_code_that_does_not_load_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(TwinGraphError, match=told):
-        plans.make(recorded(tmp_path, text), "flow")
+        plans.make_in_process(recorded(tmp_path, text), "flow")
 
 
 def test_a_body_that_was_not_recorded_is_told(tmp_path: Path) -> None:
     with pytest.raises(TwinGraphError, match="other was not recorded"):
-        plans.make(recorded(tmp_path, "\n"), "other")
+        plans.make_in_process(recorded(tmp_path, "\n"), "other")

@@ -22,7 +22,7 @@ from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
 from twingraph.engine import views
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Kept, Submission
+from twingraph.engine.held import KeptOf, Submission
 from twingraph.store.base import Journal
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.memory import MemoryBlobs
@@ -115,7 +115,7 @@ class Rig:
         self.records = SqliteRecords(self.home)
         self.make_journal: Callable[[], Journal] = lambda: SqliteJournal(self.home)
         self.gone: list[Conductor] = []
-        self.kept_of: Callable[[str], Mapping[str, Kept]] | None = None
+        self.kept_of: KeptOf | None = None
         self.bodies = dict(bodies or {})
         self.host: ScriptedHost
         self.more: dict[str, Any] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twingraph.core import codec
 from twingraph.core.hashing import content_hash
-from twingraph.store.base import Append, Claim, LogRow, NewExecution, Row, Store
+from twingraph.store.base import Append, Claim, LogRow, NewExecution, Row
 from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.home import Home
 from twingraph.store.postgres.store import PostgresStore
@@ -25,7 +25,9 @@ class PruneBench:
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
         self.home = Home(folder).open()
-        self.store: Store = SqliteStore(self.home) if database is None else PostgresStore(database)
+        self.store: SqliteStore | PostgresStore = (
+            SqliteStore(self.home) if database is None else PostgresStore(database)
+        )
         self.blobs = LocalBlobs(self.home.path)
         self.journal = self.store.journal()
         self.records = self.store.records()

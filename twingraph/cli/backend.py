@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
@@ -16,6 +16,7 @@ from twingraph.core.static_plan import StaticPlan
 from twingraph.settings import Settings
 
 if TYPE_CHECKING:  # one command's words; the others do not pay for them
+    from twingraph.core.wishes import Wish
     from twingraph.store.prune import Progress, Pruned, Retention
 
 
@@ -87,6 +88,9 @@ class Runtime(Protocol):
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
+    def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        """Run it, or a part of it, again as a new execution. With `compiled` on the workflow as it is now."""
+
     def cancel(self, execution_id: str) -> None: ...
 
     def close(self) -> None: ...
@@ -98,6 +102,9 @@ class Backend(Protocol):
     def open_reader(self, settings: Settings) -> Reader: ...
 
     def runtime(self, settings: Settings) -> Runtime: ...
+
+    def debugging(self, settings: Settings) -> Runtime:
+        """One that runs nodes in this process, under a debugger."""
 
     def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
         """Remove what may go; with `dry_run` only say what would."""
@@ -140,27 +147,29 @@ class WiredHandle:
 class WiredRuntime:
     """The runtime of this process."""
 
-    def __init__(self, settings: Settings) -> None:
-        from twingraph import wiring
-
-        self._close_all = wiring.close_all
-        self._runtime = wiring.runtime(settings=settings)
+    def __init__(self, runtime: Any, close: Callable[[], None]) -> None:
+        self._runtime = runtime
+        self._close = close
         self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
 
     def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
-        return self._runtime.foresee(compiled, inputs, target=target)
+        stories: Mapping[str, CacheStory] = self._runtime.foresee(compiled, inputs, target=target)
+        return stories
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
+
+    def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        return WiredHandle(self._runtime.replay(execution_id, wish, compiled=compiled))
 
     def cancel(self, execution_id: str) -> None:
         self._runtime.cancel(execution_id)
 
     def close(self) -> None:
-        self._close_all(wait=False)
+        self._close()
 
 
 class WiredBackend:
@@ -172,7 +181,16 @@ class WiredBackend:
         return wiring.open_reader(settings=settings)
 
     def runtime(self, settings: Settings) -> Runtime:
-        return WiredRuntime(settings)
+        from twingraph import wiring
+
+        return WiredRuntime(wiring.runtime(settings=settings), lambda: wiring.close_all(wait=False))
+
+    def debugging(self, settings: Settings) -> Runtime:
+        from twingraph import wiring
+        from twingraph.executors.debugging import post_mortem
+
+        runtime = wiring.Runtime(settings, on_error=post_mortem)
+        return WiredRuntime(runtime, runtime.close)
 
     def prune(self, settings: Settings, retention: Retention, *, dry_run: bool, progress: Progress) -> Pruned:
         from twingraph.wiring.pruning import prune

@@ -8,22 +8,26 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twingraph.cli.app import App
 from twingraph.cli.errors import COMPLETED
 from twingraph.core.wire import execution_to_wire
 
+Command = Callable[[argparse.Namespace, App, int], Sequence[str]]
 
-def start_in_background(args: argparse.Namespace, inputs: dict[str, Any], app: App) -> int:
+
+def start_in_background(
+    args: argparse.Namespace, inputs: dict[str, Any], app: App, command: Command | None = None
+) -> int:
     """Start the same run detached; returns once its execution is recorded, or with the code it failed with."""
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as inputs_file, tempfile.TemporaryFile() as words:
         inputs_file.write(json.dumps(inputs).encode())
         inputs_file.seek(0)
         process = subprocess.Popen(
-            _command(args, app, writing),
+            (command or _command)(args, app, writing),
             stdin=inputs_file,
             stdout=subprocess.DEVNULL,
             stderr=words,

@@ -20,6 +20,7 @@ COMMANDS = {
     "executions": "list what has run, newest first",
     "logs": "print what nodes printed and logged",
     "resume": "go on with an execution that stopped or failed",
+    "replay": "run what has ended, or a part of it, again",
     "pause": "start nothing new of an execution",
     "cancel": "stop an execution for good",
     "signal": "give an execution what it waits for",

@@ -10,6 +10,7 @@ from twingraph.cli.console import Line, Surface, fit
 from twingraph.cli.display.final import BLANK, error_lines
 from twingraph.cli.display.tree import draw
 from twingraph.cli.words import (
+    changes_words,
     columns,
     moment_text,
     printable,
@@ -19,7 +20,6 @@ from twingraph.cli.words import (
     value_text,
 )
 from twingraph.core.execution import (
-    ExecutionRecord,
     ExecutionView,
     NodeView,
     TreeSnapshot,
@@ -36,7 +36,7 @@ def execution_lines(view: ExecutionView, snapshot: TreeSnapshot, app: App) -> li
     surface = app.console.out
     width, _ = surface.size()
     record = view.record
-    lines: list[Line] = [*_facts(record, width), BLANK]
+    lines: list[Line] = [*_facts(view, width), BLANK]
     lines += draw(snapshot, record.completed_at or app.now(), surface, width=width, height=_MOST_ROWS)
     lines += values_section("inputs", view.inputs, app, surface)
     outputs = view.outputs or ({"output": view.result} if view.result is not None else {})
@@ -48,7 +48,8 @@ def execution_lines(view: ExecutionView, snapshot: TreeSnapshot, app: App) -> li
     return [*lines, *_what_next(view)]
 
 
-def _facts(record: ExecutionRecord, width: int) -> list[Line]:
+def _facts(view: ExecutionView, width: int) -> list[Line]:
+    record = view.record
     facts = [
         ("execution", record.id),
         ("workflow", record.workflow_id),
@@ -58,7 +59,7 @@ def _facts(record: ExecutionRecord, width: int) -> list[Line]:
     if record.completed_at:
         facts.append(("ended", moment_text(record.completed_at)))
     if record.replay_of:
-        facts.append(("goes on from", record.replay_of))
+        facts += [("replay of", record.replay_of), ("what of it", changes_words(view.changes))]
     wide = max(len(name) for name, _ in facts)
     return [fit([(name.ljust(wide) + "  ", "dim"), (printable(text), "")], width) for name, text in facts]
 

@@ -96,6 +96,12 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
+def _memory(attempt: AttemptView) -> str:
+    """What it used, and what it might use."""
+    used = size(attempt.memory) if attempt.memory is not None else ""
+    return used if attempt.memory_limit is None else f"{used or '?'} of {size(attempt.memory_limit)}"
+
+
 def _attempt_row(attempt: AttemptView) -> list[Span]:
     error = f"{attempt.error.error_type}: {attempt.error.message}" if attempt.error else ""
     return [
@@ -104,7 +110,7 @@ def _attempt_row(attempt: AttemptView) -> list[Span]:
         (clock(attempt.started_at) if attempt.started_at else "-", "dim"),
         (seconds(between(attempt.started_at, attempt.ended_at)), ""),
         (f"cpu {seconds(attempt.cpu)}" if attempt.cpu is not None else "", "dim"),
-        (size(attempt.memory) if attempt.memory is not None else "", "dim"),
+        (_memory(attempt), "dim"),
         (printable(error.split("\n")[0]), "red"),
     ]
 
@@ -170,6 +176,7 @@ def _attempt_document(attempt: AttemptView) -> dict[str, Any]:
         "ended_at": time_to_wire(attempt.ended_at),
         "cpu": attempt.cpu,
         "memory_bytes": attempt.memory,
+        "memory_limit_bytes": attempt.memory_limit,
         "worker": attempt.worker,
         "error": record_to_wire(attempt.error),
     }

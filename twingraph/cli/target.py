@@ -14,6 +14,7 @@ from typing import Any
 
 from twingraph.cli.errors import TargetError, UsageError
 from twingraph.cli.userframes import format_user_traceback
+from twingraph.core.execution import ExecutionRecord
 from twingraph.core.nearest import did_you_mean, nearest
 
 
@@ -77,6 +78,15 @@ def made_ready(thing: Any) -> Any:
     from twingraph.sdk.prepared import prepare
 
     return prepare(thing)
+
+
+def current_code(record: ExecutionRecord, code: str) -> Any:
+    """What was run, as its file is now, when that is asked for."""
+    if code != "current":
+        return None
+    if record.target is None:
+        raise UsageError(f"{record.id} was not started from a file, so there is no current code; leave out --code")
+    return made_ready(load_target(record.target))
 
 
 def recorded_target(typed: str, thing: Any) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from twingraph.core.execution import ExecutionRecord
+from twingraph.core.records import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ _KINDS = {
 _REASONS = {
     "upstream": "it needs what failed",
     "branch": "the other way was taken",
+    "given": "given, not run",
 }
 
 
@@ -85,6 +87,23 @@ def reason_word(reason: str | None, status: str = "") -> str:
     if reason.startswith("exec-"):
         return f"{'runs' if status == 'running' else 'ran'} as {reason}"
     return _REASONS.get(reason, reason)
+
+
+def changes_words(changes: Changes | None) -> str:
+    """What a replay does."""
+    if changes is None:
+        return "what had finished is kept"
+    if changes.alone is not None:
+        return f"{changes.alone} alone"
+    if changes.everything:
+        return "all of it"
+    parts = []
+    if changes.anew:
+        more = f" and {len(changes.anew) - 3:,} more" if len(changes.anew) > 3 else ""
+        parts.append(f"from {', '.join(changes.anew[:3])}{more} on")
+    if changes.given:
+        parts.append(f"with another outcome of {', '.join(one.node for one in changes.given[:3])}")
+    return ", ".join(parts) or "with other inputs"
 
 
 def moment_of_day(moment: datetime, now: datetime) -> str:

@@ -24,7 +24,7 @@ from twingraph.core.plan_json import (
     template_from_json,
     template_to_json,
 )
-from twingraph.core.records import ErrorRecord, Settings
+from twingraph.core.records import Changes, ErrorRecord, GivenOutcome, Settings
 
 SCHEMA_VERSION = 1
 
@@ -35,11 +35,13 @@ _NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
 
 
 class Created(NamedTuple):
-    """The execution exists. Data: the inputs' texts, in the order of `inputs`."""
+    """The execution exists. Data: the inputs' texts, in the order of `inputs`; then those of the outputs that `changes`
+    gives, in order."""
 
     settings: Settings
     inputs: tuple[str, ...] = ()
     body: str | None = None  # the entry of a pipeline's body, which extends the root scope; None: a drawn workflow
+    changes: Changes | None = None  # of a replay; None: it keeps all that had finished
 
 
 class GraphExtended(NamedTuple):
@@ -96,7 +98,8 @@ class NodeEnded(NamedTuple):
     error: ErrorRecord | None = None
     begun: bool = True
     chance: float = 0.5
-    cached_from: str | None = None  # the execution whose outcome this is: a cache hit, or kept by a replay
+    # The execution whose outcome this is: a cache hit, or kept by a replay; '' when a replay was told what it gives.
+    cached_from: str | None = None
     cached_node: str | None = None  # the node of it, where the cache found the outcome
 
 
@@ -269,6 +272,21 @@ def error_from_json(raw: Mapping[str, Any]) -> ErrorRecord:
     return ErrorRecord(**given)
 
 
+def _changes_to_json(changes: Changes) -> dict[str, Any]:
+    given = [[one.node, one.shape, one.outputs, one.handle] for one in changes.given]
+    return {"everything": changes.everything, "alone": changes.alone, "anew": changes.anew, "given": given}
+
+
+def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
+    given = tuple(
+        GivenOutcome(
+            node=node, shape=shape, outputs=tuple((name, digest, size) for name, digest, size in metas), handle=handle
+        )
+        for node, shape, metas, handle in raw["given"]
+    )
+    return Changes(everything=raw["everything"], alone=raw.get("alone"), anew=tuple(raw["anew"]), given=given)
+
+
 def body_of(event: Event) -> str:
     """The event as JSON text, defaults left out."""
     raw: dict[str, Any] = {
@@ -297,6 +315,8 @@ def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) ->
             raw["outputs"] = [[name, argument_to_json(argument)] for name, argument in event.outputs]
     else:
         raw["settings"] = {f.name: getattr(event.settings, f.name) for f in fields(Settings)}
+        if event.changes is not None:
+            raw["changes"] = _changes_to_json(event.changes)
 
 
 def event_from(kind: str, body: str | bytes) -> Event:
@@ -327,6 +347,8 @@ def _event_from(record: type[Event], body: str | bytes) -> Event:
             raw["outputs"] = tuple((name, argument_from_json(list(argument))) for name, argument in raw["outputs"])
     elif record is Created:
         raw["settings"] = Settings(**raw["settings"])
+        if raw.get("changes") is not None:
+            raw["changes"] = _changes_from_json(raw["changes"])
     if raw.get("error") is not None:
         raw["error"] = error_from_json(raw["error"])
     return record(**raw)

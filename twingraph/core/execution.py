@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from twingraph.core.records import ErrorRecord
+from twingraph.core.records import Changes, ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 
@@ -60,6 +60,7 @@ class AttemptView:
     memory: int | None  # bytes
     worker: str | None
     error: ErrorRecord | None = None
+    memory_limit: int | None = None  # bytes that it might use, where there is a limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class NodeView:
     component: str
     kind: str
     status: NodeStatus
-    reason: str | None  # of a skip: 'branch' | 'upstream'; of a wait
+    reason: str | None  # of a skip: 'branch' | 'upstream'; of a wait; 'given': a replay was told its outcome
     platform: str
     parents: tuple[str, ...]  # node ids that it depends on: data first, then order, then control flow
     container: str | None  # the map or sub-workflow node that holds it
@@ -144,6 +145,7 @@ class ExecutionView:
     result: str | None  # JSON text of the result
     outputs: Mapping[str, str] = field(default_factory=dict)  # the execution's outputs by name, JSON texts
     notes: tuple[str, ...] = ()
+    changes: Changes | None = None  # of a replay: what it does otherwise; None: it keeps all that had finished
     # What a node was called with: JSON texts by parameter. Composed when asked for.
     given: Callable[[str], Mapping[str, str]] = field(default=_nothing, compare=False, repr=False)
 

@@ -22,6 +22,35 @@ def bind_inputs(
 
     An optional input that nobody gave is left out, so that the parameter's own default stands.
     """
+    chosen, problems = _chosen(plan, given)
+    texts: dict[str, str] = {}
+    for key, entry in plan.inputs.items():
+        if key in chosen:
+            problems += _misfit(entry, chosen[key], (checks or {}).get(key))
+            texts[key] = encode(chosen[key])
+        elif "default" in entry:
+            texts[key] = entry["default"]
+        elif entry["required"]:
+            problems.append(_missing(entry))
+    if problems:
+        raise ValidationError(problems)
+    return texts
+
+
+def changed_inputs(
+    plan: Plan, given: Mapping[str, Any], checks: Mapping[str, Callable[[Any], str | None]]
+) -> dict[str, Any]:
+    """Values for some of the inputs, by the keys of `plan.inputs`; ValidationError for all that is wrong with them."""
+    chosen, problems = _chosen(plan, given)
+    for key, value in chosen.items():
+        problems += _misfit(plan.inputs[key], value, checks.get(key))
+    if problems:
+        raise ValidationError(problems)
+    return chosen
+
+
+def _chosen(plan: Plan, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """What goes to which input: `node.param` to one place, a bare name to all of that name."""
     places: dict[str, list[str]] = {}
     for key, entry in plan.inputs.items():
         for name in dict.fromkeys((entry["name"], key)):
@@ -39,25 +68,17 @@ def bind_inputs(
         else:
             message = f"is not an input of {plan.name!r}; {did_you_mean(name, [*places, *exact])}"
             problems.append(Problem(field=name, message=message))
-    texts: dict[str, str] = {}
-    for key, entry in plan.inputs.items():
-        node = entry["targets"][0].partition(".")[0]
-        if key in chosen:
-            trouble = schema_problem(entry.get("schema"), chosen[key])
-            check = (checks or {}).get(key)
-            expected = check(chosen[key]) if check is not None else None
-            if expected is not None:
-                trouble = f"must be {expected}, not {chosen[key]!r:.80}"
-            if trouble is not None:
-                problems.append(Problem(node=node, field=entry["name"], message=trouble))
-            texts[key] = encode(chosen[key])
-        elif "default" in entry:
-            texts[key] = entry["default"]
-        elif entry["required"]:
-            problems.append(_missing(entry))
-    if problems:
-        raise ValidationError(problems)
-    return texts
+    return chosen, problems
+
+
+def _misfit(entry: Mapping[str, Any], value: Any, check: Callable[[Any], str | None] | None) -> list[Problem]:
+    trouble = schema_problem(entry.get("schema"), value)
+    expected = check(value) if check is not None else None
+    if expected is not None:
+        trouble = f"must be {expected}, not {value!r:.80}"
+    if trouble is None:
+        return []
+    return [Problem(node=entry["targets"][0].partition(".")[0], field=entry["name"], message=trouble)]
 
 
 def rebind_inputs(plan: Plan, earlier: Mapping[str, str]) -> dict[str, str]:

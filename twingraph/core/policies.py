@@ -55,6 +55,15 @@ class RetryPolicy:
             return self.initial_delay * failed_attempts
         return math.ldexp(self.initial_delay, failed_attempts - 1)
 
+    def memory_after(self, limit: int) -> int | None:
+        """The memory limit, in bytes, after an attempt that ran out of this one; None when it gets no more."""
+        if self.on_oom is None:
+            return None
+        grown = int(limit * float(self.on_oom.get("memory", "x2")[1:]))
+        if "max_memory" in self.on_oom:
+            grown = min(grown, byte_count(self.on_oom["max_memory"]))
+        return grown if grown > limit else None
+
     def matches(self, error_types: Iterable[str]) -> bool:
         """Whether an error whose classes (whole MRO, qualified) are `error_types` may be tried again."""
         if self.exceptions is None:

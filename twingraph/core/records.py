@@ -1,4 +1,5 @@
-"""The two records that the engine's hot path needs of an execution: what bounds it, and how something in it failed."""
+"""The records that the engine's hot path needs of an execution: what bounds it, how something in it failed, and what it
+does otherwise than the execution that it replays."""
 
 from __future__ import annotations
 
@@ -32,3 +33,23 @@ class Settings:
     handler_args: tuple[str, ...] | None = None  # the parts of the error record that it declares; None: all
     continue_on_error: bool = False
     fresh_from: float | None = None  # cached work that was begun before this counts for nothing: `--refresh`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenOutcome:
+    """What a node is taken to have given, without being run. Its outputs' texts stand beside this."""
+
+    node: str
+    shape: str | None = "plain"
+    outputs: tuple[tuple[str, str, int], ...] = ()  # (name, content hash, size) of each
+    handle: str | None = None  # of a branch, instead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a replay does otherwise than the execution that it replays; what else had finished there is kept."""
+
+    everything: bool = False  # nothing is kept
+    alone: str | None = None  # nothing but this node is run
+    anew: tuple[str, ...] = ()  # the nodes that are done again; with all that came of them
+    given: tuple[GivenOutcome, ...] = ()

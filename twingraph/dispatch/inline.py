@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core.codec import decode, encode
 from twingraph.core.codec_base import loads
@@ -31,11 +31,16 @@ from twingraph.executors.masked_values import MaskedEncoder
 from twingraph.executors.slice_loader import Loaded
 from twingraph.store.blobs.catalog import open_blobs
 
+if TYPE_CHECKING:
+    from twingraph.executors.debugging import OnError
+
 
 class InlineDispatch:
     """See `dispatch.base.Dispatch`."""
 
-    def __init__(self, blobs_path: str, secret_key: bytes | None) -> None:
+    def __init__(self, blobs_path: str, secret_key: bytes | None, on_error: OnError | None = None) -> None:
+        """`on_error` is told of what user code raises, on the thread that ran it, before it becomes an outcome."""
+        self._on_error = on_error
         self._blobs = open_blobs(blobs_path)
         self._secret = secret_key
         self._queue: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -151,16 +156,22 @@ class InlineDispatch:
         try:
             items = self._handing(lane, run) if lane.settings.generator else None
             try:
+                find = self._found(lambda: loaded.get(entry), config)
                 return runner.run_node(
-                    runner.Work(
-                        lambda: loaded.get(entry), run.args, self._decode, self._encode, config, items, self._mask
-                    )
+                    runner.Work(find, run.args, self._decode, self._encode, config, items, self._mask)
                 )
             finally:
                 if items is not None:
                     items.finish()
         finally:
             loaded.withdraw()
+
+    def _found(self, find: Callable[[], Any], config: Any) -> Callable[[], Any]:
+        if self._on_error is None:
+            return find
+        from twingraph.executors.debugging import watched
+
+        return watched(find, config, self._on_error)
 
     def _handing(self, lane: Lane, run: NodeRun) -> Handing:
         """Takes what a generator yields, and reports it as it comes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from twingraph.core.bodies import Host
@@ -13,10 +13,10 @@ from twingraph.dispatch.base import CodeRef
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Held, Kept, Submission
+from twingraph.engine.held import Held, KeptOf, Submission
 from twingraph.engine.kernel import State
 from twingraph.engine.link import Bodies
-from twingraph.engine.recovery import ended_of, restored
+from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
 from twingraph.engine.values import Values
@@ -33,7 +33,7 @@ class Sources:
 
     blobs: BlobStore
     code_of: Callable[[str], CodeRef]
-    kept_of: Callable[[str], Mapping[str, Kept]] | None
+    kept_of: KeptOf | None
     hosts: Hosts | None
 
 
@@ -121,6 +121,7 @@ class Arriving:
             lambda seq: self._journal.data(held.number, seq),
             self._sources.blobs,
             lambda seqs: self._journal.data_of(held.number, seqs),
+            read_shared=lambda execution, seqs: self._journal.values_of(execution, seqs),
         )
 
     def _host_for(self, execution_id: str, code: CodeRef | None) -> Host:
@@ -166,7 +167,7 @@ class Arriving:
             self._clock.adjust()
         held.ahead = max(0.0, held.state.now - self._clock.now())
         if claim.replay_of is not None and kept_of is not None:
-            held.kept = kept_of(claim.replay_of)
+            held.kept = kept_of(claim.replay_of, *changes_of(self._journal, claim.number))
         if held.state.status in EXECUTION_OVER:
             self._was_over(coming, held)
             return

@@ -10,9 +10,9 @@ from twingraph.store.base import NewExecution
 
 def first_events(submission: Submission) -> list[tuple[Event, str | None]]:
     """Each with its data. A drawn workflow is known whole; a body says by and by what it calls."""
-    inputs = "\n".join(submission.inputs.values()) or None
-    created = Created(submission.settings, tuple(submission.inputs), submission.body)
-    events: list[tuple[Event, str | None]] = [(created, inputs)]
+    texts = "\n".join([*submission.inputs.values(), *submission.given]) or None
+    created = Created(submission.settings, tuple(submission.inputs), submission.body, submission.changes)
+    events: list[tuple[Event, str | None]] = [(created, texts)]
     plan = submission.plan
     if submission.body is not None:
         if submission.specs:

@@ -18,7 +18,6 @@ from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
 from twingraph.store.base import CachedOutcome
 from twingraph.store.blobs.base import BlobStore
-from twingraph.store.blobs.reuse import may_reuse
 
 
 class UncacheableError(PermanentError):
@@ -95,7 +94,7 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
     python = None if code is None else json.loads(code.description or "{}").get("python")
     if python is not None and pickled - {".".join(python.split(".")[:2])}:
         raise Unusable(f"{whose} gave what Python {', '.join(sorted(pickled))} has pickled")
-    if not may_reuse(lines, blobs):
+    if not all(blobs.refresh(ref["hash"]) for ref in refs):
         raise Unusable(f"a value of {whose} is gone")
     event = NodeEnded(
         node.id,

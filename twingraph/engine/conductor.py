@@ -28,7 +28,7 @@ from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
-from twingraph.engine.held import Held, Kept, Submission
+from twingraph.engine.held import Held, KeptOf, Submission
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.moments import Moments
@@ -62,7 +62,7 @@ class Conductor:
         dispatch: Dispatch,
         blobs: BlobStore,
         code_of: Callable[[str], CodeRef],
-        kept_of: Callable[[str], Mapping[str, Kept]] | None = None,
+        kept_of: KeptOf | None = None,
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,

@@ -87,7 +87,7 @@ class Detached:
 def submission(held: Held, node: Node, child: str) -> Submission:
     """The same code with the arguments of the call; the settings are the pipeline's own."""
     spec = held.state.specs[node.spec] if node.spec is not None else NodeSpec(component=node.id)
-    settings, specs = _settings(node.plan, held.state.specs)
+    settings, specs = settings_of(node.plan, held.state.specs)
     if held.state.settings.fresh_from is not None:
         settings = replace(settings, fresh_from=held.state.settings.fresh_from)
     return Submission(
@@ -104,7 +104,7 @@ def submission(held: Held, node: Node, child: str) -> Submission:
     )
 
 
-def _settings(plan: PlanNode, specs: Sequence[NodeSpec]) -> tuple[Settings, tuple[NodeSpec, ...]]:
+def settings_of(plan: PlanNode, specs: Sequence[NodeSpec]) -> tuple[Settings, tuple[NodeSpec, ...]]:
     bounds = plan.bounds
     if bounds is None:
         return Settings(), ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import Event
@@ -70,8 +71,10 @@ class Effects:
             case commands.Recall(nodes):
                 self._dispatch.recall(execution, nodes)
             case commands.AskCache(node):
-                if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
-                    self._ask_cache(held, node)
+                asking = held.state.nodes[node]
+                kept = held.kept_for(asking)
+                if kept is None or kept.failed or not self._keeps(held, asking, asking.attempt):
+                    self._ask_cache(held, node)  # a failure is brought when it would run
             case commands.StartDriver(scope):
                 self._bodies.start(execution, scope)
             case commands.WakeDriver(scope, node):
@@ -85,6 +88,26 @@ class Effects:
                     self._detached.start(held, node)
             case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
                 pass  # done before the commit, or with it
+
+    def take_over(self, held: Held) -> bool:
+        """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were
+        any. That need not wait for the commit of what commands it, since nothing outside comes of it: thousands of
+        nodes are through in a moment."""
+        if not held.kept or not held.commands:
+            return False
+        commanded, held.commands = held.commands, []
+        left: list[commands.Command] = []
+        for command in commanded:
+            if type(command) is commands.Dispatch:
+                nodes = held.state.nodes
+                runs = tuple(run for run in command.runs if not self._keeps(held, nodes[run[0]], run[1]))
+                if not runs:
+                    continue
+                command = command._replace(runs=runs)
+            left.append(command)
+        taken = len(held.commands) > 0
+        held.commands = [*left, *held.commands]
+        return taken
 
     def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
         """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
@@ -103,6 +126,8 @@ class Effects:
             return
         self._lane += 1
         settings = held.settings_of(command.spec)
+        if command.memory is not None:
+            settings = replace(settings, resources={**settings.resources, "memory": command.memory})
         self._dispatch.submit(
             Lane(
                 number=self._lane,

@@ -182,7 +182,9 @@ class Explaining:
         except TwinGraphError:
             return None
         data = {row.seq: row.data for row in rows}
-        return Past(state, Values(state, data.get, self._blobs), record.code_version)
+        return Past(
+            state, Values(state, data.get, self._blobs, read_shared=self._records.values_of), record.code_version
+        )
 
     def _read_bundle(self, version: str) -> Any:
         body = self._records.code(version)

@@ -11,7 +11,7 @@ from typing import Any
 from twingraph.core.errors import CodecError, ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
-from twingraph.core.records import ErrorRecord, Settings
+from twingraph.core.records import Changes, ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.handle import Handle
@@ -36,11 +36,18 @@ class Kept:
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
     given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
 
+    @property
+    def failed(self) -> bool:
+        return any(isinstance(event, NodeEnded) and event.status != "completed" for event, _ in self.rows)
+
     def fits(self, kind: NodeKind) -> bool:
         """Whether a node of this kind can have this outcome: under its id there may stand another kind by now."""
         ends_so = _OUTCOMES.get(kind, NodeEnded)
         return all(type(event) is ends_so for event, _ in self.rows)
 
+
+# What is taken over from an execution, as far as these changes let it; the texts are of what they give.
+KeptOf = Callable[[str, Changes | None, Sequence[str]], Mapping[str, Kept]]
 
 _OUTCOMES: Mapping[NodeKind, type[AttemptOver]] = {NodeKind.MAP: MapExpanded, NodeKind.BRANCH: BranchTaken}
 
@@ -64,6 +71,8 @@ class Submission:
     code_body: str | None = None  # what the version stands for, to be recorded
     replay_of: str | None = None
     kept: Mapping[str, Kept] | None = None
+    changes: Changes | None = None  # of a replay,
+    given: Sequence[str] = ()  # and the texts of what they give
     refresh: bool = False  # cached work that was begun before counts for nothing
 
 

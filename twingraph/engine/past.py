@@ -16,7 +16,7 @@ def opening(held: Held, scope: Scope) -> Opened:
     """The body of this scope, with what it is called with."""
     state = held.state
     if scope.parent is None:
-        given = tuple(zip(state.inputs, held.values.lines(1), strict=True)) if state.inputs else ()
+        given = tuple(zip(state.inputs, held.values.lines(1), strict=False)) if state.inputs else ()
         return Opened(state.execution, "", state.body or "", given)
     node = scope.parent
     assert node.spec is not None

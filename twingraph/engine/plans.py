@@ -31,7 +31,7 @@ _ROOT = str(Path(__file__).parents[2])
 _BEGIN = "import sys; sys.path.insert(0, {root!r}); from twingraph.sdk.body.tracing_process import main; main()"
 
 
-def plan_of(records: Records, blobs: BlobStore, execution: str) -> StaticPlan | None:
+def plan_of(records: Records, blobs: BlobStore, execution: str, make: Make | None = None) -> StaticPlan | None:
     """None for a drawn workflow, whose plan is what was drawn. TwinGraphError where none can be made."""
     entry = _entry(records, execution)
     version = records.record(execution).code_version
@@ -39,7 +39,7 @@ def plan_of(records: Records, blobs: BlobStore, execution: str) -> StaticPlan | 
         return None
     text = records.plan(version, entry)
     if text is None:
-        text = _made(records, blobs, version, entry)
+        text = _made(records, blobs, version, entry, make or make_in_process)
         records.keep_plan(version, entry, text)
     return read(text)
 
@@ -61,7 +61,7 @@ def _entry(records: Records, execution: str) -> str | None:
     return None
 
 
-def _made(records: Records, blobs: BlobStore, version: str, entry: str) -> str:
+def _made(records: Records, blobs: BlobStore, version: str, entry: str, make: Make) -> str:
     world = records.code(version)
     if world is None:
         raise TwinGraphError(f"the code of version {version} is not kept in this home any more")
@@ -71,7 +71,7 @@ def _made(records: Records, blobs: BlobStore, version: str, entry: str) -> str:
     return make(found, entry)
 
 
-def make(found: CodeRef, entry: str, seconds: float = SECONDS) -> str:
+def make_in_process(found: CodeRef, entry: str, seconds: float = SECONDS) -> str:
     """The plan of one recorded body, as JSON."""
     with tempfile.TemporaryDirectory(prefix="twingraph-plan-") as folder:
         answer = Path(folder) / "plan.json"

@@ -13,6 +13,7 @@ from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine import views
 from twingraph.engine.held import Submission
 from twingraph.engine.inbox import signal_body
+from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import Earlier, earlier
 from twingraph.store.base import Records
 from twingraph.store.blobs.base import BlobStore
@@ -73,8 +74,12 @@ class Reader:
     def value(self, text: str) -> object:
         return codec.plain(text, limit=1000)
 
+    def recorded(self, execution: str) -> Recorded:
+        return Recorded(self._records, execution, self.blobs)
+
     def earlier(self, execution: str) -> Earlier:
-        return earlier(self._records, execution, self.blobs)
+        """For a replay that keeps everything that had finished."""
+        return earlier(self.recorded(execution))
 
     def post(self, execution: str, kind: str) -> None:
         self._records.post(execution, kind, "{}")

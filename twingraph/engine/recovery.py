@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError, TwinGraphError
-from twingraph.core.events import ExecutionEnded, event_from
+from twingraph.core.events import Created, ExecutionEnded, event_from
+from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.folding import fold, restore
@@ -86,3 +87,14 @@ def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[st
         return None, {}
     result, *texts = data.split("\n")
     return result, dict(zip(event.outputs, texts, strict=True))
+
+
+def changes_of(journal: Journal, number: int) -> tuple[Changes | None, Sequence[str]]:
+    """What was wished of this replay when it began, with the texts of what was given."""
+    _, rows = journal.load(number, snapshot=False)
+    first = next(rows, None)
+    created = event_from(first.kind, first.body) if first is not None else None
+    if not isinstance(created, Created) or created.changes is None:
+        return None, ()
+    lines = (journal.data(number, 1) or "").split("\n")
+    return created.changes, lines[len(created.inputs) :]

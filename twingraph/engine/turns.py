@@ -217,9 +217,10 @@ class Turns:
         """For a moment, then it is the turn of others."""
         end = self._moments.end()
         held.carrying = True
-        while held.todo:
-            self._effects.carry_out(held, held.todo.popleft())
-            if held.todo and self._moments.over(end):
+        while held.todo or self._effects.take_over(held):
+            if held.todo:
+                self._effects.carry_out(held, held.todo.popleft())
+            if (held.todo or held.kept) and self._moments.over(end):
                 self._moments.soon(self._carry_on, held)
                 return
         held.carrying = False

@@ -18,6 +18,7 @@ from twingraph.core.plan import Argument, NodeKind, Source, Template
 from twingraph.core.secrets import MARK, mentioned_in, protect, protect_names
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
+from twingraph.engine.shared import Shared, by_execution, shared
 from twingraph.store.blobs.base import BlobStore
 
 # Texts are kept in memory up to this many characters per execution; beyond, the oldest are read from the journal again.
@@ -62,7 +63,8 @@ def _only_node(argument: Argument) -> str | None:
 
 
 class Values:
-    """The values of one execution. `read` fetches the data of a journaled event, `read_many` of several at once."""
+    """The values of one execution. `read` fetches the data of a journaled event, `read_many` of several at once,
+    `read_shared` of events of another execution."""
 
     def __init__(
         self,
@@ -71,11 +73,13 @@ class Values:
         blobs: BlobStore,
         read_many: Callable[[Sequence[int]], Mapping[int, str]] | None = None,
         most: int = CACHE_LIMIT,
+        read_shared: Callable[[str, Sequence[int]], Mapping[int, str]] | None = None,
     ) -> None:
         self._most = most
         self._state = state
         self._read = read
         self._read_many = read_many
+        self._read_shared = read_shared
         self._blobs = blobs
         # By the event that brought them; what was composed, by its container.
         self._lines: dict[int | str, Sequence[str]] = {}
@@ -105,14 +109,31 @@ class Values:
                 raise ValueMissingError(f"the journal has no values beside event {seq} of {self._state.execution}")
             known = data.split("\n") if data else ()
             self.keep(seq, known)
+        place = shared(known)
+        if place is not None:
+            self._fetch({seq: place})
+            known = self._lines[seq]
         return known
 
     def read_ahead(self, seqs: Iterable[int]) -> None:
         """These will be asked for next: read what is not at hand in one go."""
-        missing = [seq for seq in seqs if seq not in self._lines]
+        wanted = list(seqs)
+        missing = [seq for seq in wanted if seq not in self._lines]
         if missing and self._read_many is not None:
             for seq, data in self._read_many(missing).items():
                 self.keep(seq, data.split("\n"))
+        self._fetch({seq: place for seq in wanted if (place := shared(self._lines.get(seq, ()))) is not None})
+
+    def _fetch(self, places: Mapping[int, Shared]) -> None:
+        """Bring what stands in the journals of other executions."""
+        for execution, events in by_execution(places).items():
+            found = self._read_shared(execution, list(events.values())) if self._read_shared is not None else {}
+            for seq, there in events.items():
+                if there not in found:
+                    raise ValueMissingError(
+                        f"{self._state.execution} keeps what event {there} of {execution} gave, which is there no more"
+                    )
+                self.keep(seq, found[there].split("\n"))
 
     # -- values of nodes -------------------------------------------------------------------------
 
@@ -246,6 +267,14 @@ class Values:
         self._protects = True
         try:
             return self.arguments(node)
+        finally:
+            self._protects = False
+
+    def protected(self, argument: Argument, node: Node) -> str | None:
+        """One argument, as a run is given it."""
+        self._protects = True
+        try:
+            return self._argument(argument, node)
         finally:
             self._protects = False
 

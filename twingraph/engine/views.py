@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from twingraph.core.errors import NotFoundError
-from twingraph.core.events import Adopted, BranchTaken, Event, ExecutionEnded, NodeBegun, NodeEnded
+from twingraph.core.events import Adopted, BranchTaken, Created, Event, ExecutionEnded, NodeBegun, NodeEnded
 from twingraph.core.execution import (
     AttemptView,
     ExecutionRecord,
@@ -17,11 +18,13 @@ from twingraph.core.execution import (
     TreeSnapshot,
 )
 from twingraph.core.plan import NodeKind
+from twingraph.core.records import Changes
 from twingraph.core.statuses import NODE_OVER, NodeStatus
 from twingraph.engine.explaining import Answers, Explaining, Past
 from twingraph.engine.folding import take_in
 from twingraph.engine.identity import cache_key_of, hash_of
 from twingraph.engine.kernel import Node, Scope, State
+from twingraph.engine.kernel.runs import declared_memory
 from twingraph.engine.values import Values
 from twingraph.store.base import Records, Row
 from twingraph.store.blobs.base import BlobStore
@@ -49,6 +52,21 @@ class TracedState(State):
         self.begun: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self.tallies: dict[str, dict[NodeStatus, int]] = {}
+        self.limits: dict[
+            tuple[str, int], int
+        ] = {}  # bytes of memory that an attempt might use, where there is a limit
+        self.changes: Changes | None = None
+        self._given: frozenset[str] = frozenset()
+
+    def take(self, event: Event) -> None:
+        """What the kernel itself has no use for."""
+        if isinstance(event, Created) and event.changes is not None:
+            self.changes = event.changes
+            self._given = frozenset(one.node for one in event.changes.given)
+
+    def was_given(self, node: Node) -> bool:
+        """Whether a replay was told what the node gives."""
+        return node.id in self._given and node.status is NodeStatus.COMPLETED
 
     def add(self, node: Node) -> None:
         super().add(node)
@@ -60,6 +78,9 @@ class TracedState(State):
         self._tally(node, before, status)
         if status in _BEGUN:
             self.begun.setdefault(node.id, self.now)
+            limit = node.memory or declared_memory(self, node)
+            if limit is not None:
+                self.limits[node.id, node.attempt] = limit
         elif status in NODE_OVER:
             self.ended[node.id] = self.now
 
@@ -87,7 +108,8 @@ class Attempts:
                 self._put(event.node, event.attempt, event.status, event)
         elif isinstance(event, BranchTaken):
             self._open.pop((event.node, event.attempt), None)
-            self._put(event.node, event.attempt, "completed", event)
+            if event.started is not None:  # else it was not decided anew
+                self._put(event.node, event.attempt, "completed", event)
         elif isinstance(event, NodeBegun):
             self._open[event.node, event.attempt] = at
             self._note(event.node, event.attempt, "running", at, None, event.worker)
@@ -141,7 +163,7 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
             last = event, row.data
     if not data:
         records.record(execution_id)  # pruned since: it raises, as if nobody had ever known it
-    values = Values(state, data.get, blobs)
+    values = Values(state, data.get, blobs, read_shared=records.values_of)
     inputs = dict(zip(state.inputs, (data.get(1) or "").split("\n"), strict=False)) if state.inputs else {}
     result, outputs = _result(last)
     explaining = Explaining(records, blobs, Past(state, values, record.code_version), answers)
@@ -151,12 +173,15 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         inputs=inputs,
         result=result,
         outputs=outputs,
+        changes=state.changes,
         given=lambda node: values.shown(state.nodes[node]) if node in state.nodes else {},
     )
 
 
-def _fold(state: State, row: Row) -> Event:
-    return take_in(state, row)[0]
+def _fold(state: TracedState, row: Row) -> Event:
+    event = take_in(state, row)[0]
+    state.take(event)
+    return event
 
 
 def _result(last: tuple[ExecutionEnded, str | None] | None) -> tuple[str | None, dict[str, str]]:
@@ -204,6 +229,8 @@ def _outputs(node: Node, values: Values) -> tuple[OutputView, ...]:
 def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Values, explaining: Explaining) -> NodeView:
     container = node.item_of or node.scope.parent
     tried = attempts.of(node.id)
+    if state.limits:
+        tried = tuple(replace(one, memory_limit=state.limits.get((node.id, one.number))) for one in tried)
     parents = _parents(node)
     forced = _forced(node, parents)
     started = next((a.started_at for a in tried if a.started_at), None) or _moment(state.begun.get(node.id))
@@ -224,8 +251,8 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
         attempts=tried,
         outputs=_outputs(node, values),
         error=node.error if node.status is not NodeStatus.COMPLETED else None,
-        cached=node.cached_from is not None,
-        reused_from=node.cached_from,
+        cached=bool(node.cached_from),
+        reused_from=node.cached_from or None,
         reused_node=node.cached_node,
         cache=lambda deep: explaining.story(node, deep=deep),
         started_at=started,
@@ -288,7 +315,7 @@ class Watch:
             completed_at=_moment(state.ended.get(node.id)),
             reason=_reason(state, node),
             error=node.error if node.status is not NodeStatus.COMPLETED else None,
-            reused=node.cached_from is not None,
+            reused=bool(node.cached_from),
             signal=node.plan.signal,
             until=_until(state, node),
         )
@@ -297,7 +324,7 @@ class Watch:
 def _reason(state: TracedState, node: Node) -> str | None:
     """Why it is as it is: what it says itself, or for which named limits it stands in line."""
     if node.asked != "limit" or node.spec is None:
-        return node.reason
+        return "given" if state.was_given(node) else node.reason
     return f"waits for the limit {', '.join(sorted(state.specs[node.spec].limits))}"
 
 

@@ -28,7 +28,9 @@ from twingraph.sdk.frames import own_frames, short
 from twingraph.sdk.standing import target_of
 
 if TYPE_CHECKING:
+    from twingraph.core.wishes import Wish
     from twingraph.sdk.pipeline import Pipeline
+    from twingraph.sdk.prepared import CompiledPipeline
     from twingraph.sdk.workflow_builder import CompiledWorkflow, Workflow
 
 Started = tuple[wiring.Runtime, Handle]
@@ -65,6 +67,13 @@ class Execution:
         """Stop it; returns once nothing of it runs any more."""
         self._runtime.cancel(self.id)
 
+    @short
+    def replay(self, **wish: Any) -> Execution:
+        """Once it has ended: run it, or a part of it, again. See `twingraph.replay`, which takes the same."""
+        from twingraph.sdk.replaying import replay
+
+        return replay(self.id, **wish)
+
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status}>"
 
@@ -79,6 +88,18 @@ def run(workflow: Workflow, compiled: CompiledWorkflow, inputs: Mapping[str, Any
     """Carry it out and give its result. Ctrl-C leaves it paused and resumable; a second one kills what runs."""
     _stop_if_loading(workflow)
     return _carried_out(_start_workflow(workflow, compiled, inputs))
+
+
+def replay(execution: str, wish: Wish, code: Workflow | Pipeline[..., Any] | None) -> Execution:
+    """Start a replay and return once it is recorded. On `code` as it is now, or as it was recorded."""
+    compiled: CompiledWorkflow | CompiledPipeline | None = None
+    if code is not None:
+        from twingraph.sdk.pipeline import Pipeline
+        from twingraph.sdk.prepared import prepare
+
+        compiled = prepare(code) if isinstance(code, Pipeline) else code.compile()
+    runtime = wiring.runtime()
+    return _recorded((runtime, runtime.replay(execution, wish, compiled=compiled)))
 
 
 def submit_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Execution:

@@ -249,6 +249,9 @@ class Journal(Protocol):
     def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
         """The values of many events at once, of those that have any."""
 
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        """The same of any execution, whoever holds it: a replay refers to what an earlier one gave."""
+
     def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
         """Of each: the outcome that is known; else True, when the work is that node's own from now on, or False while
         somebody else is at it.
@@ -291,6 +294,9 @@ class Records(Protocol):
 
     def rows(self, execution_id: str, after: int = 0, *, values: bool = True) -> list[Row]:
         """The execution's events after this one, in order; without their values when those are not wanted."""
+
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        """The values of many of its events at once, of those that have any."""
 
     def logs(
         self,

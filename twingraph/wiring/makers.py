@@ -19,6 +19,7 @@ from twingraph.store.sqlite.store import SqliteStore
 if TYPE_CHECKING:
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
+    from twingraph.executors.debugging import OnError
     from twingraph.store.base import Store
 
 # Where this version can carry a node out.
@@ -81,8 +82,8 @@ def check_blobs(settings: Settings) -> str:
         home.close()
 
 
-def dispatch_of(settings: Settings, home: Home, secret: bytes) -> Dispatch:
-    return Resolving(_workers(settings, home, secret), lambda: secrets_of(settings))
+def dispatch_of(settings: Settings, home: Home, secret: bytes, on_error: OnError | None = None) -> Dispatch:
+    return Resolving(_workers(settings, home, secret, on_error), lambda: secrets_of(settings))
 
 
 def secrets_of(settings: Settings) -> Secrets:
@@ -92,11 +93,11 @@ def secrets_of(settings: Settings) -> Secrets:
     return configured(os.environ, settings.secrets_file, settings.secrets_vault)
 
 
-def _workers(settings: Settings, home: Home, secret: bytes) -> Dispatch:
-    if settings.inline:
+def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | None) -> Dispatch:
+    if settings.inline or on_error is not None:
         from twingraph.dispatch.inline import InlineDispatch
 
-        return InlineDispatch(blobs_path=blob_address(settings, home), secret_key=secret)
+        return InlineDispatch(blobs_path=blob_address(settings, home), secret_key=secret, on_error=on_error)
     from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 
     options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)

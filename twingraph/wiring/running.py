@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,13 @@ from twingraph.wiring.values import ProcessValues
 
 if TYPE_CHECKING:
     from twingraph.core.execution import CacheStory, ExecutionRecord
+    from twingraph.core.records import Changes
+    from twingraph.core.wishes import Wish
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed
     from twingraph.engine.replay import Earlier
     from twingraph.engine.values import Values
+    from twingraph.executors.debugging import OnError
     from twingraph.sdk.prepared import CompiledPipeline
     from twingraph.sdk.workflow_builder import CompiledWorkflow
 
@@ -39,9 +42,11 @@ SWITCH_INTERVAL = 0.0005
 class Runtime:
     """What a process has of one home: it starts executions there, goes on with them, and ends them."""
 
-    def __init__(self, settings: Settings, *, adopts: Collection[str] = ()) -> None:
-        """`adopts`: executions of these origins it goes on with by itself when their conductor died."""
+    def __init__(self, settings: Settings, *, adopts: Collection[str] = (), on_error: OnError | None = None) -> None:
+        """`adopts`: executions of these origins it goes on with by itself when their conductor died. `on_error`: a
+        debugger, for what runs in this very process."""
         self.settings = settings
+        self._on_error = on_error
         self.home = open_home(settings)
         self.store = open_store(self.home, settings)
         self.blobs = blobs_of(settings, self.home)
@@ -64,7 +69,7 @@ class Runtime:
         self.conductor = Conductor(
             self._name,
             make_journal=self.store.journal,
-            dispatch=dispatch_of(settings, self.home, self.secret),
+            dispatch=dispatch_of(settings, self.home, self.secret, on_error),
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,
@@ -158,10 +163,36 @@ class Runtime:
             return self._submissions.recorded(record, old)
         return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
 
-    def _kept_of(self, execution: str) -> Mapping[str, Kept]:
-        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+    # -- again -----------------------------------------------------------------------------------
+
+    def replay(
+        self,
+        execution: str,
+        wish: Wish,
+        *,
+        compiled: CompiledWorkflow | CompiledPipeline | None = None,
+    ) -> Handle:
+        """Run an execution that has ended, or a part of it, again: as a new one that is linked to it.
+
+        `compiled` is its workflow as that is now; None: on the code that it ran on.
+        """
+        from twingraph.wiring.replays import Replays
+
         with closing(read(self.home, self.settings)) as reader:
-            return reader.earlier(execution).kept
+            record = reader.record(execution)
+            if record.status not in EXECUTION_OVER:
+                how = "it is still carried out" if record.owner == "alive" else f"twingraph resume {execution} goes on"
+                raise ConflictError(f"{execution} has not ended ({record.status}), so it cannot be replayed: {how}")
+            replays = Replays(self._submissions, self.values, self.blobs)
+            made = replays.submission(reader.recorded(execution), wish, compiled, debugs=self._on_error is not None)
+        return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
+
+    def _kept_of(self, execution: str, changes: Changes | None, given: Sequence[str]) -> Mapping[str, Kept]:
+        """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
+        from twingraph.engine.replay import kept
+
+        with closing(read(self.home, self.settings)) as reader:
+            return kept(reader.recorded(execution), changes, given)
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""

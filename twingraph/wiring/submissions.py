@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import rebind_inputs
+from twingraph.core.records import Changes
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import code as code_versions
 from twingraph.engine.held import Submission
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from twingraph.core.execution import ExecutionRecord
+    from twingraph.engine.alone import Alone
     from twingraph.engine.replay import Earlier
     from twingraph.sdk.body.live import LiveWorld
     from twingraph.sdk.prepared import CompiledPipeline
@@ -52,7 +54,7 @@ class Submissions:
         Raises what would be in the way.
         """
         made, code = (
-            self._pipeline(compiled, inputs, old) if _is_pipeline(compiled) else self._workflow(compiled, inputs, old)
+            self._pipeline(compiled, inputs, old) if is_pipeline(compiled) else self._workflow(compiled, inputs, old)
         )
         version, reference = code
         return replace(
@@ -65,6 +67,8 @@ class Submissions:
             code_body=code_versions.body(reference) if reference else None,
             replay_of=old.execution if old is not None else None,
             kept=old.kept if old is not None else None,
+            changes=old.changes if old is not None else None,
+            given=old.given if old is not None else (),
         )
 
     def recorded(self, record: ExecutionRecord, old: Earlier) -> Submission:
@@ -81,9 +85,49 @@ class Submissions:
             origin=record.origin,
             target=record.target,
             code_version=record.code_version,
-            code=self._codes.code_of(record.code_version) if record.code_version else None,
+            code=self.code_of(record.code_version) if record.code_version else None,
             replay_of=old.execution,
             kept=old.kept,
+            changes=old.changes,
+            given=old.given,
+        )
+
+    def code_of(self, version: str) -> CodeRef:
+        return self._codes.code_of(version)
+
+    def alone(self, record: ExecutionRecord, made: Alone) -> Submission:
+        """Of one node of an earlier execution, on the code that it ran on."""
+        version = record.code_version
+        return Submission(
+            id=_new_id(),
+            name=record.name if made.body is None else made.component,
+            plan=made.plan,
+            body=made.body,
+            specs=made.specs,
+            inputs=made.inputs,
+            settings=made.settings,
+            workflow_id=record.workflow_id,
+            origin=record.origin,
+            target=record.target,
+            code_version=version,
+            code=self.code_of(version) if version else None,
+            replay_of=record.id,
+            changes=Changes(everything=True, alone=made.node),
+        )
+
+    def alone_now(
+        self, record: ExecutionRecord, made: Alone, objects: Mapping[str, Any], sources: Mapping[str, str]
+    ) -> Submission:
+        """The same on code as it is now."""
+        assert made.plan is not None
+        check_platforms(made.plan)
+        version, reference, hashes = self._codes.pack(objects, sources)
+        return replace(
+            self.alone(replace(record, code_version=None), made),
+            plan=with_hashes(made.plan, hashes),
+            code_version=version,
+            code=reference,
+            code_body=code_versions.body(reference) if reference else None,
         )
 
     def _workflow(self, compiled: CompiledWorkflow, inputs: Mapping[str, Any], old: Earlier | None) -> _Coded:
@@ -119,7 +163,7 @@ class Submissions:
         return made, (version, reference)
 
 
-def _is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[CompiledPipeline]:
+def is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[CompiledPipeline]:
     return hasattr(compiled, "bodies")
 
 

@@ -94,6 +94,9 @@ def test_values_of_many_events_are_read_at_once(store: Store) -> None:
     found = store.journal.data_of(claim.number, [6, 2, 99])
     assert found == {seq: store.journal.data(claim.number, seq) for seq in (2, 6)}
     assert store.journal.data_of(claim.number, []) == {}
+    for one in (store.journal, store.records):
+        assert one.values_of("exec-a", [6, 2, 99]) == found
+        assert one.values_of("exec-nobody", [2]) == {}
 
 
 def test_what_another_conductor_took_is_refused_and_the_rest_is_written(store: Store) -> None:

@@ -358,6 +358,9 @@ class ProcessJournal:
         found = {seq: rows[seq - 1].data for seq in seqs if seq <= len(rows)}
         return {seq: data for seq, data in found.items() if data is not None}
 
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        return self.data_of(self._store.by_id[execution_id].number, seqs)
+
     def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
         self._process.before("ask_cache")
         answers = [self._store.ask(work, owner) for work in asked]

@@ -29,6 +29,7 @@ from twingraph.core.nearest import nearest
 from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.core.wishes import Wish
 from twingraph.settings import Settings
 from twingraph.store import prune as pruning
 
@@ -321,6 +322,7 @@ class MemoryRuntime:
     steps: list[Callable[[], None]] = field(default_factory=list)
     submitted: list[tuple[Any, dict[str, Any], bool]] = field(default_factory=list)
     resumed: list[tuple[str, str]] = field(default_factory=list)
+    replayed: list[tuple[str, Wish, Any]] = field(default_factory=list)
     refuses: Exception | None = None
     foreseen: dict[str, CacheStory] = field(default_factory=dict)
     heeds: int = 1
@@ -341,6 +343,12 @@ class MemoryRuntime:
         self.resumed.append((execution_id, code))
         return self._start(self.next_view or self.reader.view(execution_id))
 
+    def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        if self.refuses is not None:
+            raise self.refuses
+        self.replayed.append((execution_id, wish, compiled))
+        return self._start(self.next_view or self.reader.view(execution_id))
+
     def _start(self, view: ExecutionView) -> MemoryHandle:
         self.reader.put(view)
         self.handle = MemoryHandle(id=view.record.id, reader=self.reader, steps=self.steps, heeds=self.heeds)
@@ -357,6 +365,7 @@ class MemoryRuntime:
 class MemoryBackend:
     reader: MemoryReader = field(default_factory=MemoryReader)
     engine: MemoryRuntime = field(init=False)
+    debugs: bool = False
     asked: list[object] = field(default_factory=list)  # of prune
     pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
 
@@ -367,6 +376,10 @@ class MemoryBackend:
         return self.reader
 
     def runtime(self, settings: Settings) -> Runtime:
+        return self.engine
+
+    def debugging(self, settings: Settings) -> Runtime:
+        self.debugs = settings.inline
         return self.engine
 
     def prune(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twingraph.core import events as ev
 from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
 from twingraph.core.policies import Backoff, RetryPolicy
-from twingraph.core.records import ErrorRecord, Settings
+from twingraph.core.records import Changes, ErrorRecord, GivenOutcome, Settings
 
 names = st.text(max_size=6)
 maybe_names = st.none() | names
@@ -81,6 +81,23 @@ _OF_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "answer": st.none() | st.integers() | names,
     "runs": st.lists(st.tuples(names, counts)).map(tuple),
     "outputs": st.lists(st.tuples(names, names, counts)).map(tuple),
+    "changes": st.none()
+    | st.builds(
+        Changes,
+        everything=st.booleans(),
+        alone=maybe_names,
+        anew=st.lists(names).map(tuple),
+        given=st.lists(
+            st.builds(
+                GivenOutcome,
+                node=names,
+                shape=maybe_names,
+                outputs=st.lists(st.tuples(names, names, counts)).map(tuple),
+                handle=maybe_names,
+            ),
+            max_size=2,
+        ).map(tuple),
+    ),
 }
 _OF_RECORDS: dict[tuple[type[ev.Event], str], st.SearchStrategy[Any]] = {
     (ev.GraphClosed, "outputs"): st.lists(st.tuples(names, arguments), max_size=2).map(tuple),

@@ -22,6 +22,7 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.engine.handle import Handle
 from twingraph.engine.reader import Reader
+from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import earlier
 from twingraph.store.sqlite.records import SqliteRecords
 
@@ -445,7 +446,7 @@ def test_a_detached_failure_is_the_failure_of_the_call(tmp_path: Path) -> None:
 
 
 def rerun(rig: Rig, failed: Handle, inputs: dict[str, Any] | None = None) -> Handle:
-    old = earlier(rig.records, failed.id, rig.blobs)
+    old = earlier(Recorded(rig.records, failed.id, rig.blobs))
     assert old.body is not None
     given = inputs or {name: json.loads(text) for name, text in old.inputs.items()}
     return over(rig.drive(old.body, given, replay_of=old.execution, kept=old.kept))

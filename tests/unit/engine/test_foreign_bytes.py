@@ -171,6 +171,21 @@ def test_descriptions_of_code(text: str) -> None:
 TOML = ['home = "x"\nworkers = 3\nprogress = "live"\ninline = true\n', 'log_level = "debug"\ndurability = "full"\n']
 
 
+DEEP_TOML = [
+    "home = " + "[" * 100_000,
+    "workers = " + "9" * 5_000,
+    'home = "~nobody-has-this-name/x"',
+    'home = "\\u0000"',
+]
+
+
+@pytest.mark.parametrize("text", DEEP_TOML)
+def test_settings_that_no_parser_likes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "twingraph.toml").write_text(text)
+    with suppress(ValidationError):
+        own_settings.load({}, environ={"HOME": "/nowhere"}, folder=tmp_path)
+
+
 @quick
 @given(
     text=st.one_of(spoiled([json.dumps(TOML[0])]), st.sampled_from(TOML)),

@@ -14,7 +14,10 @@ from twingraph.core.policies import RetryPolicy
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
+from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import earlier
+from twingraph.engine.replay import kept as kept_of
+from twingraph.engine.shared import shared
 from twingraph.store.base import Append, Claim, NewExecution
 from twingraph.store.sqlite.journal import SqliteJournal
 
@@ -271,13 +274,13 @@ def test_an_execution_that_is_over_leaves_no_trace_in_memory(rig: Rig) -> None:
 def test_a_replay_keeps_what_was_finished_even_after_a_crash(rig: Rig) -> None:
     rig.restart(broken_at("n2"))
     failed = rig.run(chain(4))
-    kept = earlier(rig.records, failed.id, rig.blobs).kept
+    kept = earlier(Recorded(rig.records, failed.id, rig.blobs)).kept
     assert set(kept) == {"n0", "n1"}
     rig.restart(hold=True)
     replayed = rig.submit(chain(4), kept=kept, replay_of=failed.id)
     rig.dispatch.wait_for(1)
     rig.crash()
-    rig.kept_of = lambda execution: earlier(rig.records, execution, rig.blobs).kept
+    rig.kept_of = lambda execution, *changes: kept_of(Recorded(rig.records, execution, rig.blobs), *changes)
     rig.start()
     assert value(over(rig.conductor.adopt(replayed.id))) == "n0"
     assert {node for node, _ in rig.dispatch.begun} == {"n2", "n3"}
@@ -287,7 +290,7 @@ def test_a_kept_outcome_says_where_it_came_from(rig: Rig) -> None:
     rig.restart(broken_at("n1"))
     failed = rig.run(chain(3))
     rig.restart()
-    replayed = rig.run(chain(3), kept=earlier(rig.records, failed.id, rig.blobs).kept, replay_of=failed.id)
+    replayed = rig.run(chain(3), kept=earlier(Recorded(rig.records, failed.id, rig.blobs)).kept, replay_of=failed.id)
     first = rig.view(replayed.id).nodes[0]
     assert (first.id, first.reused_from, first.attempts) == ("n0", failed.id, ())
     assert rig.view(replayed.id).record.replay_of == failed.id
@@ -318,7 +321,7 @@ def test_a_handler_is_called_anew_for_what_fails_anew(rig: Rig) -> None:
     settings = Settings(error_handler="custom", handler_component=1)
     rig.restart(act)
     failed = rig.run(plan(task("a"), specs=specs), settings=settings)
-    kept = earlier(rig.records, failed.id, rig.blobs).kept
+    kept = earlier(Recorded(rig.records, failed.id, rig.blobs)).kept
     rig.run(plan(task("a"), specs=specs), settings=settings, kept=kept, replay_of=failed.id)
     assert [name for name, _ in rig.dispatch.begun].count("a!handler") == 2
 
@@ -334,5 +337,8 @@ def test_a_late_word_of_an_old_attempt_is_not_kept(rig: Rig) -> None:
     rig.dispatch.tell(late)
     rig.dispatch.let_go()
     assert value(over(again)) == {"a": "a", "b": "b"}
-    (kept,) = earlier(rig.records, handle.id, rig.blobs).kept["a"].rows
-    assert kept[1] == ['"a"']
+    (kept,) = earlier(Recorded(rig.records, handle.id, rig.blobs)).kept["a"].rows
+    assert kept[1] is not None
+    place = shared(kept[1])
+    assert place is not None
+    assert rig.records.values_of(place.execution, [place.seq]) == {place.seq: '"a"'}

@@ -10,7 +10,7 @@ from twingraph.cli.app import App
 from twingraph.cli.attend import attend, execution_document
 from twingraph.cli.backend import RunHandle
 from twingraph.cli.errors import COMPLETED, FAILED, INTERRUPTED, UsageError
-from twingraph.cli.target import load_target, made_ready
+from twingraph.cli.target import current_code
 from twingraph.cli.words import printable, stopped
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.execution import ExecutionRecord
@@ -40,22 +40,13 @@ def run(args: argparse.Namespace, app: App) -> int:
     if args.all:
         return _resume_all(args, app)
     execution_id = app.reader.resolve(args.id)
-    compiled = _current(app.reader.tree(execution_id, children=0).record, args.code)
+    compiled = current_code(app.reader.tree(execution_id, children=0).record, args.code)
     runtime = app.runtime()
     try:
         handle = runtime.resume(execution_id, code=args.code, compiled=compiled)
         return attend(handle, app, json=args.json)
     finally:
         runtime.close()
-
-
-def _current(record: ExecutionRecord, code: str) -> Any:
-    """What was run, as its file is now, when that is asked for."""
-    if code != "current":
-        return None
-    if record.target is None:
-        raise UsageError(f"{record.id} was not started from a file, so there is no current code; leave out --code")
-    return made_ready(load_target(record.target))
 
 
 def _resume_all(args: argparse.Namespace, app: App) -> int:
@@ -92,7 +83,7 @@ def _begin(
     worst = COMPLETED
     for record in records:
         try:
-            handle = runtime.resume(record.id, code=code, compiled=_current(record, code))
+            handle = runtime.resume(record.id, code=code, compiled=current_code(record, code))
         except TwinGraphError as error:
             app.console.note([("resume ", "dim"), (f"{record.id} ", ""), (printable(record.name), "bold")])
             app.console.note([("error: ", "red"), (str(error), "")])

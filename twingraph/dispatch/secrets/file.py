@@ -76,6 +76,8 @@ def _parsed(path: Path, text: str) -> dict[str, str]:
         except tomllib.TOMLDecodeError as error:
             place = str(error).rpartition("(")[2].rstrip(")")
             raise SecretError(f"the file of secrets {path} is not TOML ({place})") from None
+        except (ValueError, RecursionError) as error:  # a number without end, or brackets in brackets
+            raise SecretError(f"the file of secrets {path} cannot be read ({type(error).__name__})") from None
     return dict(_lines(path, text))
 
 

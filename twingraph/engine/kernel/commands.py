@@ -14,6 +14,7 @@ class Dispatch(NamedTuple):
     lane: int
     spec: int
     runs: tuple[tuple[str, int], ...]  # (node, attempt)
+    memory: int | None = None  # bytes that the one run of it may use, where an attempt before ran out of memory
 
 
 class Recall(NamedTuple):

@@ -207,10 +207,11 @@ def _give_up_body(state: State, scope: Scope) -> list[Node]:
 
 
 def _call_handler(state: State, failed: Node) -> None:
-    """The custom error handler, once per node that failed for good. What becomes of it changes nothing."""
+    """The custom error handler, once per node that failed for good, but not for a failure that is kept from an earlier
+    execution. What becomes of it changes nothing."""
     rules = bounds.rules(state, failed.scope)
     spec = rules.handler_component
-    if spec is None or rules.error_handler != ErrorHandler.CUSTOM:
+    if spec is None or rules.error_handler != ErrorHandler.CUSTOM or failed.cached_from is not None:
         return
     plan = PlanNode(id=f"{failed.id}!handler", kind=NodeKind.HANDLER, spec=spec)
     node = Node(plan.id, plan, Scope("", None, None))

@@ -11,6 +11,7 @@ from twingraph.core.events import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
+from twingraph.core.quantities import byte_count
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import beginnings, bounds, endings, graph, holdings, scheduling
@@ -198,12 +199,14 @@ def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
     node.spent += 1
     node.losses, node.alone = 0, False
     error = node.error = event.error or _unexplained(node, event)
+    node.cached_from = event.cached_from
     rules = policy(state, node)
     if (
         rules is None
+        or event.cached_from is not None  # an earlier execution has tried it as often as it might
         or node.spent >= rules.max_attempts
         or error.permanent
-        or not rules.matches(error.types or (error.error_type,))
+        or not _may_try_again(state, node, event, rules, error)
     ):
         beginnings.end_node(state, node, NodeStatus.FAILED)
         return
@@ -212,3 +215,23 @@ def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
     delay = rules.delay(node.spent, event.chance)
     node.due = state.now + delay
     state.commands.append(SetTimer(f"node:{node.id}", delay))
+
+
+def _may_try_again(state: State, node: Node, event: NodeEnded, rules: RetryPolicy, error: ErrorRecord) -> bool:
+    """Whether the policy tries again after this error. What ran out of memory gets more, where the policy says so."""
+    if event.status != ErrorCode.OOM or rules.on_oom is None:
+        return rules.matches(error.types or (error.error_type,))
+    limit = node.memory or declared_memory(state, node)
+    more = None if limit is None else rules.memory_after(limit)
+    if more is not None:
+        node.memory = more
+    return more is not None
+
+
+def declared_memory(state: State, node: Node) -> int | None:
+    """The memory limit, in bytes, that the author gave."""
+    memory = state.specs[node.spec].resources.get("memory") if node.spec is not None else None
+    try:
+        return byte_count(memory) if memory else None
+    except ValueError:  # its dispatch refuses it
+        return None

@@ -141,14 +141,14 @@ def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
 def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, counted: bool, probe: bool) -> bool:
     """Hand over the first nodes of the queue; False when none of them still waits."""
     runs: list[tuple[str, int]] = []
+    memory: int | None = None
     lane = Lane(state.lane_counter + 1, 0, counted=counted, probe=probe)
     if isinstance(key, int):
         spec = key
     else:
         spec, lane.bound = key[0], state.scopes[key[1]]
     while queue and len(runs) < size:
-        # A node that was lost before runs alone, so that its loss can be laid at its door.
-        if queue[0].alone and runs:
+        if runs and _stands_apart(queue[0]):
             break
         node = queue.popleft()
         state.ready_count -= 1
@@ -159,15 +159,22 @@ def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, co
         state.move(node, NodeStatus.QUEUED)
         runs.append((node.id, node.attempt))
         lane.nodes.append(node)
-        if node.alone:
+        if _stands_apart(node):
+            memory = node.memory
             break
     if not runs:
         return False
     _count_lane(state, lane, spec, len(runs))
     if counted:
         may_yield(state, lane, spec)
-    state.commands.append(Dispatch(lane.number, spec, tuple(runs)))
+    state.commands.append(Dispatch(lane.number, spec, tuple(runs), memory))
     return True
+
+
+def _stands_apart(node: Node) -> bool:
+    """A node that was lost before runs alone, so that its loss can be laid at its door; as does one that may use more
+    memory than others of its spec."""
+    return node.alone or node.memory is not None
 
 
 def may_yield(state: State, lane: Lane, spec: int) -> None:

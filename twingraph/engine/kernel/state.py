@@ -134,6 +134,7 @@ class Node:
         "kind",
         "lane",
         "losses",
+        "memory",
         "open",
         "order",
         "outputs",
@@ -166,6 +167,7 @@ class Node:
         self.spent = 0  # attempts that count against the retry policy
         self.losses = 0  # losses in a row
         self.alone = False  # it was lost while it ran: until it ends otherwise, it shares no lane
+        self.memory: int | None = None  # bytes that its next attempt may use, once one has run out of memory
         self.pending = len(plan.edges)
         self.dependents: list[Node] | None = None
         self.lane: Lane | None = None

@@ -46,8 +46,9 @@ class Cell:
 class Given:
     """Of one body. `over` holds what has ended, by node; what nobody can ask for any more loses its texts there."""
 
-    def __init__(self, coder: Coder, over: dict[str, Ended]) -> None:
+    def __init__(self, coder: Coder, over: dict[str, Ended], most: int = _KEPT_NODES) -> None:
         self._coder = coder
+        self._most = most
         self._over = over
         self._gone: set[str] = set()  # nodes whose handles were gone before they ended
         self._cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
@@ -83,7 +84,7 @@ class Given:
         size = sum(meta[2] for meta in self._over[cell.node].outputs)
         self._kept.append((cell, size))
         self._kept_bytes += size
-        while self._kept and (len(self._kept) > _KEPT_NODES or self._kept_bytes > _KEPT_BYTES):
+        while self._kept and (len(self._kept) > self._most or self._kept_bytes > _KEPT_BYTES):
             self._kept_bytes -= self._kept.popleft()[1]
 
     # -- looking -----------------------------------------------------------------------------------

@@ -215,6 +215,9 @@ class PostgresJournal:
     def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
         return dict(self._link.ask(statements.DATA_OF, (number, list(seqs))))
 
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        return dict(self._link.ask(statements.VALUES_OF, (execution_id, list(seqs))))
+
     def messages(self, owner: str) -> list[Message]:
         return [Message(*row) for row in self._link.ask(statements.INBOX, (owner,))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twingraph.core.errors import NotFoundError
@@ -110,6 +111,9 @@ class PostgresRecords:
 
     def close(self) -> None:
         self._link.close()
+
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        return dict(self._all(statements.VALUES_OF, execution_id, list(seqs)))
 
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._link.ask(statement, values)

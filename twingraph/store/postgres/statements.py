@@ -187,6 +187,10 @@ where execution = %s and seq > %s order by seq limit {ROWS_AT_ONCE}
 SNAPSHOT = "select seq, state from snapshots where execution = %s"
 DATA = "select data from events where execution = %s and seq = %s"
 DATA_OF = "select seq, data from events where execution = %s and seq = any(%s::bigint[]) and data is not null"
+VALUES_OF = """
+select seq, data from events where execution = (select number from executions where id = %s)
+and seq = any(%s::bigint[]) and data is not null
+"""
 INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = %s order by inbox.id

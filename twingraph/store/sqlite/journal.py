@@ -48,6 +48,10 @@ select seq, data from events
 where execution = ? and seq in (select value from json_each(?)) and data is not null
 """
 _OPEN = "select id, owner from executions where status in ('pending', 'running') and origin in ({}) order by number"
+VALUES_OF = """
+select seq, data from events where execution = (select number from executions where id = ?)
+and seq in (select value from json_each(?)) and data is not null
+"""
 ROWS_AT_ONCE = 500
 _PAGE = f"""
 select seq, kind, at, body, null, cause, actor from events
@@ -242,6 +246,10 @@ class SqliteJournal:
     def data_of(self, number: int, seqs: Sequence[int]) -> Mapping[int, str]:
         wanted = f"[{','.join(map(str, seqs))}]"
         return dict(persistently(lambda: self._db.execute(_DATA_OF, (number, wanted)).fetchall(), self._path))
+
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        wanted = f"[{','.join(map(str, seqs))}]"
+        return dict(persistently(lambda: self._db.execute(VALUES_OF, (execution_id, wanted)).fetchall(), self._path))
 
     def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
         """Where the outcome is known, or somebody is at it, nothing is written."""

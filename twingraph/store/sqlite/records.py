@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twingraph.core.errors import DamagedError, NotFoundError
@@ -15,6 +16,7 @@ from twingraph.store.levels import LEVELS
 from twingraph.store.reading import LOG_COLUMNS, OWNER, RECORD_COLUMNS, log_of, record_of
 from twingraph.store.sqlite import cache
 from twingraph.store.sqlite.connection import close_when_forgotten, connect, persistently
+from twingraph.store.sqlite.journal import VALUES_OF
 
 _RECORD = f"select {RECORD_COLUMNS} from executions"
 
@@ -60,6 +62,9 @@ class SqliteRecords:
             after,
         )
         return [Row(*row) for row in rows]
+
+    def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
+        return dict(self._all(VALUES_OF, execution_id, f"[{','.join(map(str, seqs))}]"))
 
     def logs(
         self,

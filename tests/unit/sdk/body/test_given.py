@@ -43,10 +43,9 @@ def test_a_changed_value_is_told_from_the_one_that_came() -> None:
     assert given.changed("a", None)
 
 
-def test_what_no_handle_can_ask_for_is_dropped(monkeypatch: Any) -> None:
-    monkeypatch.setattr("twingraph.sdk.body.given._KEPT_NODES", 1)
+def test_what_no_handle_can_ask_for_is_dropped() -> None:
     ended = over(a=[1], b=[2])
-    given = Given(World(), ended)
+    given = Given(World(), ended, most=1)
     value = given.value(given.cell("a"), None)
     assert ended["a"].texts
     given.value(given.cell("b"), None)

@@ -1,0 +1,218 @@
+"""Replays of parts: what is kept is shared and not copied, caches neither answer nor learn, what is missing is said."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twingraph import Workflow, component, pipeline, replay, wiring
+from twingraph.core.execution import ExecutionView
+from twingraph.core.wishes import Wish
+from twingraph.engine.shared import Shared, shared
+from twingraph.errors import ConflictError, NotFoundError, ValidationError
+
+
+@component
+def large() -> dict[str, Any]:
+    return {"small": "s" * 1_000, "big": b"x" * 200_000}
+
+
+@component
+def measure(small: str, big: bytes) -> int:
+    return len(small) + len(big)
+
+
+@component
+def double(n: int) -> int:
+    return 2 * n
+
+
+@component
+def name(n: int, what: str = "number") -> str:
+    return f"{what} {n}"
+
+
+@component
+def draw(seed: int) -> float:
+    import random
+
+    return random.random()
+
+
+def sized() -> Workflow:
+    flow = Workflow("sized").add_component("large", large).add_component("measure", measure)
+    return flow.connect("large", "measure", output="small", input="small").connect(
+        "large", "measure", output="big", input="big"
+    )
+
+
+Again = Callable[..., ExecutionView]
+
+
+@pytest.fixture
+def again(home: Path) -> Again:
+    def run(execution: str, **wish: Any) -> ExecutionView:
+        runtime = wiring.runtime(str(home))
+        handle = runtime.replay(execution, Wish(**wish))
+        assert handle.wait(40)
+        return view_of(handle.id)
+
+    return run
+
+
+def run_once(flow: Workflow, **inputs: Any) -> str:
+    handle = wiring.runtime().submit(flow.compile(), inputs)
+    assert handle.wait(40)
+    return handle.id
+
+
+def view_of(execution: str) -> ExecutionView:
+    reader = wiring.open_reader()
+    try:
+        return reader.view(execution)
+    finally:
+        reader.close()
+
+
+def data_of(home: Path, execution: str) -> list[str]:
+    database = sqlite3.connect(home / "twingraph.db")
+    try:
+        rows = database.execute(
+            "select events.data from events join executions on executions.number = events.execution "
+            "where executions.id = ? and kind = 'node_ended' order by events.seq",
+            (execution,),
+        )
+        return [row[0] for row in rows]
+    finally:
+        database.close()
+
+
+def ran(view: ExecutionView) -> list[str]:
+    return sorted(node.id for node in view.nodes if node.attempts)
+
+
+def test_what_is_kept_is_referred_to_and_not_copied(home: Path, again: Again) -> None:
+    first = run_once(sized())
+    blobs = {blob.hash for blob in wiring.runtime().blobs.list()}
+    second = again(first, start=("measure",))
+    assert (second.result, ran(second)) == ("201000", ["measure"])
+    place = shared((data_of(home, second.record.id)[0],))
+    assert isinstance(place, Shared)
+    assert place.execution == first
+    assert {blob.hash for blob in wiring.runtime().blobs.list()} == blobs
+    outputs = {output.name: output.text for output in second.nodes[0].outputs}
+    assert outputs["small"] == '"' + "s" * 1_000 + '"'
+    third = again(second.record.id, start=("measure",))  # refers to the first as well: no chain of references
+    assert shared((data_of(home, third.record.id)[0],)) == place
+    assert (third.result, third.nodes[0].reused_from) == ("201000", first)
+
+
+def test_a_value_that_is_gone_is_named_where_nothing_can_make_it_again(again: Again) -> None:
+    first = run_once(sized())
+    blobs = wiring.runtime().blobs
+    for blob in [blob for blob in blobs.list() if blob.size >= 200_000]:
+        blobs.delete(blob.hash)
+    with pytest.raises(ConflictError, match=r"measure cannot be run alone: its input 'big' was in the blob .* is gone"):
+        again(first, node="measure")
+    made = again(first, start=("measure",))
+    assert (made.result, ran(made)) == ("201000", ["large", "measure"])
+
+
+def test_what_was_never_called_cannot_run_alone(again: Again) -> None:
+    flow = Workflow("w").add_component("bad", failing).add_component("double", double).connect("bad", "double")
+    first = run_once(flow)
+    with pytest.raises(ConflictError, match=r"it was never called, as its inputs did not come from bad \(failed\)"):
+        again(first, node="double")
+    assert again(first, outputs={"bad": 4}).result == "8"
+
+
+@component
+def failing() -> int:
+    raise ValueError("bad")
+
+
+def cached() -> Workflow:
+    flow = Workflow("cached").add_component("draw", draw, cache=True).add_component("name", name)
+    return flow.connect("draw", "name", input="n")
+
+
+def test_a_cache_answers_nothing_that_is_to_run_again(again: Again) -> None:
+    first = run_once(cached(), seed=1)
+    drawn = again(first, start=("draw",))
+    assert ran(drawn) == ["draw", "name"]
+    assert drawn.result != view_of(first).result
+    kept = again(first, start=("name",))
+    assert (kept.result, ran(kept)) == (view_of(first).result, ["name"])
+
+
+def test_what_was_given_is_never_found_by_a_cache(again: Again) -> None:
+    first = run_once(cached(), seed=2)
+    given = again(first, outputs={"draw": 7})
+    assert (given.result, ran(given)) == ('"number 7"', ["name"])
+    assert view_of(run_once(cached(), seed=2)).result == view_of(first).result
+
+
+def branched() -> Workflow:
+    flow = Workflow("branched").add_branch("even", condition="n % 2 == 0")
+    flow.add_component("yes", name, what="even").add_component("no", name, what="odd")
+    return flow.connect("even", "yes", output="true").connect("even", "no", output="false")
+
+
+def nested() -> Workflow:
+    inner = Workflow("inner").add_component("one", double).add_component("two", double).connect("one", "two")
+    flow = Workflow("outer").add_component("first", double).add_workflow("inner", inner).add_component("last", double)
+    return flow.connect("first", "inner").connect("inner", "last")
+
+
+def test_inside_another_workflow(again: Again) -> None:
+    first = run_once(nested(), n=1)
+    part = again(first, start=("inner/two",))
+    assert (part.result, ran(part)) == ("16", ["inner/two", "last"])
+    assert again(first, node="inner").result == "8"
+    assert again(first, node="inner/one", inputs={"n": 5}).result == "10"
+    assert again(first, outputs={"inner/one": 100}).result == "400"
+
+
+def test_a_branch_goes_the_way_that_is_given(again: Again) -> None:
+    first = run_once(branched(), n=4)
+    other = again(first, outputs={"even": False})
+    assert (ran(other), other.outputs) == (["no"], {"no": '"odd 4"'})
+    with pytest.raises(ValidationError, match="true or false, not 3"):
+        again(first, outputs={"even": 3})
+
+
+@pipeline
+def inner(n: int) -> int:
+    return double(double(n))
+
+
+@pipeline
+def outer(n: int) -> int:
+    return double(inner(double(n)))
+
+
+def test_a_pipeline_in_a_pipeline(home: Path) -> None:
+    first = outer.submit(n=1)
+    assert first.result() == 16
+    part = replay(first.id, from_node="inner/double-2")
+    assert part.result() == 16
+    assert ran(view_of(part.id)) == ["double-2", "inner/double-2"]
+    assert replay(first.id, node="inner").result() == 8
+    assert replay(first.id, node="inner", inputs={"n": 5}, code=outer).result() == 20
+    assert first.replay(outputs={"inner/double": 50}).result() == 200
+
+
+def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:
+    first = run_once(nested(), n=1)
+    with pytest.raises(NotFoundError, match="inner/two"):
+        again(first, start=("inner/tow",))
+    with pytest.raises(ValidationError, match="gives what the nodes in it give"):
+        again(first, outputs={"inner": 3})
+    with pytest.raises(ConflictError, match=r"no node of exec-.* failed"):
+        again(first, failed=True)
+    with pytest.raises(ValidationError, match="alone has nothing before it"):
+        again(first, node="first", start=("last",))

@@ -1,0 +1,27 @@
+"""What somebody wants of a replay, by names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twingraph.core.errors import ValidationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Without any of these everything is done again. `node`: this one alone."""
+
+    start: Sequence[str] = ()
+    failed: bool = False
+    node: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """ValidationError for what does not go together."""
+        if self.node is not None and (self.start or self.failed or self.outputs):
+            raise ValidationError(
+                f"{self.node} alone has nothing before it or after it: its own inputs may be changed, and nothing else"
+            )

@@ -1,0 +1,166 @@
+"""An execution as its journal has it, for whoever does it, or a part of it, again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from twingraph.core import codec
+from twingraph.core.events import BranchTaken, Created, Event, GraphClosed, GraphExtended, MapExpanded, NodeEnded
+from twingraph.core.execution import ExecutionRecord
+from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
+from twingraph.core.statuses import ExecutionStatus, NodeStatus
+from twingraph.engine.folding import take_in
+from twingraph.engine.held import AttemptOver
+from twingraph.engine.kernel import Node, State
+from twingraph.engine.shared import Shared, by_execution, shared
+from twingraph.engine.values import Values
+from twingraph.store.base import Records
+from twingraph.store.blobs.base import BlobStore
+
+# An attempt's end, and what it gave: where that stands.
+Outcome = tuple[AttemptOver, Shared | None]
+
+
+class Recorded:
+    """Folded once; what it gave is read when it is asked for."""
+
+    def __init__(self, records: Records, execution: str, blobs: BlobStore) -> None:
+        self.record: ExecutionRecord = records.record(execution)
+        self.state = State(execution)
+        self.created: Created
+        self.outcomes: dict[str, list[Outcome]] = {}  # of nodes that finished
+        self.failures: dict[str, NodeEnded] = {}  # of components that failed for good
+        self._blobs = blobs
+        self._data: dict[int, str | None] = {}
+        self._graph: GraphExtended | None = None
+        self._closed = GraphClosed()
+        for row in records.rows(execution):
+            event, _ = take_in(self.state, row)
+            self._data[row.seq] = row.data
+            self._take(event)
+        if not self._data:
+            records.record(execution)  # pruned since: it raises, as if nobody had ever known it
+        self.values = Values(self.state, self._data.get, blobs, read_shared=records.values_of)
+        self._read_shared = records.values_of
+        for node in self._waited():
+            ended = NodeEnded(node.id, 1, "completed", shape=node.shape, outputs=node.outputs, cached_from=execution)
+            self.outcomes[node.id] = [(ended, self._place(node.seq) if node.seq is not None else None)]
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Created):
+            self.created = event
+        elif isinstance(event, GraphExtended) and self._graph is None:
+            self._graph = event
+        elif isinstance(event, GraphClosed):
+            self._closed = event
+        else:
+            self._remember(event)
+
+    def _remember(self, event: Event) -> None:
+        """Note an outcome that counted; that of a superseded attempt is recorded in the journal, but nobody's."""
+        state = self.state
+        node = state.nodes.get(event.node) if isinstance(event, AttemptOver) else None
+        if node is None:
+            return
+        if isinstance(event, NodeEnded) and node.seq == state.seq:
+            origin = event.cached_from or state.execution
+            self.outcomes[event.node] = [(event._replace(cached_from=origin), self._place(state.seq))]
+        elif isinstance(event, NodeEnded) and node.status is NodeStatus.FAILED and event.attempt == node.attempt:
+            if node.kind is NodeKind.TASK:
+                self.failures[event.node] = event._replace(cached_from=event.cached_from or state.execution)
+        elif isinstance(event, BranchTaken) and event.attempt == node.attempt:
+            self.outcomes[event.node] = [(event._replace(started=None, ended=None), None)]
+        elif isinstance(event, MapExpanded) and node.pages and node.pages[-1][1] == state.seq:
+            self.outcomes.setdefault(event.node, []).append((event, self._place(state.seq)))
+
+    def _place(self, seq: int) -> Shared | None:
+        """Where the values of this event really stand."""
+        data = self._data.get(seq)
+        if data is None:
+            return None
+        return shared((data,)) or Shared(self.state.execution, seq)
+
+    def _waited(self) -> Iterator[Node]:
+        """What a body has waited for: no event names the node whose end it was."""
+        for node in self.state.nodes.values() if self.state.body is not None else ():
+            if node.kind in (NodeKind.SLEEP, NodeKind.SIGNAL) and node.status is NodeStatus.COMPLETED:
+                yield node
+
+    # -- what it was started with ------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        lines = (self._data.get(1) or "").split("\n")
+        return dict(zip(self.created.inputs, lines, strict=False))
+
+    @property
+    def plan(self) -> Plan | None:
+        """Of a drawn workflow."""
+        if self.created.body is not None:
+            return None
+        assert self._graph is not None
+        root = Template(nodes=self._graph.nodes, result=self._closed.result, last_nodes=self._closed.last_nodes)
+        return Plan(name=self.record.name, root=root, templates=self._graph.templates, specs=self._graph.specs)
+
+    @property
+    def specs(self) -> tuple[NodeSpec, ...]:
+        """What the settings of a pipeline refer to."""
+        graph = self._graph
+        return graph.specs if graph is not None and not graph.nodes and self.created.body is not None else ()
+
+    # -- what it gave ------------------------------------------------------------------------------
+
+    def is_whole(self, node_id: str) -> bool:
+        """Whether the outcome may be kept: of a finished node, or of a map whose items are all known.
+
+        An error handler is called anew for what fails anew.
+        """
+        node = self.state.nodes.get(node_id)
+        if node is None or node.kind is NodeKind.HANDLER:
+            return False
+        return node.status is NodeStatus.COMPLETED or (node.children is not None and node.expanded)
+
+    @property
+    def borne(self) -> list[str]:
+        """The failures that did not make the execution fail: somebody caught them, or took them as values."""
+        nodes = self.state.nodes
+        survived = self.state.status is ExecutionStatus.COMPLETED
+        return [name for name in self.failures if survived or _is_kept_item(nodes[name])]
+
+    def complete(self, nodes: Sequence[str]) -> list[str]:
+        """Those of which every value, and every blob that these refer to, still exists."""
+        elsewhere = self._from_elsewhere(nodes)
+        return [node for node in nodes if self._is_there(node, elsewhere)]
+
+    def _from_elsewhere(self, nodes: Sequence[str]) -> Mapping[Shared, str]:
+        places = {place for node in nodes for _, place in self.outcomes[node] if place is not None}
+        foreign = [place for place in places if place.execution != self.state.execution]
+        found: dict[Shared, str] = {}
+        for execution, events in by_execution(dict(enumerate(foreign))).items():
+            for seq, data in self._read_shared(execution, list(events.values())).items():
+                found[Shared(execution, seq)] = data
+        return found
+
+    def _is_there(self, node: str, elsewhere: Mapping[Shared, str]) -> bool:
+        for _, place in self.outcomes[node]:
+            if place is None:
+                continue
+            own = place.execution == self.state.execution
+            data = self._data.get(place.seq) if own else elsewhere.get(place)
+            if data is None or not all(self._exist(line) for line in data.split("\n")):
+                return False
+        return True
+
+    def _exist(self, text: str) -> bool:
+        return all(self._blobs.refresh(digest) for digest in codec.refs(text))
+
+
+def _is_kept_item(node: Node) -> bool:
+    """Whether it is, or lies in, an item of a map that goes on when one fails."""
+    step: Node | None = node
+    while step is not None:
+        container = step.item_of or step.scope.parent
+        if container is not None and container.plan.keep_item_errors:
+            return True
+        step = container
+    return False

@@ -1,0 +1,268 @@
+"""Replays: what a conductor is asked to carry out, made of an earlier execution and of what is wished otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.codec import Encoded
+from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
+from twingraph.core.inputs import changed_inputs, check_given
+from twingraph.core.nearest import did_you_mean
+from twingraph.core.plan import Hole, NodeKind, NodeSpec, Source
+from twingraph.core.records import Changes
+from twingraph.core.wishes import Wish
+from twingraph.engine.alone import Alone, alone, with_spec
+from twingraph.engine.recorded_code import parameters_of
+from twingraph.engine.replay import Earlier, earlier
+from twingraph.engine.wishes import changes_for, drawn_inputs, keys_of, known_nodes
+from twingraph.sdk.value_classes import ValueClasses
+from twingraph.store.blobs.base import BlobStore
+from twingraph.wiring.submissions import Submissions, is_pipeline
+from twingraph.wiring.values import ProcessValues
+
+if TYPE_CHECKING:
+    from twingraph.dispatch.base import CodeRef
+    from twingraph.engine.held import Submission
+    from twingraph.engine.recorded import Recorded
+    from twingraph.sdk.prepared import CompiledPipeline
+    from twingraph.sdk.workflow_builder import CompiledWorkflow
+
+
+class Replays:
+    """Makes them; nothing begins by that. Loaded with the first replay."""
+
+    def __init__(self, submissions: Submissions, values: ProcessValues, blobs: BlobStore) -> None:
+        self._submissions = submissions
+        self._values = values
+        self._blobs = blobs
+
+    def submission(
+        self,
+        recorded: Recorded,
+        wish: Wish,
+        compiled: CompiledWorkflow | CompiledPipeline | None,
+        *,
+        debugs: bool = False,
+    ) -> Submission:
+        """`compiled` is the code as it is now; None: as it was recorded. `debugs`: somebody will take a long look."""
+        wish.check()
+        if wish.node is not None:
+            return self._alone(recorded, wish, compiled, debugs=debugs)
+        record = recorded.record
+        texts = self._inputs(recorded, wish.inputs, compiled)
+        changes, given = changes_for(recorded, wish, texts, self._encode)
+        old = earlier(recorded, changes, given)
+        old = replace(old, inputs={**old.inputs, **texts})
+        if compiled is None:
+            return self._submissions.recorded(record, old)
+        return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
+
+    def _encode(self, value: Any, path: str) -> Encoded:
+        return ValueClasses().encode(value, path=path, **self._values.how)
+
+    def _texts(self, given: Mapping[str, Any]) -> dict[str, str]:
+        return {name: self._encode(value, f"inputs.{name}").text for name, value in given.items()}
+
+    # -- inputs of the whole -----------------------------------------------------------------------
+
+    def _inputs(
+        self, recorded: Recorded, given: Mapping[str, Any], compiled: CompiledWorkflow | CompiledPipeline | None
+    ) -> dict[str, str]:
+        """Their texts, by the keys under which the execution knows them."""
+        if not given:
+            return {}
+        if compiled is not None and is_pipeline(compiled):
+            named = {one.name for one in compiled.parameters}
+            before = {name: None for name in recorded.inputs if name not in given}
+            check_given(
+                compiled.name,
+                [one for one in compiled.parameters if one.name not in before],
+                given,
+                open=compiled.open or not named,
+            )
+            return self._texts(given)
+        if compiled is not None:
+            return self._texts(changed_inputs(compiled.plan, given, compiled.checks))
+        keys = keys_of(recorded, given, self._known_inputs(recorded))
+        return self._texts({key: given[name] for name, found in keys.items() for key in found})
+
+    def _known_inputs(self, recorded: Recorded) -> Sequence[str]:
+        body = recorded.created.body
+        if body is None:
+            return sorted(drawn_inputs(recorded))
+        code = self._code(recorded, None)
+        return (parameters_of(code.body_path, body) or ()) if code is not None else ()
+
+    def _code(self, recorded: Recorded, version: str | None) -> CodeRef | None:
+        version = version or recorded.record.code_version
+        return self._submissions.code_of(version) if version is not None else None
+
+    # -- one node alone ----------------------------------------------------------------------------
+
+    def _alone(
+        self,
+        recorded: Recorded,
+        wish: Wish,
+        compiled: CompiledWorkflow | CompiledPipeline | None,
+        *,
+        debugs: bool,
+    ) -> Submission:
+        assert wish.node is not None
+        known_nodes(recorded, [wish.node])
+        made = alone(recorded, wish.node, self._blobs)
+        if debugs and made.body is not None:
+            raise ConflictError(f"{wish.node} is a pipeline, whose body no debugger reaches; take a node in it")
+        if made.body is not None and compiled is not None:
+            return self._pipeline_alone(recorded, made, wish, compiled)
+        objects: dict[str, Any] = {}
+        sources: Mapping[str, str] = {}
+        parameters: Sequence[str] | None
+        if compiled is not None:
+            made, objects, sources, parameters = self._as_it_is_now(made, compiled)
+        else:
+            parameters = self._parameters(recorded, made)
+        made = replace(made, inputs={**made.inputs, **self._changed(made, wish.inputs, parameters)})
+        made = _with_inputs(made)
+        if debugs:
+            made = _unhurried(made)
+        if compiled is None:
+            return self._submissions.alone(recorded.record, made)
+        classes = ValueClasses(objects)
+        for text in made.inputs.values():
+            classes.take(text)
+        return self._submissions.alone_now(recorded.record, made, classes.found, sources)
+
+    def _changed(self, made: Alone, given: Mapping[str, Any], parameters: Sequence[str] | None) -> dict[str, str]:
+        known = [*dict.fromkeys([*made.inputs, *(parameters or ())])]
+        fits_any = parameters is None and made.spec is not None and made.spec.entry is not None
+        problems = [
+            Problem(node=made.node, field=name, message=f"is not an input of it; {did_you_mean(name, known)}")
+            for name in given
+            if name not in known and not fits_any
+        ]
+        if problems:
+            raise ValidationError(problems)
+        return self._texts(given)
+
+    def _parameters(self, recorded: Recorded, made: Alone) -> Sequence[str] | None:
+        """What its recorded code takes; None where that cannot be told."""
+        spec = made.spec
+        if spec is None or spec.entry is None or spec.entry.startswith("builtin:"):
+            return ()
+        code = self._code(recorded, spec.code)
+        if code is None:
+            return None
+        return parameters_of(code.body_path if made.body is not None else code.bundle_path, spec.entry)
+
+    def _as_it_is_now(
+        self, made: Alone, compiled: CompiledWorkflow | CompiledPipeline
+    ) -> tuple[Alone, dict[str, Any], Mapping[str, str], Sequence[str] | None]:
+        """The node on current code: with what is to be shipped, and what that takes."""
+        if not is_pipeline(compiled):
+            specs = {spec.entry: spec for spec in compiled.plan.specs}
+            named = {spec.component: spec for spec in compiled.plan.specs}
+            found = {
+                spec.entry: now
+                for spec in (made.plan.specs if made.plan is not None else ())
+                if (now := specs.get(spec.entry) or named.get(spec.component)) is not None
+            }
+            objects, sources = dict(compiled.objects), compiled.sources
+        else:
+            objects, found = _found_now(made, compiled)
+            sources = {}
+        own = made.spec
+        if own is not None and own.entry not in found and not (own.entry or "").startswith("builtin:"):
+            raise NotFoundError(
+                f"the code now has no component {own.component!r}, which {made.node} ran",
+                near=sorted({spec.component for spec in found.values()}),
+            )
+        assert made.plan is not None
+        specs_now = tuple(found.get(spec.entry, spec) for spec in made.plan.specs)
+        made = replace(made, plan=replace(made.plan, specs=specs_now))
+        if own is not None and own.entry in found:
+            made = replace(made, spec=found[own.entry])
+        target = objects.get(made.spec.entry or "") if made.spec is not None else None
+        return made, objects, sources, _takes(target)
+
+    def _pipeline_alone(
+        self, recorded: Recorded, made: Alone, wish: Wish, compiled: CompiledWorkflow | CompiledPipeline
+    ) -> Submission:
+        from twingraph.sdk.prepared import prepare
+
+        bodies = compiled.bodies if is_pipeline(compiled) else {}
+        found = bodies.get(made.body or "")
+        if found is None:
+            raise NotFoundError(f"the code now has no pipeline {made.component!r}, which {made.node} ran")
+        prepared = prepare(found)
+        check_given(
+            prepared.name,
+            [one for one in prepared.parameters if one.name in wish.inputs or one.name not in made.inputs],
+            wish.inputs,
+            open=prepared.open,
+        )
+        old = Earlier(
+            execution=recorded.record.id,
+            plan=None,
+            body=made.body,
+            inputs={**made.inputs, **self._texts(wish.inputs)},
+            settings=made.settings,
+            kept={},
+            changes=Changes(everything=True, alone=made.node),
+        )
+        record = recorded.record
+        return self._submissions.compiled(prepared, {}, origin=record.origin, target=record.target, old=old)
+
+
+def _with_inputs(made: Alone) -> Alone:
+    """Every input has its place in the plan, also one that was not given before."""
+    if made.plan is None:
+        return made
+    node = made.plan.root.nodes[0]
+    if node.kind is not NodeKind.TASK:
+        return made
+    args = {name: (Hole((Source(input=name),)),) for name in made.inputs}
+    return replace(made, plan=replace(made.plan, root=replace(made.plan.root, nodes=(node._replace(args=args),))))
+
+
+def _unhurried(made: Alone) -> Alone:
+    """Neither cut short nor tried again: somebody looks at it."""
+    made = replace(made, settings=replace(made.settings, timeout=None, max_parallel=1))
+    return made if made.spec is None else with_spec(made, replace(made.spec, retry=None, timeout=None))
+
+
+def _found_now(made: Alone, compiled: CompiledPipeline) -> tuple[dict[str, Any], dict[str | None, NodeSpec]]:
+    """The components by which the specs of a pipeline's nodes go now."""
+    from twingraph.sdk.code_table import CodeTable
+
+    table = CodeTable()
+    found: dict[str | None, NodeSpec] = {}
+    for spec in made.plan.specs if made.plan is not None else ():
+        try:
+            info = table.info(compiled.pipeline.registry.find(spec.component))
+        except (NotFoundError, ValidationError):
+            continue
+        found[spec.entry] = NodeSpec(
+            component=info.name,
+            entry=info.entry,
+            outputs=info.outputs,
+            options=spec.options or info.options,
+            asynchronous=info.asynchronous,
+            **info.settings,
+        )
+    return table.objects, found
+
+
+def _takes(target: Any) -> Sequence[str] | None:
+    """The names of the parameters of code as it is now; None where it takes any, or cannot be asked."""
+    from twingraph.sdk import signature
+
+    if target is None:
+        return None
+    of_class = isinstance(target, type)
+    try:
+        parameters, further = signature.parameters_of(getattr(target, "execute", target), skip_self=of_class)
+    except ValidationError:
+        return None
+    return None if further else [one.name for one in parameters]
