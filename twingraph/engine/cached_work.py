@@ -86,6 +86,7 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
     try:
         ended = event_from(KINDS[NodeEnded], outcome.body)
         refs = [ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))]
+        digests = [str(ref["hash"]) for ref in refs]
         pickled = {str(ref["py"]) for ref in refs if ref["rung"] == "pickle"}
     except (TwinGraphError, *UNREADABLE) as error:
         raise Unusable(f"the outcome of {whose} cannot be read: {error}") from error
@@ -94,7 +95,7 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
     python = None if code is None else json.loads(code.description or "{}").get("python")
     if python is not None and pickled - {".".join(python.split(".")[:2])}:
         raise Unusable(f"{whose} gave what Python {', '.join(sorted(pickled))} has pickled")
-    if not all(blobs.refresh(ref["hash"]) for ref in refs):
+    if not all(map(blobs.refresh, digests)):  # no prune of the next hours takes them
         raise Unusable(f"a value of {whose} is gone")
     event = NodeEnded(
         node.id,
