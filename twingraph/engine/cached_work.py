@@ -95,8 +95,9 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
     python = None if code is None else json.loads(code.description or "{}").get("python")
     if python is not None and pickled - {".".join(python.split(".")[:2])}:
         raise Unusable(f"{whose} gave what Python {', '.join(sorted(pickled))} has pickled")
-    if not all(map(blobs.refresh, digests)):  # no prune of the next hours takes them
-        raise Unusable(f"a value of {whose} is gone")
+    for digest in digests:
+        if not blobs.refresh(digest):
+            raise Unusable(f"a value of {whose} is gone: blob {digest[:12]}")
     event = NodeEnded(
         node.id,
         node.attempt,
