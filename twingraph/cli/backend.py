@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
+    CacheStory,
     ExecutionRecord,
     ExecutionView,
     LogRecord,
@@ -81,6 +82,9 @@ class Runtime(Protocol):
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         """Start it; returns once it is recorded. `target` is what `run` would be given to run it again."""
 
+    def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        """What a drawn workflow would find in the cache, by node."""
+
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
@@ -150,6 +154,10 @@ class WiredRuntime:
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
+
+    def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        stories: Mapping[str, CacheStory] = self._runtime.foresee(compiled, inputs, target=target)
+        return stories
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))

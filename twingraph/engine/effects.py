@@ -37,6 +37,8 @@ class Effects:
         detached: Detached,
         ask_cache: Callable[[Held, str], None],
         platforms: Collection[str] | None = None,
+        *,
+        slices: bool = True,
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
@@ -45,6 +47,7 @@ class Effects:
         self._bodies = bodies
         self._detached = detached
         self._ask_cache = ask_cache
+        self._slices = slices  # code is cut out of its module, so that it is known by its content
         self._platforms = platforms  # where nodes can be carried out; None: anywhere
         self._lane = 0
 
@@ -139,7 +142,7 @@ class Effects:
         """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
         given = held.state.specs[spec]
         platform = given.platform
-        if given.cache:
+        if given.cache and self._slices:
             check_code(given)
         if self._platforms is not None and platform not in self._platforms:
             can = ", ".join(self._platforms)

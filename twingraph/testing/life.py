@@ -101,6 +101,7 @@ class Life:
             bodies=self._bodies,
             detached=Detached(around),
             ask_cache=self._runs_anyway,
+            slices=False,
         )
         self._timers = Timers(self._clock, self._timer_fired)
         self._effects.timers = self._timers  # type: ignore[assignment]

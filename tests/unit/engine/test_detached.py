@@ -107,6 +107,11 @@ def test_settings_that_nobody_gave_are_the_usual_ones(world: World) -> None:
     assert submission(world.held, node, CHILD).settings == Settings()
 
 
+def test_a_refresh_reaches_it(world: World) -> None:
+    world.held.state.settings = Settings(fresh_from=5.0)
+    assert submission(world.held, world.held.state.nodes["p"], CHILD).settings.fresh_from == 5.0
+
+
 def test_its_end_is_the_end_of_the_call(world: World) -> None:
     world.start()
     world.handle.end(ExecutionStatus.COMPLETED, None, "3", {"output": "3"})

@@ -146,6 +146,28 @@ def test_large_values_are_shared_and_what_is_gone_is_made_again(rig: Rig, hands:
     assert "is gone" in answered
 
 
+def test_an_outcome_goes_with_its_execution(rig: Rig, hands: Hands) -> None:
+    first = rig.run(cached(given("a")))
+    second = rig.run(cached(given("b")))
+    db = sqlite3.connect(rig.home.database)
+    db.execute("delete from executions where id = ?", (first.id,))  # as prune does
+    db.commit()
+    db.close()
+    assert value(rig.run(cached(given("c")))) == ["c", 2]
+    found = node(rig, second.id, "b")
+    assert [output.text for output in found.outputs] == ['["a",1]']
+
+
+@pytest.mark.parametrize("data", ['{"$":"ref"', '{"$":"ref","rung":"json"}', "1\n2", None])
+def test_an_outcome_that_is_damaged_is_made_again(rig: Rig, hands: Hands, data: str | None) -> None:
+    rig.run(cached(given("a")))
+    db = sqlite3.connect(rig.home.database)
+    db.execute("update events set data = ? where kind = 'node_ended'", (data,))
+    db.commit()
+    db.close()
+    assert value(rig.run(cached(given("b")))) == ["b", 2]
+
+
 def test_a_ttl_ends(rig: Rig, hands: Hands) -> None:
     spec = replace(CACHED, cache={"ttl": 3600.0})
     rig.run(cached(given("a"), spec=spec))

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
+from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.commands import ClearTimer, Dispatch, Recall, ReleaseLimit
@@ -165,8 +166,9 @@ def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, co
     if not runs:
         return False
     _count_lane(state, lane, spec, len(runs))
-    if counted:
-        may_yield(state, lane, spec)
+    if counted and not any(node.kind is NodeKind.HANDLER for node in lane.nodes):
+        lane.priority = state.specs[spec].priority
+        may_yield(state, lane)
     state.commands.append(Dispatch(lane.number, spec, tuple(runs), memory))
     return True
 
@@ -177,12 +179,12 @@ def _stands_apart(node: Node) -> bool:
     return node.alone or node.memory is not None
 
 
-def may_yield(state: State, lane: Lane, spec: int) -> None:
+def may_yield(state: State, lane: Lane) -> None:
     """The lane could be recalled, should something more important have to wait."""
-    priority = lane.priority = state.specs[spec].priority
-    lanes = state.yielding.get(priority)
+    assert lane.priority is not None
+    lanes = state.yielding.get(lane.priority)
     if lanes is None:
-        lanes = state.yielding[priority] = {}
+        lanes = state.yielding[lane.priority] = {}
     lanes[lane.number] = lane
 
 

@@ -134,3 +134,21 @@ def test_what_was_returned_was_slow_and_is_sent_alone() -> None:
     hand = Hand(*many(4), max_parallel=2)
     hand.feed(ev.NodesReturned((("n1", 1),)))
     assert hand.state.means[0] > 0
+
+
+def test_an_error_handler_makes_room_for_nobody() -> None:
+    """Given back in a pause, it goes again in a lane like any other."""
+    specs = [*LOW_AND_HIGH, NodeSpec(component="handler")]
+    hand = Hand(
+        task("a"), driven=True, specs=specs, max_parallel=1, error_handler="custom", handler_component=2,
+        continue_on_error=True,
+    )  # fmt: skip
+    hand.end("a", "failed")
+    (handler,) = hand.running
+    hand.feed(ev.PauseRequested())
+    hand.feed(ev.NodesReturned(((handler, 1),)))
+    hand.feed(ev.ResumeRequested())
+    assert hand.running == [handler]
+    assert of(commands.Recall, hand.call(task("high", spec=1))) == []
+    again = snapshot.load(json.loads(json.dumps(snapshot.dump(hand.state))))
+    assert snapshot.dump(again) == snapshot.dump(hand.state)
