@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
+    CacheStory,
     ExecutionRecord,
     ExecutionView,
     LogRecord,
@@ -81,6 +82,9 @@ class Runtime(Protocol):
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         """Start it; returns once it is recorded. `target` is what `run` would be given to run it again."""
 
+    def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        """What a drawn workflow would find in the cache, by node."""
+
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
@@ -151,10 +155,18 @@ class WiredRuntime:
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:
         return WiredHandle(self._runtime.submit(compiled, inputs, origin="run", target=target, refresh=refresh))
 
+    def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        stories: Mapping[str, CacheStory] = self._runtime.foresee(compiled, inputs, target=target)
+        return stories
+
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
 
     def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
+        if not self._runtime.settings.inline:
+            from twingraph.dispatch.spawner import start_ahead
+
+            start_ahead()  # the first worker comes up while the old execution is read
         return WiredHandle(self._runtime.replay(execution_id, wish, compiled=compiled))
 
     def cancel(self, execution_id: str) -> None:

@@ -25,6 +25,7 @@ from twingraph.cli.words import (
 )
 from twingraph.core.execution import (
     AttemptView,
+    CacheStory,
     ExecutionView,
     NodeView,
     record_to_wire,
@@ -143,7 +144,7 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
         "cached": node.cached,
         "reused_from": node.reused_from,
         "reused_node": node.reused_node,
-        "cache": cache_document(node),
+        "cache": story_document(node.cache(True)),
         "started_at": time_to_wire(node.started_at),
         "completed_at": time_to_wire(node.completed_at),
         "duration": between(node.started_at, node.completed_at),
@@ -154,9 +155,8 @@ def node_document(view: ExecutionView, node: NodeView, app: App) -> dict[str, An
     }
 
 
-def cache_document(node: NodeView) -> dict[str, Any] | None:
-    """Why it has or has not the outcome of other work."""
-    story = node.cache(True)
+def story_document(story: CacheStory | None) -> dict[str, Any] | None:
+    """Why a node has or has not the outcome of other work."""
     if story is None:
         return None
     return {

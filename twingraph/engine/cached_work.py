@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from twingraph.core.caching import CachePolicy, CacheScope, policy_of
 from twingraph.core.codec import hash_text
-from twingraph.core.codec_base import loads, ref_hashes
-from twingraph.core.errors import PermanentError
+from twingraph.core.codec_base import UNREADABLE, loads, ref_hashes
+from twingraph.core.errors import PermanentError, TwinGraphError
 from twingraph.core.events import KINDS, NodeEnded, event_from
 from twingraph.core.plan import IMPORTED, NodeSpec
-from twingraph.engine.held import Held
+from twingraph.dispatch.base import CodeRef
 from twingraph.engine.identity import cache_key_of, contents_of
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
@@ -78,21 +78,26 @@ def parts_of(state: State, values: Values, node: Node) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part not in (None, {})}
 
 
-def hit(held: Held, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tuple[NodeEnded, Sequence[str]]:
-    """The end of a node whose outcome was found, with its values: the large ones are those that there are. Raises
-    Unusable."""
+def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tuple[NodeEnded, Sequence[str]]:
+    """The end of a node whose outcome was found, with its values: the large ones are those that there are. `code` is
+    what would run. Raises Unusable."""
+    whose = f"{outcome.node} in {outcome.execution}"
+    lines = outcome.data.split("\n") if outcome.data is not None else []
     try:
         ended = event_from(KINDS[NodeEnded], outcome.body)
-    except ValueError as error:
-        raise Unusable(f"the outcome of {outcome.node} in {outcome.execution} cannot be read: {error}") from error
-    assert isinstance(ended, NodeEnded)
-    lines = outcome.data.split("\n") if outcome.data is not None else []
-    python = None if held.code is None else json.loads(held.code.description or "{}").get("python")
-    for ref in (ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))):
-        if not blobs.refresh(ref["hash"]):
-            raise Unusable(f"a value of {outcome.node} in {outcome.execution} is gone: blob {ref['hash'][:12]}")
-        if ref["rung"] == "pickle" and python is not None and ref["py"] != ".".join(python.split(".")[:2]):
-            raise Unusable(f"{outcome.node} in {outcome.execution} gave what Python {ref['py']} has pickled")
+        refs = [ref for line in lines if '"$":"ref"' in line for ref in ref_hashes(loads(line))]
+        digests = [str(ref["hash"]) for ref in refs]
+        pickled = {str(ref["py"]) for ref in refs if ref["rung"] == "pickle"}
+    except (TwinGraphError, *UNREADABLE) as error:
+        raise Unusable(f"the outcome of {whose} cannot be read: {error}") from error
+    if not isinstance(ended, NodeEnded) or len(ended.outputs) != len(lines):
+        raise Unusable(f"the outcome of {whose} is damaged")
+    python = None if code is None else json.loads(code.description or "{}").get("python")
+    if python is not None and pickled - {".".join(python.split(".")[:2])}:
+        raise Unusable(f"{whose} gave what Python {', '.join(sorted(pickled))} has pickled")
+    for digest in digests:
+        if not blobs.refresh(digest):
+            raise Unusable(f"a value of {whose} is gone: blob {digest[:12]}")
     event = NodeEnded(
         node.id,
         node.attempt,
@@ -106,5 +111,10 @@ def hit(held: Held, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tup
     return event, lines
 
 
-def parts_text(parts: Mapping[str, Any]) -> str:
-    return json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+def parts_text(state: State, values: Values, node: Node) -> str:
+    """The same to be kept; nothing where what it was called with is not there any more."""
+    try:
+        parts = parts_of(state, values, node)
+    except TwinGraphError:
+        parts = {}
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"))

@@ -88,6 +88,8 @@ def submission(held: Held, node: Node, child: str) -> Submission:
     """The same code with the arguments of the call; the settings are the pipeline's own."""
     spec = held.state.specs[node.spec] if node.spec is not None else NodeSpec(component=node.id)
     settings, specs = settings_of(node.plan, held.state.specs)
+    if held.state.settings.fresh_from is not None:
+        settings = replace(settings, fresh_from=held.state.settings.fresh_from)
     return Submission(
         id=child,
         name=spec.component,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
@@ -37,6 +37,8 @@ class Effects:
         detached: Detached,
         ask_cache: Callable[[Held, str], None],
         platforms: Collection[str] | None = None,
+        *,
+        slices: bool = True,
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
@@ -45,6 +47,7 @@ class Effects:
         self._bodies = bodies
         self._detached = detached
         self._ask_cache = ask_cache
+        self._slices = slices  # code is cut out of its module, so that it is known by its content
         self._platforms = platforms  # where nodes can be carried out; None: anywhere
         self._lane = 0
 
@@ -85,6 +88,14 @@ class Effects:
                     self._detached.start(held, node)
             case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
                 pass  # done before the commit, or with it
+
+    def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
+        """What must be put together by and by before this can be carried out: arguments of many parts."""
+        if type(command) is not commands.Dispatch:
+            return None
+        nodes = held.state.nodes
+        long = [node for name, _ in command.runs if held.values.is_long(node := nodes[name])]
+        return held.values.before_arguments(long) if long else None
 
     def take_over(self, held: Held) -> bool:
         """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were
@@ -139,7 +150,7 @@ class Effects:
         """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""
         given = held.state.specs[spec]
         platform = given.platform
-        if given.cache:
+        if given.cache and self._slices:
             check_code(given)
         if self._platforms is not None and platform not in self._platforms:
             can = ", ".join(self._platforms)

@@ -193,8 +193,9 @@ class Explaining:
 
 
 def _likeness(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> int:
-    """How many parts are equal; of equally near ones the newest is taken, which comes first."""
-    args, others = mine.get("args", {}), theirs.get("args", {})
+    """How many parts are equal, or at least there; of equally near ones the newest is taken, which comes first."""
+    args: Mapping[str, Any] = mine.get("args", {})
+    others: Mapping[str, Any] = theirs.get("args", {})
     names = ("code", "entry", "platform", "docker_image", "version", "environment", "options")
-    same: int = sum(2 for name in names if mine.get(name) == theirs.get(name))
-    return same + sum(1 for name, digest in args.items() if others.get(name) == digest)
+    same = [2 for name in names if mine.get(name) == theirs.get(name)]
+    return sum(same) + sum(2 if others[name] == digest else 1 for name, digest in args.items() if name in others)

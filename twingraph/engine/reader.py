@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError
-from twingraph.core.execution import ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
+from twingraph.core.execution import CacheStory, ExecutionRecord, ExecutionView, LogRecord, TreeSnapshot
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine import views
+from twingraph.engine.held import Submission
 from twingraph.engine.inbox import signal_body
 from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import Earlier, earlier
@@ -51,6 +53,12 @@ class Reader:
         from twingraph.engine import plans  # seldom asked for
 
         return plans.plan_of(self._records, self.blobs, execution)
+
+    def foresee(self, submission: Submission) -> Mapping[str, CacheStory]:
+        """What a drawn workflow would find in the cache, by node."""
+        from twingraph.engine import foreseeing  # seldom asked for
+
+        return foreseeing.foresee(self._records, self.blobs, submission)
 
     def logs(
         self,

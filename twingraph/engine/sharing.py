@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
 from twingraph.core.statuses import ExecutionStatus
-from twingraph.engine.cached_work import Described, Unusable, describe, hit, parts_of, parts_text
+from twingraph.engine.cached_work import Described, Unusable, describe, hit, parts_text
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node
@@ -109,7 +109,7 @@ class Sharing:
             return
         done = None
         if command.completed:
-            done = Done(seq, at, described.component, parts_text(parts_of(held.state, held.values, node)))
+            done = Done(seq, at, described.component, parts_text(held.state, held.values, node))
         begun = known[1] if known is not None else 0.0
         held.settled.append(Settled(described.scope, described.key, command.node, begun, done))
         self._stirred.add(held.number)
@@ -207,7 +207,7 @@ class Sharing:
     def _hit(self, asker: Asker, outcome: CachedOutcome) -> None:
         held, node, asked = asker
         try:
-            event, lines = hit(held, held.state.nodes[node], outcome, self._blobs)
+            event, lines = hit(held.code, held.state.nodes[node], outcome, self._blobs)
         except Unusable as why:
             asked.usable_from, asked.why = math.nextafter(outcome.done_at, math.inf), str(why)
             self._line.append((held.number, node))

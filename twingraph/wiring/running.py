@@ -24,7 +24,7 @@ from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
 if TYPE_CHECKING:
-    from twingraph.core.execution import ExecutionRecord
+    from twingraph.core.execution import CacheStory, ExecutionRecord
     from twingraph.core.records import Changes
     from twingraph.core.wishes import Wish
     from twingraph.engine.kernel import Node, State
@@ -99,6 +99,14 @@ class Runtime:
         """
         made = self._submissions.compiled(compiled, inputs, origin=origin, target=target)
         return self._start(replace(made, refresh=True) if refresh else made)
+
+    def foresee(
+        self, compiled: CompiledWorkflow, inputs: Mapping[str, Any], *, target: str | None = None
+    ) -> Mapping[str, CacheStory]:
+        """What it would find in the cache, by node; nothing begins."""
+        made = self._submissions.compiled(compiled, inputs, origin="plan", target=target)
+        with closing(read(self.home)) as reader:
+            return reader.foresee(made)
 
     def _start(self, submission: Submission) -> Handle:
         handle = self.conductor.submit(submission)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from twingraph.cli.console import Console, Surface
 from twingraph.core.errors import ConflictError, ErrorCode, NotFoundError
 from twingraph.core.execution import (
     AttemptView,
+    CacheStory,
     ExecutionRecord,
     ExecutionView,
     LogRecord,
@@ -323,6 +324,7 @@ class MemoryRuntime:
     resumed: list[tuple[str, str]] = field(default_factory=list)
     replayed: list[tuple[str, Wish, Any]] = field(default_factory=list)
     refuses: Exception | None = None
+    foreseen: dict[str, CacheStory] = field(default_factory=dict)
     heeds: int = 1
     handle: MemoryHandle | None = None
     closed: bool = False
@@ -333,6 +335,9 @@ class MemoryRuntime:
         self.submitted.append((compiled, inputs, refresh))
         assert self.next_view is not None
         return self._start(self.next_view)
+
+    def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        return self.foreseen
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         self.resumed.append((execution_id, code))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from twingraph.cli.commands.plan import _document, _lines
+from twingraph.cli.commands.plan import _cache_lines, _document, _lines
 from twingraph.cli.planning import planned, unknowns, waves_of
 from twingraph.cli.static_planning import static_lines
+from twingraph.core.execution import CacheStory
 from twingraph.core.plan import Edge, NodeKind, NodeSpec, Plan, PlanNode, Template
 from twingraph.core.policies import RetryPolicy
 from twingraph.core.static_plan import DYNAMIC, Condition, StaticEdge, StaticNode, StaticPlan
@@ -59,7 +60,7 @@ def test_the_plan_as_lines_and_as_a_document() -> None:
     assert "4 nodes in 3 waves" in text
     assert "upto: integer, required" in text
     assert "up to 3 attempts" in text
-    document = _document(PLAN, nodes)
+    document = _document(PLAN, nodes, {})
     assert document["nodes"][2]["part_of"] == "squares"
     assert document["unknown"] == ["squares opens one child per item"]
 
@@ -91,3 +92,13 @@ def test_the_plan_of_a_pipeline_says_what_data_decides() -> None:
     assert "docker" in rows[3][1]
     assert rows[4][1].endswith("when line 5 fails (flow.py:7)")
     assert lines[-1] == "note: the whole body stands in one try"
+
+
+def test_what_is_cached_stands_below_and_in_the_document() -> None:
+    hit = CacheStory(verdict="hit", execution="exec-1", node="a")
+    lines = _cache_lines({"numbers": hit}, None, 100)
+    assert "hit of exec-1 a" in "".join(part for line in lines for part, _ in line)
+    entry = next(node for node in _document(PLAN, planned(PLAN), {"numbers": hit})["nodes"] if node["id"] == "numbers")
+    assert (entry["cache"]["verdict"], entry["cache"]["execution_id"]) == ("hit", "exec-1")
+    assert _cache_lines({}, "give x", 100)[-1][0][0] == "give x"
+    assert _cache_lines({}, None, 100) == []

@@ -1,4 +1,4 @@
-"""Equal work has equal keys, and nothing else has: drawn pairs that differ in what counts, or in layout alone."""
+"""Equal work has equal keys, and nothing else has: pairs of works that differ in what counts, or in layout alone."""
 
 from __future__ import annotations
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.conducting import BRANCH, EXPAND, TASK, Rig, args, plan
+from tests.support.conducting import BRANCH, EXPAND, TASK, Rig, args, plan, task
 from twingraph.core.codec import encode
 from twingraph.core.execution import CacheStory
 from twingraph.core.plan import NodeSpec, Plan, PlanNode
+from twingraph.core.records import Settings
 from twingraph.engine import differences
+from twingraph.engine.foreseeing import foresee
 from twingraph.engine.handle import Handle
+from twingraph.engine.held import Submission
 
 CACHED = replace(TASK, cache=True, code_hash="c0de")
 
@@ -95,6 +98,31 @@ def test_a_refresh_says_that_it_was_asked_for(rig: Rig) -> None:
     again = rig.submit(work(x=1), refresh=True)
     assert again.wait(10)
     assert story(rig, again).words == "miss: done anew, as was asked for"
+
+
+# -- beforehand --------------------------------------------------------------------------------------
+
+
+def chained(x: int) -> Submission:
+    """Two cached nodes, one after the other, and one behind what is not cached."""
+    first = PlanNode(id="first", spec=0, args={"x": (str(x),)})
+    between = task("between", "first", spec=3)
+    made = plan(first, task("second", "first"), between, task("third", "between"), specs=(CACHED, EXPAND, BRANCH, TASK))
+    return Submission(id="exec-plan", plan=made, inputs={}, settings=Settings(), workflow_id="flow", origin="plan")
+
+
+def test_what_is_kept_is_known_beforehand_as_far_as_nothing_would_run(rig: Rig) -> None:
+    before = foresee(rig.records, rig.blobs, chained(1))
+    assert {name: found.verdict for name, found in before.items()} == {"first": "miss"}
+    done = rig.submit(chained(1).plan)  # type: ignore[arg-type]
+    assert done.wait(10)
+    after = foresee(rig.records, rig.blobs, chained(1))
+    assert {name: found.words for name, found in after.items()} == {
+        "first": f"hit of {done.id} first",
+        "second": f"hit of {done.id} second",
+    }
+    (other,) = foresee(rig.records, rig.blobs, chained(2)).values()
+    assert other.differences == ("x: 1 → 2",)
 
 
 # -- values and code ---------------------------------------------------------------------------------

@@ -339,3 +339,19 @@ def test_references_to_secrets_stay_as_they_are() -> None:
         return [first, say(first), say("$${secret:A}")]
 
     assert Inline()(talk) == ["${secret:A}"] * 3
+
+
+@component(cache=True)
+def dear(x: int) -> int:
+    return x * 2
+
+
+@pipeline
+def dear_twice(x: int) -> list[int]:
+    return [dear(x), dear(x)]
+
+
+def test_what_is_cached_runs_each_time() -> None:
+    engine = Inline()
+    assert engine(dear_twice, x=2) == [4, 4]
+    assert len(engine.runs) == 2

@@ -1,8 +1,9 @@
-"""`twingraph plan TARGET`: what would run, and where, without running it; of an execution, what became of that."""
+"""`twingraph plan TARGET`: what would run, where, and what is cached; of an execution, what became of that."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ from twingraph.cli.app import App
 from twingraph.cli.console import Line, Span, table
 from twingraph.cli.display.final import BLANK
 from twingraph.cli.errors import COMPLETED, UsageError
-from twingraph.cli.inputs import describe_inputs, inputs_of, plan_of
+from twingraph.cli.inputs import describe_inputs, inputs_of, plan_of, read_inputs
 from twingraph.cli.planning import PlannedNode, planned, unknowns
-from twingraph.cli.target import is_pipeline, load_target, made_ready
+from twingraph.cli.shown_node import story_document
+from twingraph.cli.target import is_pipeline, load_target, made_ready, recorded_target
 from twingraph.cli.words import component_and_kind, plural, printable, seconds
+from twingraph.core.execution import CacheStory
 from twingraph.core.plan import Plan
 
 EXAMPLE = """twingraph plan hello.py
@@ -31,6 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TARGET",
         help="path.py, path.py:name or module:name; or an execution of a pipeline: its id, or last",
     )
+    parser.add_argument(
+        "-i",
+        "--input",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an input, to see what of a drawn workflow is cached; JSON when it parses, else text",
+    )
+    parser.add_argument("-f", "--inputs", metavar="FILE", help="a JSON object of inputs; '-' reads stdin")
 
 
 def run(args: argparse.Namespace, app: App) -> int:
@@ -42,11 +54,43 @@ def run(args: argparse.Namespace, app: App) -> int:
     compiled = thing.compile()
     plan: Plan = plan_of(compiled)
     nodes = planned(plan)
+    stories, unknown = _foreseen(thing, compiled, plan, args, app)
     if args.json:
-        app.print_json(_document(plan, nodes))
+        app.print_json(_document(plan, nodes, stories))
     else:
-        app.console.say(*_lines(plan, nodes, app.console.out.size()[0], getattr(compiled, "checks", {})))
+        width = app.console.out.size()[0]
+        lines = _lines(plan, nodes, width, getattr(compiled, "checks", {}))
+        app.console.say(*lines, *_cache_lines(stories, unknown, width))
     return COMPLETED
+
+
+def _foreseen(
+    thing: Any, compiled: Any, plan: Plan, args: argparse.Namespace, app: App
+) -> tuple[Mapping[str, CacheStory], str | None]:
+    """Why each node that may use a kept outcome would or would not, as far as it is known; else what is missing."""
+    if not any(spec.cache for spec in plan.specs):
+        return {}, None
+    os.environ["TWINGRAPH_HOME"] = str(app.settings.home)
+    inputs = read_inputs(args.input, args.inputs)
+    missing = [name for name, about in plan.inputs.items() if about.get("required", True) and name not in inputs]
+    if missing:
+        return {}, f"what is cached is known with the inputs {', '.join(missing)}: give them with -i name=value"
+    runtime = app.runtime()
+    try:
+        return runtime.foresee(compiled, inputs, target=recorded_target(args.target, thing)), None
+    finally:
+        runtime.close()
+
+
+def _cache_lines(stories: Mapping[str, CacheStory], unknown: str | None, width: int) -> list[Line]:
+    if unknown is not None:
+        return [BLANK, [(printable(unknown), "dim")]]
+    if not stories:
+        return []
+    rows: list[list[Span]] = [
+        [("", ""), (printable(name), ""), (printable(story.words), "dim")] for name, story in stories.items()
+    ]
+    return [BLANK, [("cache", "bold")], *table(rows, width, grow=2)]
 
 
 def _show_pipeline(pipeline: Any, args: argparse.Namespace, app: App) -> int:
@@ -84,7 +128,7 @@ def _show_execution(typed: str, args: argparse.Namespace, app: App) -> int:
     return COMPLETED
 
 
-def _document(plan: Plan, nodes: list[PlannedNode]) -> dict[str, Any]:
+def _document(plan: Plan, nodes: list[PlannedNode], stories: Mapping[str, CacheStory]) -> dict[str, Any]:
     return {
         "name": plan.name,
         "inputs": {name: dict(about) for name, about in plan.inputs.items()},
@@ -99,6 +143,7 @@ def _document(plan: Plan, nodes: list[PlannedNode]) -> dict[str, Any]:
                 "part_of": node.part_of,
                 "timeout": node.timeout,
                 "max_attempts": node.max_attempts,
+                "cache": story_document(stories.get(node.id)),
             }
             for node in nodes
         ],

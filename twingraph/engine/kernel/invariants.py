@@ -66,10 +66,10 @@ def _lanes(state: State) -> Iterator[str]:
     recalled = {node.lane.number for node in flying if node.lane and node.lane.recalled}
     if len(recalled) != state.recalled:
         yield f"recalled is {state.recalled}, really {len(recalled)}"
-    plain = {n.lane.number for n in flying if n.lane and n.lane.counted and n.kind is not NodeKind.HANDLER}
+    could = {node.lane.number for node in flying if node.lane and node.lane.priority is not None} - recalled
     yielding = {number for known in state.yielding.values() for number in known}
-    if yielding != plain - recalled:
-        yield f"lanes {sorted(yielding)} could make room, really {sorted(plain - recalled)}"
+    if yielding != could:
+        yield f"lanes {sorted(yielding)} could make room, really {sorted(could)}"
     for node in flying:
         if node.status not in (NodeStatus.QUEUED, NodeStatus.RUNNING):
             yield f"{node.id} is in flight but {node.status}"

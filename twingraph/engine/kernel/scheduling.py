@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
+from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.commands import ClearTimer, Dispatch, Recall, ReleaseLimit
@@ -18,6 +19,9 @@ from twingraph.engine.kernel.state import Lane, Node, QueueKey, State
 
 LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
+# With one event so many runs are handed over at most, and a lane more; the next event, which some of them brings, goes
+# on with it. Ten times what keeps any pool busy, and done in milliseconds.
+RUNS_AT_ONCE = 4_000
 PROBE_LANES = 16
 PROBE_SIZE = 4
 # So many lanes are looked at for those that have not begun, at each event: where the newest run, all do.
@@ -118,9 +122,12 @@ def _serve_endless(state: State, queues: dict[QueueKey, deque[Node]]) -> None:
 
 
 def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
-    """One lane for each spec in turn, as long as any is free; how many are left."""
+    """One lane for each spec in turn, as long as any is free; how many are left for others."""
     held_back = 0
+    most = state.in_flight + RUNS_AT_ONCE
     while free > 0 and held_back < len(queues):
+        if state.in_flight >= most:
+            return 0
         key = next(iter(queues))
         queue = queues.pop(key)
         spec, room = (key, free) if isinstance(key, int) else (key[0], bounds.room(state.scopes[key[1]], free))
@@ -165,8 +172,9 @@ def _open_lane(state: State, key: QueueKey, queue: deque[Node], size: int, *, co
     if not runs:
         return False
     _count_lane(state, lane, spec, len(runs))
-    if counted:
-        may_yield(state, lane, spec)
+    if counted and not any(node.kind is NodeKind.HANDLER for node in lane.nodes):
+        lane.priority = state.specs[spec].priority
+        may_yield(state, lane)
     state.commands.append(Dispatch(lane.number, spec, tuple(runs), memory))
     return True
 
@@ -177,12 +185,12 @@ def _stands_apart(node: Node) -> bool:
     return node.alone or node.memory is not None
 
 
-def may_yield(state: State, lane: Lane, spec: int) -> None:
+def may_yield(state: State, lane: Lane) -> None:
     """The lane could be recalled, should something more important have to wait."""
-    priority = lane.priority = state.specs[spec].priority
-    lanes = state.yielding.get(priority)
+    assert lane.priority is not None
+    lanes = state.yielding.get(lane.priority)
     if lanes is None:
-        lanes = state.yielding[priority] = {}
+        lanes = state.yielding[lane.priority] = {}
     lanes[lane.number] = lane
 
 

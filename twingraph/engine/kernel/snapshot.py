@@ -165,7 +165,10 @@ def _dump_around(state: State) -> dict[str, Any]:
         "inputs": state.inputs,
         "plain": {name: getattr(state, name) for name in _PLAIN_STATE},
         "lanes": [
-            [lane.number, lane.open, lane.counted, lane.probe, lane.lost.id if lane.lost else None, lane.recalled]
+            [
+                *(lane.number, lane.open, lane.counted, lane.probe, lane.lost.id if lane.lost else None),
+                *(lane.priority, lane.recalled),
+            ]
             for lane in lanes.values()
         ],
         "ready": [
@@ -237,30 +240,27 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
         _load_node(node, given, lanes)
         state.counts[NodeStatus.PENDING] -= 1
         state.counts[node.status] += 1
-    for number, _, _, _, lost, *recalled in raw["lanes"]:
+    for number, _, _, _, lost, *yields in raw["lanes"]:
         lanes[number].lost = state.nodes[lost] if lost is not None else None
-        lanes[number].recalled = bool(recalled and recalled[0])
+        lanes[number].priority, lanes[number].recalled = yields or (None, False)
     _join(state, raw)
-    _open_again(state)
+    _open_again(state, lanes.values())
     if raw["version"] == 1:
         for node in state.nodes.values():
             if node.over:
                 node.order = state.ended_count = state.ended_count + 1
 
 
-def _open_again(state: State) -> None:
-    """The lanes that nodes are in, in the order in which they were opened."""
-    inside = [node for node in state.nodes.values() if node.lane is not None and node.lane.counted]
-    for node in sorted(inside, key=lambda node: node.lane.number if node.lane is not None else 0):
-        lane = node.lane
-        if lane is None or node.spec is None or node.kind is NodeKind.HANDLER:
-            continue
-        if not lane.nodes:
-            if lane.recalled:
-                state.recalled += 1
-            else:
-                scheduling.may_yield(state, lane, node.spec)
-        lane.nodes.append(node)
+def _open_again(state: State, lanes: Iterable[Lane]) -> None:
+    """Which lanes could make room, in the order in which they were opened."""
+    for lane in sorted(lanes, key=lambda lane: lane.number):
+        if lane.recalled:
+            state.recalled += 1
+        elif lane.priority is not None:
+            scheduling.may_yield(state, lane)
+    for node in state.nodes.values():
+        if node.lane is not None:
+            node.lane.nodes.append(node)
 
 
 def _key(raw: int | list[Any]) -> QueueKey:

@@ -5,7 +5,7 @@ import json
 from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
-from twingraph.engine.kernel import apply, commands, snapshot
+from twingraph.engine.kernel import apply, commands, scheduling, snapshot
 from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE, RECALLED_AT_ONCE
 
 
@@ -29,6 +29,17 @@ def test_quick_nodes_travel_many_at_a_time() -> None:
     for number in range(PROBE_SIZE):
         hand.end(f"n{number}", started=1.0, ended=1.0001)
     assert len(hand.lanes[1]) == LANE_LIMIT
+
+
+def test_no_event_hands_everything_over_at_once() -> None:
+    """Else nothing else is decided for a tenth of a second. What is left goes with the next event."""
+    count = 3 * scheduling.RUNS_AT_ONCE
+    hand = Hand(*many(count), max_parallel=count)
+    hand.end("n0", started=1.0, ended=1.0001)
+    handed = len(hand.running)
+    assert scheduling.RUNS_AT_ONCE <= handed <= scheduling.RUNS_AT_ONCE + LANE_LIMIT + PROBE_LANES * PROBE_SIZE
+    hand.end("n1", started=1.0, ended=1.0001)
+    assert len(hand.running) >= handed + scheduling.RUNS_AT_ONCE - 1
 
 
 def test_slow_nodes_travel_alone() -> None:
@@ -134,3 +145,21 @@ def test_what_was_returned_was_slow_and_is_sent_alone() -> None:
     hand = Hand(*many(4), max_parallel=2)
     hand.feed(ev.NodesReturned((("n1", 1),)))
     assert hand.state.means[0] > 0
+
+
+def test_an_error_handler_makes_room_for_nobody() -> None:
+    """Given back in a pause, it goes again in a lane like any other."""
+    specs = [*LOW_AND_HIGH, NodeSpec(component="handler")]
+    hand = Hand(
+        task("a"), driven=True, specs=specs, max_parallel=1, error_handler="custom", handler_component=2,
+        continue_on_error=True,
+    )  # fmt: skip
+    hand.end("a", "failed")
+    (handler,) = hand.running
+    hand.feed(ev.PauseRequested())
+    hand.feed(ev.NodesReturned(((handler, 1),)))
+    hand.feed(ev.ResumeRequested())
+    assert hand.running == [handler]
+    assert of(commands.Recall, hand.call(task("high", spec=1))) == []
+    again = snapshot.load(json.loads(json.dumps(snapshot.dump(hand.state))))
+    assert snapshot.dump(again) == snapshot.dump(hand.state)
