@@ -120,8 +120,7 @@ def test_a_handler_for_an_adopted_execution_runs_again() -> None:
 def test_a_handler_that_was_lost_in_a_pause_goes_beside_all_lanes_when_it_is_over() -> None:
     """It asks for no limit and takes nobody's lane, as it did before."""
     specs = [NodeSpec(component="work", limits={"database": 1})]
-    settings = {"error_handler": "custom", "handler_component": 0, "continue_on_error": True}
-    hand = Hand(task("a"), task("b"), specs=specs, **settings)
+    hand = Hand(task("a"), task("b"), specs=specs, error_handler="custom", handler_component=0, continue_on_error=True)
     for name in ("a", "b"):
         hand.feed(ev.LimitGranted(name))
     hand.end("a", "failed")
