@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable, Collection
 
 from twingraph.engine.adopting import ADOPT_AT_ONCE, ADOPT_IN_A_TURN, ADOPT_SECONDS, Adopting
@@ -60,4 +61,4 @@ def test_what_comes_back_again_and_again_is_left_alone_for_longer_and_longer() -
     bench = Bench("a")
     bench.until(100)
     times = [time for time, _ in bench.taken]
-    assert [round(later - earlier) for earlier, later in zip(times, times[1:], strict=False)] == [5, 10, 20, 40]
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(times)] == [5, 10, 20, 40]
