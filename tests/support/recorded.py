@@ -58,7 +58,10 @@ def main() -> None:
         for example in sorted((ROOT / "examples").glob("*.py")):
             shutil.copy(example, folder)
             subprocess.run([sys.executable, example.name], cwd=folder, env=surroundings, check=True)
-        lines = [json.dumps(journal).replace(folder, "/examples") for journal in journals(home)]
+        lines = [
+            json.dumps(journal).replace(folder, "/examples").replace(sys.base_prefix, "/python")
+            for journal in journals(home)
+        ]
     JOURNALS.mkdir(exist_ok=True)
     (JOURNALS / f"{__version__}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
