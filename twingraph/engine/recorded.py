@@ -9,7 +9,7 @@ from twingraph.core.events import BranchTaken, Created, Event, GraphClosed, Grap
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.folding import take_in
+from twingraph.engine.folding import no_search_for_garbage, take_in
 from twingraph.engine.held import AttemptOver
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.shared import Shared, by_execution, shared
@@ -34,10 +34,11 @@ class Recorded:
         self._data: dict[int, str | None] = {}
         self._graph: GraphExtended | None = None
         self._closed = GraphClosed()
-        for row in records.rows(execution):
-            event, _ = take_in(self.state, row)
-            self._data[row.seq] = row.data
-            self._take(event)
+        with no_search_for_garbage():
+            for row in records.rows(execution):
+                event, _ = take_in(self.state, row)
+                self._data[row.seq] = row.data
+                self._take(event)
         if not self._data:
             records.record(execution)  # pruned since: it raises, as if nobody had ever known it
         self.values = Values(self.state, self._data.get, blobs, read_shared=records.values_of)

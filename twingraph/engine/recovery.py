@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Created, ExecutionEnded, event_from
 from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import fold, restore
+from twingraph.engine.folding import fold, no_search_for_garbage, restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
@@ -54,11 +52,11 @@ def _folded(
     saved, rows = journal.load(number, snapshot=snapshot)
     last: Row | None = None
     try:
-        with _no_search_for_garbage():
+        with no_search_for_garbage():
             state = restore(execution, saved, ())
         since = state.seq
         for last in rows:
-            with _no_search_for_garbage():
+            with no_search_for_garbage():
                 fold(state, (last,))
             yield
     except StoreError:
@@ -66,18 +64,6 @@ def _folded(
             raise
         return (yield from _folded(journal, number, execution, snapshot=False))  # the events before it are still there
     return state, since, last
-
-
-@contextmanager
-def _no_search_for_garbage() -> Iterator[None]:
-    """All that a journal is made into stays, and looking through it again and again takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[str, str]]:

@@ -221,6 +221,7 @@ def withdraw(state: State, wanted: Callable[[Node], bool]) -> list[Node]:
 def dispatch_now(state: State, node: Node) -> None:
     """Hand one node over beside all lanes: the error handler, which must run even while everything else ends."""
     assert node.spec is not None
+    node.asked = None
     lane = node.lane = Lane(state.lane_counter + 1, 0)
     _count_lane(state, lane, node.spec, 1)
     node.attempt += 1

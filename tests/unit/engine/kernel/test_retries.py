@@ -1,11 +1,13 @@
 """Retries: when another attempt follows, when it starts, and what it costs."""
 
+import json
+
 import pytest
 
 from tests.unit.engine.kernel.hand import Hand, error, of, task
 from twingraph.core.plan import NodeSpec
 from twingraph.core.policies import Backoff, RetryPolicy
-from twingraph.engine.kernel import commands
+from twingraph.engine.kernel import commands, snapshot
 
 
 def flaky(**policy: object) -> list[NodeSpec]:
@@ -108,3 +110,48 @@ def test_a_failure_that_does_not_say_why_gets_an_error() -> None:
     hand.end("a", "oom", error=None)
     assert hand.state.nodes["a"].error is not None
     assert hand.state.nodes["a"].error.code == "oom"
+
+
+def hungry(**on_oom: str) -> list[NodeSpec]:
+    policy = RetryPolicy(max_attempts=4, initial_delay=1, jitter=0, exceptions=("OSError",), on_oom=on_oom)
+    return [NodeSpec(component="hungry", retry=policy, resources={"memory": "100M"})]
+
+
+def memories(hand: Hand) -> list[int | None]:
+    return [command.memory for command in of(commands.Dispatch, hand.told)]
+
+
+def test_what_ran_out_of_memory_gets_more_up_to_the_most() -> None:
+    hand = Hand(task("a"), specs=hungry(memory="x2", max_memory="300M"))
+    for _ in range(2):
+        hand.end("a", "oom")
+        hand.fire("node:a", after=2)
+    assert memories(hand) == [None, 200_000_000, 300_000_000]
+    hand.end("a", "oom")  # there is no more, so another attempt would end alike
+    assert (hand.status("a"), hand.outcome) == ("failed", "failed")
+
+
+def test_what_may_use_more_shares_no_lane_with_others() -> None:
+    hand = Hand(task("a"), task("b"), task("c"), specs=hungry(memory="x2"), max_parallel=1)
+    hand.end("a", "oom")
+    hand.fire("node:a", after=2)
+    for name in ("b", "c"):
+        hand.end(name)
+    assert (hand.lanes[-1], memories(hand)[-1]) == ((("a", 2),), 200_000_000)
+
+
+def test_more_memory_outlives_a_conductor_and_other_failures() -> None:
+    hand = Hand(task("a"), specs=hungry(memory="x2"))
+    hand.end("a", "oom")
+    hand.fire("node:a", after=2)
+    hand.end("a", "failed", error=error("OSError"))
+    hand.state = snapshot.load(json.loads(json.dumps(snapshot.dump(hand.state))))
+    hand.fire("node:a", after=5)
+    assert memories(hand)[-1] == 200_000_000
+
+
+def test_without_on_oom_it_is_an_error_like_any_other() -> None:
+    hand = Hand(task("a"), specs=flaky(max_attempts=2))
+    hand.end("a", "oom", error=error("MemoryError", code="oom"))
+    hand.fire("node:a", after=5)
+    assert memories(hand) == [None, None]

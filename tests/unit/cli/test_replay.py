@@ -1,0 +1,60 @@
+"""`replay`: what was typed becomes one wish."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.cli.double import MemoryBackend, MemoryReader, failed_tour, make_console, make_node, make_view, written
+from twingraph.cli.entry import main
+from twingraph.core.wishes import Wish
+
+
+def replay(*words: str) -> tuple[int, str, str, MemoryBackend]:
+    backend = MemoryBackend(reader=MemoryReader(views=[failed_tour()]))
+    backend.engine.next_view = make_view([make_node("load", output=[1])], result=256)
+    console = make_console()
+    code = main(("replay", "last", *words), backend=backend, console=console)
+    return code, written(console.out), written(console.err), backend
+
+
+@pytest.mark.parametrize(
+    ("words", "wish"),
+    [
+        ([], Wish()),
+        (["--from", "a", "--from", "b[1]"], Wish(start=("a", "b[1]"))),
+        (["--failed", "-i", "n=3"], Wish(failed=True, inputs={"n": 3})),
+        (["--node", "a", "-i", "day=2026-01-31"], Wish(node="a", inputs={"day": "2026-01-31"})),
+        (["--output", 'a={"x": 1}', "--output", "m[k=1]=text=2"], Wish(outputs={"a": {"x": 1}, "m[k=1]": "text=2"})),
+    ],
+)
+def test_the_words_become_a_wish(words: list[str], wish: Wish) -> None:
+    code, out, err, backend = replay(*words)
+    assert (code, out) == (0, "256\n")
+    assert backend.engine.replayed == [(failed_tour().record.id, wish, None)]
+    assert backend.engine.closed
+    assert f"{failed_tour().record.id} as exec-" in err
+
+
+def test_a_debugger_takes_the_node_that_failed_and_runs_it_here() -> None:
+    code, _, _, backend = replay("--debug")
+    error = failed_tour().record.error
+    assert error is not None
+    assert (code, backend.debugs) == (0, True)
+    assert backend.engine.replayed[0][1] == Wish(node=error.node_id)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "a"], "give NODE=VALUE"),
+        (["--output", "a=1", "--output", "a=2"], "'a' is given twice"),
+        (["--node", "a", "--failed"], "leave one of them out"),
+        (["--debug", "--output", "a=1"], "leave one of them out"),
+        (["--debug", "--json"], "leave one of them out"),
+        (["-i", "n"], "give key=value"),
+    ],
+)
+def test_what_does_not_go_together_is_wrong_use(words: list[str], said: str) -> None:
+    code, out, err, backend = replay(*words)
+    assert (code, out, backend.engine.replayed) == (2, "", [])
+    assert said in err

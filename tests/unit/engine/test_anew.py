@@ -1,0 +1,71 @@
+"""What a replay does anew: a node and all that came of it, in drawn workflows and in bodies."""
+
+from __future__ import annotations
+
+from tests.unit.engine.kernel.hand import Hand, mapped, node, task
+from twingraph.core.plan import Hole, NodeKind, PlanNode, Source, Template
+from twingraph.engine.anew import inputs_taken, takers_of, with_consequences
+
+
+def anew(hand: Hand, *starts: str) -> set[str]:
+    return with_consequences(hand.state, starts)
+
+
+def test_what_takes_its_value_and_what_is_ordered_after_it() -> None:
+    hand = Hand(task("a"), task("b", "a"), task("c", "b"), task("side"), task("d", "side", "c"))
+    assert anew(hand, "b") == {"b", "c", "d"}
+    assert anew(hand, "side", "c") == {"side", "c", "d"}
+
+
+def test_an_item_of_a_map_concerns_what_takes_the_map_and_none_of_its_siblings() -> None:
+    hand = Hand(task("a"), mapped("m", "a"), task("end", "m"))
+    hand.end("a")
+    hand.expand("m", "0", "1", "2")
+    assert anew(hand, "m[1]") == {"m[1]", "end"}
+    assert anew(hand, "m") == {"m", "m[0]", "m[1]", "m[2]", "end"}
+    assert anew(hand, "a") == {"a", "m", "m[0]", "m[1]", "m[2]", "end"}
+
+
+def test_a_workflow_inside_another() -> None:
+    inner = Template(nodes=(task("one"), task("two", "one")), last_nodes=("two",))
+    scope = node(NodeKind.SCOPE, "w", "a", template="inner")
+    hand = Hand(task("a"), scope, task("end", "w"), templates={"inner": inner})
+    hand.end("a")
+    assert anew(hand, "w/one") == {"w/one", "w/two", "end"}
+    assert anew(hand, "w/two") == {"w/two", "end"}
+
+
+def body(*calls: PlanNode) -> Hand:
+    hand = Hand(body="flow", driven=True)
+    for call in calls:
+        hand.call(call)
+    return hand
+
+
+def test_what_a_body_called_before_it_looked_is_kept() -> None:
+    hand = body(task("a"), task("b"), task("c", forced=("a",)), task("d"))
+    assert anew(hand, "a") == {"a", "c", "d"}
+    assert anew(hand, "b") == {"b"}
+
+
+def test_what_was_called_after_a_look_follows_from_everything_that_led_to_it() -> None:
+    hand = body(task("a"), task("b", "a"), task("free"), task("c", forced=("b",)), task("d"))
+    assert anew(hand, "a") == {"a", "b", "c", "d"}
+
+
+def test_a_long_loop_is_looked_through_once() -> None:
+    calls = [task(f"n{i}", forced=(f"n{i - 1}",) if i else ()) for i in range(3_000)]
+    assert len(anew(body(*calls), "n0")) == 3_000
+
+
+def test_which_nodes_take_an_input() -> None:
+    hole = Hole((Source(input="x"),))
+    hand = Hand(
+        PlanNode(id="a", spec=0, args={"v": (hole,)}),
+        PlanNode(id="b", spec=0, args={"v": ("1",)}),
+        PlanNode(id="m", kind=NodeKind.MAP, spec=1, template="item", scope_args={"k": ("[", hole, "]")}),
+        PlanNode(id="y", kind=NodeKind.INPUT),
+    )
+    assert inputs_taken(hand.state) == {"x", "y"}
+    assert takers_of(hand.state, ["x"]) == ["a", "m"]
+    assert takers_of(hand.state, ["y"]) == ["y"]

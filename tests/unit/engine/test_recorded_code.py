@@ -1,0 +1,43 @@
+"""What recorded code takes is read from its text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from twingraph.engine.recorded_code import parameters_of
+
+TEXT = """
+def plain(a, b=2, *, c): ...
+async def later(x): ...
+def open_ended(a, **more): ...
+class Kept:
+    def execute(self, path, *, deep=False): ...
+class Bare: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("plain", ("a", "b", "c")),
+        ("later", ("x",)),
+        ("open_ended", None),
+        ("Kept", ("path", "deep")),
+        ("Bare", None),
+        ("gone", None),
+    ],
+)
+def test_the_names_of_the_parameters(tmp_path: Path, name: str, taken: tuple[str, ...] | None) -> None:
+    entries = {"m:it": {"module": "m", "name": name}}
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps({"modules": {"m": {"text": TEXT}}, "entries": entries}))
+    assert parameters_of(str(bundle), "m:it") == taken
+
+
+def test_what_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "rotten.json").write_text("{")
+    assert parameters_of(str(tmp_path / "rotten.json"), "m:it") is None
+    assert parameters_of(str(tmp_path / "gone.json"), "m:it") is None
