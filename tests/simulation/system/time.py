@@ -81,9 +81,6 @@ class ProcessLoop:
 
     call_soon_threadsafe = call_soon
 
-    def time(self) -> float:
-        return self._agenda.now
-
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Alarm:
         alarm = Alarm(lambda: callback(*args))
 
