@@ -16,6 +16,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from benchmarks import areas
+
 
 class Cost(NamedTuple):
     """What one function cost since its thread began."""
@@ -45,7 +47,7 @@ class Counter(threading.Thread):
     def _enable(self) -> None:
         profile = cProfile.Profile(time.thread_time)
         try:
-            profile.enable(subcalls=False)
+            profile.enable()
         except ValueError:  # another one is active in this process
             return
         self._profiles.append((f"{threading.current_thread().name} #{len(self._profiles)}", profile))
@@ -53,9 +55,9 @@ class Counter(threading.Thread):
     def run(self) -> None:
         switch = self._folder / "on"
         _wait(switch.exists)
-        before = self._costs()
+        before, areas_before = self._costs(), self._areas()
         _wait(lambda: not switch.exists())
-        after = self._costs()
+        after, areas_after = self._costs(), self._areas()
         report: dict[str, Any] = {"command": " ".join(sys.orig_argv[1:])[:120]}
         for name in ("threads", "lines", "functions", "calls"):
             report[name] = {}
@@ -65,6 +67,10 @@ class Counter(threading.Thread):
             report["lines"][thread] = {place: cost.own_s for place, cost in spent.items()}
             report["functions"][thread] = {place: cost.whole_s for place, cost in spent.items()}
             report["calls"][thread] = {place: cost.calls for place, cost in spent.items()}
+        report["areas"] = {
+            thread: {area: spent - areas_before.get(thread, {}).get(area, 0.0) for area, spent in found.items()}
+            for thread, found in areas_after.items()
+        }
         part = self._folder / f"{os.getpid()}.part"
         part.write_text(json.dumps(report))
         part.rename(self._folder / f"{os.getpid()}.json")
@@ -79,6 +85,22 @@ class Counter(threading.Thread):
                 costs[place] = Cost(
                     known.calls + entry.callcount, known.own_s + entry.inlinetime, known.whole_s + entry.totaltime
                 )
+        return found
+
+    def _areas(self) -> dict[str, dict[str, float]]:
+        """Seconds by part of the house. What has no file of its own counts for whoever called it."""
+        found: dict[str, dict[str, float]] = {}
+        for thread, profile in list(self._profiles):
+            spent = found.setdefault(thread, {})
+            for entry in profile.getstats():
+                if isinstance(entry.code, str):
+                    continue
+                area = areas.of_file(entry.code.co_filename)
+                spent[area] = spent.get(area, 0.0) + entry.inlinetime
+                for called in entry.calls or ():
+                    if isinstance(called.code, str):
+                        place = areas.of_built_in(called.code, area)
+                        spent[place] = spent.get(place, 0.0) + called.inlinetime
         return found
 
 

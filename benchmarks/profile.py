@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import catalog
+from benchmarks import areas, catalog
 from benchmarks.runner import checked
 from benchmarks.suite import ROOT
 
@@ -30,13 +30,85 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--exact", action="store_true", help="count every call instead of sampling")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to repeat the workload")
     parser.add_argument("--top", type=int, default=25, help="lines per table")
+    parser.add_argument("--areas", action="store_true", help="one table: which part of the house costs how much")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.inside:
         _repeat(given, given.inside)
         return 0
-    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
-        return _start(list(arguments or sys.argv[1:]), given, Path(folder))
+    passed = list(arguments or sys.argv[1:])
+    if given.areas:
+        return _print_areas(passed, given)
+    nodes, reports = _run(passed, given)
+    if not nodes:
+        return 1
+    print(f"{given.workload} of {given.system}: {nodes:,} nodes; microseconds of processor time per node")
+    for report in reports:
+        if report["threads"]:
+            print("\n".join(_tables(report, nodes, given.top)))
+    if len(reports) == 1:
+        print("(No other Python process sampled itself: they ignored PYTHONPATH, or there were none.)")
+    return 0
+
+
+def _run(arguments: list[str], given: argparse.Namespace) -> tuple[int, list[dict[str, Any]]]:
+    """How many nodes there were, none when it failed, and what each process has to say."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if _start(arguments, given, folder):
+            return 0, []
+        nodes = int((folder / "nodes").read_text())
+        return nodes, [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def _print_areas(arguments: list[str], given: argparse.Namespace) -> int:
+    """What each thread costs comes from a run that is hardly slowed down, how it is split from one that counts all."""
+    given.exact = False
+    nodes, plain = _run(arguments, given)
+    given.exact = True
+    counted_nodes, counted = _run(arguments, given)
+    if not nodes or not counted_nodes:
+        return 1
+    totals, shares = _by_role(plain, "threads"), _by_role(counted, "areas")
+    print(f"| {given.workload} of {given.system}, us per node | {' | '.join(sorted(totals))} | all |")
+    print(f"| -- | {'-- | ' * (len(totals) + 1)}")
+    rows: dict[str, dict[str, float]] = {}
+    for role, parts in totals.items():
+        split = shares.get(role, {}) or {areas.OTHER: 1.0}
+        whole = sum(split.values())
+        for area, part in split.items():
+            rows.setdefault(area, {})[role] = sum(parts.values()) / nodes * 1e6 * part / whole
+    for area in areas.ORDER:
+        if sum(rows.get(area, {}).values()) >= 0.5:
+            print(f"| {area} | {_cells(rows[area], totals)} |")
+    summed = {role: sum(parts.values()) / nodes * 1e6 for role, parts in totals.items()}
+    print(f"| all | {_cells(summed, totals)} |")
+    return 0
+
+
+def _cells(costs: Mapping[str, float], roles: Mapping[str, object]) -> str:
+    cells = [f"{costs[role]:.0f}" if costs.get(role, 0.0) >= 0.5 else "" for role in sorted(roles)]
+    return " | ".join([*cells, f"{sum(costs.values()):.0f}"])
+
+
+def _by_role(reports: Sequence[Mapping[str, Any]], what: str) -> dict[str, dict[str, float]]:
+    """Seconds by what the thread is for."""
+    found: dict[str, dict[str, float]] = {}
+    for report in reports:
+        for thread, spent in report[what].items():
+            role = _role(report["command"], thread)
+            known = found.setdefault(role, {})
+            for area, seconds in spent.items() if isinstance(spent, dict) else [(thread, spent)]:
+                known[area] = known.get(area, 0.0) + seconds
+    return {role: spent for role, spent in found.items() if sum(spent.values()) > 0.001}
+
+
+def _role(command: str, thread: str) -> str:
+    if "benchmarks.profile" not in command:
+        return "workers"
+    if "conductor" in thread:
+        return "conductor"
+    return "script" if thread.startswith("MainThread") else "bodies and others"
 
 
 def _start(arguments: list[str], given: argparse.Namespace, folder: Path) -> int:
@@ -49,18 +121,7 @@ def _start(arguments: list[str], given: argparse.Namespace, folder: Path) -> int
     if given.exact:
         variables["BENCHMARK_EXACT"] = "1"
     command = [sys.executable, "-m", "benchmarks.profile", *arguments, "--inside", str(folder)]
-    done = subprocess.run(command, env=variables, cwd=folder, check=False)
-    if done.returncode:
-        return done.returncode
-    nodes = int((folder / "nodes").read_text())
-    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    print(f"{given.workload} of {given.system}: {nodes:,} nodes; microseconds of processor time per node")
-    for report in reports:
-        if report["threads"]:
-            print("\n".join(_tables(report, nodes, given.top)))
-    if len(reports) == 1:
-        print("(No other Python process sampled itself: they ignored PYTHONPATH, or there were none.)")
-    return 0
+    return subprocess.run(command, env=variables, cwd=folder, check=False).returncode
 
 
 def _repeat(given: argparse.Namespace, folder: Path) -> None:

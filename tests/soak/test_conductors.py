@@ -15,7 +15,7 @@ COURSE = Course(
     executions=2_000,
     seconds=300,
     kill_every=5,
-    sleep_at=60,
+    sleep_at=73,
     sleep_for=20,
     restart_at=150,
     patience=300,
@@ -43,3 +43,4 @@ def test_three_conductors_on_postgresql(server: Postgres, tmp_path: Path, reques
         ("slowest take-over (s)", round(told.slowest_take_over, 1)),
     ]
     assert told.wrong == []
+    assert told.taken_from_sleepers > 0

@@ -7,9 +7,9 @@ into containers under their own names; a library is touched only when a value of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring as _quote
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from twingraph.core.codec_base import (
     INLINE_LIMIT,
@@ -32,9 +32,11 @@ from twingraph.core.codec_views import plain, preview
 from twingraph.core.hashing import blake2b
 
 __all__ = [
-    "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "decode", "element", "encode", "hash_text",
-    "join_dict", "join_list", "length", "plain", "preview", "refs",
+    "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "compacting", "decode", "element", "encode",
+    "hash_text", "join_dict", "join_list", "length", "plain", "preview", "refs",
 ]  # fmt: skip
+
+_Made = TypeVar("_Made")
 
 _LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
 _SCALARS = frozenset((str, int, float, bool, type(None)))
@@ -142,11 +144,23 @@ def _encode_tagged(
 
 def _moved(tree: Any, data: bytes, digest: str, blobs: Any, stored: int) -> Encoded:
     """A text that is too large to travel: into the store, a reference in its place."""
+    return drained(_moving(tree, data, digest, blobs, stored))
+
+
+# So many items of a long list are written without a pause.
+_ITEMS_AT_ONCE = 1_000
+
+
+def _moving(tree: Any, data: bytes, digest: str, blobs: Any, stored: int) -> Generator[None, None, Encoded]:
     is_tuple = type(tree) is dict and tree.get("$") == "tuple"
     items = tree["v"] if is_tuple else tree
     ref = {"$": "ref", "rung": "json", "hash": "", "size": 0, "value": digest}
     if type(items) is list:
-        data = list_blob([dumps(item) for item in items])
+        texts: list[str] = []
+        for start in range(0, len(items), _ITEMS_AT_ONCE):
+            texts += map(dumps, items[start : start + _ITEMS_AT_ONCE])
+            yield
+        data = list_blob(texts)
         ref.update(rung="list", n=len(items))
         if is_tuple:
             ref["as"] = "tuple"
@@ -159,14 +173,36 @@ def compact(text: str, blobs: Any) -> str:
     """The text as it may travel: itself, or a reference once it has grown too large by being composed."""
     if len(text) < INLINE_LIMIT // 4:  # no character takes more than four bytes
         return text
+    return drained(compacting(text, blobs))
+
+
+def compacting(text: str, blobs: Any) -> Generator[None, None, str]:
+    """The same by and by, for those who must not keep others waiting."""
+    if len(text) < INLINE_LIMIT // 4:
+        return text
     data = text.encode("utf-8", "surrogatepass")
     if len(data) < INLINE_LIMIT:
         return text
     try:
         tree = loads(text)
-        return _moved(tree, data, hash_tree(tree), blobs, 0).text
+        yield
+        digest = hash_tree(tree)
+        yield
+        return (yield from _moving(tree, data, digest, blobs, 0)).text
     except UNREADABLE as error:
         raise unreadable(error) from error
+
+
+def drained(steps: Generator[None, None, _Made]) -> _Made:
+    """What comes of it, with all of its steps done at once."""
+
+    def run() -> Iterator[None]:
+        made.append((yield from steps))
+
+    made: list[_Made] = []
+    for _ in run():
+        pass
+    return made[0]
 
 
 def decode(

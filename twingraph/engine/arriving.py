@@ -10,6 +10,7 @@ from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Adopted, CancelRequested, Event
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
@@ -19,7 +20,6 @@ from twingraph.engine.link import Bodies
 from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
-from twingraph.engine.values import Values
 from twingraph.store.base import Claim
 from twingraph.store.blobs.base import BlobStore
 
@@ -115,14 +115,16 @@ class Arriving:
             self._failed(error)
             raise
 
-    def _values(self, held: Held) -> Values:
-        return Values(
+    def _values(self, held: Held) -> ValuesAhead:
+        values = ValuesAhead(
             held.state,
             lambda seq: self._journal.data(held.number, seq),
             self._sources.blobs,
             lambda seqs: self._journal.data_of(held.number, seqs),
             read_shared=lambda execution, seqs: self._journal.values_of(execution, seqs),
         )
+        values.long = self._sizes.long_parts
+        return values
 
     def _host_for(self, execution_id: str, code: CodeRef | None) -> Host:
         if self._sources.hosts is None:

@@ -24,6 +24,7 @@ from twingraph.engine.clock import Clock
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.door import Door
 from twingraph.engine.effects import Effects
+from twingraph.engine.garbage import Garbage
 from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
@@ -185,7 +186,9 @@ class Conductor:
         """Make everything that works on the loop, each with those that it needs. What one command leads to are events,
         and those bring commands: this circle is closed here."""
         moments, writing = Moments(self._loop, self._pace), Writing(self._sizes.rows)
-        ground = Ground(self.name, self._roster, self._journal, self._dispatch, self._clock, moments, self._sizes)
+        ground = Ground(
+            self.name, self._roster, self._journal, self._dispatch, self._clock, moments, Garbage(), self._sizes
+        )
         bodies = Bodies(
             self.link,
             apply=self._bring,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from twingraph.core.errors import TwinGraphError
@@ -88,6 +88,14 @@ class Effects:
                     self._detached.start(held, node)
             case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
                 pass  # done before the commit, or with it
+
+    def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
+        """What must be put together by and by before this can be carried out: arguments of many parts."""
+        if type(command) is not commands.Dispatch:
+            return None
+        nodes = held.state.nodes
+        long = [node for name, _ in command.runs if held.values.is_long(node := nodes[name])]
+        return held.values.before_arguments(long) if long else None
 
     def take_over(self, held: Held) -> bool:
         """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were

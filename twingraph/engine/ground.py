@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from twingraph.dispatch.base import Dispatch
 from twingraph.engine.clock import Clock
+from twingraph.engine.garbage import Garbage
 from twingraph.engine.moments import Moments
 from twingraph.engine.roster import Roster
 from twingraph.engine.sizes import USUAL, Sizes
@@ -19,4 +20,5 @@ class Ground(NamedTuple):
     dispatch: Dispatch
     clock: Clock
     moments: Moments
+    garbage: Garbage
     sizes: Sizes = USUAL

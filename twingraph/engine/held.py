@@ -14,11 +14,11 @@ from twingraph.core.plan import NodeKind, NodeSpec, Plan
 from twingraph.core.records import Changes, ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
 from twingraph.engine.sizes import USUAL, Sizes
-from twingraph.engine.values import Values
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
 # The record in the list of executions shows progress at least this many seconds old.
@@ -86,7 +86,7 @@ class Held:
         self.epoch = claim.epoch
         self.seq = claim.seq
         self.state = state
-        self.values: Values
+        self.values: ValuesAhead
         self.code = code
         self.handles = [handle]
         self.kept: Mapping[str, Kept] = {}

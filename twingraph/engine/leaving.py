@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twingraph.core.errors import LeaseLost
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.engine.effects import Effects
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
+from twingraph.engine.kernel.state import taken_apart
 from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
@@ -19,6 +22,9 @@ class Leaving:
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
+        self._garbage = ground.garbage
+        self._large = ground.sizes.large_nodes
+        self._moments = ground.moments
         self._writing = writing
         self._effects = effects
         self._outside = outside
@@ -29,6 +35,19 @@ class Leaving:
         held.todo.clear()
         self._effects.forget(held, why)
         self._outside.drop(held.number)
+        if len(held.state.nodes) > self._large:
+            self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
+        else:
+            self._garbage.drops(held.number)
+
+    def _take_apart(self, number: int, steps: Iterator[None]) -> None:
+        """Even to free the memory of many nodes takes long when it is done at once."""
+        end = self._moments.end()
+        for _ in steps:
+            if self._moments.over(end):
+                self._moments.soon(self._take_apart, number, steps)
+                return
+        self._garbage.drops(number)
 
     def if_over(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""
@@ -62,3 +81,4 @@ class Leaving:
             self.drop(held, "stopped")
             held.fail(why)
         self._roster.fail(why)
+        self._garbage.end()

@@ -14,6 +14,8 @@ class Sizes(NamedTuple):
     snapshot_events_per_node: int = 3  # nor before so many for each node
     snapshot_nodes: int = 50  # of a large state so many are written down without a pause
     words_waiting: int = 10_000  # of bodies that were not heard yet: who says more waits
+    long_parts: int = 500  # a value of more parts is put together by and by, so many without a pause
+    large_nodes: int = 2_000  # an execution of more nodes is freed by and by, and not searched for garbage again
     inbox_seconds: float = 0.05  # between looks when nothing else happens; asking whether it changed costs microseconds
 
 

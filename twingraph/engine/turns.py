@@ -8,17 +8,17 @@ is the next batch. Whatever takes longer than a moment is done in several turns,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
 from twingraph.core.events import Event
-from twingraph.core.statuses import EXECUTION_OVER
+from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine.effects import Effects
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import PROGRESS_SECONDS, Held
-from twingraph.engine.kernel import apply, commands
+from twingraph.engine.kernel import begin, commands, conclude
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import ending_of
@@ -52,6 +52,7 @@ class Turns:
         self._effects = effects
         self._bodies = bodies
         self._leaving = leaving
+        self._garbage = ground.garbage
         self._faults = faults
         self._flushing = False
         self._refreshing = False
@@ -75,6 +76,9 @@ class Turns:
     def in_moments(self, held: Held, steps: Iterator[None]) -> None:
         """A long piece of work about one execution, with turns of others between. Whatever else happens to it comes
         after, and nothing of it is committed before all is done."""
+        if held.waiting is not None:
+            held.waiting.append(lambda: self.in_moments(held, steps))
+            return
         held.waiting = deque()
         self._one_moment(held, steps)
 
@@ -86,13 +90,18 @@ class Turns:
     def _steps(self, held: Held, steps: Iterator[None], waiting: deque[Callable[[], None]]) -> None:
         end = self._moments.end()
         for _ in steps:
+            if held.waiting is not None:  # a step led to a long piece of work itself: the others come after that
+                held.waiting.append(lambda: self._steps(held, steps, waiting))
+                return
             if self._moments.over(end):
                 held.waiting = waiting
+                self._garbage.holds(held.number, len(held.state.nodes))
                 self._moments.soon(self._one_moment, held, steps)
                 return
         self.soon(held)
         for act in waiting:
-            self.about(held, act)
+            if self._roster.has(held):
+                self.about(held, act)
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -112,27 +121,53 @@ class Turns:
 
     def apply(self, held: Held, event: Event, data: str | None = None) -> None:
         """Take one event in; it is committed as soon as the loop has nothing else at hand."""
-        self.note(held, event, data, self._clock.now() + held.ahead)
+        state = held.state
+        if state.status not in EXECUTION_OVER:
+            at = self._clock.now() + held.ahead
+            begin(state, event, at, held.add(event, at, data))
+            if state.chores:
+                self.in_moments(held, self._conclude(held, at))
+                return
+            finish = self._sort(held, conclude(state), at)
+            if finish is not None:
+                self.in_moments(held, self._finish(held, finish, at))
+                return
         self.soon(held)
 
     def note(self, held: Held, event: Event, data: str | None, at: float) -> None:
-        """Apply one event and note it, with what it commands, for the next commit."""
-        state = held.state
-        if state.status in EXECUTION_OVER:
-            return
-        seq = held.add(event, at, data)
-        for command in apply(state, event, at, seq):
+        """Apply one event and note it, with what it commands, for the next commit. For what is sure to be short."""
+        if held.state.status not in EXECUTION_OVER:
+            begin(held.state, event, at, held.add(event, at, data))
+            for _ in self._conclude(held, at):
+                pass
+
+    def _conclude(self, held: Held, at: float) -> Iterator[None]:
+        """The rest of an event that has begun."""
+        chores = held.state.chores
+        while chores:
+            yield from chores.popleft()
+        finish = self._sort(held, conclude(held.state), at)
+        if finish is not None:
+            yield from self._finish(held, finish, at)
+
+    def _sort(self, held: Held, todo: Iterable[commands.Command], at: float) -> commands.Finish | None:
+        """By when they are carried out: with the commit, after it, or, the end of everything, before it."""
+        finish: commands.Finish | None = None
+        for command in todo:
             if type(command) is commands.Finish:
-                self._finish(held, command, at)
+                finish = command
             elif type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
                 held.limits.append(command)
             elif type(command) is commands.SettleCache:
-                self._sharing.settle(held, command, seq, at)
+                self._sharing.settle(held, command, held.seq, at)
             else:
                 held.commands.append(command)
+        return finish
 
-    def _finish(self, held: Held, command: commands.Finish, at: float) -> None:
+    def _finish(self, held: Held, command: commands.Finish, at: float) -> Iterator[None]:
         """Put the result together and write the last event in the same commit as what led to it."""
+        if command.status is ExecutionStatus.COMPLETED:
+            yield from held.values.before_result()
         ended, data = ending_of(held, command)
         self.note(held, ended, data, at)
 
@@ -160,6 +195,7 @@ class Turns:
             return
         # Doing what one commands may bring events to another: those are not in this commit.
         for held, todo in [(held, held.committed()) for held in written]:
+            self._garbage.holds(held.number, len(held.state.nodes))
             if self._roster.has(held):
                 self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
         self._granting.tell()
@@ -226,7 +262,12 @@ class Turns:
         held.carrying = True
         while held.todo or self._effects.take_over(held):
             if held.todo:
-                self._effects.carry_out(held, held.todo.popleft())
+                command = held.todo.popleft()
+                steps = self._effects.before(held, command)
+                if steps is not None:
+                    self.in_moments(held, self._carry_out_after(held, steps, command))
+                    return
+                self._effects.carry_out(held, command)
             if (held.todo or held.kept) and self._moments.over(end):
                 self._moments.soon(self._carry_on, held)
                 return
@@ -234,6 +275,11 @@ class Turns:
         self._leaving.if_over(held)
         if held.wants_snapshot and self._roster.has(held):
             self.in_moments(held, held.take_snapshot())
+
+    def _carry_out_after(self, held: Held, steps: Iterator[None], command: commands.Command) -> Iterator[None]:
+        yield from steps
+        self._effects.carry_out(held, command)
+        self._moments.soon(self._carry_on, held)
 
     def _carry_on(self, held: Held) -> None:
         if self._roster.has(held):

@@ -30,7 +30,7 @@ OPEN_LISTS = 4
 NULL = "null"
 
 
-def _takes_item(argument: Argument) -> bool:
+def takes_item(argument: Argument) -> bool:
     return any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument)
 
 
@@ -54,7 +54,7 @@ class Given(NamedTuple):
     texts: Sequence[str] = ()
 
 
-def _only_node(argument: Argument) -> str | None:
+def only_node(argument: Argument) -> str | None:
     """The node whose whole value this is, when it is nothing else."""
     if len(argument) != 1 or isinstance(argument[0], str) or len(argument[0].sources) != 1:
         return None
@@ -181,7 +181,7 @@ class Values:
             texts = [codec.compact(self.fill(argument, scope, None), self._blobs) for _, argument in scope.outputs]
             metas = [_meta(name, text) for (name, _), text in zip(scope.outputs, texts, strict=True)]
             return Given(scope.shape, tuple(metas), texts)
-        name = _only_node(scope.result)
+        name = only_node(scope.result)
         if name is not None and scope.nodes[name].status is NodeStatus.COMPLETED:
             return self.given(scope.nodes[name])
         return self._plain(codec.compact(self.scope_result(scope), self._blobs))
@@ -296,7 +296,7 @@ class Values:
         if node.kind is NodeKind.MAP:
             over = parts.pop("items", None)
             parts.pop("key", None)
-            parts = {name: part for name, part in parts.items() if not _takes_item(part)}
+            parts = {name: part for name, part in parts.items() if not takes_item(part)}
             parts = {"over": over, **parts} if over is not None else parts
         found = {}
         for name, part in parts.items():
@@ -418,7 +418,7 @@ class Values:
         argument = opener.plan.scope_args.get(name)
         if argument is None:
             return None
-        if _takes_item(argument):
+        if takes_item(argument):
             inner = scope or opener.scope
             return self._fill_item(argument, inner, item, opener)
         return self._argument(argument, opener)

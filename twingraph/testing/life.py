@@ -26,6 +26,7 @@ from twingraph.core.events import (
 )
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Outcome, Report, Returned
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.beginning import first_events
 from twingraph.engine.detached import Around, Detached
 from twingraph.engine.effects import Effects
@@ -37,7 +38,6 @@ from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.link import Bodies, LoopLink
 from twingraph.engine.outcomes import ending_of, events_of
 from twingraph.engine.recovery import ended_of
-from twingraph.engine.values import Values
 from twingraph.store.base import Claim, Row, Standing
 from twingraph.testing.clock import Timers
 from twingraph.testing.hosting import Board, InlineHost
@@ -200,11 +200,11 @@ class Life:
         held = self._held.get(execution)
         return None if held is None else held.state
 
-    def _values(self, held: Held, record: Record) -> Values:
+    def _values(self, held: Held, record: Record) -> ValuesAhead:
         def read(seq: int) -> str | None:
             return next((row.data for row in [*record.rows, *held.rows] if row.seq == seq), None)
 
-        return Values(held.state, read, self._memory.blobs)
+        return ValuesAhead(held.state, read, self._memory.blobs)
 
     def _hold(self, held: Held) -> None:
         self._held[held.state.execution] = held

@@ -168,3 +168,13 @@ def test_names_of_any_kind(store: Store) -> None:
     assert held(store, *(name for name, _ in odd)) == dict.fromkeys([name for name, _ in odd], 1)
     store.journal.append([part(claim, 3, freed=["\ud800"])])
     assert held(store, *(name for name, _ in odd)) == {}
+
+
+def test_other_conductors_hear_that_a_limit_is_free(store: Store) -> None:
+    claim = begun(store)
+    take(store, wants(claim))
+    store.other.changed()
+    store.journal.changed()
+    store.journal.append([part(claim, 3, freed=["a"])])
+    assert store.other.changed()
+    assert not store.journal.changed()

@@ -77,6 +77,7 @@ def _hosts_are_full(resumed: int) -> bool:
     return max(process.num_threads() for process in tree(resumed)) > MANY // 2
 
 
+@pytest.mark.timeout(240)  # two thousand bodies are work for a machine that does other things too
 def test_a_thousand_that_wait_outlive_their_process(home: Path) -> None:
     script = subprocess.Popen([sys.executable, "flow.py", str(MANY)], cwd=home)
     try:

@@ -55,8 +55,8 @@ class Bench:
         runs = [NodeRun(node, 1, texts) for node in nodes]
         self.pool.submit(Lane(number=1, execution="e", code=code, settings=settings, runs=runs))
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+    async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+        async with asyncio.timeout(seconds):
             while not holds():
                 self._changed.clear()
                 await self._changed.wait()

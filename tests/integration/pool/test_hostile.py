@@ -209,13 +209,13 @@ async def test_a_value_of_one_gibibyte_is_kept_and_passed_on(tmp_path: Path) -> 
     async with opened(tmp_path, workers=2) as bench:
         code = bench.write(text)
         bench.submit(code, "make", ["make"])
-        await bench.until(lambda: "make" in bench.outcomes())
+        await bench.until(lambda: "make" in bench.outcomes(), seconds=300)
         outcome = bench.outcomes()["make"]
         assert outcome.status == "completed"
         assert outcome.outputs[0][2] >= 1 << 30
         assert len(outcome.texts[0]) < 1000
         bench.submit(code, "size", ["size"], {"data": json.loads(outcome.texts[0])})
-        await bench.until(lambda: "size" in bench.outcomes())
+        await bench.until(lambda: "size" in bench.outcomes(), seconds=300)
         taken = bench.outcomes()["size"]
         assert list(taken.texts) == [str(1 << 30)], taken.error
         assert (outcome.memory or 0) < 2 << 30

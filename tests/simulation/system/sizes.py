@@ -15,5 +15,7 @@ def small(chance: Random) -> Sizes:
         map_page=chance.choice((1, 2, 1000)),
         past_page=chance.choice((1, 3, 1000)),
         snapshot_nodes=chance.choice((1, 1000)),
+        long_parts=chance.choice((1, 500)),
+        large_nodes=chance.choice((0, 2_000)),
         inbox_seconds=1.0,
     )

@@ -71,6 +71,9 @@ class ProcessLoop:
         self.dead = False
         self.asleep_until = 0.0
 
+    def time(self) -> float:
+        return self._agenda.now
+
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         if not self.dead:
             self._ready.append((callback, args))

@@ -99,6 +99,24 @@ def test_what_waits_goes_to_workers_that_have_said_hello() -> None:
     run(scene)
 
 
+def test_a_worker_that_has_run_nothing_yet_is_tried_while_another_is_idle() -> None:
+    """Its first run imports the author's module: better now than when the other one is hogged."""
+
+    async def scene() -> None:
+        tried, fresh = FakeWorker(ready=True), FakeWorker(ready=True)
+        tried.runs = 7
+        pool = await opened(tried, fresh)
+        pool.submit("a")
+        await turn()
+        assert (tried.given, fresh.given) == ([], ["a"])
+        pool.submit("b")
+        await turn()
+        assert (tried.given, fresh.given) == (["b"], ["a"])
+        await pool.pool.stop()
+
+    run(scene)
+
+
 def test_the_first_worker_is_given_its_lane_with_its_hello() -> None:
     async def scene() -> None:
         starting = FakeWorker(ready=False)

@@ -13,11 +13,11 @@ from twingraph.core.ids import detached_id
 from twingraph.core.plan import NodeKind, NodeSpec, PlanNode, ScopeSettings
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.detached import Around, Detached, shape_of, submission
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, Submission
 from twingraph.engine.kernel import State, apply
-from twingraph.engine.values import Values
 from twingraph.store.base import Claim, Standing
 from twingraph.store.blobs.memory import MemoryBlobs
 
@@ -31,7 +31,7 @@ class World:
     def __init__(self) -> None:
         state = State("exec-a")
         self.held = Held(Claim(number=1, epoch=1, seq=0), state, None, Handle("exec-a", cast(Any, None)))
-        self.held.values = Values(state, lambda seq: None, MemoryBlobs())
+        self.held.values = ValuesAhead(state, lambda seq: None, MemoryBlobs())
         plan = PlanNode(
             id="p",
             kind=NodeKind.DETACHED,

@@ -16,6 +16,7 @@ from twingraph.core.events import Event, LimitGranted
 from twingraph.core.plan import NodeSpec, Plan
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.clock import Clock
+from twingraph.engine.garbage import Garbage
 from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
@@ -217,7 +218,7 @@ def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
     moments = Moments(loop, time.perf_counter)
     journal = SqliteJournal(one.home)
     begun = begin(one, limited("other", gpu=1))
-    ground = Ground("x", roster, journal, one.dispatch, Clock(), moments)
+    ground = Ground("x", roster, journal, one.dispatch, Clock(), moments, Garbage())
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
     ask = commands.AskLimit("a", (("db", 1),), 0)
     again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]

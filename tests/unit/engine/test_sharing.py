@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, each, over, plan, value, wait_until
-from twingraph.core.events import PauseRequested, ResumeRequested
+from twingraph.core.events import NodeEnded, PauseRequested, ResumeRequested, event_from
 from twingraph.core.execution import NodeView
 from twingraph.core.plan import NodeSpec, Plan, PlanNode
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Returned
 from twingraph.engine.handle import Handle
+from twingraph.engine.held import Kept
 
 CACHED = replace(TASK, cache=True, code_hash="c0de")
 
@@ -219,6 +220,21 @@ def test_code_that_is_not_known_by_its_content_is_refused(rig: Rig) -> None:
         assert handle.error is not None
         assert "give it a `version`" in handle.error.message
     assert rig.run(cached(given("a"), spec=replace(CACHED, code_hash=None, version="1"))).status == "completed"
+
+
+def test_what_a_replay_keeps_is_not_asked_for(rig: Rig, hands: Hands) -> None:
+    first = rig.run(cached(given("a")))
+    (row,) = [row for row in rig.records.rows(first.id) if row.kind == "node_ended"]
+    event = event_from(row.kind, row.body)
+    assert isinstance(event, NodeEnded)
+    kept = Kept(rows=[(event._replace(cached_from=first.id), ['"kept"'])])
+    again = rig.run(cached(given("a")), kept={"a": kept}, replay_of=first.id, refresh=True)
+    assert value(again) == "kept"
+    assert hands.ran == {"a": 1}
+    assert node(rig, again.id, "a").reused_node is None
+    db = sqlite3.connect(rig.home.database)
+    assert db.execute("select count(*) from cache_claims").fetchone() == (0,)
+    db.close()
 
 
 # -- two conductors on one home ---------------------------------------------------------------------

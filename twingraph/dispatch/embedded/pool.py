@@ -20,7 +20,7 @@ from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
 from twingraph.dispatch.embedded.rounds import Rounds
 from twingraph.dispatch.embedded.sharing import Suspects
-from twingraph.dispatch.embedded.staff import Staff, available
+from twingraph.dispatch.embedded.staff import Staff, available, untried_first
 from twingraph.dispatch.embedded.strand import Doom, Held
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import LANES
@@ -156,7 +156,7 @@ class EmbeddedPool:
 
     def _hand_out(self, group: Group) -> None:
         self._hand_out_beside(group)
-        for worker in available(group.workers):
+        for worker in untried_first(group.workers):
             if not worker.pending:
                 batch = group.next(self._admitted)
                 if batch is None:

@@ -205,3 +205,13 @@ class Staff:
 def available(workers: list[WorkerProcess]) -> Iterator[WorkerProcess]:
     """Those that take more work: what is given to a process that still starts waits for it, even beside an idle one."""
     return (worker for worker in workers if worker.is_ready and not worker.retired and worker.doom is None)
+
+
+def untried_first(workers: list[WorkerProcess]) -> list[WorkerProcess]:
+    """The first run in a process imports the author's module, which may take long. It had better be while another
+    process is there for what comes next, rather than when that one is hogged."""
+    return sorted(available(workers), key=_was_tried)
+
+
+def _was_tried(worker: WorkerProcess) -> bool:
+    return worker.runs > 0

@@ -20,7 +20,7 @@ from twingraph.engine.kernel.state import Node, State
 def settle(state: State, candidates: Iterable[Node]) -> None:
     """Begin every node whose sources are all over, and whatever that allows in turn."""
     queue = deque(candidates)
-    while queue:
+    while queue and not state.chores:  # else all of them are about to be cancelled
         node = queue.popleft()
         if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             queue.extend(_begin(state, node))

@@ -29,7 +29,7 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
             begin_ending(state, ExecutionStatus.FAILED, error)
         else:
             settle(state, cancel_scope(state, scope))
-    if scope.driven:
+    if scope.driven and not state.chores:
         _let_go(state, scope)
     settle(state, scope_over(state, scope))
 

@@ -1,13 +1,14 @@
 """How nodes, containers and scopes end, and how far a failure reaches.
 
 What ends hands back the nodes that may begin because of it, rather than beginning them: a chain of ten thousand skipped
-nodes must not exhaust the stack.
+nodes must not exhaust the stack. What an ending of everything does to each node is a chore, done after the rest of the
+event; what would follow from the rest waits for it, since by then most of it concerns nobody any more.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.plan import NodeKind, PlanNode
@@ -31,6 +32,20 @@ def end(state: State, node: Node, status: NodeStatus) -> list[Node]:
         finishing.finish_if_over(state)
         return []
     freed = _failed(state, node) if status is NodeStatus.FAILED else []
+    if state.chores:
+        state.chores.append(_follow_later(state, node))
+    else:
+        _follow(state, node, freed)
+    return freed
+
+
+def _follow_later(state: State, node: Node) -> Iterator[None]:
+    _follow(state, node, [])  # whatever could begin has been cancelled
+    yield
+
+
+def _follow(state: State, node: Node, freed: list[Node]) -> None:
+    """What follows from its end for those that wait for it and those that it is a part of."""
     for dependent in node.dependents or ():
         dependent.pending -= 1
         if dependent.pending == 0:
@@ -48,7 +63,6 @@ def end(state: State, node: Node, status: NodeStatus) -> list[Node]:
             freed += scope_over(state, scope)
     if state.ending is not None:
         finishing.finish_if_over(state)
-    return freed
 
 
 def scope_over(state: State, scope: Scope) -> list[Node]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
@@ -25,8 +27,13 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
     state.ending, state.ending_error = status, error
     state.ready.clear()
     state.ready_count = 0
+    state.chores.append(_cancel_all(state))
+
+
+def _cancel_all(state: State) -> Iterator[None]:
     running: list[str] = []
     for node in state.nodes.values():
+        yield
         if node.kind is NodeKind.HANDLER:
             # What the workflow itself runs is cancelled; its error handlers are left to finish.
             if node.status is NodeStatus.PENDING:
@@ -61,7 +68,7 @@ def _drop(state: State, node: Node) -> None:
 
 
 def finish_if_over(state: State) -> None:
-    if state.finishing is not None or state.in_flight:
+    if state.finishing is not None or state.in_flight or state.chores:
         return
     if state.ending is not None:
         finish(state, state.ending, state.ending_error)
@@ -100,7 +107,7 @@ def finish(state: State, status: ExecutionStatus, error: ErrorRecord | None) -> 
     running = tuple(node.id for node in state.nodes.values() if node.lane is not None) if state.in_flight else ()
     if running:
         state.commands.append(CancelRuns(running))
-    for node in state.nodes.values():
+    for node in state.nodes.values() if state.ended_count < len(state.nodes) else ():
         if not node.over:
             _drop(state, node)
     state.finishing = status

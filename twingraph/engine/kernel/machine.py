@@ -48,6 +48,15 @@ from twingraph.engine.kernel.state import Node, Scope, State
 
 def apply(state: State, event: Event, at: float, seq: int) -> list[Command]:
     """Take one event in; the commands that follow from it, in order."""
+    begin(state, event, at, seq)
+    while state.chores:
+        for _ in state.chores.popleft():
+            pass
+    return conclude(state)
+
+
+def begin(state: State, event: Event, at: float, seq: int) -> None:
+    """The same in parts, for what may be long: `begin`, then all of `state.chores` step by step, then `conclude`."""
     if state.clock_from is not None and not isinstance(event, Adopted):
         state.used += max(0.0, at - state.clock_from)
     if (
@@ -60,6 +69,9 @@ def apply(state: State, event: Event, at: float, seq: int) -> list[Command]:
     state.now, state.seq = at, seq
     state.commands = []
     _HANDLERS[type(event)](state, event)
+
+
+def conclude(state: State) -> list[Command]:
     scheduling.dispatch(state)
     _tend_clock(state)
     return state.commands

@@ -189,7 +189,9 @@ def resume_requested(state: State, event: ResumeRequested) -> None:
         parked = [node for node in state.nodes.values() if node.asked == "resume"]
         for node in parked:
             node.asked = None
-            if node.active:
+            if node.kind is NodeKind.HANDLER:
+                scheduling.dispatch_now(state, node)
+            elif node.active:
                 beginnings.queue_up(state, node)
         beginnings.settle(state, parked)
         bounds.arm_all(state)

@@ -91,8 +91,11 @@ def requeue(state: State, node: Node) -> None:
     if node.status is NodeStatus.RUNNING:
         state.move(node, NodeStatus.RETRYING)
     state.move(node, NodeStatus.PENDING)
-    if node.kind is NodeKind.HANDLER and (state.ending is not None or state.status is not ExecutionStatus.PAUSED):
-        scheduling.dispatch_now(state, node)
+    if node.kind is NodeKind.HANDLER:  # beside all lanes, and without a turn for limits, as it went before
+        if state.status is ExecutionStatus.PAUSED and state.ending is None:
+            node.asked = "resume"
+        else:
+            scheduling.dispatch_now(state, node)
         return
     if state.status is ExecutionStatus.PAUSED:
         holdings.give_back(state, node)

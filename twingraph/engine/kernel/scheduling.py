@@ -19,6 +19,9 @@ from twingraph.engine.kernel.state import Lane, Node, QueueKey, State
 
 LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
+# With one event so many runs are handed over at most, and a lane more; the next event, which some of them brings, goes
+# on with it. Ten times what keeps any pool busy, and done in milliseconds.
+RUNS_AT_ONCE = 4_000
 PROBE_LANES = 16
 PROBE_SIZE = 4
 # So many lanes are looked at for those that have not begun, at each event: where the newest run, all do.
@@ -119,9 +122,12 @@ def _serve_endless(state: State, queues: dict[QueueKey, deque[Node]]) -> None:
 
 
 def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
-    """One lane for each spec in turn, as long as any is free; how many are left."""
+    """One lane for each spec in turn, as long as any is free; how many are left for others."""
     held_back = 0
+    most = state.in_flight + RUNS_AT_ONCE
     while free > 0 and held_back < len(queues):
+        if state.in_flight >= most:
+            return 0
         key = next(iter(queues))
         queue = queues.pop(key)
         spec, room = (key, free) if isinstance(key, int) else (key[0], bounds.room(state.scopes[key[1]], free))
@@ -215,6 +221,7 @@ def withdraw(state: State, wanted: Callable[[Node], bool]) -> list[Node]:
 def dispatch_now(state: State, node: Node) -> None:
     """Hand one node over beside all lanes: the error handler, which must run even while everything else ends."""
     assert node.spec is not None
+    node.asked = None
     lane = node.lane = Lane(state.lane_counter + 1, 0)
     _count_lane(state, lane, node.spec, 1)
     node.attempt += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from twingraph.core.events import DecisionMade, OutputMeta
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, ScopeSettings, Template
@@ -242,6 +243,7 @@ class State:
         self.timed = False  # a scope has a clock of its own
         self.elapsed = 0.0  # what the clocks of scopes go by: stands in a pause, and while nobody holds the execution
         self.commands: list[Command] = []
+        self.chores: deque[Iterator[None]] = deque()  # what is left to do of the event that is being applied
         self.story: deque[tuple[int, str, str, str]] = deque(maxlen=STORY_LENGTH)
 
     # -- the only ways in which a status changes --------------------------------------------------
@@ -274,3 +276,22 @@ class State:
     def add(self, node: Node) -> None:
         self.nodes[node.id] = node
         self.counts[NodeStatus.PENDING] += 1
+
+
+def taken_apart(state: State) -> Iterator[None]:
+    """Free the nodes of a state that nobody needs any more, by and by. They know one another in circles, which else
+    only the search for garbage finds, all at once."""
+    for count, node in enumerate(state.nodes.values(), 1):
+        node.children = node.dependents = None
+        if not count % _FREED_AT_ONCE:
+            yield
+    for scope in state.scopes.values():
+        scope.nodes.clear()
+        yield
+    while state.nodes:
+        for _ in range(min(_FREED_AT_ONCE, len(state.nodes))):
+            state.nodes.popitem()
+        yield
+
+
+_FREED_AT_ONCE = 500

@@ -238,8 +238,8 @@ class PostgresJournal:
 
         def listen(connection: Connection, _: bool) -> bool:
             connection.pgconn.consume_input()
-            while connection.pgconn.notifies() is not None:
-                self._heard = True
+            while (said := connection.pgconn.notifies()) is not None:
+                self._heard = self._heard or said.be_pid != connection.pgconn.backend_pid
             heard, self._heard = self._heard, False
             return heard
 

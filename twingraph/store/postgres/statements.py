@@ -23,6 +23,9 @@ def lives(owner: str) -> str:
     )
 
 
+# Who listens hears that something came that he may wait for, and looks whether it is for him.
+CHANNEL = "'twingraph ' || current_schema()"
+
 # Columns of an execution's record that its events move on.
 MOVING = (
     "status", "reason", "started_at", "completed_at", "total", "completed", "running", "failed", "skipped", "error",
@@ -122,8 +125,10 @@ _PARTS = {
 
 
 def append(parts: Iterable[str]) -> str:
-    """One batch, with those parts that it has."""
-    return ", ".join([_MOVE, *(_PARTS[part] for part in parts)]) + " select number from held"
+    """One batch, with those parts that it has. Other conductors may wait for what is freed or settled."""
+    named = list(parts)
+    tell = f", pg_notify({CHANNEL}, '')" if "freed" in named or "settled" in named else ""
+    return ", ".join([_MOVE, *(_PARTS[part] for part in named)]) + f" select number{tell} from held"
 
 
 # What is used again is not to be pruned: see `store.prune`.
@@ -195,8 +200,6 @@ INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = %s order by inbox.id
 """
-# Who listens hears of every message of the store, and looks whether it is for him.
-CHANNEL = "'twingraph ' || current_schema()"
 POST = f"""
 with posted as (
     insert into inbox (execution, kind, body, at)

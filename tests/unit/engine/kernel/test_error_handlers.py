@@ -115,3 +115,19 @@ def test_a_handler_for_an_adopted_execution_runs_again() -> None:
     told = hand.adopt()
     assert commands.SetTimer("ending", 8.0) in told
     assert hand.dispatched("a!handler") == [1, 2]
+
+
+def test_a_handler_that_was_lost_in_a_pause_goes_beside_all_lanes_when_it_is_over() -> None:
+    """It asks for no limit and takes nobody's lane, as it did before."""
+    specs = [NodeSpec(component="work", limits={"database": 1})]
+    hand = Hand(task("a"), task("b"), specs=specs, error_handler="custom", handler_component=0, continue_on_error=True)
+    for name in ("a", "b"):
+        hand.feed(ev.LimitGranted(name))
+    hand.end("a", "failed")
+    hand.feed(ev.PauseRequested())
+    hand.adopt()
+    assert hand.running == []
+    told = hand.feed(ev.ResumeRequested())
+    assert hand.running == ["a!handler"]
+    assert [command.node for command in told if isinstance(command, commands.AskLimit)] == ["b"]
+    assert hand.dispatched("a!handler") == [1, 2]

@@ -5,7 +5,7 @@ import json
 from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
-from twingraph.engine.kernel import apply, commands, snapshot
+from twingraph.engine.kernel import apply, commands, scheduling, snapshot
 from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE, RECALLED_AT_ONCE
 
 
@@ -29,6 +29,17 @@ def test_quick_nodes_travel_many_at_a_time() -> None:
     for number in range(PROBE_SIZE):
         hand.end(f"n{number}", started=1.0, ended=1.0001)
     assert len(hand.lanes[1]) == LANE_LIMIT
+
+
+def test_no_event_hands_everything_over_at_once() -> None:
+    """Else nothing else is decided for a tenth of a second. What is left goes with the next event."""
+    count = 3 * scheduling.RUNS_AT_ONCE
+    hand = Hand(*many(count), max_parallel=count)
+    hand.end("n0", started=1.0, ended=1.0001)
+    handed = len(hand.running)
+    assert scheduling.RUNS_AT_ONCE <= handed <= scheduling.RUNS_AT_ONCE + LANE_LIMIT + PROBE_LANES * PROBE_SIZE
+    hand.end("n1", started=1.0, ended=1.0001)
+    assert len(hand.running) >= handed + scheduling.RUNS_AT_ONCE - 1
 
 
 def test_slow_nodes_travel_alone() -> None:

@@ -1,0 +1,118 @@
+"""Looking for garbage costs what is new, not what is there; and all is as it was when the large execution is over."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from twingraph.engine import garbage
+from twingraph.engine.garbage import Garbage
+
+MANY = garbage.LARGE + 1
+
+
+class Counted:
+    """Stands for the module `gc`."""
+
+    def __init__(self, *, enabled: bool = True, frozen: int = 0) -> None:
+        self.callbacks: list[Any] = []
+        self.enabled, self.frozen, self.fresh = enabled, frozen, 100
+        self.threshold = (700, 10, 10)
+
+    def isenabled(self) -> bool:
+        return self.enabled
+
+    def freeze(self) -> None:
+        self.frozen, self.fresh = self.frozen + self.fresh, 0
+
+    def unfreeze(self) -> None:
+        self.frozen, self.fresh = 0, self.frozen + self.fresh
+
+    def get_freeze_count(self) -> int:
+        return self.frozen
+
+    def get_threshold(self) -> tuple[int, int, int]:
+        return self.threshold
+
+    def set_threshold(self, threshold0: int, threshold1: int = 10, threshold2: int = 10, /) -> None:
+        self.threshold = threshold0, threshold1, threshold2
+
+    def look(self, generation: int = 2) -> None:
+        for phase in ("start", "stop"):
+            for called in list(self.callbacks):
+                called(phase, {"generation": generation})
+
+
+def test_what_was_looked_through_is_left_out_while_a_large_execution_is_held() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    counted.look(generation=1)
+    assert counted.frozen == 0
+    counted.look()
+    assert (counted.frozen, counted.fresh) == (100, 0)
+
+
+def test_all_is_as_it_was_when_the_last_large_one_is_gone() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    for number in (1, 2, 2):
+        watched.holds(number, MANY)
+    counted.look()
+    watched.drops(1)
+    assert counted.frozen
+    watched.drops(2)
+    watched.drops(3)
+    assert (counted.frozen, counted.fresh, counted.callbacks, counted.threshold) == (0, 100, [], (700, 10, 10))
+    watched.holds(4, MANY)
+    assert counted.callbacks
+
+
+def test_small_executions_change_nothing() -> None:
+    counted = Counted()
+    Garbage(counted).holds(1, garbage.LARGE)
+    assert (counted.callbacks, counted.threshold) == ([], (700, 10, 10))
+
+
+@pytest.mark.parametrize("counted", [Counted(enabled=False), Counted(frozen=7)], ids=["disabled", "frozen"])
+def test_who_minds_the_collector_himself_is_left_alone(counted: Counted) -> None:
+    watched = Garbage(counted)
+    before = counted.frozen
+    watched.holds(1, MANY)
+    counted.look()
+    watched.drops(1)
+    assert (counted.callbacks, counted.threshold, counted.frozen) == ([], (700, 10, 10), before)
+
+
+class Loop:
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture
+def watched() -> Iterator[Garbage]:
+    """With the real collector."""
+    made = Garbage()
+    yield made
+    made.drops(1)
+    assert gc.get_freeze_count() == 0
+
+
+def test_garbage_of_the_script_is_still_found(watched: Garbage) -> None:
+    """That which is dropped before anybody looked, at once; else when the execution is over."""
+    watched.holds(1, MANY)
+    old = Loop()
+    gc.collect()
+    assert gc.get_freeze_count()
+    young = Loop()
+    seen = [weakref.ref(young), weakref.ref(old)]
+    del young, old
+    gc.collect()
+    assert [ref() is None for ref in seen] == [True, False]
+    watched.drops(1)
+    gc.collect()
+    assert seen[1]() is None

@@ -1,0 +1,218 @@
+"""No turn of the loop does much, however large an execution is. The clock by which the conductor tells that a moment
+is over moves at every look at it, so that nothing here depends on how fast the machine is."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.conducting import Act, each, echo, fresh_home, no_code, plan, task, value
+from twingraph.core.plan import Edge, Hole, Plan, PlanNode, Source
+from twingraph.core.records import Settings
+from twingraph.engine import garbage
+from twingraph.engine.conductor import Conductor
+from twingraph.engine.handle import Handle
+from twingraph.engine.held import Submission
+from twingraph.engine.kernel import State
+from twingraph.engine.sizes import USUAL
+from twingraph.store.blobs.memory import MemoryBlobs
+from twingraph.store.home import Home
+from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.testing.dispatch import MemoryDispatch
+
+MANY = 3_000
+SMALL = plan(task("only"))
+
+
+class ByHand:
+    """A conductor whose turns are taken one by one."""
+
+    def __init__(self, home: Home, act: Act) -> None:
+        self.loop = asyncio.SelectorEventLoop()
+        self.dispatch = MemoryDispatch(act)
+        looks = itertools.count()
+        self.conductor = Conductor(
+            secrets.token_hex(4),
+            make_journal=lambda: SqliteJournal(home),
+            dispatch=self.dispatch,
+            blobs=MemoryBlobs(),
+            code_of=no_code,
+            pace=lambda: float(next(looks)),
+        )
+        assert self.conductor.begin_on(self.loop)
+
+    def turn(self) -> None:
+        self.loop.call_soon(self.loop.stop)
+        self.loop.run_forever()
+
+    def turns_until(self, holds: Callable[[], bool], seen: Callable[[], None] = lambda: None) -> int:
+        for number in range(20_000):
+            if holds():
+                return number
+            self.turn()
+            seen()
+        raise AssertionError("it does not come to that")
+
+    def submit(self, of: Plan, *, parallel: int = 10) -> Handle:
+        return self.conductor.submit(
+            Submission(
+                id=f"exec-{secrets.token_hex(4)}",
+                plan=of,
+                inputs={},
+                settings=Settings(max_parallel=parallel),
+                workflow_id="flow",
+                origin="script",
+            )
+        )
+
+    def state(self, handle: Handle) -> State:
+        held = self.conductor._roster.named(handle.id)
+        assert held is not None
+        return held.state
+
+
+def items(lane: object, run: object) -> object:
+    return list(range(MANY)) if getattr(run, "node", "") in ("a", "m") else 1
+
+
+Opens = Callable[[Act], ByHand]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opens]:
+    home = fresh_home(tmp_path / "home")
+    made: list[ByHand] = []
+
+    def open_one(act: Act) -> ByHand:
+        made.append(ByHand(home, act))
+        return made[-1]
+
+    yield open_one
+    for by_hand in made:
+        by_hand.conductor.end()
+    home.close()
+
+
+@pytest.fixture
+def by_hand(opened: Opens) -> ByHand:
+    return opened(items)
+
+
+def over(handle: Handle) -> bool:
+    return handle.wait(0)
+
+
+def wide() -> Plan:
+    return plan(*(task(f"n{number}") for number in range(MANY)))
+
+
+def test_a_large_execution_is_cancelled_in_many_turns_and_others_go_on_between(by_hand: ByHand) -> None:
+    by_hand.dispatch.hold = True
+    large = by_hand.submit(wide())
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+    ended = [state.ended_count]
+    by_hand.conductor.cancel(large.id)
+    small = by_hand.submit(SMALL)
+    recorded: list[int] = []
+
+    def look() -> None:
+        ended.append(state.ended_count)
+        if small.status == "running" and not recorded:
+            recorded.append(state.ended_count)
+
+    running = len(by_hand.dispatch.waiting)
+    by_hand.turns_until(lambda: state.ended_count == MANY - running, look)
+    steps = [after - before for before, after in itertools.pairwise(ended)]
+    assert 0 < max(steps) <= 2
+    assert recorded
+    assert recorded[0] < MANY / 2
+
+
+def test_a_failure_cancels_the_others_in_many_turns_too(opened: Opens) -> None:
+
+    def fails(lane: object, run: object) -> object:
+        raise ValueError("broken")
+
+    by_hand = opened(fails)
+    large = by_hand.submit(wide(), parallel=1)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(large.id) is not None)
+    state = by_hand.state(large)
+    ended = [0]
+    by_hand.turns_until(lambda: over(large), lambda: ended.append(state.ended_count))
+    assert large.status == "failed"
+    assert max(after - before for before, after in itertools.pairwise(ended)) <= 2
+
+
+def test_a_long_result_is_put_together_in_many_turns(by_hand: ByHand) -> None:
+    handle = by_hand.submit(plan(task("a"), each("m", "a")))
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(handle.id) is not None)
+    state = by_hand.state(handle)
+    by_hand.turns_until(lambda: state.finishing is not None)
+    assert by_hand.turns_until(lambda: over(handle)) >= MANY // USUAL.long_parts
+    assert value(handle) == [1] * MANY
+
+
+def summed() -> Plan:
+    """A body's sum over the handles of its calls: one argument with a hole for each."""
+    parts: list[str | Hole] = ["["]
+    for number in range(MANY):
+        parts += [Hole(sources=(Source(node=f"n{number}"),)), ","]
+    parts[-1] = "]"
+    edges = tuple(Edge(source=f"n{number}", param="x") for number in range(MANY))
+    last = PlanNode(id="sum", spec=0, edges=edges, args={"x": tuple(parts)})
+    return plan(*(task(f"n{number}") for number in range(MANY)), last)
+
+
+@pytest.mark.parametrize("shape", ["map", "calls"])
+def test_long_arguments_are_put_together_in_many_turns(opened: Opens, shape: str) -> None:
+    given: list[object] = []
+
+    def act(lane: object, run: object) -> object:
+        if getattr(run, "node", "") == "sum":
+            given.append(json.loads(dict(run.args)["x" if shape == "calls" else "m"]))  # type: ignore[attr-defined]
+        return items(lane, run)
+
+    by_hand = opened(act)
+    flow = summed() if shape == "calls" else plan(task("a"), each("m", "a"), task("sum", "m"))
+    handle = by_hand.submit(flow)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(handle.id) is not None)
+    state = by_hand.state(handle)
+    by_hand.turns_until(lambda: "sum" in state.nodes and state.nodes["sum"].status == "queued")
+    assert by_hand.turns_until(lambda: bool(given)) >= MANY // USUAL.long_parts
+    assert given == [[1] * MANY]
+    by_hand.turns_until(lambda: over(handle))
+    assert value(handle) == 1
+
+
+def test_the_memory_of_a_large_execution_is_freed_by_and_by(by_hand: ByHand) -> None:
+    assert garbage.LARGE < MANY
+    handle = by_hand.submit(wide(), parallel=1000)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(handle.id) is not None)
+    state = by_hand.state(handle)
+    by_hand.turns_until(lambda: over(handle))
+    left = [len(state.nodes)]
+    by_hand.turns_until(lambda: not state.nodes, lambda: left.append(len(state.nodes)))
+    assert max(before - after for before, after in itertools.pairwise(left)) <= 1_000
+    assert not state.root.nodes
+
+
+def test_a_value_that_is_missing_ends_the_node_and_not_the_engine(opened: Opens) -> None:
+    """Put together ahead or not."""
+    by_hand = opened(echo)
+    edges = tuple(Edge(source=f"n{number}", param="x") for number in range(USUAL.long_parts + 1))
+    parts = tuple(
+        Hole(sources=(Source(node=f"n{number}", output="nothing"),)) for number in range(USUAL.long_parts + 1)
+    )
+    last = PlanNode(id="sum", spec=0, edges=edges, args={"x": parts})
+    handle = by_hand.submit(plan(*(task(f"n{number}") for number in range(USUAL.long_parts + 1)), last))
+    by_hand.turns_until(lambda: over(handle))
+    assert handle.status == "failed"
+    assert handle.error is not None
+    assert "gave no output 'nothing'" in handle.error.message

@@ -1,0 +1,71 @@
+"""The search for garbage while large executions are held.
+
+Python looks through everything that it has, every time that a quarter has come to it: half a second for an execution
+of 100,000 nodes, in which nothing else of the process goes on. But all of that is in use as long as the execution is
+here. So whatever has just been looked through, and is in use, is left out from then on (`gc.freeze`), until no large
+execution is held any more; then it all is as it was. What a script drops meanwhile is found as ever, but for what had
+been looked through before it was dropped: that is found at the end.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any, Protocol
+
+from twingraph.engine.sizes import USUAL
+
+# From so many nodes on to look through an execution takes some milliseconds.
+LARGE = USUAL.large_nodes
+# While one is held, all that is new is looked through so often: it takes milliseconds each time.
+_THRESHOLD = 3
+
+
+class Collector(Protocol):
+    """What is asked of the module `gc`."""
+
+    callbacks: list[Any]
+
+    def isenabled(self) -> bool: ...
+    def freeze(self) -> None: ...
+    def unfreeze(self) -> None: ...
+    def get_freeze_count(self) -> int: ...
+    def get_threshold(self) -> tuple[Any, Any, Any]: ...
+    def set_threshold(self, threshold0: int, threshold1: int = ..., threshold2: int = ..., /) -> None: ...
+
+
+class Garbage:
+    """Belongs to one conductor's loop. Who has frozen objects or switched the search off is not interfered with."""
+
+    def __init__(self, collector: Collector = gc) -> None:
+        self._gc = collector
+        self._large: set[int] = set()
+        self._usual: tuple[int, int, int] | None = None  # thresholds, while ours are in force
+
+    def holds(self, number: int, nodes: int) -> None:
+        """An execution has come to have so many nodes."""
+        if nodes > LARGE and number not in self._large:
+            self._large.add(number)
+            if self._usual is None and self._gc.isenabled() and not self._gc.get_freeze_count():
+                first, second, third = self._gc.get_threshold()
+                self._usual = first, second, third
+                self._gc.set_threshold(first, second, min(third, _THRESHOLD))
+                self._gc.callbacks.append(self._looked)
+
+    def drops(self, number: int) -> None:
+        """It is not held any more."""
+        self._large.discard(number)
+        if self._usual is not None and not self._large:
+            self._gc.callbacks.remove(self._looked)
+            self._gc.set_threshold(*self._usual)
+            self._usual = None
+            self._gc.unfreeze()
+
+    def end(self) -> None:
+        """Nothing is held any more."""
+        for number in list(self._large):
+            self.drops(number)
+
+    def _looked(self, phase: str, told: dict[str, int]) -> None:
+        """On whichever thread: everything that is left was found to be in use."""
+        if phase == "stop" and told["generation"] == 2:
+            self._gc.freeze()
