@@ -1,8 +1,9 @@
 """`make check` and `make test`: what people and CI run, defined once.
 
 `check` is the quick gate: format, lint, types, rooms, and the tests that need nothing outside their process.
-`test` is everything: the same, then all tests on the main Python with coverage, then the library's tests on every
-further supported Python of the machine. Every step runs even after one has failed, so that one run shows all.
+`test` is everything: the same, then all tests on the main Python (with coverage, but for those that only compute), then
+the library's tests on every further supported Python of the machine. Every step runs even after one has failed, so that
+one run shows all.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from tools.pythons import further, main_python
 REPORTS = ROOT / ".cache" / "reports"
 CODE = ["twingraph", "tests", "tools", "examples"]
 QUICK = ["unit", "pipelines", "simulation", "house"]
-EVERYTHING = ["unit", "pipelines", "simulation", "conformance", "integration", "reference", "browser", "house"]
+COMPUTING = ["pipelines", "simulation"]  # thousands of lives with a clock of their own: no timings to spoil
+EVERYTHING = ["unit", "conformance", "integration", "reference", "browser", "house"]
 LIBRARY = ["unit", "conformance", "integration"]  # what a further Python has to show; the rest is about the checkout
 
 
@@ -52,10 +54,10 @@ def services_step(environment: Environment) -> Step:
     return Step("services", [environment.interpreter, "-m", "tools.services", "install"])
 
 
-def test_step(environment: Environment, kinds: List[str], flags: List[str]) -> Step:
+def test_step(environment: Environment, kinds: List[str], flags: List[str], *, called: str) -> Step:
     """The tests of these kinds that exist; a kind is a folder of `tests`."""
     folders = [f"tests/{kind}" for kind in kinds if (ROOT / "tests" / kind).is_dir()]
-    report = REPORTS / f"tests-{environment.python.name}.xml"
+    report = REPORTS / f"{called}-{environment.python.name}.xml"
     own_cache = f"cache_dir=.cache/pytest-{environment.python.name}"
     command = [
         environment.interpreter,
@@ -68,7 +70,7 @@ def test_step(environment: Environment, kinds: List[str], flags: List[str]) -> S
         *flags,
         *folders,
     ]
-    return Step(f"tests on Python {environment.python.name}", command, report, environment)
+    return Step(f"{called} on Python {environment.python.name}", command, report, environment)
 
 
 def run(step: Step) -> bool:
@@ -125,17 +127,20 @@ def close(results: List[Tuple[Step, bool]], began: float) -> int:
 
 
 def check(environment: Environment, jobs: List[str]) -> List[Step]:
-    return [*static_steps(environment), test_step(environment, QUICK, jobs)]
+    return [*static_steps(environment), test_step(environment, QUICK, jobs, called="tests")]
 
 
 def everything(environment: Environment, jobs: List[str]) -> List[Step]:
     coverage = ["--cov", "--cov-report=term", "--durations=10"]
     steps = [*static_steps(environment), services_step(environment)]
-    steps.append(test_step(environment, EVERYTHING, [*coverage, *jobs]))
+    steps.append(test_step(environment, COMPUTING, ["-n", str(os.cpu_count() or 1)], called="simulations"))
+    steps.append(test_step(environment, EVERYTHING, [*coverage, *jobs], called="tests"))
     others = further(environment.python)
     names = ", ".join(python.name for python in others.values()) or "none"
     print(f"main Python {environment.python.name}; further Pythons from 3.11 on this machine: {names}", flush=True)
-    return steps + [test_step(environment_of(python, main=False), LIBRARY, jobs) for python in others.values()]
+    return steps + [
+        test_step(environment_of(python, main=False), LIBRARY, jobs, called="tests") for python in others.values()
+    ]
 
 
 def main() -> int:

@@ -19,12 +19,13 @@ select number, id, name, completed_at from (
     from executions where completed_at is not null and (%(only)s::text is null or workflow_id = %(only)s)
 ) as ended where completed_at < %(before)s and place > %(keep)s order by number desc
 """
+# Numbers of a sequence may be committed out of order, so every replay counts that is not removed with these.
 _REMOVE = """
 delete from executions
 where number = any(%(numbers)s::bigint[]) and completed_at is not null
 and number < (select max(number) from executions) and id not in (
     with recursive replayed(id) as (
-        select replay_of from executions where number > %(newest)s and replay_of is not null
+        select replay_of from executions where replay_of is not null and not number = any(%(numbers)s::bigint[])
         union
         select executions.replay_of from executions join replayed on executions.id = replayed.id
         where executions.replay_of is not null
@@ -66,7 +67,7 @@ select version from code where created_at < %s and not exists (
 """
 _REMOVE_CODE = """
 delete from code where version = any(%s::text[]) and created_at < %s
-and not exists (select 1 from executions where number > %s and code_version = code.version) returning version
+and not exists (select 1 from executions where code_version = code.version) returning version
 """
 _REMOVE_PLANS = "delete from plans where code_version not in (select version from code) returning entry"
 _EVENTS = """
@@ -106,7 +107,7 @@ class PostgresPrune:
         def take_away(connection: Connection, _: bool) -> int:
             with connection.transaction():
                 connection.execute(REPLAYS_ALONE)
-                return len(connection.execute(_REMOVE, {"numbers": list(numbers), "newest": newest}).fetchall())
+                return len(connection.execute(_REMOVE, {"numbers": list(numbers)}).fetchall())
 
         return self._link.run(take_away)
 
@@ -135,7 +136,7 @@ class PostgresPrune:
         return [row[0] for row in self._all(_UNUSED_CODE, before, list(without))]
 
     def remove_code(self, versions: Sequence[str], newest: int, before: float) -> int:
-        gone = len(self._all(_REMOVE_CODE, list(versions), before, newest))
+        gone = len(self._all(_REMOVE_CODE, list(versions), before))
         self._all(_REMOVE_PLANS)
         return gone
 
