@@ -55,7 +55,7 @@ def alone(recorded: Recorded, node_id: str, blobs: BlobStore) -> Alone:
         raise ConflictError(f"{node_id} cannot be run alone: its inputs are not there any more: {error}") from error
     for name, text in made.inputs.items():
         for digest in codec.refs(text):
-            if not blobs.exists(digest):
+            if not blobs.refresh(digest):
                 raise ConflictError(
                     f"{node_id} cannot be run alone: its input {name!r} was in the blob {digest[:12]}, which is gone; "
                     f"run what made it again with --from, or give another one: -i {name}=VALUE"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
@@ -185,6 +186,8 @@ class Turns:
     def _flush(self) -> None:
         """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
         self._flushing = False
+        for held in self._writing.ready(lambda held: bool(held.kept)):
+            self.about(held, partial(self._take_over, held))
         try:
             written = self._write()
         except StoreError as error:
@@ -203,6 +206,10 @@ class Turns:
         if not self._refreshing and any(held.stale for held in written):
             self._refreshing = True
             self._moments.later(PROGRESS_SECONDS, self._refresh)
+
+    def _take_over(self, held: Held) -> None:
+        """What is known of nodes that are to run now goes into this very commit."""
+        self._effects.take_over(held)
 
     def _write(self) -> list[Held]:
         """One transaction; those of which everything that was taken is durable now."""

@@ -6,6 +6,7 @@ Of an execution that has gained more than fits, one piece is written at a time; 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from twingraph.engine.batches import pieces, weight
 from twingraph.engine.held import Held
@@ -33,6 +34,10 @@ class Writing:
     def due(self) -> bool:
         """Whether there is anything that may be written now."""
         return bool(self._long) or any(_ready(held) for held in self._dirty.values())
+
+    def ready(self, wanted: Callable[[Held], bool]) -> list[Held]:
+        """Those of which something may be written now."""
+        return [held for held in self._dirty.values() if wanted(held) and _ready(held)]
 
     def turn(self, now: float) -> list[tuple[Held, Append]]:
         """What is to be written together, next."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from tests.conformance.store import test_journal as suite
-from tests.conformance.store.test_journal import Store, begun, part
+from tests.conformance.store.test_journal import Store, begun, hears, part
 from twingraph.core.errors import ConflictError
 from twingraph.store.base import Append, Claim, LimitChoice, Limits, LimitUse, Wanting, Wish
 
@@ -176,5 +176,5 @@ def test_other_conductors_hear_that_a_limit_is_free(store: Store) -> None:
     store.other.changed()
     store.journal.changed()
     store.journal.append([part(claim, 3, freed=["a"])])
-    assert store.other.changed()
+    assert hears(store.other)
     assert not store.journal.changed()
