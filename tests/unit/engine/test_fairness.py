@@ -165,3 +165,15 @@ def test_a_body_that_calls_without_end_is_heard_by_and_by(tmp_path: Path, loops:
         wait_until(lambda: bool(rig.host.running), "it is not opened again")
         wait_until(lambda: all(body.told for body in rig.host.running.values()), "its history does not come")
         assert longest(loops[-1]) < MOST_SECONDS
+
+
+def test_many_open_calls_are_cancelled_by_and_by(tmp_path: Path, loops: Loops) -> None:
+    dispatch = PacedDispatch(lambda run: ["1"], hold=True)
+    with rig_of(tmp_path, dispatch, loops) as rig:
+        handle = rig.drive("idle", execution="exec-a", settings=Settings(max_parallel=10))
+        many_calls(rig, "exec-a")
+        wait_until(lambda: rig.record("exec-a").progress.total_nodes == MANY + 1, "not all were heard", 60)
+        rig.conductor.cancel("exec-a")
+        assert handle.wait(30)
+        assert handle.status == "cancelled"
+        assert longest(loops[-1]) < MOST_SECONDS
