@@ -145,8 +145,8 @@ def spinning() -> Any:
 
 def asleep() -> Any:
     work()
-    # Until its plan has been made, or a while: on 3.11 a thread that is traced, as all are when coverage is measured, makes
-    # no step as long as another one sleeps that is to be interrupted.
+    # Until its plan has been made, or a while: on 3.11 no thread that is traced, as all are when coverage is measured,
+    # makes a step as long as another one sleeps that is to be interrupted.
     ASLEEP.wait(3)
 
 
