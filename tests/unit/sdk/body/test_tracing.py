@@ -145,11 +145,11 @@ def spinning() -> Any:
 
 def asleep() -> Any:
     work()
-    # Until its plan has been made, or a while: on 3.11 no thread that is traced, as all are when coverage is measured,
-    # makes a step as long as another one sleeps that is to be interrupted.
-    ASLEEP.wait(3)
+    ASLEEP.wait(3)  # until its plan has been made
 
 
+# What interrupts another thread may meet it inside of what measures coverage, whose locks it would leave locked.
+@pytest.mark.no_cover
 @pytest.mark.parametrize("body", [spinning, asleep])
 def test_a_body_that_does_not_return_has_a_plan_in_time(body: Callable[..., Any]) -> None:
     ASLEEP.clear()
