@@ -56,6 +56,13 @@ def test_work_is_of_who_asks_first(store: Store, first: Claim, second: Claim) ->
     assert store.other.ask_cache([work(second)], "two") == [False]
 
 
+def test_who_lost_the_execution_claims_nothing(store: Store, first: Claim, second: Claim) -> None:
+    store.journal.release([first.number], "one")
+    store.other.claim("exec-a", "two")
+    store.journal.ask_cache([work(first)], "one")
+    assert store.other.ask_cache([work(second)], "two") == [True]
+
+
 def test_of_two_that_ask_at_once_one_is_told_to_wait(store: Store, first: Claim) -> None:
     asked = [work(first, "a"), work(first, "b"), work(first, "c", key="other")]
     assert store.journal.ask_cache(asked, "one") == [True, False, True]

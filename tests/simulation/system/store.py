@@ -204,7 +204,8 @@ class Store:
                 return False
             self.overtaken.add((claim.number, claim.node))
             self.world.tell(who, f"takes the work of {claim.node} of {known.id} over")
-        self.claims[place] = work
+        if self.by_number[work.number].owner == who:
+            self.claims[place] = work
         return True
 
     def _settle(self, known: Known, settled: Settled) -> None:

@@ -30,8 +30,11 @@ join events on events.execution = cache.execution and events.seq = cache.seq
 """
 _KNOWN = _FOUND.format(_ASKED)
 _KNOWN_ONE = _FOUND.format("(select %s::text as scope, %s::text as work) as asked")
+# Whoever has lost the execution while it slept claims nothing: its next commit tells it so.
 _CLAIM = """
-insert into cache_claims (scope, work, execution, node, begun_at) values (%s, %s, %s, %s, %s)
+insert into cache_claims (scope, work, execution, node, begun_at)
+select %(scope)s, %(work)s, %(number)s, %(node)s, %(at)s
+where exists (select 1 from executions where number = %(number)s and owner = %(owner)s)
 on conflict (scope, work) do update
 set execution = excluded.execution, node = excluded.node, begun_at = excluded.begun_at
 """
@@ -66,7 +69,8 @@ def ask(connection: Connection, asked: Sequence[Work], owner: str) -> list[Cache
             execution, holder, begun, alive = claims.get(place, (0, "", 0.0, False))
             ours = (execution, holder) == (work.number, node)
             if not ours and not (alive and begun >= work.begun_after):
-                connection.execute(_CLAIM, (*place, work.number, node, work.at))
+                claim = {"scope": work.scope, "work": work.key, "number": work.number, "node": node, "at": work.at}
+                connection.execute(_CLAIM, {**claim, "owner": owner})
                 claims[place] = work.number, node, work.at, True
                 ours = True
             answers.append(ours)

@@ -24,8 +24,10 @@ from cache_claims
 join executions on executions.number = cache_claims.execution
 where cache_claims.scope = ? and cache_claims.work = ?
 """
+# Whoever has lost the execution while it slept claims nothing: its next commit tells it so.
 _CLAIM = """
-insert into cache_claims (scope, work, execution, node, begun_at) values (?, ?, ?, ?, ?)
+insert into cache_claims (scope, work, execution, node, begun_at)
+select ?1, ?2, ?3, ?4, ?5 where exists (select 1 from executions where number = ?3 and owner = ?6)
 on conflict (scope, work) do update
 set execution = excluded.execution, node = excluded.node, begun_at = excluded.begun_at
 """
@@ -78,7 +80,7 @@ def ask(db: sqlite3.Connection, work: Work, owner: str, lives: Lives) -> CachedO
     answer = look(db, work, owner, lives)
     if answer is not None:
         return answer
-    db.execute(_CLAIM, (work.scope, work.key, work.number, _text(work.node), work.at))
+    db.execute(_CLAIM, (work.scope, work.key, work.number, _text(work.node), work.at, owner))
     return True
 
 
