@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,21 @@ def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
 
 
 def _look_for(thing: Workflow | Pipeline[..., Any]) -> tuple[ModuleType | None, str]:
-    for module in (sys.modules.get("__main__"), *list(sys.modules.values())):
-        file = getattr(module, "__file__", None)
-        if module is None or not isinstance(file, str) or not file.endswith(".py") or file.startswith(_NOT_THE_AUTHORS):
+    for module in (sys.modules.get("__main__"), *_authors(len(sys.modules), id(next(reversed(sys.modules.values()))))):
+        if module is None or not _is_of_the_author(module):
             continue
         name = next((name for name, value in list(vars(module).items()) if value is thing), None)
         if name is not None:
             return module, name
     return None, ""
+
+
+@lru_cache(maxsize=1)
+def _authors(count: int, newest: int) -> list[ModuleType]:
+    """Few of the many modules, which are the same until one is imported."""
+    return [module for module in list(sys.modules.values()) if _is_of_the_author(module)]
+
+
+def _is_of_the_author(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.endswith(".py") and not file.startswith(_NOT_THE_AUTHORS)
