@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.engine.kernel.hand import Hand, mapped, node, task
+from twingraph.core import events as ev
 from twingraph.core.plan import Hole, NodeKind, PlanNode, Source, Template
 from twingraph.engine.anew import inputs_taken, takers_of, with_consequences
 
@@ -54,8 +55,10 @@ def test_what_was_called_after_a_look_follows_from_everything_that_led_to_it() -
 
 
 def test_a_long_loop_is_looked_through_once() -> None:
-    calls = [task(f"n{i}", forced=(f"n{i - 1}",) if i else ()) for i in range(3_000)]
-    assert len(anew(body(*calls), "n0")) == 3_000
+    calls = tuple(task(f"n{i}", forced=(f"n{i - 1}",) if i else ()) for i in range(3_000))
+    hand = body()
+    hand.feed(ev.GraphExtended(calls, driven=True))
+    assert len(anew(hand, "n0")) == 3_000
 
 
 def test_which_nodes_take_an_input() -> None:
