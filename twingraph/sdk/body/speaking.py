@@ -78,8 +78,6 @@ class Speaking:
         self._alive = 0
         self._streams: dict[str, Stream] = {}
         self._known: dict[tuple[int, str], Stream] = {}  # few, since a program seldom changes its streams
-            tuple[int, str], Stream
-        ] = {}  # by what is under it: few, since a program seldom changes its streams
         self._handler: logging.Handler | None = None
 
     def begin(self) -> None:
