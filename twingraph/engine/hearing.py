@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from twingraph.core.events import Event, ItemsGiven, NodeBegun, NodesReturned, PauseRequested, TimerFired
+from twingraph.core.events import (
+    Event,
+    ItemsGiven,
+    NodeBegun,
+    NodesReturned,
+    PauseRequested,
+    ResumeRequested,
+    TimerFired,
+)
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
@@ -70,7 +78,8 @@ class Hearing:
         if held is None:
             return
         if timer == "grace":
-            self._dispatch.cancel(held.state.execution)
+            if held.interrupted:  # else it has been gone on with
+                self._dispatch.cancel(held.state.execution)
         else:
             self._turns.about(held, lambda: self._turns.apply(held, TimerFired(timer)))
 
@@ -79,7 +88,12 @@ class Hearing:
             coming.after.append(lambda held: self.feed(execution_id, event, data))
         held = self._roster.named(execution_id)
         if held is not None:
-            self._turns.about(held, lambda: self._turns.apply_lines(held, event, data))
+            self._turns.about(held, lambda: self._heard(held, event, data))
+
+    def _heard(self, held: Held, event: Event, data: Sequence[str] | None) -> None:
+        if type(event) is ResumeRequested:
+            held.interrupted = False
+        self._turns.apply_lines(held, event, data)
 
     def interrupt(self, execution_id: str, kill: bool) -> None:
         if (coming := self._roster.coming.get(execution_id)) is not None:
@@ -120,4 +134,4 @@ class Hearing:
         if said is None:  # from a newer version: nobody here can answer it, ever
             self._turns.soon(held)
         else:
-            self._turns.apply_lines(held, *said)
+            self._heard(held, *said)
