@@ -57,8 +57,18 @@ class Hearing:
             given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
             self._turns.apply_lines(held, given, report.texts)
         elif type(report) is LogLines:
-            held.logs.extend(log_rows(held.state, report))
-            self._turns.soon(held)
+            if len(report.lines) > held.sizes.log_lines:
+                self._turns.in_moments(held, self._note_lines(held, report))
+            else:
+                held.logs.extend(log_rows(held.state, report))
+                self._turns.soon(held)
+
+    def _note_lines(self, held: Held, report: LogLines) -> Iterator[None]:
+        """A flood of them, by and by; whatever the run reports next comes after."""
+        step = held.sizes.log_lines
+        for start in range(0, len(report.lines), step):
+            held.logs.extend(log_rows(held.state, report, start, start + step))
+            yield
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
