@@ -206,6 +206,18 @@ def test_a_pipeline_in_a_pipeline(home: Path) -> None:
     assert first.replay(outputs={"inner/double": 50}).result() == 200
 
 
+def test_a_pipeline_alone_stays_alone_on_the_code_of_now(home: Path) -> None:
+    first = outer.submit(n=1)
+    assert first.result() == 16
+    alone = replay(first.id, node="inner")
+    assert alone.result() == 8
+    again = replay(alone.id, code=outer)
+    assert (again.result(), ran(view_of(again.id))) == (8, ["double", "double-2"])
+    part = replay(again.id, from_node="double-2", inputs={}, code=outer)
+    assert (part.result(), ran(view_of(part.id))) == (8, ["double-2"])
+    assert replay(part.id, inputs={"n": 5}, code=outer).result() == 20
+
+
 def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:
     first = run_once(nested(), n=1)
     with pytest.raises(NotFoundError, match="inner/two"):

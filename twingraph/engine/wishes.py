@@ -64,10 +64,7 @@ def known_nodes(recorded: Recorded, names: Iterable[str]) -> None:
         if name not in nodes:
             of_component = [node.id for node in nodes.values() if _component(recorded, node) == name]
             near = of_component[:5] or nearest(name, nodes)
-            changes = recorded.created.changes
-            whole = (
-                f": it is {changes.alone} alone out of {recorded.record.replay_of}" if changes and changes.alone else ""
-            )
+            whole = f": it is {recorded.alone} alone out of {recorded.record.replay_of}" if recorded.alone else ""
             raise NotFoundError(f"{recorded.state.execution} has no node {name!r}{whole}", near=near)
 
 
