@@ -185,6 +185,29 @@ def test_a_branch_goes_the_way_that_is_given(again: Again) -> None:
         again(first, outputs={"even": 3})
 
 
+def numbered(*, renamed: bool) -> Workflow:
+    flow = Workflow("numbered").add_component("first", double)
+    flow.add_component("other", name if renamed else double).connect("first", "other", input="n")
+    return flow.add_component("free", double, n=7) if not renamed else flow.add_component("free", name, n=7)
+
+
+def test_an_input_that_only_the_code_of_now_has(home: Path) -> None:
+    first = run_once(numbered(renamed=False), n=1)
+    now = replay(first, inputs={"free.what": "figure"}, code=numbered(renamed=True))
+    assert now.result() == {"other": 4, "free": "figure 7"}
+    assert ran(view_of(now.id)) == ["free"]
+
+
+def test_from_a_node_on_follows_the_edges_of_now(home: Path) -> None:
+    def flow(*, joined: bool) -> Workflow:
+        made = Workflow("joined").add_component("a", double, n=1).add_component("b", double)
+        return made.connect("a", "b", input="n") if joined else made
+
+    first = run_once(flow(joined=False), n=10)
+    now = replay(first, from_node="a", code=flow(joined=True))
+    assert (now.result(), ran(view_of(now.id))) == (4, ["a", "b"])
+
+
 @pipeline
 def inner(n: int) -> int:
     return double(double(n))

@@ -8,11 +8,11 @@ from typing import Any
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
 from twingraph.core.nearest import did_you_mean, nearest
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import NodeKind, Plan
 from twingraph.core.records import Changes, GivenOutcome
 from twingraph.core.statuses import NodeStatus
 from twingraph.core.wishes import Wish
-from twingraph.engine.anew import inputs_taken, takers_of
+from twingraph.engine.anew import also_now, inputs_taken, takers_of
 from twingraph.engine.kernel import Node
 from twingraph.engine.recorded import Recorded
 from twingraph.executors.runner import take_apart
@@ -30,10 +30,12 @@ _NOT_GIVEN = {
 }
 
 
-def changes_for(recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: Encode) -> tuple[Changes, list[str]]:
+def changes_for(
+    recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: Encode, plan: Plan | None = None
+) -> tuple[Changes, list[str]]:
     """What is done otherwise, with the texts of what is given; `inputs` are those that get other values, by their keys.
 
-    Raises what is wrong with the wish.
+    `plan` is that of a drawn workflow as it is now. Raises what is wrong with the wish.
     """
     changed = list(inputs)
     if not (wish.start or wish.failed or changed or wish.outputs):
@@ -54,6 +56,8 @@ def changes_for(recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: E
             texts += made[1]
     if problems:
         raise ValidationError(problems)
+    if plan is not None:
+        anew += also_now(recorded.state, plan, [*anew, *wish.outputs], changed)
     return Changes(anew=tuple(dict.fromkeys(anew)), given=tuple(given)), texts
 
 

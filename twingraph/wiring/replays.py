@@ -58,7 +58,8 @@ class Replays:
             return self._alone(recorded, wish, compiled, debugs=debugs)
         record = recorded.record
         texts = self._inputs(recorded, wish.inputs, compiled)
-        changes, given = changes_for(recorded, wish, texts, self._encode)
+        plan = compiled.plan if compiled is not None and not is_pipeline(compiled) else None
+        changes, given = changes_for(recorded, wish, texts, self._encode, plan)
         changes = replace(changes, alone=recorded.alone)
         old = earlier(recorded, changes, given)
         old = replace(old, inputs={**old.inputs, **texts})
