@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -183,6 +183,48 @@ def test_a_branch_goes_the_way_that_is_given(again: Again) -> None:
     assert (ran(other), other.outputs) == (["no"], {"no": '"odd 4"'})
     with pytest.raises(ValidationError, match="true or false, not 3"):
         again(first, outputs={"even": 3})
+
+
+class Ends(TypedDict):
+    low: int
+    high: int
+
+
+@component
+def ends(n: int) -> Ends:
+    return {"low": n, "high": 10 * n}
+
+
+@component
+def spread(low: int, high: int = 100) -> int:
+    return high - low
+
+
+def between(first: Any) -> Workflow:
+    flow = Workflow("between").add_component("ends", first, n=1).add_component("spread", spread)
+    return flow.connect("ends", "spread", output="low", input="low").connect(
+        "ends", "spread", output="high", input="high"
+    )
+
+
+@component
+def found(n: int) -> dict[str, int]:
+    return {"low": n, "high": 10 * n}
+
+
+@pytest.mark.parametrize("first", [ends, found])
+def test_outputs_that_are_not_given_stay_as_they_were(again: Again, first: Any) -> None:
+    execution = run_once(between(first))
+    assert again(execution, outputs={"ends": {"low": 3}}).result == "7"
+    assert again(execution, outputs={"ends": {"high": 50}}).result == "49"
+    assert again(execution, outputs={"ends": {"high": 50, "low": 0}}).result == "50"
+    with pytest.raises(ValidationError, match="gives no 'lo'; did you mean 'low'"):
+        again(execution, outputs={"ends": {"lo": 3}})
+
+
+def test_one_value_is_none_of_several_outputs(again: Again) -> None:
+    with pytest.raises(ValidationError, match="gives low, high; give a JSON object"):
+        again(run_once(between(ends)), outputs={"ends": 3})
 
 
 def numbered(*, renamed: bool) -> Workflow:

@@ -119,11 +119,11 @@ def _given(recorded: Recorded, node: Node, value: Any, encode: Encode) -> tuple[
             return f"a branch goes one way or the other: true or false, not {value!r:.80}"
         return GivenOutcome(node=node.id, shape=None, handle="true" if value else "false"), []
     shape, parts = take_apart(value)
-    known = _known_outputs(recorded, node)
+    known = _known_outputs(recorded, node, shape)
     if known is None:
         return _outcome(node, shape, [(name, encode(part, name)) for name, part in parts])
     names, declared = known
-    if shape == declared:
+    if shape == declared and [name for name, _ in parts] == names:
         return _outcome(node, shape, [(name, encode(part, name)) for name, part in parts])
     if names == ["output"] and declared == "plain":  # it is one value, whatever it is made of
         return _outcome(node, "plain", [("output", encode(value, "output"))])
@@ -135,13 +135,15 @@ def _given(recorded: Recorded, node: Node, value: Any, encode: Encode) -> tuple[
     return _merged(recorded, node, declared, names, value, encode)
 
 
-def _known_outputs(recorded: Recorded, node: Node) -> tuple[list[str], str] | None:
+def _known_outputs(recorded: Recorded, node: Node, shape: str) -> tuple[list[str], str] | None:
     """The names of what the node gives, and how they belong together; None when any value will do."""
     if node.shape is not None and ":" in node.shape:
         return [name for name, _, _ in node.outputs], node.shape
     if node.shape == "plain":
         return ["output"], "plain"
     declared = recorded.state.specs[node.spec].outputs if node.spec is not None else None
+    if node.shape == "dict" and (declared is not None or shape == "dict"):  # else it may give anything, and something
+        return [name for name, _, _ in node.outputs], "dict"  # else than a dict is given in place of all of it
     if declared is None or node.shape is not None:
         return None
     return list(declared), "plain" if declared == ("output",) else "dict"
