@@ -227,6 +227,7 @@ class Conductor:
                 known, lambda handle: self._arriving.adopt(known, handle, ResumeRequested())
             ),
             bring=self._bring,
+            about=lambda held, act: self._turns.about(held, act),
             later=self._loop.call_later,
         )
 

@@ -35,6 +35,7 @@ class Around(NamedTuple):
     begin: Callable[[Submission], Handle]
     take_over: Callable[[str], Handle]
     bring: Callable[[Held, Event, Sequence[str] | None], None]
+    about: Callable[[Held, Callable[[], None]], None]  # keeps what goes wrong with one execution from the others
     later: Callable[[float, Callable[[], None]], object]
 
 
@@ -72,7 +73,8 @@ class Detached:
             self._follow(held, node, self._around.take_over(child))
 
     def _follow(self, held: Held, node: Node, handle: Handle) -> None:
-        handle.then(lambda: self._ended(held, node, handle))
+        """It ends in the course of what happens to itself; what that means for its parent is the parent's affair."""
+        handle.then(lambda: self._around.about(held, lambda: self._ended(held, node, handle)))
 
     def _ended(self, held: Held, node: Node, handle: Handle) -> None:
         if self._around.find(held.number) is not held or node.over:

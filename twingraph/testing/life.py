@@ -91,6 +91,7 @@ class Life:
             begin=self._begin_detached,
             take_over=self._take_over_detached,
             bring=self._apply,
+            about=lambda held, act: act(),
             later=lambda seconds, act: self._clock.set(object(), seconds, act),
         )
         self._effects = Effects(

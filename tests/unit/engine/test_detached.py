@@ -46,6 +46,7 @@ class World:
         self.begun: list[Submission] = []
         self.taken: list[str] = []
         self.later: list[Callable[[], None]] = []
+        self.whose: list[Held] = []  # in whose name something is done
         self.brought: list[tuple[Event, Sequence[str] | None]] = []
         self.handle = Handle(CHILD, cast(Any, None))
         self.detached = Detached(
@@ -55,6 +56,7 @@ class World:
                 begin=lambda new: self._gives(self.begun, new),
                 take_over=lambda known: self._gives(self.taken, known),
                 bring=self._bring,
+                about=self._about,
                 later=lambda seconds, act: self.later.append(act),
             )
         )
@@ -69,6 +71,10 @@ class World:
     def _bring(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
         self.brought.append((event, lines))
         self.feed(event)
+
+    def _about(self, held: Held, act: Callable[[], None]) -> None:
+        self.whose.append(held)
+        act()
 
     def start(self) -> None:
         self.detached.start(self.held, "p")
@@ -116,6 +122,7 @@ def test_its_end_is_the_end_of_the_call(world: World) -> None:
     world.start()
     world.handle.end(ExecutionStatus.COMPLETED, None, "3", {"output": "3"})
     assert (world.ending.status, world.ending.shape, world.brought[-1][1]) == ("completed", "plain", ["3"])
+    assert world.whose == [world.held]  # a defect that shows there is the parent's, not the child's
 
 
 def test_what_another_process_carries_out_is_looked_at_until_that_is_done(world: World) -> None:
