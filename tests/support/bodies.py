@@ -38,6 +38,7 @@ class Called:
     """A handle: what stands for the value of a call."""
 
     node: str
+    output: str | None = None
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Do:
 
 def argument(value: Any) -> Argument:
     if isinstance(value, Called):
-        return (Hole(sources=(Source(node=value.node),)),)
+        return (Hole(sources=(Source(node=value.node, output=value.output),)),)
     return (json.dumps(value),)
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from twingraph.core.bodies import Host, Items
+from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import DecisionMade, Event, GraphClosed, GraphExtended, NodeEnded
 from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
 from twingraph.core.plan_json import spec_to_json
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Scope, commands
+from twingraph.engine.outcomes import impossible
 from twingraph.engine.past import Telling, ended, opening
 
 Apply = Callable[[Held, Event, Sequence[str] | None], None]
@@ -44,7 +46,17 @@ class Driving:
         scope = self.held.state.scopes.get(path)
         if scope is None or scope.closed:
             return
-        self._host.open(opening(self.held, scope))
+        try:
+            opened = opening(self.held, scope)
+        except StoreError:
+            raise
+        except TwinGraphError as error:
+            if scope.parent is None:
+                raise
+            # What the body is called with cannot be put together: who called it learns that, as of a component.
+            self._apply(self.held, impossible(scope.parent.id, scope.parent.attempt, error), None)
+            return
+        self._host.open(opened)
         telling = Telling(self.held, scope)
         self._open[path] = telling
         if not telling.left:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from twingraph.core.errors import TwinGraphError
+from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Event
 from twingraph.core.plan import NodeKind
 from twingraph.core.secrets import protect
@@ -85,7 +85,7 @@ class Effects:
                 self._bodies.give_up(execution, scope)
             case commands.StartDetached(node):
                 if not self._keeps(held, held.state.nodes[node], held.state.nodes[node].attempt):
-                    self._detached.start(held, node)
+                    self._start_detached(held, node)
             case commands.Finish() | commands.AskLimit() | commands.ReleaseLimit() | commands.SettleCache():
                 pass  # done before the commit, or with it
 
@@ -145,6 +145,14 @@ class Effects:
                 runs=runs,
             )
         )
+
+    def _start_detached(self, held: Held, node: str) -> None:
+        try:
+            self._detached.start(held, node)
+        except StoreError:
+            raise
+        except TwinGraphError as error:  # what it is called with cannot be put together
+            self._apply_lines(held, impossible(node, held.state.nodes[node].attempt, error), None)
 
     def _check_platform(self, held: Held, spec: int) -> None:
         """A node must never run elsewhere than its author said; what a body calls nobody has seen before."""

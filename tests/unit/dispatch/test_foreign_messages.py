@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -46,7 +47,8 @@ def heard(data: bytes) -> list[list[Any]]:
     def message(head: list[Any], texts: list[str]) -> None:
         found.append(head)
         if head[0] == "o":
-            outcome_of(head, texts, LANE, NodeRun("n", 1, []), "w")
+            outcome = outcome_of(head, texts, LANE, NodeRun("n", 1, []), "w")
+            json.dumps(asdict(outcome), allow_nan=False, ensure_ascii=False).encode()  # as it goes into the journal
 
     with suppress(*GARBLED):
         Parser(message).feed(data)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bodies import CallFailedError, Steps
+from tests.support.bodies import Called, CallFailedError, Steps
 from tests.support.conducting import Rig, args, inbox, over, until_node, value, wait_until
 from twingraph.core.bodies import BodyLog, Host, PastCall
 from twingraph.core.errors import ConflictError
@@ -482,3 +482,27 @@ def test_a_replay_keeps_the_calls_that_ask_for_the_same(tmp_path: Path) -> None:
         assert [node for node, _ in rig.dispatch.begun] == ["one", "inner/one", "two"]
         reused = {node.id for node in rig.view(other.id).nodes if node.reused_from}
         assert reused == {"wait", "answer", "one-2"}
+
+
+@pytest.mark.parametrize("kind", [NodeKind.TASK, NodeKind.SCOPE, NodeKind.DETACHED])
+def test_an_argument_that_is_not_there_fails_the_call(tmp_path: Path, kind: NodeKind) -> None:
+    """Whatever is called; the body is told, and can do something about it."""
+    told = []
+
+    def mistaken(do: Steps) -> Script:
+        a = yield do.start("one", 1)
+        try:
+            yield do.call("chain", Called(a.node, "nope"), kind=kind)
+        except CallFailedError as failed:
+            told.append(failed.ended)
+            raise
+
+    with Rig(tmp_path, add, bodies={"mistaken": mistaken, "chain": chain}) as rig:
+        handle = over(rig.drive("mistaken"))
+        assert (handle.fault, handle.status) == (None, "failed")
+        assert rig.record(handle.id).status == "failed"
+        assert rig.statuses(handle.id)["chain"] is NodeStatus.FAILED
+    (ended,) = told
+    assert ended.error is not None
+    assert (ended.node, ended.error.error_type) == ("chain", "ValueMissingError")
+    assert ended.error.message == "one gave no output 'nope'; it gave output"

@@ -269,13 +269,14 @@ class EmbeddedPool:
 
     # -- what workers say ------------------------------------------------------------------------
 
-    def run_ended(self, group: Group, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None:
-        if head[9] is not None:
-            self.read_captured(worker, held, head[9], whole=True)
-        outcome = protocol.outcome_of(head, texts, held.lane, held.run, worker.name)
+    def run_ended(
+        self, group: Group, worker: WorkerProcess, held: Held, outcome: Outcome, written: list[int] | None
+    ) -> None:
+        if written is not None:
+            self.read_captured(worker, held, written, whole=True)
         if held.peak > (outcome.memory or 0):
             outcome.memory = held.peak
-        group.learn(held.lane.settings.entry, head[4] - head[3])
+        group.learn(held.lane.settings.entry, outcome.ended - (outcome.started or outcome.ended))
         if held.doom is not None:
             outcome = self._ended_as_asked(worker, held, outcome)
         if not worker.pending:
@@ -347,11 +348,11 @@ class _GroupOwner:
         self._pool = pool
         self._group = group
 
-    def ended(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None:
-        self._pool.run_ended(self._group, worker, held, head, texts)
+    def ended(self, worker: WorkerProcess, held: Held, outcome: Outcome, written: list[int] | None) -> None:
+        self._pool.run_ended(self._group, worker, held, outcome, written)
 
-    def gave(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None:
-        self._pool.run_gave(worker, held, head[2], texts, head[4])
+    def gave(self, worker: WorkerProcess, held: Held, start: int, began: float, texts: list[str]) -> None:
+        self._pool.run_gave(worker, held, start, texts, began)
 
     def returned(self, worker: WorkerProcess, held: list[Held]) -> None:
         self._pool.runs_returned(self._group, worker, held)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from twingraph.dispatch import spawner
-from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.dispatch.base import Lane, NodeRun, Outcome
 from twingraph.dispatch.embedded import protocol
 from twingraph.dispatch.embedded.admission import NOTHING
 from twingraph.dispatch.embedded.capturing import CapturedFile
@@ -38,8 +38,8 @@ CLOSED_DESCRIPTORS = "the component closed file descriptors that are not its own
 class Owner(Protocol):
     """Who is told. All on the loop, none re-entered."""
 
-    def ended(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None: ...
-    def gave(self, worker: WorkerProcess, held: Held, head: list[Any], texts: list[str]) -> None: ...
+    def ended(self, worker: WorkerProcess, held: Held, outcome: Outcome, written: list[int] | None) -> None: ...
+    def gave(self, worker: WorkerProcess, held: Held, start: int, began: float, texts: list[str]) -> None: ...
     def returned(self, worker: WorkerProcess, held: list[Held]) -> None: ...
     def said(self, held: Held, lines: list[Any]) -> None: ...
     def ready(self, worker: WorkerProcess) -> None: ...
@@ -205,22 +205,26 @@ class WorkerProcess:
         return len(data) == _READ
 
     def _message(self, head: list[Any], texts: list[str]) -> None:
+        """Everything in it is looked at before anything is done: a run leaves `pending` only with its ending, so that
+        one whose ending nobody can read is still there when the process is ended for it."""
         kind = head[0]
         if kind == "o":
-            held = self._take(head[1])
+            held = self.pending.get(head[1])
             if held is not None:
-                self._learn(head)
-                self._owner.ended(self, held, head, texts)
+                outcome = protocol.outcome_of(head, texts, held.lane, held.run, self.name)
+                self._take(head[1])
+                self._learn(outcome.memory or 0)
+                self._owner.ended(self, held, outcome, head[9])
         elif kind == "l":
             held = self.pending.get(head[1])
             if held is not None:
-                self._owner.said(held, head[2])
+                self._owner.said(held, protocol.lines_of(head[2]))
         elif kind == "i":
             held = self.pending.get(head[1])
             if held is not None:
-                self._owner.gave(self, held, head, texts)
+                self._owner.gave(self, held, *protocol.items_of(head), texts)
         elif kind == "r":
-            found = [held for number in head[1] if (held := self._take(number)) is not None]
+            found = [held for number in protocol.numbers_of(head[1]) if (held := self._take(number)) is not None]
             if found:
                 self._owner.returned(self, found)
         elif kind == "h":
@@ -235,9 +239,9 @@ class WorkerProcess:
                 self._free.append(strand.block)
         return held
 
-    def _learn(self, head: list[Any]) -> None:
+    def _learn(self, memory: int) -> None:
         self.runs += 1
-        self.memory = head[6]
+        self.memory = memory
         if not self.pending:
             self.lanes = 0
             self.idle_since = time.monotonic()
