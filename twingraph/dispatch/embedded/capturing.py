@@ -14,6 +14,8 @@ from twingraph.executors.capture import BROKEN_OFF, MAX_LINE, MAX_LINES, MAX_TOT
 _CUT_AT = 16 * 1024 * 1024
 # What one look at a run that goes on reads: a few milliseconds of work. The next look reads on.
 _LOOK = 4 * MAX_LINE
+# No two lines of a look have the same time: a store that lost an answer asks by it whether a line was written.
+_STEP = 1e-6
 # So much is made lines at a time.
 _PART = 65536
 
@@ -75,7 +77,7 @@ class CapturedFile:
 
     def _lines(self, data: bytes, level: str, stream: str) -> Iterator[Line]:
         now = time.time()
-        return ((now, level, stream, line) for line in split(data))
+        return ((now + number * _STEP, level, stream, line) for number, line in enumerate(split(data)))
 
     def tail(self, size: int = 4000) -> str:
         """The end of all that was ever written, for the message of a crash."""

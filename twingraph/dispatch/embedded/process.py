@@ -24,7 +24,7 @@ from twingraph.executors.mask import Flow, Mask
 # than a small node does.
 _READ = 1 << 16
 # So often in one turn of the loop: a worker that writes as fast as it is read would keep all others waiting.
-_READS = 4
+_READS = 2
 # A recalled run that began in this moment stays; afterwards both sides agree.
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.
