@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -185,6 +185,71 @@ def test_a_branch_goes_the_way_that_is_given(again: Again) -> None:
         again(first, outputs={"even": 3})
 
 
+class Ends(TypedDict):
+    low: int
+    high: int
+
+
+@component
+def ends(n: int) -> Ends:
+    return {"low": n, "high": 10 * n}
+
+
+@component
+def spread(low: int, high: int = 100) -> int:
+    return high - low
+
+
+def between(first: Any) -> Workflow:
+    flow = Workflow("between").add_component("ends", first, n=1).add_component("spread", spread)
+    return flow.connect("ends", "spread", output="low", input="low").connect(
+        "ends", "spread", output="high", input="high"
+    )
+
+
+@component
+def found(n: int) -> dict[str, int]:
+    return {"low": n, "high": 10 * n}
+
+
+@pytest.mark.parametrize("first", [ends, found])
+def test_outputs_that_are_not_given_stay_as_they_were(again: Again, first: Any) -> None:
+    execution = run_once(between(first))
+    assert again(execution, outputs={"ends": {"low": 3}}).result == "7"
+    assert again(execution, outputs={"ends": {"high": 50}}).result == "49"
+    assert again(execution, outputs={"ends": {"high": 50, "low": 0}}).result == "50"
+    with pytest.raises(ValidationError, match="gives no 'lo'; did you mean 'low'"):
+        again(execution, outputs={"ends": {"lo": 3}})
+
+
+def test_one_value_is_none_of_several_outputs(again: Again) -> None:
+    with pytest.raises(ValidationError, match="gives low, high; give a JSON object"):
+        again(run_once(between(ends)), outputs={"ends": 3})
+
+
+def numbered(*, renamed: bool) -> Workflow:
+    flow = Workflow("numbered").add_component("first", double)
+    flow.add_component("other", name if renamed else double).connect("first", "other", input="n")
+    return flow.add_component("free", double, n=7) if not renamed else flow.add_component("free", name, n=7)
+
+
+def test_an_input_that_only_the_code_of_now_has(home: Path) -> None:
+    first = run_once(numbered(renamed=False), n=1)
+    now = replay(first, inputs={"free.what": "figure"}, code=numbered(renamed=True))
+    assert now.result() == {"other": 4, "free": "figure 7"}
+    assert ran(view_of(now.id)) == ["free"]
+
+
+def test_from_a_node_on_follows_the_edges_of_now(home: Path) -> None:
+    def flow(*, joined: bool) -> Workflow:
+        made = Workflow("joined").add_component("a", double, n=1).add_component("b", double)
+        return made.connect("a", "b", input="n") if joined else made
+
+    first = run_once(flow(joined=False), n=10)
+    now = replay(first, from_node="a", code=flow(joined=True))
+    assert (now.result(), ran(view_of(now.id))) == (4, ["a", "b"])
+
+
 @pipeline
 def inner(n: int) -> int:
     return double(double(n))
@@ -204,6 +269,18 @@ def test_a_pipeline_in_a_pipeline(home: Path) -> None:
     assert replay(first.id, node="inner").result() == 8
     assert replay(first.id, node="inner", inputs={"n": 5}, code=outer).result() == 20
     assert first.replay(outputs={"inner/double": 50}).result() == 200
+
+
+def test_a_pipeline_alone_stays_alone_on_the_code_of_now(home: Path) -> None:
+    first = outer.submit(n=1)
+    assert first.result() == 16
+    alone = replay(first.id, node="inner")
+    assert alone.result() == 8
+    again = replay(alone.id, code=outer)
+    assert (again.result(), ran(view_of(again.id))) == (8, ["double", "double-2"])
+    part = replay(again.id, from_node="double-2", inputs={}, code=outer)
+    assert (part.result(), ran(view_of(part.id))) == (8, ["double-2"])
+    assert replay(part.id, inputs={"n": 5}, code=outer).result() == 20
 
 
 def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:

@@ -274,7 +274,13 @@ def error_from_json(raw: Mapping[str, Any]) -> ErrorRecord:
 
 def _changes_to_json(changes: Changes) -> dict[str, Any]:
     given = [[one.node, one.shape, one.outputs, one.handle] for one in changes.given]
-    return {"everything": changes.everything, "alone": changes.alone, "anew": changes.anew, "given": given}
+    return {
+        "everything": changes.everything,
+        "alone": changes.alone,
+        "resumed": changes.resumed,
+        "anew": changes.anew,
+        "given": given,
+    }
 
 
 def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
@@ -284,7 +290,13 @@ def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
         )
         for node, shape, metas, handle in raw["given"]
     )
-    return Changes(everything=raw["everything"], alone=raw.get("alone"), anew=tuple(raw["anew"]), given=given)
+    return Changes(
+        everything=raw["everything"],
+        alone=raw.get("alone"),
+        resumed=raw.get("resumed", False),
+        anew=tuple(raw["anew"]),
+        given=given,
+    )
 
 
 def body_of(event: Event) -> str:

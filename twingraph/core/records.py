@@ -51,5 +51,6 @@ class Changes:
 
     everything: bool = False  # nothing is kept
     alone: str | None = None  # nothing but this node is run
+    resumed: bool = False  # all that had finished is kept, as without any changes
     anew: tuple[str, ...] = ()  # the nodes that are done again; with all that came of them
     given: tuple[GivenOutcome, ...] = ()

@@ -14,7 +14,6 @@ from twingraph.engine import views
 from twingraph.engine.held import Submission
 from twingraph.engine.inbox import signal_body
 from twingraph.engine.recorded import Recorded
-from twingraph.engine.replay import Earlier, earlier
 from twingraph.store.base import Records
 from twingraph.store.blobs.base import BlobStore
 
@@ -76,10 +75,6 @@ class Reader:
 
     def recorded(self, execution: str) -> Recorded:
         return Recorded(self._records, execution, self.blobs)
-
-    def earlier(self, execution: str) -> Earlier:
-        """For a replay that keeps everything that had finished."""
-        return earlier(self.recorded(execution))
 
     def post(self, execution: str, kind: str) -> None:
         self._records.post(execution, kind, "{}")

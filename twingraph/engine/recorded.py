@@ -95,6 +95,11 @@ class Recorded:
         return dict(zip(self.created.inputs, lines, strict=False))
 
     @property
+    def alone(self) -> str | None:
+        """The node that it is, alone, out of the execution that it replays."""
+        return self.created.changes.alone if self.created.changes is not None else None
+
+    @property
     def plan(self) -> Plan | None:
         """Of a drawn workflow."""
         if self.created.body is not None:

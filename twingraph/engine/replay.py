@@ -47,6 +47,11 @@ def earlier(recorded: Recorded, changes: Changes | None = None, given: Sequence[
     )
 
 
+def resumed(recorded: Recorded) -> Earlier:
+    """Everything that going on after a failure starts from; of one node alone it stays that node alone."""
+    return earlier(recorded, Changes(alone=recorded.alone, resumed=True) if recorded.alone is not None else None)
+
+
 def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str] = ()) -> Mapping[str, Kept]:
     """The outcomes that are taken over, and those that were given. An outcome whose large values are gone is not kept,
     so that the node runs again.
@@ -56,6 +61,8 @@ def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str
     """
     if changes is not None and changes.everything:
         return {}
+    if changes is not None and changes.resumed:
+        changes = None
     state = recorded.state
     changed = {one.node for one in changes.given} if changes is not None else set()
     anew = with_consequences(state, [*changes.anew, *changed]) if changes is not None else changed

@@ -8,11 +8,11 @@ from typing import Any
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
 from twingraph.core.nearest import did_you_mean, nearest
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import NodeKind, Plan
 from twingraph.core.records import Changes, GivenOutcome
 from twingraph.core.statuses import NodeStatus
 from twingraph.core.wishes import Wish
-from twingraph.engine.anew import inputs_taken, takers_of
+from twingraph.engine.anew import also_now, inputs_taken, takers_of
 from twingraph.engine.kernel import Node
 from twingraph.engine.recorded import Recorded
 from twingraph.executors.runner import take_apart
@@ -30,10 +30,12 @@ _NOT_GIVEN = {
 }
 
 
-def changes_for(recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: Encode) -> tuple[Changes, list[str]]:
+def changes_for(
+    recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: Encode, plan: Plan | None = None
+) -> tuple[Changes, list[str]]:
     """What is done otherwise, with the texts of what is given; `inputs` are those that get other values, by their keys.
 
-    Raises what is wrong with the wish.
+    `plan` is that of a drawn workflow as it is now. Raises what is wrong with the wish.
     """
     changed = list(inputs)
     if not (wish.start or wish.failed or changed or wish.outputs):
@@ -54,6 +56,8 @@ def changes_for(recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: E
             texts += made[1]
     if problems:
         raise ValidationError(problems)
+    if plan is not None:
+        anew += also_now(recorded.state, plan, [*anew, *wish.outputs], changed)
     return Changes(anew=tuple(dict.fromkeys(anew)), given=tuple(given)), texts
 
 
@@ -64,10 +68,7 @@ def known_nodes(recorded: Recorded, names: Iterable[str]) -> None:
         if name not in nodes:
             of_component = [node.id for node in nodes.values() if _component(recorded, node) == name]
             near = of_component[:5] or nearest(name, nodes)
-            changes = recorded.created.changes
-            whole = (
-                f": it is {changes.alone} alone out of {recorded.record.replay_of}" if changes and changes.alone else ""
-            )
+            whole = f": it is {recorded.alone} alone out of {recorded.record.replay_of}" if recorded.alone else ""
             raise NotFoundError(f"{recorded.state.execution} has no node {name!r}{whole}", near=near)
 
 
@@ -118,11 +119,11 @@ def _given(recorded: Recorded, node: Node, value: Any, encode: Encode) -> tuple[
             return f"a branch goes one way or the other: true or false, not {value!r:.80}"
         return GivenOutcome(node=node.id, shape=None, handle="true" if value else "false"), []
     shape, parts = take_apart(value)
-    known = _known_outputs(recorded, node)
+    known = _known_outputs(recorded, node, shape)
     if known is None:
         return _outcome(node, shape, [(name, encode(part, name)) for name, part in parts])
     names, declared = known
-    if shape == declared:
+    if shape == declared and [name for name, _ in parts] == names:
         return _outcome(node, shape, [(name, encode(part, name)) for name, part in parts])
     if names == ["output"] and declared == "plain":  # it is one value, whatever it is made of
         return _outcome(node, "plain", [("output", encode(value, "output"))])
@@ -134,13 +135,15 @@ def _given(recorded: Recorded, node: Node, value: Any, encode: Encode) -> tuple[
     return _merged(recorded, node, declared, names, value, encode)
 
 
-def _known_outputs(recorded: Recorded, node: Node) -> tuple[list[str], str] | None:
+def _known_outputs(recorded: Recorded, node: Node, shape: str) -> tuple[list[str], str] | None:
     """The names of what the node gives, and how they belong together; None when any value will do."""
     if node.shape is not None and ":" in node.shape:
         return [name for name, _, _ in node.outputs], node.shape
     if node.shape == "plain":
         return ["output"], "plain"
     declared = recorded.state.specs[node.spec].outputs if node.spec is not None else None
+    if node.shape == "dict" and (declared is not None or shape == "dict"):  # else it may give anything, and something
+        return [name for name, _, _ in node.outputs], "dict"  # else than a dict is given in place of all of it
     if declared is None or node.shape is not None:
         return None
     return list(declared), "plain" if declared == ("output",) else "dict"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from twingraph.core.records import Changes
 from twingraph.core.wishes import Wish
 from twingraph.engine.alone import Alone, alone, with_spec
 from twingraph.engine.recorded_code import parameters_of
-from twingraph.engine.replay import Earlier, earlier
-from twingraph.engine.wishes import changes_for, drawn_inputs, keys_of, known_nodes
+from twingraph.engine.replay import Earlier, earlier, resumed
+from twingraph.engine.wishes import changes_for, drawn_inputs, failed_of, keys_of, known_nodes
 from twingraph.sdk.value_classes import ValueClasses
 from twingraph.store.blobs.base import BlobStore
 from twingraph.wiring.submissions import Submissions, is_pipeline
@@ -48,15 +49,34 @@ class Replays:
     ) -> Submission:
         """`compiled` is the code as it is now; None: as it was recorded. `debugs`: somebody will take a long look."""
         wish.check()
+        if recorded.alone is not None and compiled is not None and wish.node is None:
+            if recorded.created.body is None:
+                wish = _still_alone(recorded, wish)
+            else:
+                compiled = _pipeline_of(recorded, compiled)
         if wish.node is not None:
             return self._alone(recorded, wish, compiled, debugs=debugs)
         record = recorded.record
         texts = self._inputs(recorded, wish.inputs, compiled)
-        changes, given = changes_for(recorded, wish, texts, self._encode)
+        plan = compiled.plan if compiled is not None and not is_pipeline(compiled) else None
+        changes, given = changes_for(recorded, wish, texts, self._encode, plan)
+        changes = replace(changes, alone=recorded.alone)
         old = earlier(recorded, changes, given)
         old = replace(old, inputs={**old.inputs, **texts})
         if compiled is None:
             return self._submissions.recorded(record, old)
+        return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
+
+    def resumed(self, recorded: Recorded, compiled: CompiledWorkflow | CompiledPipeline | None) -> Submission:
+        """What goes on with an execution that ended too early: all that had finished there is kept."""
+        record, old = recorded.record, resumed(recorded)
+        if compiled is None:
+            return self._submissions.recorded(record, old)
+        if recorded.alone is not None and recorded.created.body is None:
+            made = self._alone(recorded, Wish(node=recorded.alone), compiled, debugs=False)
+            return replace(made, kept=old.kept, changes=old.changes)
+        if recorded.alone is not None:
+            compiled = _pipeline_of(recorded, compiled)
         return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
 
     def _encode(self, value: Any, path: str) -> Encoded:
@@ -189,13 +209,7 @@ class Replays:
     def _pipeline_alone(
         self, recorded: Recorded, made: Alone, wish: Wish, compiled: CompiledWorkflow | CompiledPipeline
     ) -> Submission:
-        from twingraph.sdk.prepared import prepare
-
-        bodies = compiled.bodies if is_pipeline(compiled) else {}
-        found = bodies.get(made.body or "")
-        if found is None:
-            raise NotFoundError(f"the code now has no pipeline {made.component!r}, which {made.node} ran")
-        prepared = prepare(found)
+        prepared = _pipeline_now(compiled, made.body, made.component, made.node)
         check_given(
             prepared.name,
             [one for one in prepared.parameters if one.name in wish.inputs or one.name not in made.inputs],
@@ -213,6 +227,35 @@ class Replays:
         )
         record = recorded.record
         return self._submissions.compiled(prepared, {}, origin=record.origin, target=record.target, old=old)
+
+
+def _still_alone(recorded: Recorded, wish: Wish) -> Wish:
+    """For one node alone out of an execution: that node alone again, as its code now is a part of something larger."""
+    node = recorded.alone
+    assert node is not None
+    asked = {*wish.start, *(failed_of(recorded) if wish.failed else ())}
+    if asked - {node} or wish.outputs:
+        raise ConflictError(
+            f"{recorded.record.id} is {node} alone out of {recorded.record.replay_of}; on the code as it is now it is "
+            f"run as a whole: twingraph replay {recorded.record.id} --node {shlex.quote(node)} --code current"
+        )
+    return Wish(node=node, inputs=wish.inputs)
+
+
+def _pipeline_of(recorded: Recorded, compiled: CompiledWorkflow | CompiledPipeline) -> CompiledPipeline:
+    """The pipeline that was run alone out of a larger execution, as it is now."""
+    return _pipeline_now(compiled, recorded.created.body, recorded.record.name, recorded.alone)
+
+
+def _pipeline_now(
+    compiled: CompiledWorkflow | CompiledPipeline, body: str | None, name: str, node: str | None
+) -> CompiledPipeline:
+    from twingraph.sdk.prepared import prepare
+
+    found = compiled.bodies.get(body or "") if is_pipeline(compiled) else None
+    if found is None:
+        raise NotFoundError(f"the code now has no pipeline {name!r}, which {node} ran")
+    return prepare(found)
 
 
 def _with_inputs(made: Alone) -> Alone:

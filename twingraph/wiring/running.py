@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twingraph.core.wishes import Wish
     from twingraph.engine.kernel import Node, State
     from twingraph.engine.reader import Followed
-    from twingraph.engine.replay import Earlier
+    from twingraph.engine.recorded import Recorded
     from twingraph.engine.values import Values
     from twingraph.executors.debugging import OnError
     from twingraph.sdk.prepared import CompiledPipeline
@@ -147,21 +147,19 @@ class Runtime:
                 return handle
             if record.status not in EXECUTION_OVER:
                 if compiled is not None:  # code that cannot run must not cost what has been done so far
-                    self._replay_of(reader.earlier(execution), record, compiled)
+                    self._resumed(reader.recorded(execution), compiled)
                 self.cancel(execution)  # an execution never mixes two code versions
-            return self._start(self._replay_of(reader.earlier(execution), record, compiled))
+            return self._start(self._resumed(reader.recorded(execution), compiled))
 
     def _follow(self, execution: str) -> Followed:
         from twingraph.engine.reader import Followed
 
         return Followed(read(self.home, self.settings), execution)
 
-    def _replay_of(
-        self, old: Earlier, record: ExecutionRecord, compiled: CompiledWorkflow | CompiledPipeline | None
-    ) -> Submission:
-        if compiled is None:
-            return self._submissions.recorded(record, old)
-        return self._submissions.compiled(compiled, {}, origin=record.origin, target=record.target, old=old)
+    def _resumed(self, recorded: Recorded, compiled: CompiledWorkflow | CompiledPipeline | None) -> Submission:
+        from twingraph.wiring.replays import Replays
+
+        return Replays(self._submissions, self.values, self.blobs).resumed(recorded, compiled)
 
     # -- again -----------------------------------------------------------------------------------
 

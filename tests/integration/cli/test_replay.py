@@ -175,6 +175,44 @@ def test_one_node_alone(go: Go) -> None:
     assert "squares alone" in go("show", str(again(go, first, "--node", "squares").record.id)).stdout
 
 
+def test_one_node_alone_stays_alone_on_the_code_of_now(go: Go, tmp_path: Path) -> None:
+    first = run_once(go, "wf", "-i", "n=4")
+    failed = again(go, first, "--node", "squares[2]")
+    assert failed.record.status == "failed"
+    (tmp_path / "flow.py").write_text(
+        FLOW.replace("    if x == 2 and", "    if x == 9 and").replace("x * x", "x * 100")
+    )
+    for words in (
+        ("resume", "last", "--code", "current"),
+        ("replay", failed.record.id, "--failed", "--code", "current"),
+    ):
+        done = go(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        mended = view_of(json.loads(done.stdout)["execution_id"])
+        assert (mended.result, ran(mended), mended.record.replay_of) == ("200", ["squares[2]"], failed.record.id)
+    other = again(go, mended.record.id, "-i", "x=3", "--code", "current")
+    assert (other.result, ran(other)) == ("300", ["squares[2]"])
+    recorded = again(go, other.record.id)  # the same node alone also after a replay on recorded code
+    assert (recorded.result, ran(again(go, recorded.record.id, "--code", "current"))) == ("300", ["squares[2]"])
+
+
+def test_a_map_alone_keeps_its_finished_items_when_it_is_resumed(go: Go, tmp_path: Path) -> None:
+    first = run_once(go, "wf", "-i", "n=3")
+    (tmp_path / "flow.py").write_text(FLOW.replace(', on_item_error="keep"', ""))
+    strict = go("run", "flow.py:wf", "-i", "n=3", "--json")
+    assert strict.returncode == 1
+    failed = again(go, "last", "--node", "squares")
+    assert (failed.record.status, failed.record.id != first) == ("failed", True)
+    for code in ("recorded", "current"):
+        (tmp_path / "mended").touch()
+        done = go("resume", failed.record.id, "--code", code, "--json")
+        assert done.returncode == 0, done.stderr
+        mended = view_of(json.loads(done.stdout)["execution_id"])
+        assert (mended.result, ran(mended)) == ("[0,1,4]", ["squares[2]"])
+    wrong = go("replay", failed.record.id, "--from", "squares[2]", "--code", "current")
+    assert (wrong.returncode, f"twingraph replay {failed.record.id} --node squares" in wrong.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

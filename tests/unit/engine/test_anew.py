@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.unit.engine.kernel.hand import Hand, mapped, node, task
 from twingraph.core import events as ev
-from twingraph.core.plan import Hole, NodeKind, PlanNode, Source, Template
-from twingraph.engine.anew import inputs_taken, takers_of, with_consequences
+from twingraph.core.plan import Hole, NodeKind, Plan, PlanNode, Source, Template
+from twingraph.engine.anew import also_now, inputs_taken, takers_of, with_consequences
 
 
 def anew(hand: Hand, *starts: str) -> set[str]:
@@ -72,3 +72,42 @@ def test_which_nodes_take_an_input() -> None:
     assert inputs_taken(hand.state) == {"x", "y"}
     assert takers_of(hand.state, ["x"]) == ["a", "m"]
     assert takers_of(hand.state, ["y"]) == ["y"]
+
+
+def drawn(*nodes: PlanNode, **templates: Template) -> Plan:
+    return Plan(name="now", root=Template(nodes=nodes), templates=templates)
+
+
+def test_what_only_the_plan_of_now_has_after_a_node_is_found_too() -> None:
+    hand = Hand(task("a"), task("b"), task("c", "b"), task("side"))
+    assert also_now(hand.state, drawn(task("a"), task("b"), task("c", "b"), task("side")), ["a"], []) == []
+    now = drawn(task("a"), task("new", "a"), task("b", "new"), task("c"), task("side"))
+    assert also_now(hand.state, now, ["a"], []) == ["b"]
+    assert anew(hand, "a", "b") == {"a", "b", "c"}  # the edges that were, as well
+    there = drawn(task("a"), task("b", "a"), task("c"), task("side", "c"))
+    assert also_now(hand.state, there, ["a"], []) == ["b", "side"]  # first by a new edge, then an old one, then a new
+
+
+def test_what_takes_an_input_only_in_the_plan_of_now() -> None:
+    hand = Hand(task("a"), task("b"))
+    taker = PlanNode(id="a", spec=0, args={"v": (Hole((Source(input="x"),)),)})
+    assert also_now(hand.state, drawn(taker, task("b")), [], ["x"]) == ["a"]
+    assert also_now(hand.state, drawn(taker._replace(id="new"), task("b", "new"), task("a")), [], ["x"]) == ["b"]
+
+
+def test_an_item_done_again_does_not_take_its_map_with_it() -> None:
+    hand = Hand(task("a"), mapped("m", "a"), task("end", "m"), task("late"))
+    hand.end("a")
+    hand.expand("m", "0", "1")
+    assert also_now(hand.state, drawn(task("a"), mapped("m", "a"), task("end"), task("late", "m")), ["m[1]"], []) == [
+        "late"
+    ]
+
+
+def test_the_plan_of_now_counts_inside_a_workflow_too() -> None:
+    inner = Template(nodes=(task("one"), task("two")), last_nodes=("two",))
+    scope = node(NodeKind.SCOPE, "w", "a", template="inner")
+    hand = Hand(task("a"), scope, task("end"), templates={"inner": inner})
+    hand.end("a")
+    now = drawn(task("a"), scope, task("end", "w"), inner=Template(nodes=(task("one"), task("two", "one"))))
+    assert also_now(hand.state, now, ["w/one"], []) == ["end", "w/two"]
