@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from twingraph.core.errors import HomeError, StoreError, TwinGraphError
@@ -86,6 +86,7 @@ class Conductor:
         self._platforms = platforms
         self._began = began
         self._roster = Roster()
+        self.garbage = Garbage()
         self._door = Door()
         self.link = LoopLink(lambda act: self._door.ask(act, lambda: None), sizes.words_waiting)
         self._adopts = adopts
@@ -133,6 +134,10 @@ class Conductor:
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._door.end_loop(timeout)
             self._thread.join(timeout)
+
+    def forked(self) -> None:
+        """In a forked child, which has no thread of this conductor: the process is as if there had been none."""
+        self.garbage.end()
 
     def _call(self, act: Callable[[], None], handle: Handle | None) -> None:
         def refuse() -> None:
@@ -187,7 +192,7 @@ class Conductor:
         and those bring commands: this circle is closed here."""
         moments, writing = Moments(self._loop, self._pace), Writing(self._sizes.rows)
         ground = Ground(
-            self.name, self._roster, self._journal, self._dispatch, self._clock, moments, Garbage(), self._sizes
+            self.name, self._roster, self._journal, self._dispatch, self._clock, moments, self.garbage, self._sizes
         )
         bodies = Bodies(
             self.link,
@@ -271,13 +276,12 @@ class Conductor:
         self._door.close()
         self.link.close()
         self._loop.set_exception_handler(None)
-        try:
+        with ExitStack() as last:  # whichever of these fails: the others are done
+            last.callback(self._loop.close)
+            last.callback(self._journal.close)
+            last.callback(lambda: self._loop.run_until_complete(self._dispatch.stop()))
+            last.callback(lambda: self._leaving.all(self._why_ended()))
             self._let_go()
-            self._leaving.all(self._why_ended())
-            self._loop.run_until_complete(self._dispatch.stop())
-        finally:
-            self._journal.close()
-            self._loop.close()
 
     def _let_go(self) -> None:
         """Write what is still unwritten, and leave everything to whoever resumes it."""

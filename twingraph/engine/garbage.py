@@ -4,12 +4,17 @@ Python looks through everything that it has, every time that a quarter has come 
 of 100,000 nodes, in which nothing else of the process goes on. But all of that is in use as long as the execution is
 here. So whatever has just been looked through, and is in use, is left out from then on (`gc.freeze`), until no large
 execution is held any more; then it all is as it was. What a script drops meanwhile is found as ever, but for what had
-been looked through before it was dropped: that is found at the end.
+been looked through before it was dropped: that is found at the end, or once twice as much is left out as was in use
+when all was looked through last, for then all is looked through again.
+
+Who has frozen objects before, or switched the search off, is left alone. Thresholds that a script sets meanwhile stay;
+but what it freezes meanwhile is unfrozen with ours, since Python keeps all of it in one place.
 """
 
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twingraph.engine.sizes import USUAL
@@ -34,12 +39,20 @@ class Collector(Protocol):
 
 
 class Garbage:
-    """Belongs to one conductor's loop. Who has frozen objects or switched the search off is not interfered with."""
+    """Belongs to one conductor's loop."""
 
     def __init__(self, collector: Collector = gc) -> None:
         self._gc = collector
         self._large: set[int] = set()
         self._usual: tuple[int, int, int] | None = None  # thresholds, while ours are in force
+        self._ours = (0, 0, 0)
+        self._left = 0  # objects in use when all was looked through last
+        self._looks_at_all = False
+
+    @property
+    def in_force(self) -> bool:
+        """Whether circles that are dropped now may stay for long."""
+        return self._usual is not None
 
     def holds(self, number: int, nodes: int) -> None:
         """An execution has come to have so many nodes."""
@@ -47,25 +60,44 @@ class Garbage:
             self._large.add(number)
             if self._usual is None and self._gc.isenabled() and not self._gc.get_freeze_count():
                 first, second, third = self._gc.get_threshold()
+                self._ours = first, second, min(third, _THRESHOLD)
                 self._usual = first, second, third
-                self._gc.set_threshold(first, second, min(third, _THRESHOLD))
+                self._left = 0
+                self._gc.set_threshold(*self._ours)
                 self._gc.callbacks.append(self._looked)
 
     def drops(self, number: int) -> None:
         """It is not held any more."""
         self._large.discard(number)
-        if self._usual is not None and not self._large:
-            self._gc.callbacks.remove(self._looked)
-            self._gc.set_threshold(*self._usual)
-            self._usual = None
-            self._gc.unfreeze()
+        if not self._large:
+            self._restore()
 
     def end(self) -> None:
-        """Nothing is held any more."""
-        for number in list(self._large):
-            self.drops(number)
+        """Nothing is held any more. Also in a forked child, whatever its parent was about to do here."""
+        self._large.clear()
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._usual is None:
+            return
+        with suppress(ValueError):  # a script may have emptied the list
+            self._gc.callbacks.remove(self._looked)
+        if self._gc.get_threshold() == self._ours:
+            self._gc.set_threshold(*self._usual)
+        self._gc.unfreeze()
+        self._usual = None
 
     def _looked(self, phase: str, told: dict[str, int]) -> None:
-        """On whichever thread: everything that is left was found to be in use."""
-        if phase == "stop" and told["generation"] == 2:
-            self._gc.freeze()
+        """On whichever thread. Afterwards everything that is left was found to be in use."""
+        if told["generation"] != 2:
+            return
+        if phase == "start":
+            self._looks_at_all = self._gc.get_freeze_count() > 2 * self._left or not self._left
+            if self._looks_at_all:
+                self._gc.unfreeze()
+            return
+        self._gc.freeze()
+        if self._looks_at_all:
+            self._left, self._looks_at_all = self._gc.get_freeze_count(), False
+        if not self._large:  # the last one was dropped on its thread meanwhile
+            self._gc.unfreeze()

@@ -35,19 +35,21 @@ class Leaving:
         held.todo.clear()
         self._effects.forget(held, why)
         self._outside.drop(held.number)
-        if len(held.state.nodes) > self._large:
+        if self._garbage.in_force or len(held.state.nodes) > self._large:
             self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
         else:
             self._garbage.drops(held.number)
 
     def _take_apart(self, number: int, steps: Iterator[None]) -> None:
-        """Even to free the memory of many nodes takes long when it is done at once."""
+        """Even to free the memory of many nodes takes long when it is done at once. And while a large execution is held
+        no search would find that of a small one."""
         end = self._moments.end()
         for _ in steps:
             if self._moments.over(end):
                 self._moments.soon(self._take_apart, number, steps)
                 return
-        self._garbage.drops(number)
+        if self._roster.at(number) is None:  # it may have come back meanwhile
+            self._garbage.drops(number)
 
     def if_over(self, held: Held) -> None:
         """Let the caller know when the execution is over, or at rest after an interrupt."""
@@ -77,8 +79,10 @@ class Leaving:
         self._journal.release([held.number], self._name)
 
     def all(self, why: BaseException) -> None:
-        for held in self._roster.all():
-            self.drop(held, "stopped")
-            held.fail(why)
-        self._roster.fail(why)
-        self._garbage.end()
+        try:
+            for held in self._roster.all():
+                self.drop(held, "stopped")
+                held.fail(why)
+        finally:
+            self._roster.fail(why)
+            self._garbage.end()

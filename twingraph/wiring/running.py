@@ -240,6 +240,7 @@ class Runtime:
 
     def forked(self) -> None:
         """In a forked child: what its parent carries out stays its parent's."""
+        self.conductor.forked()
         for handle in self.handles.values():
             handle.forked(TwinGraphError(f"{handle.id} is carried out by the process that this one was forked from"))
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +25,7 @@ class Counted:
     def __init__(self, *, enabled: bool = True, frozen: int = 0) -> None:
         self.callbacks: list[Any] = []
         self.enabled, self.frozen, self.fresh = enabled, frozen, 100
+        self.dropped = 0  # of what is frozen, or was
         self.threshold = (700, 10, 10)
 
     def isenabled(self) -> bool:
@@ -45,6 +50,8 @@ class Counted:
         for phase in ("start", "stop"):
             for called in list(self.callbacks):
                 called(phase, {"generation": generation})
+            if phase == "start" and not self.frozen:
+                self.fresh, self.dropped = self.fresh - self.dropped, 0
 
 
 def test_what_was_looked_through_is_left_out_while_a_large_execution_is_held() -> None:
@@ -88,6 +95,59 @@ def test_who_minds_the_collector_himself_is_left_alone(counted: Counted) -> None
     assert (counted.callbacks, counted.threshold, counted.frozen) == ([], (700, 10, 10), before)
 
 
+def test_what_was_dropped_after_a_look_is_found_once_it_may_be_half_of_all() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    counted.look()
+    most = 0
+    for _ in range(50):  # small executions that end, and leave circles
+        counted.fresh += 30
+        counted.look()
+        counted.dropped += 30
+        most = max(most, counted.frozen)
+    assert 200 < most < 300
+    assert counted.dropped < 200
+    watched.drops(1)
+    assert counted.frozen == 0
+
+
+def test_thresholds_that_a_script_sets_meanwhile_stay() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    counted.set_threshold(50_000, 20, 20)
+    watched.drops(1)
+    assert counted.threshold == (50_000, 20, 20)
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_the_end_leaves_nothing_whatever_is_held(emptied: bool) -> None:
+    """As in a forked child. A script may have emptied the list of callbacks."""
+    counted = Counted()
+    watched = Garbage(counted)
+    for number in (1, 2):
+        watched.holds(number, MANY)
+    counted.look()
+    if emptied:
+        counted.callbacks.clear()
+    assert watched.in_force
+    watched.end()
+    assert (watched.in_force, counted.frozen, counted.callbacks) == (False, 0, [])
+    assert counted.threshold == (700, 10, 10)
+
+
+def test_a_look_that_another_thread_ends_too_late_freezes_nothing() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    late = counted.callbacks[0]
+    late("start", {"generation": 2})
+    watched.drops(1)
+    late("stop", {"generation": 2})
+    assert counted.frozen == 0
+
+
 class Loop:
     def __init__(self) -> None:
         self.me = self
@@ -116,3 +176,32 @@ def test_garbage_of_the_script_is_still_found(watched: Garbage) -> None:
     watched.drops(1)
     gc.collect()
     assert seen[1]() is None
+
+
+@pytest.mark.only_where(hasattr(os, "fork"), "this platform does not fork")
+def test_a_forked_child_minds_no_collector(tmp_path: Path) -> None:
+    """Its parent holds a large execution, and goes on minding it."""
+    script = tmp_path / "script.py"
+    script.write_text(FORKS, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.stdout.split("\n")[:2] == ["child True 0 0", "parent True 1"], done.stderr
+
+
+FORKS = f"""
+import gc, os
+from twingraph.wiring.registry import runtime
+
+def stands():
+    return gc.get_threshold() == usual
+
+usual = gc.get_threshold()
+conductor = runtime("home").conductor
+conductor.garbage.holds(1, {MANY})
+gc.collect()
+child = os.fork()
+if not child:
+    print("child", stands(), len(gc.callbacks), gc.get_freeze_count(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print("parent", gc.get_freeze_count() > 0, len(gc.callbacks))
+"""

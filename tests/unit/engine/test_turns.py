@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,14 +35,14 @@ SMALL = plan(task("only"))
 class ByHand:
     """A conductor whose turns are taken one by one."""
 
-    def __init__(self, home: Home, act: Act) -> None:
+    def __init__(self, home: Home, act: Act, journal: type[SqliteJournal] = SqliteJournal) -> None:
         self.loop = asyncio.SelectorEventLoop()
         self.dispatch = MemoryDispatch(act)
         self.records = SqliteRecords(home)
         looks = itertools.count()
         self.conductor = Conductor(
             secrets.token_hex(4),
-            make_journal=lambda: SqliteJournal(home),
+            make_journal=lambda: journal(home),
             dispatch=self.dispatch,
             blobs=MemoryBlobs(),
             code_of=no_code,
@@ -204,6 +204,50 @@ def test_the_memory_of_a_large_execution_is_freed_by_and_by(by_hand: ByHand) -> 
     by_hand.turns_until(lambda: not state.nodes, lambda: left.append(len(state.nodes)))
     assert max(before - after for before, after in itertools.pairwise(left)) <= 1_000
     assert not state.root.nodes
+
+
+def test_a_small_one_that_ends_beside_a_large_one_leaves_no_circles(by_hand: ByHand) -> None:
+    """No search for garbage would find them before the large one is over."""
+    by_hand.conductor.garbage.holds(-1, MANY)
+    handle = by_hand.submit(SMALL)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(handle.id) is not None)
+    state = by_hand.state(handle)
+    by_hand.turns_until(lambda: over(handle))
+    by_hand.turns_until(lambda: not state.nodes)
+    assert not state.root.nodes
+    assert by_hand.conductor.garbage.in_force
+
+
+def test_one_that_was_lost_and_came_back_is_not_searched_for_garbage(by_hand: ByHand) -> None:
+    handle = by_hand.submit(wide(), parallel=1000)
+    roster, garbage = by_hand.conductor._roster, by_hand.conductor.garbage
+    by_hand.turns_until(lambda: garbage.in_force)
+    held = roster.named(handle.id)
+    assert held is not None
+    by_hand.conductor._leaving.lost(held)
+    roster.add(held)
+    by_hand.turns_until(lambda: not held.state.nodes)
+    by_hand.turn()
+    assert garbage.in_force
+    roster.remove(held)
+
+
+class Refuses(SqliteJournal):
+    def release(self, numbers: Sequence[int], owner: str) -> None:
+        raise RuntimeError("a defect")
+
+
+def test_an_end_that_meets_a_defect_still_lets_everything_go(tmp_path: Path) -> None:
+    home = fresh_home(tmp_path / "home")
+    by_hand = ByHand(home, items, Refuses)
+    handle = by_hand.submit(wide(), parallel=1000)
+    by_hand.turns_until(lambda: by_hand.conductor.garbage.in_force)
+    with pytest.raises(RuntimeError, match="a defect"):
+        by_hand.conductor.end()
+    assert handle.fault is not None
+    assert not by_hand.conductor.garbage.in_force
+    assert by_hand.loop.is_closed()
+    home.close()
 
 
 def test_a_value_that_is_missing_ends_the_node_and_not_the_engine(opened: Opens) -> None:
