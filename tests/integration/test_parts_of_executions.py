@@ -293,3 +293,11 @@ def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:
         again(first, failed=True)
     with pytest.raises(ValidationError, match="alone has nothing before it"):
         again(first, node="first", start=("last",))
+
+
+def test_an_unknown_input_of_a_pipeline_is_told_beside_the_known_ones(home: Path) -> None:
+    first = outer.submit(n=1)
+    first.result()
+    for node in (None, "inner"):
+        with pytest.raises(ValidationError, match="wrong: is not an input of it; known are n"):
+            replay(first.id, inputs={"wrong": 1}, code=outer, node=node)
