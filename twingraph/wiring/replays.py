@@ -228,6 +228,17 @@ class Replays:
         return self._submissions.compiled(prepared, {}, origin=record.origin, target=record.target, old=old)
 
 
+def check_same(recorded: Recorded, compiled: CompiledWorkflow | CompiledPipeline) -> None:
+    """ValidationError when the code is of something else than what ran; of one node alone that cannot be told."""
+    if recorded.alone is not None:
+        return
+    name = compiled.name if is_pipeline(compiled) else compiled.plan.name
+    now = f"the {'pipeline' if is_pipeline(compiled) else 'workflow'} {name!r}"
+    then = f"the {'workflow' if recorded.created.body is None else 'pipeline'} {recorded.record.name!r}"
+    if now != then:
+        raise ValidationError(f"code is {now}, but {recorded.record.id} ran {then}; give that as it is now")
+
+
 def _still_alone(recorded: Recorded, wish: Wish) -> Wish:
     """For one node alone out of an execution: that node alone again, as its code now is a part of something larger."""
     node = recorded.alone
