@@ -87,7 +87,14 @@ def keep(descriptor: int) -> None:
     _kept.add(descriptor)
 
 
-_ahead: list[tuple[str, str, Started]] = []
+class _Ahead(NamedTuple):
+    interpreter: str
+    folder: str
+    environment: dict[str, str]
+    started: Started
+
+
+_ahead: list[_Ahead] = []
 
 
 def start_ahead() -> None:
@@ -98,16 +105,19 @@ def start_ahead() -> None:
 
 
 def _start_ahead(interpreter: str, folder: str) -> None:
+    environment = _environment()
     with contextlib.suppress(OSError):  # who asks in earnest is told
-        _ahead.append((interpreter, folder, spawn(interpreter, folder)))
+        _ahead.append(_Ahead(interpreter, folder, environment, spawn(interpreter, folder)))
 
 
 def take(interpreter: str, folder: str) -> Started:
     """The process that was started ahead, or a new one. In the spawner's thread."""
-    for entry in _ahead:
-        if entry[:2] == (interpreter, folder) and entry[2].process.poll() is None:
-            _ahead.remove(entry)
-            return entry[2]
+    for one in _ahead:
+        if one[:2] == (interpreter, folder) and one.started.process.poll() is None:
+            if one.environment != _environment():  # the program has set a variable since it imported us
+                break
+            _ahead.remove(one)
+            return one.started
     return spawn(interpreter, folder)
 
 
@@ -115,7 +125,7 @@ def take(interpreter: str, folder: str) -> Started:
 def _dismiss() -> None:
     """Nobody asked for it."""
     while _ahead:
-        started = _ahead.pop()[2]
+        started = _ahead.pop().started
         started.process.kill()
         started.process.wait()
 

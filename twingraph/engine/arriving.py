@@ -152,6 +152,9 @@ class Arriving:
                     return
         except Exception as error:
             self._roster.coming.pop(coming.id, None)
+            if self._roster.at(coming.claim.number) is not None:  # it goes on already, and must not be let go of alone
+                self._failed(error)
+                return
             coming.fail(error)
             self._journal.release([coming.claim.number], self._name)
 

@@ -17,8 +17,9 @@ def weight(part: Append) -> int:
 
 def pieces(part: Append, most: int) -> Iterator[Append]:
     """The same in the same order, each so small that it fits into a transaction. A message is taken from the inbox
-    with the row that answers it; what else changes beside the rows comes with the last of them."""
-    rows, taken = part.rows, list(zip(part.taken, part.answers, strict=True))
+    with the row that answers it; what else changes beside the rows comes with the last of them, and lines of logs
+    with it or before it, so that they are there when an end is."""
+    rows, logs, taken = part.rows, part.logs, list(zip(part.taken, part.answers, strict=True))
     start = 0
     while len(rows) - start > most:
         end = start + most
@@ -36,11 +37,15 @@ def pieces(part: Append, most: int) -> Iterator[Append]:
             answers=[seq for _, seq in now],
         )
         start = end
-    if not start:
+    ahead, room = 0, max(0, most - (len(rows) - start))
+    while len(logs) - ahead > room:
+        yield Append(number=part.number, epoch=part.epoch, logs=logs[ahead : ahead + most])
+        ahead += most
+    if not (start or ahead):
         yield part
         return
     messages, answers = [message for message, _ in taken], [seq for _, seq in taken]
-    yield replace(part, rows=rows[start:], taken=messages, answers=answers)
+    yield replace(part, rows=rows[start:], logs=logs[ahead:], taken=messages, answers=answers)
 
 
 def _belong_together(row: Row, following: Row) -> bool:

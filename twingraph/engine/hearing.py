@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from twingraph.core.events import Event, ItemsGiven, NodeBegun, NodesReturned, PauseRequested, TimerFired
+from twingraph.core.events import (
+    Event,
+    ItemsGiven,
+    NodeBegun,
+    NodesReturned,
+    PauseRequested,
+    ResumeRequested,
+    TimerFired,
+)
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
@@ -49,8 +57,18 @@ class Hearing:
             given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
             self._turns.apply_lines(held, given, report.texts)
         elif type(report) is LogLines:
-            held.logs.extend(log_rows(held.state, report))
-            self._turns.soon(held)
+            if len(report.lines) > held.sizes.log_lines:
+                self._turns.in_moments(held, self._note_lines(held, report))
+            else:
+                held.logs.extend(log_rows(held.state, report))
+                self._turns.soon(held)
+
+    def _note_lines(self, held: Held, report: LogLines) -> Iterator[None]:
+        """A flood of them, by and by; whatever the run reports next comes after."""
+        step = held.sizes.log_lines
+        for start in range(0, len(report.lines), step):
+            held.logs.extend(log_rows(held.state, report, start, start + step))
+            yield
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
@@ -70,7 +88,8 @@ class Hearing:
         if held is None:
             return
         if timer == "grace":
-            self._dispatch.cancel(held.state.execution)
+            if held.interrupted:  # else it has been gone on with
+                self._dispatch.cancel(held.state.execution)
         else:
             self._turns.about(held, lambda: self._turns.apply(held, TimerFired(timer)))
 
@@ -79,7 +98,12 @@ class Hearing:
             coming.after.append(lambda held: self.feed(execution_id, event, data))
         held = self._roster.named(execution_id)
         if held is not None:
-            self._turns.about(held, lambda: self._turns.apply_lines(held, event, data))
+            self._turns.about(held, lambda: self._heard(held, event, data))
+
+    def _heard(self, held: Held, event: Event, data: Sequence[str] | None) -> None:
+        if type(event) is ResumeRequested:
+            held.interrupted = False
+        self._turns.apply_lines(held, event, data)
 
     def interrupt(self, execution_id: str, kill: bool) -> None:
         if (coming := self._roster.coming.get(execution_id)) is not None:
@@ -120,4 +144,4 @@ class Hearing:
         if said is None:  # from a newer version: nobody here can answer it, ever
             self._turns.soon(held)
         else:
-            self._turns.apply_lines(held, *said)
+            self._heard(held, *said)

@@ -94,8 +94,9 @@ def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:
     return ExecutionEnded(str(status), error, tuple(outputs)), data
 
 
-def log_rows(state: State, report: LogLines) -> Iterator[LogRow]:
+def log_rows(state: State, report: LogLines, start: int = 0, end: int | None = None) -> Iterator[LogRow]:
+    """Of the lines from `start` to `end`."""
     node = state.nodes.get(report.node)
     component = state.specs[node.spec].component if node is not None and node.spec is not None else None
-    for at, level, stream, message in report.lines:
+    for at, level, stream, message in report.lines[start:end]:
         yield LogRow(at, level, report.node, component, report.attempt, stream, message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
@@ -55,6 +56,10 @@ class Asker(NamedTuple):
     held: Held
     node: str
     asked: Asked
+
+    @property
+    def place(self) -> Place:
+        return self.held.number, self.node
 
 
 class Sharing:
@@ -191,30 +196,50 @@ class Sharing:
     # -- answers -----------------------------------------------------------------------------------
 
     def _answer(self, askers: Sequence[Asker], work: Work, answer: CachedOutcome | bool) -> None:
+        """What one is told may end others: those do not ask any more."""
         if answer is True:  # of all these, the first does it
             first, *askers = askers
-            self._ours[first.held.number, first.node] = first.asked.described, work.at
-            del self._asked[first.held.number, first.node]
-            node, asked = first.node, first.asked
-            self._tell(first, CacheOwnerLost(node) if asked.told else CacheAnswered(node, "miss", asked.why), None)
+            if self._stands(first):
+                self._begin(first, work.at)
+            else:
+                self._give_back(first)
         for asker in askers:
             if isinstance(answer, CachedOutcome):
-                self._hit(asker, answer)
-            elif not asker.asked.told:
+                self._about(asker.held, partial(self._hit, asker, answer))
+            elif self._stands(asker) and not asker.asked.told:
                 asker.asked.told = True
                 self._tell(asker, CacheAnswered(asker.node, "wait", asker.asked.why), None)
 
+    def _stands(self, asker: Asker) -> bool:
+        return self._asked.get(asker.place) is asker.asked
+
+    def _begin(self, first: Asker, at: float) -> None:
+        node, asked = first.node, first.asked
+        del self._asked[first.place]
+        self._ours[first.place] = asked.described, at
+        self._tell(first, CacheOwnerLost(node) if asked.told else CacheAnswered(node, "miss", asked.why), None)
+
+    def _give_back(self, first: Asker) -> None:
+        """The work is said to be its own, but an answer just now has ended it: others get it once that is durable."""
+        held = first.held
+        if self._ground.roster.has(held):  # else it went with the execution
+            described = first.asked.described
+            held.settled.append(Settled(described.scope, described.key, first.node, 0.0, None))
+            self._stirred.add(held.number)
+
     def _hit(self, asker: Asker, outcome: CachedOutcome) -> None:
+        if not self._stands(asker):
+            return
         held, node, asked = asker
         try:
             event, lines = hit(held.code, held.state.nodes[node], outcome, self._blobs)
         except Unusable as why:
             asked.usable_from, asked.why = math.nextafter(outcome.done_at, math.inf), str(why)
-            self._line.append((held.number, node))
+            self._line.append(asker.place)
             self._look_soon()
             return
-        del self._asked[held.number, node]
-        self._tell(asker, event, lines)
+        del self._asked[asker.place]
+        self._bring(held, event, lines)
 
     def _tell(self, asker: Asker, event: Event, lines: Sequence[str] | None) -> None:
         self._about(asker.held, lambda: self._bring(asker.held, event, lines))

@@ -7,14 +7,17 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 Record = Tuple[float, str, str, str]
 
 MAX_LINE = 65536
-MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt
+MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt,
+MAX_LINES = 20_000  # and lines: an empty one is a record like any other
+# What is told at once: whoever hears it has others to hear.
+_PORTION_LINES, _PORTION_CHARACTERS = 1_000, 65536
 _MARK = " ...(goes on)"
-BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB)"
+BROKEN_OFF = "(more was written; the log of this attempt ends here, at its limit of 8 MiB or 20,000 lines)"
 
 
 def pieces(line: str) -> List[str]:  # noqa: UP006
@@ -25,8 +28,20 @@ def pieces(line: str) -> List[str]:  # noqa: UP006
     return [part + _MARK for part in parts[:-1]] + parts[-1:]
 
 
+def portions(records: List[Record]) -> Iterator[List[Record]]:  # noqa: UP006
+    """The same in the same order, a bearable part at a time."""
+    start = size = 0
+    for at, record in enumerate(records):
+        if at > start and (at - start >= _PORTION_LINES or size + len(record[3]) > _PORTION_CHARACTERS):
+            yield records[start:at]
+            start, size = at, 0
+        size += len(record[3])
+    if start < len(records):
+        yield records[start:]
+
+
 class Records:
-    """The records of one run until they are sent. Bounded: after MAX_TOTAL only a note is kept.
+    """The records of one run until they are sent. Bounded: after MAX_TOTAL or MAX_LINES only a note is kept.
 
     A thread sends while the run goes on, so all that belongs together changes under the lock: no record is lost, and
     none is told of another run.
@@ -37,27 +52,36 @@ class Records:
         self.sending = threading.RLock()  # from taking to having sent: what a thread has taken comes before the answer
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
-        self._total = 0
+        self._total = self._lines = 0
         self.mask: Any = None  # an `executors.mask.Mask` once the process was given secrets
 
     def begin(self, number: int) -> None:
         with self.lock:
             self.number = number
-            self._total = 0
+            self._total = self._lines = 0
 
     def add(self, level: str, stream: str, message: str) -> None:
+        if self._total > MAX_TOTAL or self._lines > MAX_LINES:
+            return
         now = time.time()
         if self.mask is not None:
             message = self.mask(message)
         with self.lock:
             for piece in pieces(message):
-                if self._total > MAX_TOTAL:
+                if self._total > MAX_TOTAL or self._lines > MAX_LINES:
                     return
                 self._total += len(piece) + 16
-                if self._total > MAX_TOTAL:
+                self._lines += 1
+                if self._total > MAX_TOTAL or self._lines > MAX_LINES:
                     self.waiting.append((now, "warning", stream, BROKEN_OFF))
                 else:
                     self.waiting.append((now, level, stream, piece))
+
+    def keep(self, level: str, stream: str, message: str) -> None:
+        """What others rely on, however much was said."""
+        message = message if self.mask is None else self.mask(message)
+        with self.lock:
+            self.waiting.append((time.time(), level, stream, message))
 
     def take(self) -> Tuple[int, List[Record]]:  # noqa: UP006
         """The number of the run, and what it has said since the last call."""

@@ -77,15 +77,15 @@ class Run:
 
     def artifact(self, name: str, data: bytes) -> str:
         digest = str(self.worker.blobs().put(data))
-        self.records.add("info", "artifact", f"{name} {digest} {len(data)} bytes")
+        self.records.keep("info", "artifact", f"{name} {digest} {len(data)} bytes")
         self.worker.written()
         return digest
 
     def flush(self) -> None:
         with self.records.sending:
             number, taken = self.records.take()
-            if taken:
-                self.worker.channel.send(dumps(["l", number, taken]) + "\n")
+            for portion in capture.portions(taken):
+                self.worker.channel.send(dumps(["l", number, portion]) + "\n")
 
     def finish(self) -> None:
         """All that it has said, before its answer."""

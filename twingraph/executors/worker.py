@@ -102,8 +102,8 @@ class Worker:
     def flush(self) -> None:
         with self.records.sending:
             number, taken = self.records.take()
-            if taken:
-                self.channel.send(dumps(["l", number, taken]) + "\n")
+            for portion in capture.portions(taken):
+                self.channel.send(dumps(["l", number, portion]) + "\n")
         if self.multiplexer is not None:
             self.multiplexer.flush()
 
@@ -127,7 +127,7 @@ class Worker:
     def artifact(self, name: str, data: bytes) -> str:
         name = name if self.mask is None else self.mask(str(name))
         digest = str(self.blobs().put(data))
-        self.records.add("info", "artifact", f"{name} {digest} {len(data)} bytes")
+        self.records.keep("info", "artifact", f"{name} {digest} {len(data)} bytes")
         self.written()
         return digest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -37,16 +38,20 @@ class BodyHosts:
         self._world: LiveWorld | None = None  # of the pipelines that this process declares,
         self._host: BodyHost | None = None  # and where their bodies run
         self._processes: HostProcesses | None = None  # where those of all others do
+        self._making = threading.Lock()  # many threads may start this process's first pipelines at once
 
     def live(self) -> LiveWorld:
-        """The world of bodies that run in this process; loaded with the first pipeline."""
+        """The world of bodies that run in this process; loaded with the first pipeline. Any thread."""
         if self._world is None:
             from twingraph.sdk.body.host import BodyHost
             from twingraph.sdk.body.live import LiveWorld
 
-            values = self._values
-            self._world = LiveWorld(pack=self._codes.pack_late, decode=values.decode, how=values.how)
-            self._host = BodyHost(self._link(), self._world, shows_prints=self._shows_prints)
+            with self._making:
+                if self._world is None:
+                    values = self._values
+                    world = LiveWorld(pack=self._codes.pack_late, decode=values.decode, how=values.how)
+                    self._host = BodyHost(self._link(), world, shows_prints=self._shows_prints)
+                    self._world = world  # last: who sees it counts on the host
         return self._world
 
     def host_for(self, execution: str, code: CodeRef | None) -> Host:

@@ -94,7 +94,7 @@ def echo(text: str) -> str:
 
 @component
 def none() -> list:
-    return [name for name in os.environ if "SECRET" in name or name == "TOKEN"]
+    return [name for name in os.environ if "TWINGRAPH_SECRET" in name or name == "TOKEN"]
 
 class Client(BaseComponent):
     def execute(self, n: int) -> int:

@@ -12,6 +12,7 @@ def small(chance: Random) -> Sizes:
         rows=chance.choice((1, 2, 5, 1000)),
         snapshot_events=chance.choice((2, 10, 10_000)),
         snapshot_events_per_node=0,
+        log_lines=chance.choice((1, 1000)),
         map_page=chance.choice((1, 2, 1000)),
         past_page=chance.choice((1, 3, 1000)),
         snapshot_nodes=chance.choice((1, 1000)),

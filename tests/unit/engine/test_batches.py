@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from twingraph.engine.batches import pieces
-from twingraph.store.base import Append, Row
+from twingraph.store.base import Append, LogRow, Row
 
 
 def part(*kinds: str, **more: object) -> Append:
@@ -43,3 +45,37 @@ def test_the_pages_of_a_map_are_never_parted() -> None:
 
 def test_the_end_stays_with_what_led_to_it() -> None:
     assert sizes(part(*"abcd", "execution_ended")) == [5]
+
+
+def logs(count: int) -> list[LogRow]:
+    return [LogRow(0.0, "info", "n", None, 1, "stdout", str(number)) for number in range(count)]
+
+
+def shape(whole: Append) -> list[tuple[int, int]]:
+    return [(len(piece.rows), len(piece.logs)) for piece in pieces(whole, 4)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines", "expected"),
+    [
+        ("", 4, [(0, 4)]),
+        ("", 9, [(0, 4), (0, 4), (0, 1)]),
+        ("ab", 2, [(2, 2)]),
+        ("ab", 3, [(0, 3), (2, 0)]),
+        ("ab", 9, [(0, 4), (0, 4), (2, 1)]),
+        ("abcdef", 3, [(4, 0), (0, 3), (2, 0)]),
+        ("abcdef", 2, [(4, 0), (2, 2)]),
+    ],
+)
+def test_a_flood_of_lines_is_cut_too(rows: str, lines: int, expected: list[tuple[int, int]]) -> None:
+    assert shape(part(*rows, logs=logs(lines))) == expected
+
+
+def test_lines_keep_their_order_and_an_end_comes_after_all_of_them() -> None:
+    """A run's logs are there when its end, and all the more the execution's, can be read."""
+    whole = part("a", "execution_ended", logs=logs(11), changes={"status": "completed"})
+    made = list(pieces(whole, 4))
+    assert [line for piece in made for line in piece.logs] == whole.logs
+    assert [len(piece.rows) for piece in made] == [0, 0, 0, 2]
+    assert [piece.changes for piece in made[:-1]] == [{}, {}, {}]
+    assert made[-1].changes == {"status": "completed"}

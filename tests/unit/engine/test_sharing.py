@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, each, over, plan, value, wait_until
+from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, each, over, plan, until_node, value, wait_until
 from twingraph.core.events import NodeEnded, PauseRequested, ResumeRequested, event_from
 from twingraph.core.execution import NodeView
-from twingraph.core.plan import NodeSpec, Plan, PlanNode
+from twingraph.core.plan import Edge, NodeKind, NodeSpec, Plan, PlanNode, ScopeSettings, Template
+from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Returned
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept
@@ -334,3 +335,92 @@ def test_many_that_wait_for_different_work_are_served(rig: Rig, other: Rig, hand
     rig.dispatch.let_go()
     assert value(over(owner)) == value(over(waiter))
     assert hands.ran.total() == 250
+
+
+# -- an answer that ends others ----------------------------------------------------------------------
+
+# A sub-pipeline whose one node fails, so that it fails itself with the last of its others, and all of the execution.
+DOOMED = Template(
+    nodes=(PlanNode(id="bad", spec=3), PlanNode(id="h", spec=4), given("x", edges=(Edge(source="h", param=""),))),
+    last_nodes=("bad",),
+)
+
+
+def doomed(rig: Rig, hands: Hands, text: str) -> Handle:
+    """One that asks for "1" in its sub-pipeline, and then for this outside: `h` and `g` are still to end before."""
+
+    def act(lane: Lane, run: NodeRun) -> object:
+        if run.node == "s/bad":
+            raise ValueError("bad")
+        return hands(lane, run)
+
+    rig.restart(act, hold=True)
+    scope = PlanNode(id="s", kind=NodeKind.SCOPE, template="sub", bounds=ScopeSettings(error_handler="continue"))
+    y = given("y", text, edges=(Edge(source="g", param=""),))
+    specs = (CACHED, EXPAND, BRANCH, TASK, replace(TASK, priority=1))
+    handle = rig.submit(plan(scope, PlanNode(id="g", spec=3), y, specs=specs, templates={"sub": DOOMED}))
+    rig.dispatch.wait_for(3)
+    rig.dispatch.let_one_go("s/bad")
+    until_node(rig, handle.id, "s/bad", NodeStatus.FAILED)
+    return handle
+
+
+def asks(rig: Rig, handle: Handle, after: str, name: str) -> None:
+    rig.dispatch.let_one_go(after)
+    wait_until(lambda: node(rig, handle.id, name).reason == "waits for equal work", f"{name} does not wait")
+
+
+def test_a_hit_may_end_another_that_waits_for_the_same(rig: Rig, other: Rig, hands: Hands) -> None:
+    owner = begin_held(rig, hands)
+    ending = doomed(other, hands, "1")
+    bystander = other.submit(cached(given("a")))
+    asks(other, ending, "s/h", "s/x")
+    asks(other, ending, "g", "y")
+    rig.dispatch.let_go()
+    assert value(over(owner)) == value(over(bystander))
+    assert over(ending).fault is None
+    assert other.statuses(ending.id)["y"] is NodeStatus.CANCELLED
+    assert other.conductor.usable
+
+
+def test_a_hit_may_end_another_that_asks_for_other_work_at_the_same_time(rig: Rig, hands: Hands) -> None:
+    rig.run(cached(given("a")))
+    ending = doomed(rig, hands, "2")
+    rig.dispatch.let_go()  # both ask at once
+    assert over(ending).fault is None
+    assert rig.statuses(ending.id) == {
+        "s": NodeStatus.FAILED,
+        "s/bad": NodeStatus.FAILED,
+        "s/h": NodeStatus.COMPLETED,
+        "s/x": NodeStatus.COMPLETED,
+        "g": NodeStatus.COMPLETED,
+        "y": NodeStatus.CANCELLED,
+    }
+    assert claims(rig) == 0
+    assert value(rig.run(cached(given("b", "2")))) == ["b", hands.ran.total()]
+
+
+def test_what_was_waited_for_is_given_back_when_a_hit_ends_its_new_owner(rig: Rig, other: Rig, hands: Hands) -> None:
+    def act(lane: Lane, run: NodeRun) -> object:
+        if run.node == "b":
+            raise ValueError("b")
+        return hands(lane, run)
+
+    rig.restart(act, hold=True)
+    owner = rig.submit(cached(given("a", "1"), given("b", "2"), last=("a", "b")))
+    rig.dispatch.wait_for(2)
+    ending = doomed(other, hands, "2")
+    asks(other, ending, "s/h", "s/x")
+    asks(other, ending, "g", "y")
+    rig.dispatch.let_go()  # one is done and the other given up with the same commit
+    assert over(owner).fault is None
+    assert over(ending).fault is None
+    assert other.statuses(ending.id)["y"] is NodeStatus.CANCELLED
+    assert claims(rig) == 0
+
+
+def claims(rig: Rig) -> int:
+    db = sqlite3.connect(rig.home.database)
+    count = int(db.execute("select count(*) from cache_claims").fetchone()[0])
+    db.close()
+    return count

@@ -7,8 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.conducting import SOON, Act, Rig, chain, echo, inbox, over, plan, task, until, until_node, value
+from tests.support.conducting import (
+    SOON,
+    Act,
+    Rig,
+    chain,
+    echo,
+    inbox,
+    over,
+    plan,
+    task,
+    until,
+    until_node,
+    value,
+    wait_until,
+)
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
+from twingraph.core.events import ResumeRequested
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.policies import RetryPolicy
 from twingraph.core.records import Settings
@@ -18,8 +33,9 @@ from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import earlier
 from twingraph.engine.replay import kept as kept_of
 from twingraph.engine.shared import shared
-from twingraph.store.base import Append, Claim, NewExecution
+from twingraph.store.base import Append, Claim, Message, NewExecution
 from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.testing.dispatch import MemoryDispatch
 
 
 @pytest.fixture
@@ -106,6 +122,35 @@ def test_a_killing_interrupt_charges_nothing(rig: Rig) -> None:
     rig.dispatch.wait_for(1)
     rig.dispatch.let_go()
     assert value(over(again)) == "n0"
+
+
+class Unstoppable(MemoryDispatch):
+    """What was handed over is under way, and does not come back."""
+
+    def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("way", ["message", "event", "adopt"])
+def test_what_is_resumed_during_the_grace_of_an_interrupt_is_not_ended_by_it(rig: Rig, way: str) -> None:
+    made = Unstoppable(echo, hold=True)
+    rig.restart_with(made)
+    handle = rig.submit(chain(2))
+    made.wait_for(1)
+    rig.conductor.interrupt(handle.id, kill=False)
+    until(rig, handle.id, "paused")
+    if way == "message":
+        rig.records.post(handle.id, "resume", "{}")
+    elif way == "event":
+        rig.conductor.feed(handle.id, ResumeRequested())
+    else:
+        rig.conductor.adopt(handle.id)
+    until(rig, handle.id, "running")
+    (number,) = rig.conductor._effects.timers._handles
+    rig.conductor._loop.call_soon_threadsafe(rig.conductor._hearing.timer_fired, number, "grace")
+    made.let_go()
+    assert value(over(handle)) == "n0"
+    assert made.begun == [("n0", 1), ("n1", 1)]
 
 
 def test_an_interrupt_during_a_delay_keeps_the_retry(rig: Rig) -> None:
@@ -219,6 +264,27 @@ def test_a_full_disk_is_told_to_all_and_nothing_is_lost(rig: Rig) -> None:
     rig.make_journal = lambda: SqliteJournal(rig.home)
     rig.restart()
     assert [value(over(rig.conductor.adopt(handle.id))) for handle in handles] == ["n0", "n0"]
+
+
+class SilentInbox(SqliteJournal):
+    """Cannot tell what others have written."""
+
+    def messages(self, owner: str) -> list[Message]:
+        raise StoreError("the inbox cannot be read")
+
+
+def test_what_was_taken_over_is_not_let_go_of_alone(rig: Rig) -> None:
+    """Else this conductor would go on with an execution whose callers were told otherwise, and which others take."""
+    handle = rig.submit(chain(2))
+    rig.dispatch.wait_for(1)
+    rig.make_journal = lambda: SilentInbox(rig.home)
+    rig.restart(hold=True)
+    assert isinstance(over(rig.conductor.adopt(handle.id)).fault, StoreError)
+    wait_until(lambda: not rig.conductor.usable, "it goes on")
+    assert rig.record(handle.id).owner == "alive"
+    rig.make_journal = lambda: SqliteJournal(rig.home)
+    rig.restart()
+    assert value(over(rig.conductor.adopt(handle.id))) == "n0"
 
 
 class UncertainDisk(SqliteJournal):

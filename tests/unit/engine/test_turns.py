@@ -15,6 +15,7 @@ import pytest
 from tests.support.conducting import Act, each, echo, fresh_home, no_code, plan, task, value
 from twingraph.core.plan import Edge, Hole, Plan, PlanNode, Source
 from twingraph.core.records import Settings
+from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
@@ -24,6 +25,7 @@ from twingraph.engine.sizes import USUAL
 from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.store.sqlite.records import SqliteRecords
 from twingraph.testing.dispatch import MemoryDispatch
 
 MANY = 3_000
@@ -36,6 +38,7 @@ class ByHand:
     def __init__(self, home: Home, act: Act) -> None:
         self.loop = asyncio.SelectorEventLoop()
         self.dispatch = MemoryDispatch(act)
+        self.records = SqliteRecords(home)
         looks = itertools.count()
         self.conductor = Conductor(
             secrets.token_hex(4),
@@ -216,3 +219,32 @@ def test_a_value_that_is_missing_ends_the_node_and_not_the_engine(opened: Opens)
     assert handle.status == "failed"
     assert handle.error is not None
     assert "gave no output 'nothing'" in handle.error.message
+
+
+def test_a_flood_of_printed_lines_is_noted_in_many_turns_and_all_of_it_before_the_end(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    handle = by_hand.submit(SMALL)
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    held = by_hand.conductor._roster.named(handle.id)
+    assert held is not None
+    many = 20 * USUAL.log_lines
+    by_hand.dispatch.tell(
+        LogLines(handle.id, "only", 1, [(0.0, "info", "stdout", str(number)) for number in range(many)])
+    )
+    by_hand.dispatch.let_go()
+    noted, written, at_the_end, seq = [0], [0], [], 0
+
+    def look() -> None:
+        nonlocal seq
+        new = by_hand.records.logs(handle.id, after=seq, limit=many)
+        seq = new[-1].seq if new else seq
+        noted.append(len(held.logs))
+        written.append(written[-1] + len(new))
+        if by_hand.records.rows(handle.id)[-1].kind == "execution_ended":
+            at_the_end.append(written[-1])
+
+    by_hand.turns_until(lambda: over(handle), look)
+    assert max(after - before for before, after in itertools.pairwise(noted)) <= 2 * USUAL.log_lines
+    assert max(after - before for before, after in itertools.pairwise(written)) <= USUAL.rows
+    assert (max(noted), at_the_end[0]) == (many, many)

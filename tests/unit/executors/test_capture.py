@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twingraph.executors.capture import (
+    BROKEN_OFF,
     MAX_LINE,
+    MAX_LINES,
     MAX_TOTAL,
     Records,
     Stream,
     install_handler,
     on_import_of_logging,
     pieces,
+    portions,
 )
 from twingraph.executors.mask import Flow, Mask
 
@@ -70,6 +73,47 @@ def test_after_the_limit_one_note_is_kept_and_the_next_run_starts_anew(records: 
     records.begin(2)
     records.add("info", "stdout", "again")
     assert said(records) == ["again"]
+
+
+def test_lines_are_counted_too_and_an_artifact_is_known_after_any_number(records: Records) -> None:
+    records.begin(1)
+    stream(records).write("\n" * (3 * MAX_LINES))
+    records.keep("info", "artifact", "model 1234 5 bytes")
+    lines = said(records)
+    assert len(lines) == MAX_LINES + 2
+    assert lines[-3:] == ["", BROKEN_OFF, "model 1234 5 bytes"]
+    records.begin(2)
+    records.add("info", "stdout", "again")
+    assert said(records) == ["again"]
+
+
+def test_what_is_not_kept_is_not_searched_for_secrets(records: Records) -> None:
+    searched: list[str] = []
+
+    def mask(text: str) -> str:
+        searched.append(text)
+        return text
+
+    records.mask = mask
+    for _ in range(MAX_LINES + 50):
+        records.add("info", "stdout", "")
+    assert len(searched) == MAX_LINES + 1
+
+
+def test_an_artifact_is_masked_like_the_rest(records: Records) -> None:
+    records.mask = Mask(["s3cret-name"])
+    records.keep("info", "artifact", "s3cret-name 1234")
+    assert said(records) == ["*** 1234"]
+
+
+@given(st.lists(st.sampled_from([0, 1, 40_000, MAX_LINE]), max_size=20), st.integers(0, 2500))
+def test_much_is_told_in_portions_in_order(sizes: list[int], empty: int) -> None:
+    lines = [(0.0, "info", "stdout", "x" * size) for size in [*sizes, *[0] * empty]]
+    told = list(portions(lines))
+    assert [line for portion in told for line in portion] == lines
+    for portion in told:
+        assert 0 < len(portion) <= 1000
+        assert len(portion) == 1 or sum(len(line[3]) for line in portion) <= MAX_LINE
 
 
 def test_what_is_taken_names_its_run_and_is_taken_once(records: Records) -> None:

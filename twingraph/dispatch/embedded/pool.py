@@ -312,9 +312,9 @@ class EmbeddedPool:
 
     def read_captured(self, worker: WorkerProcess, held: Held, ends: list[int] | None, *, whole: bool) -> None:
         out_end, err_end = ends if ends is not None else (None, None)
-        lines = worker.captured[0].read("info", "stdout", out_end, whole)
-        lines += worker.captured[1].read("warning", "stderr", err_end, whole)
-        if lines and (bearable := bounded(held, lines)):
+        out = worker.captured[0].read("info", "stdout", out_end, whole)
+        err = worker.captured[1].read("warning", "stderr", err_end, whole)
+        if bearable := bounded(held, itertools.chain(out, err)):
             self.run_said(held, bearable)
 
     def run_said(self, held: Held, lines: list[Any]) -> None:

@@ -23,6 +23,8 @@ from twingraph.executors.mask import Flow, Mask
 # What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
 # than a small node does.
 _READ = 1 << 16
+# So often in one turn of the loop: a worker that writes as fast as it is read would keep all others waiting.
+_READS = 4
 # A recalled run that began in this moment stays; afterwards both sides agree.
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.
@@ -175,28 +177,32 @@ class WorkerProcess:
 
     # -- hearing ---------------------------------------------------------------------------------
 
-    def _readable(self) -> bool:
-        """Take what is there. False at the end of the pipe."""
-        while True:
-            try:
-                data = os.read(self._started.outgoing, _READ)
-            except BlockingIOError:
-                return True
-            except OSError:
-                data = b""
-            if not data:
-                self._loop.remove_reader(self._started.outgoing)
-                if not self._gone:
-                    self._loop.call_later(HANG_UP_SECONDS, self._hung_up)
-                return False
-            try:
-                self._parser.feed(data)
-            except protocol.GARBLED:  # user code wrote to our descriptor
-                self.fault = WROTE_TO_US
-                self.kill()
-                return True
-            if len(data) < _READ:
-                return True
+    def _readable(self) -> None:
+        """Take what is there, for a moment; the rest is there in the next turn."""
+        for _ in range(_READS):
+            if not self._hear():
+                return
+
+    def _hear(self) -> bool:
+        """Take one chunk. Whether there may be more."""
+        try:
+            data = os.read(self._started.outgoing, _READ)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._started.outgoing)
+            if not self._gone:
+                self._loop.call_later(HANG_UP_SECONDS, self._hung_up)
+            return False
+        try:
+            self._parser.feed(data)
+        except protocol.GARBLED:  # user code wrote to our descriptor
+            self.fault = WROTE_TO_US
+            self.kill()
+            return False
+        return len(data) == _READ
 
     def _message(self, head: list[Any], texts: list[str]) -> None:
         kind = head[0]
@@ -305,7 +311,8 @@ class WorkerProcess:
             self._loop.call_later(0.002, self._ended)
             return
         self._gone = True
-        self._readable()
+        while self._hear():  # what it said before it ended
+            pass
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.current() is not None:  # what a finished run has detached on purpose goes on

@@ -65,6 +65,10 @@ class Stream:
         return getattr(self._under, name)
 
 
+# `print` of another thread may be writing to one when it is taken out, and holds no reference to it.
+_made: list[Stream] = []
+
+
 class Speaking:
     """In place while bodies are alive. `shown`: what they write goes to the process's own streams as well."""
 
@@ -73,6 +77,7 @@ class Speaking:
         self._lock = threading.Lock()
         self._alive = 0
         self._streams: dict[str, Stream] = {}
+        self._known: dict[tuple[int, str], Stream] = {}  # few, since a program seldom changes its streams
         self._handler: logging.Handler | None = None
 
     def begin(self) -> None:
@@ -81,10 +86,17 @@ class Speaking:
             for name in _STREAMS:
                 under = getattr(sys, name)
                 if under is not None and not isinstance(under, Stream):
-                    self._streams[name] = Stream(under, name, self._shown)
+                    self._streams[name] = self._over(under, name)
                     setattr(sys, name, self._streams[name])
             if self._handler is None and "logging" in sys.modules:
                 self._handler = _listening()
+
+    def _over(self, under: Any, name: str) -> Stream:
+        stream = self._known.get((id(under), name))
+        if stream is None:
+            stream = self._known[id(under), name] = Stream(under, name, self._shown)
+            _made.append(stream)  # and so `under` stays, whose id is asked for
+        return stream
 
     def end(self, body: Body | None) -> None:
         with self._lock:

@@ -27,7 +27,8 @@ where cache_claims.scope = ? and cache_claims.work = ?
 # Whoever has lost the execution while it slept claims nothing: its next commit tells it so.
 _CLAIM = """
 insert into cache_claims (scope, work, execution, node, begun_at)
-select ?1, ?2, ?3, ?4, ?5 where exists (select 1 from executions where number = ?3 and owner = ?6)
+select :scope, :work, :number, :node, :at
+where exists (select 1 from executions where number = :number and owner = :owner)
 on conflict (scope, work) do update
 set execution = excluded.execution, node = excluded.node, begun_at = excluded.begun_at
 """
@@ -80,7 +81,8 @@ def ask(db: sqlite3.Connection, work: Work, owner: str, lives: Lives) -> CachedO
     answer = look(db, work, owner, lives)
     if answer is not None:
         return answer
-    db.execute(_CLAIM, (work.scope, work.key, work.number, _text(work.node), work.at, owner))
+    claim = {"scope": work.scope, "work": work.key, "number": work.number, "node": _text(work.node), "at": work.at}
+    db.execute(_CLAIM, {**claim, "owner": owner})
     return True
 
 
