@@ -293,3 +293,44 @@ def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:
         again(first, failed=True)
     with pytest.raises(ValidationError, match="alone has nothing before it"):
         again(first, node="first", start=("last",))
+
+
+def test_an_unknown_input_of_a_pipeline_is_told_beside_the_known_ones(home: Path) -> None:
+    first = outer.submit(n=1)
+    first.result()
+    for node in (None, "inner"):
+        with pytest.raises(ValidationError, match="wrong: is not an input of it; known are n"):
+            replay(first.id, inputs={"wrong": 1}, code=outer, node=node)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("execution", 3),
+        ("from_node", 3),
+        ("from_node", None),
+        ("from_node", [3]),
+        ("failed", "yes"),
+        ("node", ["a"]),
+        ("inputs", [1]),
+        ("inputs", {3: 1}),
+        ("outputs", "total=3"),
+        ("code", "current"),
+        ("code", None),
+        ("code", double),
+        ("code", Workflow),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_named(argument: str, value: Any) -> None:
+    given: dict[str, Any] = {"execution": "exec-0jz3m9q2t7k4w1vh", argument: value}
+    with pytest.raises(ValidationError if argument == "code" else TypeError, match=f"^{argument} is "):
+        replay(**given)
+
+
+def test_the_code_must_be_of_what_ran(home: Path) -> None:
+    first = outer.submit(n=1)
+    first.result()
+    for other, name in ((inner, "the pipeline 'inner'"), (sized(), "the workflow 'sized'")):
+        with pytest.raises(ValidationError, match=f"code is {name}, but {first.id} ran the pipeline 'outer'"):
+            replay(first, code=other)
+    assert replay(first, from_node=["double-2"], code=outer).result() == 16

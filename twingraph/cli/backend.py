@@ -27,7 +27,7 @@ class Reader(Protocol):
         """The whole id of what was typed; raises NotFoundError with near ones."""
 
     def executions(
-        self, *, limit: int = 20, offset: int = 0, status: str | None = None
+        self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
     ) -> tuple[list[ExecutionRecord], int]:
         """Newest first, and how many there are in all."""
 
@@ -53,6 +53,8 @@ class Reader(Protocol):
 
     def value(self, text: str) -> object:
         """A stored value as people read it."""
+
+    def close(self) -> None: ...
 
     def post(self, execution_id: str, kind: str) -> object:
         """Leave a wish ('pause') for the process that carries it out."""

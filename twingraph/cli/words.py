@@ -89,6 +89,11 @@ def reason_word(reason: str | None, status: str = "") -> str:
     return _REASONS.get(reason, reason)
 
 
+def count(number: int) -> int:
+    """A number of rows that a database can be told; more than that, there never are."""
+    return min(number, 2**31 - 1)
+
+
 def changes_words(changes: Changes | None) -> str:
     """What a replay does."""
     if changes is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from twingraph.core import codec
 from twingraph.core.errors import ConflictError
@@ -21,8 +21,10 @@ from twingraph.store.blobs.base import BlobStore
 class Reader:
     """Reads the executions of one store. Belongs to one thread at a time."""
 
-    def __init__(self, records: Records, blobs: BlobStore) -> None:
+    def __init__(self, records: Records, blobs: BlobStore, leave: Callable[[], None] | None = None) -> None:
+        """`leave` gives back what was opened for this reader alone."""
         self._records = records
+        self._leave = leave
         self.blobs = blobs
         self._watches: dict[str, views.Watch] = {}
 
@@ -87,6 +89,8 @@ class Reader:
 
     def close(self) -> None:
         self._records.close()
+        if self._leave is not None:
+            self._leave()
 
 
 class Followed:

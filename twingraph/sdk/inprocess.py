@@ -99,7 +99,7 @@ def replay(execution: str, wish: Wish, code: Workflow | Pipeline[..., Any] | Non
 
         compiled = prepare(code) if isinstance(code, Pipeline) else code.compile()
     runtime = wiring.runtime()
-    return _recorded((runtime, runtime.replay(execution, wish, compiled=compiled)))
+    return _recorded((runtime, runtime.replay(execution, wish, compiled=compiled, same=True)))
 
 
 def submit_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Execution:

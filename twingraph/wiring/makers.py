@@ -47,14 +47,16 @@ def open_store(home: Home, settings: Settings | None = None) -> Store:
         raise
 
 
-def read(home: Home, settings: Settings | None = None) -> Reader:
+def read(home: Home, settings: Settings | None = None, *, leaves: bool = False) -> Reader:
     """A reader of this home; its values are where the settings say, without any in the home.
 
-    Its modules load on first use: a run that nobody looks at never pays for them.
+    Its modules load on first use: a run that nobody looks at never pays for them. With `leaves` the home is closed
+    together with it.
     """
     from twingraph.engine.reader import Reader
 
-    return Reader(open_store(home, settings).records(), blobs_of(settings or Settings(home=home.path), home))
+    blobs = blobs_of(settings or Settings(home=home.path), home)
+    return Reader(open_store(home, settings).records(), blobs, home.close if leaves else None)
 
 
 def blob_address(settings: Settings, home: Home) -> str:

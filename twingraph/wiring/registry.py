@@ -45,7 +45,7 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
 
 def open_reader(home: str | None = None, settings: Settings | None = None) -> Reader:
     settings = settings or load_settings({"home": home})
-    return read(open_home(settings), settings)
+    return read(open_home(settings), settings, leaves=True)
 
 
 def close_all(*, wait: bool = True) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from twingraph.core.inputs import changed_inputs, check_given
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.plan import Hole, NodeKind, NodeSpec, Source
 from twingraph.core.records import Changes
+from twingraph.core.signatures import Parameter
 from twingraph.core.wishes import Wish
 from twingraph.engine.alone import Alone, alone, with_spec
 from twingraph.engine.recorded_code import parameters_of
@@ -94,13 +95,11 @@ class Replays:
         if not given:
             return {}
         if compiled is not None and is_pipeline(compiled):
-            named = {one.name for one in compiled.parameters}
-            before = {name: None for name in recorded.inputs if name not in given}
             check_given(
                 compiled.name,
-                [one for one in compiled.parameters if one.name not in before],
+                _not_missing(compiled.parameters, recorded.inputs),
                 given,
-                open=compiled.open or not named,
+                open=compiled.open or not compiled.parameters,
             )
             return self._texts(given)
         if compiled is not None:
@@ -212,7 +211,7 @@ class Replays:
         prepared = _pipeline_now(compiled, made.body, made.component, made.node)
         check_given(
             prepared.name,
-            [one for one in prepared.parameters if one.name in wish.inputs or one.name not in made.inputs],
+            _not_missing(prepared.parameters, made.inputs),
             wish.inputs,
             open=prepared.open,
         )
@@ -227,6 +226,17 @@ class Replays:
         )
         record = recorded.record
         return self._submissions.compiled(prepared, {}, origin=record.origin, target=record.target, old=old)
+
+
+def check_same(recorded: Recorded, compiled: CompiledWorkflow | CompiledPipeline) -> None:
+    """ValidationError when the code is of something else than what ran; of one node alone that cannot be told."""
+    if recorded.alone is not None:
+        return
+    name = compiled.name if is_pipeline(compiled) else compiled.plan.name
+    now = f"the {'pipeline' if is_pipeline(compiled) else 'workflow'} {name!r}"
+    then = f"the {'workflow' if recorded.created.body is None else 'pipeline'} {recorded.record.name!r}"
+    if now != then:
+        raise ValidationError(f"code is {now}, but {recorded.record.id} ran {then}; give that as it is now")
 
 
 def _still_alone(recorded: Recorded, wish: Wish) -> Wish:
@@ -256,6 +266,11 @@ def _pipeline_now(
     if found is None:
         raise NotFoundError(f"the code now has no pipeline {name!r}, which {node} ran")
     return prepare(found)
+
+
+def _not_missing(parameters: Sequence[Parameter], before: Container[str]) -> list[Parameter]:
+    """The same, but that none has to be given that was given before."""
+    return [replace(one, required=False) if one.name in before else one for one in parameters]
 
 
 def _with_inputs(made: Alone) -> Alone:

@@ -169,12 +169,14 @@ class Runtime:
         wish: Wish,
         *,
         compiled: CompiledWorkflow | CompiledPipeline | None = None,
+        same: bool = False,
     ) -> Handle:
         """Run an execution that has ended, or a part of it, again: as a new one that is linked to it.
 
-        `compiled` is its workflow as that is now; None: on the code that it ran on.
+        `compiled` is its workflow as that is now; None: on the code that it ran on. With `same` it must be called the
+        same, as where somebody may have handed over another one.
         """
-        from twingraph.wiring.replays import Replays
+        from twingraph.wiring.replays import Replays, check_same
 
         with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
@@ -182,7 +184,10 @@ class Runtime:
                 how = "it is still carried out" if record.owner == "alive" else f"twingraph resume {execution} goes on"
                 raise ConflictError(f"{execution} has not ended ({record.status}), so it cannot be replayed: {how}")
             replays = Replays(self._submissions, self.values, self.blobs)
-            made = replays.submission(reader.recorded(execution), wish, compiled, debugs=self._on_error is not None)
+            recorded = reader.recorded(execution)
+            if same and compiled is not None:
+                check_same(recorded, compiled)
+            made = replays.submission(recorded, wish, compiled, debugs=self._on_error is not None)
         return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
 
     def _kept_of(self, execution: str, changes: Changes | None, given: Sequence[str]) -> Mapping[str, Kept]:

@@ -88,6 +88,31 @@ def test_the_command_says_what_would_go_and_takes_it(home: Path) -> None:
     assert (shown.returncode, "no execution has the id" in shown.stderr) == (2, True)
 
 
+def test_a_workflow_is_named_as_run_was_given_it(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from twingraph import pipeline\n\n@pipeline\ndef {name}():\n    return 1\n"
+    for name in ("daily", "weekly"):
+        (tmp_path / f"{name}.py").write_text(text.format(name=name))
+    monkeypatch.chdir(tmp_path)
+    for name in ("daily", "weekly", "daily"):
+        assert twingraph("run", f"{name}.py:{name}").returncode == 0
+    (tmp_path / "daily.py").unlink()
+    wrong = twingraph("prune", "--keep", "0", "--workflow", "daily.py:dayly")
+    assert (wrong.returncode, f"did you mean {tmp_path}/daily.py:daily" in wrong.stderr) == (2, True)
+    done = twingraph("prune", "--keep", "0", "--workflow", "daily.py:daily", "--vacuum", "--json")
+    assert len(json.loads(done.stdout)["executions"]) == 2, done.stderr
+    again = json.loads(twingraph("prune", "--keep", "0", "--workflow", "weekly:weekly", "--json").stdout)
+    assert len(again["executions"]) == 1
+
+
+def test_counts_beyond_all_bounds(home: Path) -> None:
+    workflow(1).run()
+    close_all()
+    huge = str(10**30)
+    assert json.loads(twingraph("executions", "--limit", huge, "--json").stdout)["total"] == 1
+    assert json.loads(twingraph("executions", "--offset", huge, "--json").stdout)["executions"] == []
+    assert json.loads(twingraph("prune", "--keep", huge, "--json").stdout)["executions"] == []
+
+
 def test_the_doctor_says_whether_blobs_can_be_kept(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TWINGRAPH_BLOB_URL", f"file://{tmp_path}/elsewhere")
     good = json.loads(twingraph("doctor", "--json").stdout)

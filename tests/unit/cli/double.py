@@ -228,6 +228,9 @@ class MemoryReader:
     def plan(self, execution_id: str) -> StaticPlan | None:
         return self.planned
 
+    def close(self) -> None:
+        pass
+
     def resolve(self, id_or_last: str) -> str:
         ids = [view.record.id for view in self.views]
         if id_or_last == "last" and ids:
@@ -237,9 +240,10 @@ class MemoryReader:
         raise NotFoundError(f"no execution {id_or_last!r}", near=nearest(id_or_last, ids))
 
     def executions(
-        self, *, limit: int = 20, offset: int = 0, status: str | None = None
+        self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
     ) -> tuple[list[ExecutionRecord], int]:
-        found = [view.record for view in self.views if status in (None, view.record.status)]
+        records = [view.record for view in self.views if status in (None, view.record.status)]
+        found = [record for record in records if workflow_id in (None, record.workflow_id)]
         return found[offset : offset + limit], len(found)
 
     def view(self, execution_id: str) -> ExecutionView:

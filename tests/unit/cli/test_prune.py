@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.unit.cli.double import MemoryBackend, make_console, written
+from tests.unit.cli.double import MemoryBackend, MemoryReader, make_console, make_view, written
 from twingraph.cli.entry import main
 from twingraph.cli.errors import COMPLETED, WRONG_USE
 from twingraph.store.prune import Doomed, Pruned, Retention
@@ -38,11 +38,29 @@ def test_an_age_is_given_in_units(age: str, seconds: float) -> None:
 
 
 def test_a_count_alone_takes_every_age() -> None:
-    backend = MemoryBackend()
-    prune(backend, "--keep", "5", "--workflow", "daily", "--dry-run")
+    backend = MemoryBackend(reader=MemoryReader(views=[make_view([])]))
+    prune(backend, "--keep", "5", "--workflow", "tour.py:wf", "--dry-run")
     retention, dry_run = asked(backend)
     assert retention.ended_before == pytest.approx(time.time(), abs=30)
-    assert (retention.keep, retention.workflow, dry_run) == (5, "daily", True)
+    assert (retention.keep, retention.workflow, dry_run) == (5, "tour.py:wf", True)
+
+
+def test_a_count_beyond_all_bounds_keeps_all() -> None:
+    backend = MemoryBackend()
+    assert prune(backend, "--keep", str(10**30))[0] == COMPLETED
+    assert asked(backend)[0].keep >= 10**9
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("tour.py:wg", "did you mean tour.py:wf?"), ("tour", "did you mean tour.py:wf?"), ("zzz", "show ID --json")],
+)
+def test_a_workflow_that_nothing_ran_under_is_wrong_use(typed: str, said: str) -> None:
+    backend = MemoryBackend(reader=MemoryReader(views=[make_view([])]))
+    code, _, notes = prune(backend, "--keep", "5", "--workflow", typed)
+    assert (code, backend.asked) == (WRONG_USE, [])
+    assert "no execution has this workflow" in notes
+    assert said in notes
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import argparse
 from twingraph.cli.app import App
 from twingraph.cli.console import Span, table
 from twingraph.cli.errors import COMPLETED, UsageError
-from twingraph.cli.words import ago, between, face, printable, seconds, status_word, stopped
+from twingraph.cli.words import ago, between, count, face, printable, seconds, status_word, stopped
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.statuses import ExecutionStatus
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, app: App) -> int:
         raise UsageError(f"--status {args.status}: is not a status; {did_you_mean(args.status, known)}")
     if args.limit < 1 or args.offset < 0:
         raise UsageError("--limit is a number from 1, --offset from 0")
-    records, total = app.reader.executions(limit=args.limit, offset=args.offset, status=args.status)
+    records, total = app.reader.executions(limit=count(args.limit), offset=count(args.offset), status=args.status)
     if args.json:
         app.print_json(
             {"executions": [execution_to_wire(record, _outputs(record, app)) for record in records], "total": total}

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from twingraph.cli.app import App
 from twingraph.cli.console import Span, table
 from twingraph.cli.errors import COMPLETED, UsageError
-from twingraph.cli.words import ago, plural, printable, size
+from twingraph.cli.words import ago, count, plural, printable, size
+from twingraph.cli.workflow_ids import workflow_id_of
 from twingraph.store.prune import Pruned, Retention
 
 EXAMPLE = """twingraph prune --older-than 30d --dry-run
@@ -24,7 +25,9 @@ _SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--older-than", metavar="AGE", help="what ended longer ago: 30d, 12h, 90m, 2w")
     parser.add_argument("--keep", metavar="N", type=int, help="but never the newest N of each workflow")
-    parser.add_argument("--workflow", metavar="ID", help="only executions of this workflow")
+    parser.add_argument(
+        "--workflow", metavar="WORKFLOW", help="only executions of this workflow, by its id or as `run` was given it"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
     parser.add_argument(
         "--vacuum", action="store_true", help="make the database's file smaller too (nobody else may use it)"
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, app: App) -> int:
-    retention = _retention(args, time.time())
+    retention = _retention(args, time.time(), app)
     told = _Told(app, quiet=args.json)
     if retention is not None:
         pruned = app.backend.prune(app.settings, retention, dry_run=args.dry_run, progress=told)
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace, app: App) -> int:
     return COMPLETED
 
 
-def _retention(args: argparse.Namespace, now: float) -> Retention | None:
+def _retention(args: argparse.Namespace, now: float, app: App) -> Retention | None:
     """None when there is only the file to be made smaller."""
     if args.older_than is None and args.keep is None:
         if args.vacuum and args.workflow is None:
@@ -57,7 +60,8 @@ def _retention(args: argparse.Namespace, now: float) -> Retention | None:
     if args.keep is not None and args.keep < 0:
         raise UsageError("--keep is a number from 0")
     age = _age(args.older_than) if args.older_than is not None else 0.0
-    return Retention(ended_before=now - age, keep=args.keep or 0, workflow=args.workflow)
+    workflow = workflow_id_of(args.workflow, app) if args.workflow is not None else None
+    return Retention(ended_before=now - age, keep=count(args.keep or 0), workflow=workflow)
 
 
 def _age(text: str) -> float:
