@@ -178,9 +178,10 @@ def test_what_is_remembered_goes_with_the_state() -> None:
     assert gone() is None
 
 
+KEYS = st.text().filter(lambda key: key != "$")  # which opens a tag: what is written here is plain JSON
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=6,
 )
 
