@@ -25,6 +25,10 @@ LARGE = USUAL.large_nodes
 _THRESHOLD = 3
 
 
+# Python 3.12 leaves out some hundred objects by itself.
+_OF_PYTHON = 1_000
+
+
 class Collector(Protocol):
     """What is asked of the module `gc`."""
 
@@ -58,7 +62,7 @@ class Garbage:
         """An execution has come to have so many nodes."""
         if nodes > LARGE and number not in self._large:
             self._large.add(number)
-            if self._usual is None and self._gc.isenabled() and not self._gc.get_freeze_count():
+            if self._usual is None and self._gc.isenabled() and self._gc.get_freeze_count() <= _OF_PYTHON:
                 first, second, third = self._gc.get_threshold()
                 self._ours = first, second, min(third, _THRESHOLD)
                 self._usual = first, second, third

@@ -85,7 +85,7 @@ def test_small_executions_change_nothing() -> None:
     assert (counted.callbacks, counted.threshold) == ([], (700, 10, 10))
 
 
-@pytest.mark.parametrize("counted", [Counted(enabled=False), Counted(frozen=7)], ids=["disabled", "frozen"])
+@pytest.mark.parametrize("counted", [Counted(enabled=False), Counted(frozen=7_000)], ids=["disabled", "frozen"])
 def test_who_minds_the_collector_himself_is_left_alone(counted: Counted) -> None:
     watched = Garbage(counted)
     before = counted.frozen
@@ -159,7 +159,7 @@ def watched() -> Iterator[Garbage]:
     made = Garbage()
     yield made
     made.drops(1)
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() < 1_000  # Python 3.12 leaves out some hundred by itself
 
 
 def test_garbage_of_the_script_is_still_found(watched: Garbage) -> None:
