@@ -20,6 +20,9 @@ if sys.platform == "win32":  # pragma: no cover - exercised on Windows only
             return False
         return True
 
+    def _unlock(descriptor: int) -> None:
+        """Closing it does."""
+
 else:
     import fcntl
 
@@ -30,6 +33,10 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(descriptor: int) -> None:
+        """For all who share it: a child that is just being started has it until it runs its own program."""
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class FileLock:
@@ -49,6 +56,12 @@ class FileLock:
 
     def release(self) -> None:
         if self._descriptor is not None:
+            _unlock(self._descriptor)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close it, and leave the lock to those who share it."""
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -59,7 +72,7 @@ _made: weakref.WeakSet[FileLock] = weakref.WeakSet()
 def _let_go_in_child() -> None:
     """A forked child shares the lock itself and must not keep it when its parent is gone. Closing frees nothing."""
     for lock in _made:
-        lock.release()
+        lock.forget()
 
 
 if hasattr(os, "register_at_fork"):
