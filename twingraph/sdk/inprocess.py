@@ -198,19 +198,22 @@ class Begun:
 
 
 def _wait(runtime: wiring.Runtime, handle: Handle) -> None:
-    presses = 0
+    """To its end. Each Ctrl-C is answered inside the `try`, because the next one may come meanwhile."""
+    presses = answered = 0
     while True:
         try:
+            if presses > answered:
+                answered = presses
+                _interrupt(runtime, handle, presses)
             # In slices, because an untimed wait cannot be interrupted on every system.
             while not handle.wait(3600):
                 pass
         except KeyboardInterrupt:
             presses += 1
-            _interrupt(runtime, handle, presses)
-            continue
-        if presses and handle.status is ExecutionStatus.PAUSED:
-            raise KeyboardInterrupt
-        return
+        else:
+            break
+    if presses and handle.status is ExecutionStatus.PAUSED:
+        raise KeyboardInterrupt
 
 
 def _interrupt(runtime: wiring.Runtime, handle: Handle, presses: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ import pytest
 from twingraph import wiring
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
+from twingraph.sdk import inprocess
 from twingraph.sdk.awaiting import until_over
 from twingraph.sdk.inprocess import Begun
 
@@ -138,3 +140,42 @@ def test_who_stops_it_waits_until_its_last_line_is_drawn(presses: int) -> None:
         thread.join(20)
         assert not thread.is_alive()
     assert drawn == ["the last line"]
+
+
+class Pressed:
+    """A runtime on whose terminal Ctrl-C is pressed again while it still answers the press before."""
+
+    def __init__(self, handle: Handle, presses: int) -> None:
+        self._handle, self._left = handle, presses
+        self.kills: list[bool] = []
+
+    def interrupt(self, execution: str, *, kill: bool) -> None:
+        self.kills.append(kill)
+        self._left -= 1
+        if self._left:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            self._handle.end(ExecutionStatus.PAUSED)
+
+
+class WaitedFor(Handle):
+    """One at which somebody presses as soon as they wait."""
+
+    pressed = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize("presses", [1, 2, 3])
+def test_a_press_that_comes_while_the_last_is_answered_counts(presses: int) -> None:
+    """It would end the script, which then waits for what it should kill."""
+    handle = WaitedFor("exec-a", Nobody())
+    runtime = Pressed(handle, presses)
+    with pytest.raises(KeyboardInterrupt):
+        inprocess._wait(cast("wiring.Runtime", runtime), handle)
+    assert runtime.kills == [False, True, True][:presses]
+    assert handle.status is ExecutionStatus.PAUSED
