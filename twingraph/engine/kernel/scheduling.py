@@ -85,10 +85,7 @@ def dispatch(state: State) -> None:
             _serve_endless(state, queues)
         elif free > 0:
             free = _serve(state, priority, queues, free)
-        if not queues:
-            if not state.parked:  # else some of it may come back in the same event
-                del ready[priority]
-        elif free <= 0 and priority != ENDLESS:
+        if queues and free <= 0 and priority != ENDLESS:
             _make_room(state, priority, queues)
             return
 
