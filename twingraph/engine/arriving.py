@@ -55,6 +55,7 @@ class Arriving:
         self._journal = ground.journal
         self._moments = ground.moments
         self._clock = ground.clock
+        self._garbage = ground.garbage
         self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
@@ -90,17 +91,23 @@ class Arriving:
     ) -> Iterator[None]:
         """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
         is wished meanwhile comes after that."""
-        for event, data in events:
-            yield from self._turns.noting(held, event, data, now)
-            yield
-        held.handles = coming.handles
-        self._record(submission, held, None, now)
+        try:
+            for event, data in events:
+                for _ in self._turns.noting(held, event, data, now):
+                    self._garbage.holds(-id(held), len(held.state.nodes))
+                    yield
+                yield
+            held.handles = coming.handles
+            self._record(submission, held, None, now)
+        finally:
+            self._garbage.drops(-id(held))  # it has a number now, or never will
         for act in coming.after:
             act(held)
 
     def _record(self, submission: Submission, held: Held, host: Host | None, now: float) -> None:
         new = new_execution(submission, self._name, now)
         held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
+        self._garbage.holds(held.number, len(held.state.nodes))
         self._roster.coming.pop(submission.id, None)
         self._hold(held, host)
         self._turns.begun(held)
