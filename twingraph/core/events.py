@@ -8,7 +8,7 @@ therefore not written down. Values never stand in an event: they are the `data` 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -31,6 +31,10 @@ SCHEMA_VERSION = 1
 
 # (name, content hash, size) of each output of an attempt; its text is the line of the same place in the event's data.
 OutputMeta = tuple[str, str, int]
+
+# Of a graph that is written by and by, and what stands before its nodes.
+_NODES_AT_ONCE = 200
+_BEFORE_NODES = '{"nodes":['
 
 _NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
 
@@ -314,6 +318,18 @@ def body_of(event: Event) -> str:
     if error is not None:
         raw["error"] = error_to_json(error)
     return _dumps(raw)
+
+
+def writing(event: Event) -> Generator[None, None, str]:
+    """The same text by and by, so many nodes at once."""
+    if not isinstance(event, GraphExtended) or len(event.nodes) <= _NODES_AT_ONCE:
+        return body_of(event)
+    parts: list[str] = []
+    for start in range(0, len(event.nodes), _NODES_AT_ONCE):
+        parts.append(_dumps([node_to_json(node) for node in event.nodes[start : start + _NODES_AT_ONCE]])[1:-1])
+        yield
+    around = body_of(event._replace(nodes=()))
+    return f"{_BEFORE_NODES}{','.join(parts)}{around.removeprefix(_BEFORE_NODES)}"
 
 
 def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) -> None:

@@ -117,10 +117,10 @@ class Held:
         self.last: Row | None = None  # the newest row of those that it was restored from
         self.ended: tuple[str | None, Mapping[str, str]] | None = None
 
-    def add(self, event: Event, at: float, data: str | None) -> int:
-        """Note an event for the next commit; its number."""
+    def add(self, event: Event, at: float, data: str | None, body: str | None = None) -> int:
+        """Note an event for the next commit; its number. `body` is its text, where that is known."""
         self.seq += 1
-        self.rows.append(Row(self.seq, KINDS[type(event)], at, body_of(event), data))
+        self.rows.append(Row(self.seq, KINDS[type(event)], at, body_of(event) if body is None else body, data))
         return self.seq
 
     def settings_of(self, spec: int) -> RunSettings:
