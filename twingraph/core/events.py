@@ -108,6 +108,14 @@ class NodeEnded(NamedTuple):
     cached_node: str | None = None  # the node of it, where the cache found the outcome
 
 
+class OutcomesKept(NamedTuple):
+    """What another execution gave is what these nodes gave: none of them runs. The values stay where they are, each
+    beside an event of that execution. Sources come before what takes from them."""
+
+    execution: str
+    nodes: tuple[tuple[str, int, str | None, tuple[OutputMeta, ...]], ...]  # (node, event there, shape, outputs)
+
+
 class ItemsGiven(NamedTuple):
     """Items that a generator has handed over while it still runs. Data: their texts. Of an item that came before, in
     an earlier attempt, the first text stands."""
@@ -220,6 +228,7 @@ Event = (
     | GraphClosed
     | NodeBegun
     | NodeEnded
+    | OutcomesKept
     | ItemsGiven
     | NodesReturned
     | MapExpanded
@@ -379,6 +388,8 @@ def _event_from(record: type[Event], body: str | bytes) -> Event:
         raw["settings"] = Settings(**raw["settings"])
         if raw.get("changes") is not None:
             raw["changes"] = _changes_from_json(raw["changes"])
+    elif record is OutcomesKept:
+        raw["nodes"] = tuple((node, seq, shape, tuple(map(tuple, metas))) for node, seq, shape, metas in raw["nodes"])
     if raw.get("error") is not None:
         raw["error"] = error_from_json(raw["error"])
     return record(**raw)

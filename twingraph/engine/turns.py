@@ -253,7 +253,10 @@ class Turns:
         if held.limits_due:
             self._granting.take(held)
             self.flush_soon()
-        self.about(held, lambda: self.committed(held, held.commanded()))
+        if held.kept:  # what is known comes before anything is carried out
+            self.soon(held)
+        else:
+            self.about(held, lambda: self.committed(held, held.commanded()))
 
     def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""
