@@ -113,9 +113,7 @@ class Explaining:
     def _same_work(self, node: Node) -> Iterator[str]:
         assert node.spec is not None
         policy = policy_of(self._here.state.specs[node.spec].cache)
-        if policy.ttl is not None:
-            yield f"it was older than {policy.ttl:g} s"
-        elif policy.scope != "home":
+        if policy.scope != "home":
             yield f"it is shared within its {policy.scope} alone"
         else:
             yield "nothing; it was not kept yet, or replaced"

@@ -125,6 +125,15 @@ def test_what_is_kept_is_known_beforehand_as_far_as_nothing_would_run(rig: Rig) 
     assert other.differences == ("x: 1 → 2",)
 
 
+def test_what_is_too_old_is_told_beforehand(rig: Rig) -> None:
+    spec = replace(CACHED, cache={"ttl": 1e-6})
+    made = plan(PlanNode(id="first", spec=0, args={"x": ("1",)}), specs=(spec, EXPAND, BRANCH))
+    rig.run(made)
+    asked = Submission(id="exec-plan", plan=made, inputs={}, settings=Settings(), workflow_id="flow", origin="plan")
+    (found,) = foresee(rig.records, rig.blobs, asked).values()
+    assert "than the ttl of 1e-06s lets it be" in found.words
+
+
 # -- values and code ---------------------------------------------------------------------------------
 
 
