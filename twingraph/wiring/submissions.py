@@ -112,7 +112,7 @@ class Submissions:
             code_version=version,
             code=self.code_of(version) if version else None,
             replay_of=record.id,
-            changes=Changes(everything=True, alone=made.node),
+            changes=Changes(everything=True, alone=made.node, inputs=made.changed),
         )
 
     def alone_now(

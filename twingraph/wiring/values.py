@@ -53,7 +53,7 @@ class ProcessValues:
         classes = ValueClasses(dict(compiled.objects))
         if old is not None:
             texts = {name: text for name, text in old.inputs.items() if compiled.takes(name)}
-            compiled.check_names(texts)
+            compiled.check_names(old.inputs)
             for text in texts.values():
                 classes.take(text)
         else:
