@@ -17,6 +17,7 @@ from twingraph.settings import Settings
 
 if TYPE_CHECKING:  # one command's words; the others do not pay for them
     from twingraph.core.wishes import Wish
+    from twingraph.store.postgres.health import Health
     from twingraph.store.prune import Progress, Pruned, Retention
 
 
@@ -114,6 +115,12 @@ class Backend(Protocol):
     def check_blobs(self, settings: Settings) -> str:
         """Where large values are kept, having tried it; StoreError says what is wrong."""
 
+    def blob_neighbours(self, settings: Settings) -> str | None:
+        """Why a prune would be refused: who else keeps values there."""
+
+    def check_database(self, settings: Settings) -> Health | None:
+        """How the database stands, where one is configured; StoreError says why it cannot be reached."""
+
     def shrink(self, settings: Settings) -> None:
         """Make the database's file smaller; ConflictError while somebody else uses the home."""
 
@@ -207,6 +214,16 @@ class WiredBackend:
         from twingraph import wiring
 
         return wiring.check_blobs(settings)
+
+    def blob_neighbours(self, settings: Settings) -> str | None:
+        from twingraph.wiring.makers import blob_neighbours
+
+        return blob_neighbours(settings)
+
+    def check_database(self, settings: Settings) -> Health | None:
+        from twingraph.wiring.makers import check_database
+
+        return check_database(settings)
 
     def shrink(self, settings: Settings) -> None:
         from twingraph.wiring.pruning import shrink

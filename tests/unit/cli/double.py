@@ -32,6 +32,7 @@ from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.core.wishes import Wish
 from twingraph.settings import Settings
 from twingraph.store import prune as pruning
+from twingraph.store.postgres.health import Health
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -372,6 +373,8 @@ class MemoryBackend:
     debugs: bool = False
     asked: list[object] = field(default_factory=list)  # of prune
     pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
+    neighbours: str | None = None  # of the blobs
+    database: Health | Exception | None = None
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -394,6 +397,14 @@ class MemoryBackend:
 
     def check_blobs(self, settings: Settings) -> str:
         return "in memory"
+
+    def blob_neighbours(self, settings: Settings) -> str | None:
+        return self.neighbours
+
+    def check_database(self, settings: Settings) -> Health | None:
+        if isinstance(self.database, Exception):
+            raise self.database
+        return self.database
 
     def shrink(self, settings: Settings) -> None:
         self.asked.append("shrink")
