@@ -88,6 +88,11 @@ class Runtime(Protocol):
     def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
         """What a drawn workflow would find in the cache, by node."""
 
+    def foresee_calls(
+        self, compiled: Any, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Mapping[str, CacheStory]:
+        """What these calls of a pipeline's body would find in the cache, by node."""
+
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
@@ -166,6 +171,12 @@ class WiredRuntime:
 
     def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
         stories: Mapping[str, CacheStory] = self._runtime.foresee(compiled, inputs, target=target)
+        return stories
+
+    def foresee_calls(
+        self, compiled: Any, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Mapping[str, CacheStory]:
+        stories: Mapping[str, CacheStory] = self._runtime.foresee_calls(compiled, calls, target=target)
         return stories
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:

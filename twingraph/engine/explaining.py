@@ -136,7 +136,7 @@ class Explaining:
         before = past.values.shown(past.state.nodes[row.node]).get(name)
         after = self._here.values.shown(node).get(name)
         if before is None or after is None:
-            yield f"{name} was {'not ' if before is None else ''}given"
+            yield f"{name} is given now, and was not" if before is None else f"{name} was given, and is not now"
             return
         try:
             yield from differences.of_values(name, before, after, self._text)

@@ -123,6 +123,18 @@ class Runtime:
                 self.handles.pop(known, None)
         self.handles[handle.id] = handle
 
+    def foresee_calls(
+        self,
+        compiled: CompiledPipeline,
+        calls: Mapping[str, tuple[Any, Mapping[str, Any]]],
+        *,
+        target: str | None = None,
+    ) -> Mapping[str, CacheStory]:
+        """What these calls of a pipeline's body (a component and its arguments, by node) would find in the cache."""
+        made = self._submissions.calls(compiled, calls, target=target)
+        with closing(read(self.home, self.settings)) as reader:
+            return reader.foresee(made)
+
     # -- going on --------------------------------------------------------------------------------
 
     def resume(

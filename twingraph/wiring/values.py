@@ -63,6 +63,19 @@ class ProcessValues:
             }
         return texts, classes.found
 
+    def of_calls(
+        self, objects: Mapping[str, Any], calls: Mapping[str, tuple[Any, Mapping[str, Any]]]
+    ) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+        """The arguments' texts of each call, and what is to be shipped."""
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(objects))
+        texts = {
+            node: {name: classes.encode(value, path=name, **self.how).text for name, value in given.items()}
+            for node, (_, given) in calls.items()
+        }
+        return texts, classes.found
+
 
 def with_classes(compiled: CompiledWorkflow, old: Earlier) -> dict[str, Any]:
     from twingraph.sdk.value_classes import ValueClasses

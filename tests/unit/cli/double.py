@@ -330,6 +330,7 @@ class MemoryRuntime:
     replayed: list[tuple[str, Wish, Any]] = field(default_factory=list)
     refuses: Exception | None = None
     foreseen: dict[str, CacheStory] = field(default_factory=dict)
+    foretold: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of calls that were asked about
     heeds: int = 1
     handle: MemoryHandle | None = None
     closed: bool = False
@@ -342,6 +343,12 @@ class MemoryRuntime:
         return self._start(self.next_view)
 
     def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        return self.foreseen
+
+    def foresee_calls(
+        self, compiled: Any, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Mapping[str, CacheStory]:
+        self.foretold = {node: given for node, (_, given) in calls.items()}
         return self.foreseen
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
