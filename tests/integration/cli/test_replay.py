@@ -254,7 +254,7 @@ def test_parameters_that_have_changed_since_are_named(go: Go, tmp_path: Path) ->
     [
         (["--from", "totl"], "has no node 'totl' (near: total)"),
         (["--node", "square"], "has no node 'square' (near: squares[0], squares[1])"),
-        (["--node", "total", "--from", "numbers"], "leave one of them out"),
+        (["--node", "total", "--from", "numbers"], "leave out what else is asked for"),
         (["--output", "squares=3"], "a map gives what its items give"),
         (["--output", "total"], "give NODE=VALUE"),
         (["--debug", "--json"], "leave one of them out"),

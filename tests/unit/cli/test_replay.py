@@ -83,8 +83,8 @@ def test_what_a_replay_does_is_said_with_what_was_changed(changes: Changes | Non
     [
         (["--output", "a"], "give NODE=VALUE"),
         (["--output", "a=1", "--output", "a=2"], "'a' is given twice"),
-        (["--node", "a", "--failed"], "leave one of them out"),
-        (["--debug", "--output", "a=1"], "leave one of them out"),
+        (["--node", "a", "--failed"], "a is run alone"),
+        (["--debug", "--output", "a=1"], "node7 is run alone"),
         (["--debug", "--json"], "leave one of them out"),
         (["-i", "n"], "give key=value"),
         (["-i", '"n"'], "give key=value"),

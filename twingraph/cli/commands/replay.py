@@ -71,11 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, app: App) -> int:
     if args.debug and args.json:
         raise UsageError("--debug talks to this terminal, so there is no document for --json; leave one of them out")
-    wish = _wish(args)
     execution_id = app.reader.resolve(args.id)
     record = record_of(execution_id, app)
-    if args.debug:
-        wish = replace(wish, node=wish.node or _failed_node(record))
+    wish = _wish(args, record)
     compiled = current_code(record, args.code)
     app, runtime = _debugging(app) if args.debug else (app, app.runtime())
     try:
@@ -89,19 +87,17 @@ def run(args: argparse.Namespace, app: App) -> int:
         runtime.close()
 
 
-def _wish(args: argparse.Namespace) -> Wish:
-    alone = {"--from": args.start, "--failed": args.failed, "--output": args.output}
-    beside = [flag for flag, given in alone.items() if given]
-    if beside and (args.node or args.debug):
-        flag = "--node" if args.node else "--debug"
-        raise UsageError(f"{flag} runs one node alone, which {beside[0]} does not go with; leave one of them out")
-    return Wish(
+def _wish(args: argparse.Namespace, record: ExecutionRecord) -> Wish:
+    node = args.node or (_failed_node(record) if args.debug else None)
+    wish = Wish(
         start=tuple(args.start),
         failed=args.failed,
-        node=args.node,
+        node=node,
         inputs=read_inputs(args.input, None),
         outputs=_outputs(args.output),
     )
+    wish.check()
+    return wish
 
 
 def _outputs(pairs: Sequence[str]) -> dict[str, Any]:
