@@ -295,6 +295,7 @@ def _changes_to_json(changes: Changes) -> dict[str, Any]:
         "resumed": changes.resumed,
         "anew": changes.anew,
         "given": given,
+        "inputs": changes.inputs,
     }
 
 
@@ -311,6 +312,7 @@ def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
         resumed=raw.get("resumed", False),
         anew=tuple(raw["anew"]),
         given=given,
+        inputs=tuple(raw.get("inputs", ())),
     )
 
 

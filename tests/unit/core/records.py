@@ -97,6 +97,7 @@ _OF_FIELDS: dict[str, st.SearchStrategy[Any]] = {
             ),
             max_size=2,
         ).map(tuple),
+        inputs=st.lists(names).map(tuple),
     ),
 }
 _OF_RECORDS: dict[tuple[type[ev.Event], str], st.SearchStrategy[Any]] = {
