@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from twingraph.core.errors import ConflictError, LeaseLost
+from twingraph.engine.handle import Handle
+
 # How often somebody looks for what is left, and how much is taken at once. Whoever else looks takes the rest.
 ADOPT_SECONDS = 1.0
 ADOPT_AT_ONCE = 300
 ADOPT_IN_A_TURN = 4
-# Who has taken one over does not take the same one again for so long, twice as long each time: it may be that nobody
-# can go on with it, and it is left again at once.
+# Who could not go on with one does not take the same one again for so long, twice as long each time. Whom others were
+# quicker than, or who has lost it since, takes it again at once: those others may have died.
 FIRST_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 300.0
 
@@ -25,9 +28,10 @@ class Adopting:
 
     origins: Collection[str]
     orphans: Callable[[Collection[str], int], list[str]]
-    adopt: Callable[[str], None]
+    adopt: Callable[[str], Handle | None]  # None: it is coming already
     later: Callable[[float, Callable[[], None]], object]
     now: Callable[[], float]
+    _tried: dict[str, Handle] = field(default_factory=dict)  # how it went the last time
     _waits: dict[str, tuple[float, float]] = field(default_factory=dict)  # until when, and for how long
 
     def begin(self) -> None:
@@ -41,6 +45,7 @@ class Adopting:
         if found:
             self._take(deque(found))
         else:
+            self._tried.clear()
             past = self.now() - LONGEST_WAIT_SECONDS
             self._waits = {known: told for known, told in self._waits.items() if told[0] > past}
 
@@ -52,8 +57,16 @@ class Adopting:
             self.later(0, lambda: self._take(found))
 
     def _take_one(self, execution: str) -> None:
-        until, wait = self._waits.get(execution, (0.0, FIRST_WAIT_SECONDS / 2))
-        if self.now() >= until:
+        before = self._tried.pop(execution, None)
+        if before is not None and _could_not(before):
+            _, wait = self._waits.get(execution, (0.0, FIRST_WAIT_SECONDS / 2))
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
             self._waits[execution] = self.now() + wait, wait
-            self.adopt(execution)
+        if self.now() >= self._waits.get(execution, (0.0, 0.0))[0]:
+            handle = self.adopt(execution)
+            if handle is not None:
+                self._tried[execution] = handle
+
+
+def _could_not(handle: Handle) -> bool:
+    return handle.fault is not None and not isinstance(handle.fault, (ConflictError, LeaseLost))

@@ -236,12 +236,13 @@ class Conductor:
             later=self._loop.call_later,
         )
 
-    def _adopt_orphan(self, execution_id: str) -> None:
+    def _adopt_orphan(self, execution_id: str) -> Handle | None:
         held = self._roster.named(execution_id)
         if held is not None:  # somebody took it from us while we slept, and has died since
             self._leaving.lost(held)
-        if execution_id not in self._roster.coming:
-            self._own(execution_id, lambda handle: self._arriving.adopt(execution_id, handle, None))
+        if execution_id in self._roster.coming:
+            return None
+        return self._own(execution_id, lambda handle: self._arriving.adopt(execution_id, handle, None))
 
     def _own(self, execution_id: str, act: Callable[[Handle], None]) -> Handle:
         """The handle of an execution that another one has to do with."""

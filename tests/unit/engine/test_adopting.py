@@ -6,12 +6,25 @@ import heapq
 import itertools
 from collections.abc import Callable, Collection
 
+import pytest
+
+from twingraph.core.errors import ConflictError, LeaseLost, TwinGraphError
 from twingraph.engine.adopting import ADOPT_AT_ONCE, ADOPT_IN_A_TURN, ADOPT_SECONDS, Adopting
+from twingraph.engine.handle import Handle
+
+
+class Nobody:
+    """Controls that nobody uses."""
+
+    def interrupt(self, execution_id: str, *, kill: bool) -> None: ...
+
+    def cancel(self, execution_id: str) -> object: ...
 
 
 class Bench:
-    def __init__(self, *left: str, origins: Collection[str] = ("server",)) -> None:
+    def __init__(self, *left: str, origins: Collection[str] = ("server",), fault: TwinGraphError | None = None) -> None:
         self.left = list(left)
+        self.fault = fault  # why none could be gone on with
         self.taken: list[tuple[float, str]] = []
         self.time = 0.0
         self.turns: list[int] = []
@@ -20,10 +33,17 @@ class Bench:
         Adopting(
             origins=origins,
             orphans=lambda _, limit: self.left[:limit],
-            adopt=lambda execution: self.taken.append((self.time, execution)),
+            adopt=self._adopt,
             later=self._later,
             now=lambda: self.time,
         ).begin()
+
+    def _adopt(self, execution: str) -> Handle:
+        self.taken.append((self.time, execution))
+        handle = Handle(execution, Nobody())
+        if self.fault is not None:
+            handle.fail(self.fault)
+        return handle
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._asked += 1
@@ -57,8 +77,15 @@ def test_many_are_taken_over_a_few_in_each_turn_of_the_loop() -> None:
     assert max(bench.turns) == ADOPT_IN_A_TURN
 
 
-def test_what_comes_back_again_and_again_is_left_alone_for_longer_and_longer() -> None:
-    bench = Bench("a")
+@pytest.mark.parametrize("fault", [None, ConflictError("held"), LeaseLost("taken over")])
+def test_what_was_lost_to_others_is_taken_at_once_when_they_leave_it_too(fault: TwinGraphError | None) -> None:
+    bench = Bench("a", fault=fault)
+    bench.until(5 * ADOPT_SECONDS)
+    assert len(bench.taken) == 5
+
+
+def test_what_nobody_can_go_on_with_is_left_alone_for_longer_and_longer() -> None:
+    bench = Bench("a", fault=TwinGraphError("its code is gone"))
     bench.until(100)
     times = [time for time, _ in bench.taken]
-    assert [round(later - earlier) for earlier, later in itertools.pairwise(times)] == [5, 10, 20, 40]
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(times)] == [6, 11, 21, 41]
