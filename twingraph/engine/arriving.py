@@ -15,13 +15,16 @@ from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, KeptOf, Submission
-from twingraph.engine.kernel import State
+from twingraph.engine.kernel import State, commands
 from twingraph.engine.link import Bodies
 from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
 from twingraph.store.base import Claim
 from twingraph.store.blobs.base import BlobStore
+
+# What is commanded about calls that are answered before the body is opened.
+_OF_CALLS = (commands.Dispatch, commands.AskCache, commands.WakeDriver)
 
 # Where the bodies of an execution with this code run; raises when there is no such place.
 Hosts = Callable[[str, CodeRef | None], Host]
@@ -69,7 +72,7 @@ class Arriving:
         now = self._clock.now()
         if submission.refresh:
             submission = replace(submission, settings=replace(submission.settings, fresh_from=now))
-        events = first_events(submission)
+        events = first_events(submission, self._sizes.kept_page)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         claim = Claim(number=0, epoch=1, seq=0, workflow_id=submission.workflow_id)
         held = Held(claim, State(submission.id), submission.code, handle, self._sizes)
@@ -77,17 +80,22 @@ class Arriving:
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
-        nodes = len(submission.plan.root.nodes) if submission.plan is not None else 0
-        if nodes > self._sizes.begun_at_once and submission.id not in self._roster.coming:
+        if _nodes(submission) > self._sizes.begun_at_once and submission.id not in self._roster.coming:
             coming = self._roster.coming[submission.id] = Coming(submission.id, None, handle)
-            self._come(coming, self._begin_by_and_by(coming, submission, held, events, now))
+            self._come(coming, self._begin_by_and_by(coming, submission, held, host, events, now))
             return
         for event, data in events:
             self._turns.note(held, event, data, now)
         self._record(submission, held, host, now)
 
     def _begin_by_and_by(
-        self, coming: Coming, submission: Submission, held: Held, events: list[tuple[Event, str | None]], now: float
+        self,
+        coming: Coming,
+        submission: Submission,
+        held: Held,
+        host: Host | None,
+        events: list[tuple[Event, str | None]],
+        now: float,
     ) -> Iterator[None]:
         """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
         is wished meanwhile comes after that."""
@@ -98,13 +106,16 @@ class Arriving:
                     yield
                 yield
             held.handles = coming.handles
-            self._record(submission, held, None, now)
+            self._record(submission, held, host, now)
         finally:
             self._garbage.drops(-id(held))  # it has a number now, or never will
         for act in coming.after:
             act(held)
 
     def _record(self, submission: Submission, held: Held, host: Host | None, now: float) -> None:
+        if submission.repeated is not None:  # of its calls nothing is left to do, and no body knows them yet
+            held.commands = [command for command in held.commands if type(command) not in _OF_CALLS]
+            held.limits = []
         new = new_execution(submission, self._name, now)
         held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
         self._garbage.holds(held.number, len(held.state.nodes))
@@ -220,3 +231,10 @@ class Arriving:
         del self._roster.coming[coming.id]
         data = self._journal.data(number, held.state.seq)  # others may have written since the claim
         held.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
+
+
+def _nodes(submission: Submission) -> int:
+    """How many it begins with."""
+    if submission.plan is not None:
+        return len(submission.plan.root.nodes)
+    return len(submission.repeated.nodes) if submission.repeated is not None else 0

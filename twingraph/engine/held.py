@@ -15,10 +15,10 @@ from twingraph.core.records import Changes, ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.ahead import ValuesAhead
+from twingraph.engine.elsewhere import Elsewhere, Repeated
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
-from twingraph.engine.shared import Shared
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
@@ -36,7 +36,7 @@ class Kept:
 
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
     given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
-    elsewhere: tuple[Shared, NodeEnded] | None = None  # the one of these rows, whose values stay where they are
+    elsewhere: Elsewhere | None = None  # the one of these rows, when its values stay where they are
 
     @property
     def failed(self) -> bool:
@@ -75,6 +75,7 @@ class Submission:
     kept: Mapping[str, Kept] | None = None
     changes: Changes | None = None  # of a replay,
     given: Sequence[str] = ()  # and the texts of what they give
+    repeated: Repeated | None = None  # the calls with which its body begins again
     refresh: bool = False  # cached work that was begun before counts for nothing
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
-from twingraph.core.events import NodeEnded, OutcomesKept
+from twingraph.core.events import OutcomesKept
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import NodeStatus
+from twingraph.engine.elsewhere import Elsewhere, kept_in
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, commands
-from twingraph.engine.shared import Shared
 
 
 def kept_now(held: Held, commanded: Iterable[commands.Command]) -> list[OutcomesKept]:
@@ -53,7 +52,7 @@ def _waiting(held: Held) -> Iterator[Node]:
 class _Page:
     def __init__(self, held: Held) -> None:
         self._held = held
-        self.found: dict[str, tuple[Shared, NodeEnded]] = {}  # in the order in which they end
+        self.found: dict[str, Elsewhere] = {}  # in the order in which they end
         self._pending: dict[str, int] = {}  # of nodes that wait for some of these: for how many others
 
     @property
@@ -94,9 +93,4 @@ class _Page:
         return True
 
     def events(self) -> list[OutcomesKept]:
-        """One for each execution that gave some of them."""
-        of = groupby(self.found.values(), key=lambda one: one[0].execution)
-        return [
-            OutcomesKept(origin, tuple((e.node, place.seq, e.shape, e.outputs) for place, e in some))
-            for origin, some in of
-        ]
+        return list(kept_in(self.found.values()))

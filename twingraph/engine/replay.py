@@ -15,8 +15,10 @@ from twingraph.core.events import BranchTaken, NodeEnded
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
 from twingraph.core.records import Changes, Settings
 from twingraph.engine.anew import with_consequences
+from twingraph.engine.elsewhere import Repeated
 from twingraph.engine.held import Kept
 from twingraph.engine.recorded import Outcome, Recorded
+from twingraph.engine.repeating import elsewhere, repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +32,17 @@ class Earlier:
     kept: Mapping[str, Kept]
     changes: Changes | None = None
     given: Sequence[str] = ()  # the texts of the outputs that are changed
+    repeated: Repeated | None = None  # what its body begins with again
 
 
-def earlier(recorded: Recorded, changes: Changes | None = None, given: Sequence[str] = ()) -> Earlier:
-    """Everything that a replay of this execution starts from."""
+def earlier(
+    recorded: Recorded, changes: Changes | None = None, given: Sequence[str] = (), *, repeats: bool = False
+) -> Earlier:
+    """Everything that a replay of this execution starts from. `repeats`: its body does the same as long as it can."""
+    anew = _anew(recorded, changes)
+    whole = _whole(recorded, anew)
+    known = repeated(recorded, whole) if repeats else None
+    again = {node.id for node in known.nodes} if known is not None else set()
     return Earlier(
         execution=recorded.state.execution,
         plan=recorded.plan,
@@ -41,9 +50,10 @@ def earlier(recorded: Recorded, changes: Changes | None = None, given: Sequence[
         specs=recorded.specs,
         inputs=recorded.inputs,
         settings=recorded.created.settings,
-        kept=kept(recorded, changes, given),
+        kept=_kept_of(recorded, changes, given, anew, whole - again),
         changes=changes,
         given=given,
+        repeated=known,
     )
 
 
@@ -59,20 +69,19 @@ def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str
     The body of a pipeline runs anew: a call of it is kept when the same component was called under the same id with the
     same arguments.
     """
-    if changes is not None and changes.everything:
-        return {}
-    if changes is not None and changes.resumed:
-        changes = None
-    state = recorded.state
-    changed = {one.node for one in changes.given} if changes is not None else set()
-    anew = with_consequences(state, [*changes.anew, *changed]) if changes is not None else changed
-    wanted = [node for node in recorded.outcomes if node not in anew and recorded.is_whole(node)]
+    anew = _anew(recorded, changes)
+    return _kept_of(recorded, changes, given, anew, _whole(recorded, anew))
+
+
+def _kept_of(
+    recorded: Recorded, changes: Changes | None, given: Sequence[str], anew: set[str], whole: set[str]
+) -> Mapping[str, Kept]:
     found: dict[str, Kept] = {}
-    for node in recorded.complete(wanted):
+    for node in whole:
         asked = _asked_for(recorded, node) if recorded.created.body is not None else None
         if asked is not None or recorded.created.body is None:
             found[node] = _kept(recorded.outcomes[node], asked)
-    if changes is not None:
+    if changes is not None and not (changes.resumed or changes.everything):
         found.update(_borne(recorded, anew))
         found.update(_given(changes, given))
     return found
@@ -80,11 +89,21 @@ def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str
 
 def _kept(outcomes: Sequence[Outcome], asked: str | None) -> Kept:
     rows = [(event, [place.text] if place is not None else None) for event, place in outcomes]
-    event, place = outcomes[0]
-    if len(outcomes) > 1 or place is None or not isinstance(event, NodeEnded):
-        return Kept(rows=rows, given=asked)
-    stays = event.status == "completed" and event.cached_from == place.execution and event.cached_node is None
-    return Kept(rows=rows, given=asked, elsewhere=(place, event) if stays else None)
+    return Kept(rows=rows, given=asked, elsewhere=elsewhere(outcomes))
+
+
+def _anew(recorded: Recorded, changes: Changes | None) -> set[str]:
+    """The nodes of which nothing is kept."""
+    if changes is None or changes.resumed:
+        return set()
+    if changes.everything:
+        return set(recorded.state.nodes)
+    return with_consequences(recorded.state, [*changes.anew, *(one.node for one in changes.given)])
+
+
+def _whole(recorded: Recorded, anew: set[str]) -> set[str]:
+    wanted = [node for node in recorded.outcomes if node not in anew and recorded.is_whole(node)]
+    return set(recorded.complete(wanted))
 
 
 def _borne(recorded: Recorded, anew: set[str]) -> dict[str, Kept]:

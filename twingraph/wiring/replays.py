@@ -17,6 +17,7 @@ from twingraph.core.signatures import Parameter
 from twingraph.core.wishes import Wish
 from twingraph.engine.alone import Alone, alone, with_spec
 from twingraph.engine.recorded_code import parameters_of
+from twingraph.engine.repeating import may_repeat
 from twingraph.engine.replay import Earlier, earlier, resumed
 from twingraph.engine.wishes import changes_for, drawn_inputs, failed_of, keys_of, known_nodes
 from twingraph.sdk.value_classes import ValueClasses
@@ -63,7 +64,8 @@ class Replays:
         plan = compiled.plan if compiled is not None and not is_pipeline(compiled) else None
         changes, given = changes_for(recorded, wish, texts, self._encode, plan)
         changes = replace(changes, alone=recorded.alone)
-        old = earlier(recorded, changes, given)
+        repeats = compiled is None and not texts and self._may_repeat(recorded)
+        old = earlier(recorded, changes, given, repeats=repeats)
         old = replace(old, inputs={**old.inputs, **texts})
         if compiled is None:
             return self._submissions.recorded(record, old)
@@ -118,6 +120,10 @@ class Replays:
     def _code(self, recorded: Recorded, version: str | None) -> CodeRef | None:
         version = version or recorded.record.code_version
         return self._submissions.code_of(version) if version is not None else None
+
+    def _may_repeat(self, recorded: Recorded) -> bool:
+        code = self._code(recorded, None) if recorded.created.body is not None else None
+        return code is not None and may_repeat(code.body_path)
 
     # -- one node alone ----------------------------------------------------------------------------
 

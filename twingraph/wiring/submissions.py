@@ -91,6 +91,7 @@ class Submissions:
             kept=old.kept,
             changes=old.changes,
             given=old.given,
+            repeated=old.repeated,
         )
 
     def calls(
