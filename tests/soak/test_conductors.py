@@ -41,6 +41,7 @@ def test_three_conductors_on_postgresql(server: Postgres, tmp_path: Path, reques
         ("of them from the sleeper", told.taken_from_sleepers),
         ("nodes run again", told.runs_again),
         ("slowest take-over (s)", round(told.slowest_take_over, 1)),
+        ("slowest, of several kills (s)", round(told.slowest_after_several, 1)),
     ]
     assert told.wrong == []
     assert told.taken_from_sleepers > 0
