@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.conducting import wait_until
 from twingraph import wiring
 from twingraph.core.execution import ExecutionView
+from twingraph.engine.sizes import USUAL
 from twingraph.store.home import Home
 from twingraph.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[3]
 STEPS = """
-import os
+import os, time
 from twingraph import component, now, pipeline
 
 @component
@@ -37,6 +39,18 @@ def steps(n: int = 6) -> int:
     for _ in range(n):
         x = add(int(x), 1)
     return last(x)
+
+@component
+def held(x: int) -> int:
+    open("begun", "a").close()
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+    return x
+
+@pipeline
+def stops() -> int:
+    x = add(1, 2)
+    return held(add(int(x), 1))
 
 @pipeline
 def asks() -> int:
@@ -104,6 +118,28 @@ def test_the_calls_before_what_runs_are_there_when_it_begins(go: Go, home: Path)
     assert {node.id: node.reused_from for node in third.nodes if node.cached} == dict.fromkeys(
         ["add", "add-2", "add-3", "add-4"], first.record.id
     )
+
+
+def test_more_than_begin_in_one_turn(go: Go, home: Path) -> None:
+    first = go("run", "steps.py:steps", "-i", f"n={USUAL.begun_at_once + 20}")
+    second = go("replay", first.record.id, "--from", "last")
+    assert (second.result, ran(second)) == (first.result, ["last"])
+    assert kinds(home, second)["graph_extended"] == 2
+
+
+def test_who_takes_it_over_after_a_kill_keeps_the_same(go: Go, tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    first = go("run", "steps.py:stops")
+    (tmp_path / "go").unlink()
+    (tmp_path / "begun").unlink()
+    command = [sys.executable, "-m", "twingraph", "replay", first.record.id, "--from", "held"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    wait_until(lambda: (tmp_path / "begun").exists(), "the last node has not begun", 30)
+    process.kill()
+    process.wait(10)
+    (tmp_path / "go").touch()
+    again = go("resume", "last")
+    assert (again.result, again.record.replay_of, ran(again)) == ("4", first.record.id, ["held"])
 
 
 def test_other_inputs_are_compared_call_by_call(go: Go) -> None:
