@@ -27,6 +27,9 @@ class Reader(Protocol):
     def resolve(self, id_or_last: str) -> str:
         """The whole id of what was typed; raises NotFoundError with near ones."""
 
+    def record(self, execution_id: str) -> ExecutionRecord:
+        """What the list of executions says of this one."""
+
     def executions(
         self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
     ) -> tuple[list[ExecutionRecord], int]:

@@ -161,7 +161,7 @@ def _merged(
     """Some of the outputs by name; the others stay as they were."""
     before: dict[str, Encoded] = {}
     if node.status is NodeStatus.COMPLETED and node.seq is not None:
-        texts = recorded.values.lines(node.seq)
+        texts = recorded.values.lines_of(node)
         before = {
             name: Encoded(text, digest, size) for (name, digest, size), text in zip(node.outputs, texts, strict=True)
         }

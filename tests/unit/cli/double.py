@@ -250,6 +250,9 @@ class MemoryReader:
     def view(self, execution_id: str) -> ExecutionView:
         return next(view for view in self.views if view.record.id == execution_id)
 
+    def record(self, execution_id: str) -> ExecutionRecord:
+        return self.view(execution_id).record
+
     def tree(self, execution_id: str, *, children: int = 20) -> TreeSnapshot:
         return tree_of(self.view(execution_id), children)
 
