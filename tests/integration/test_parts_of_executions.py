@@ -317,7 +317,7 @@ def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:
         again(first, outputs={"inner": 3})
     with pytest.raises(ConflictError, match=r"no node of exec-.* failed"):
         again(first, failed=True)
-    with pytest.raises(ValidationError, match="alone has nothing before it"):
+    with pytest.raises(ValidationError, match="first is run alone"):
         again(first, node="first", start=("last",))
 
 
