@@ -140,4 +140,5 @@ class Keying:
             self._waiting.append(asking)  # it was not its own doing: again, when the execution goes on
             return
         error = outcome.error
-        asking.told(None, f"{error.error_type}: {error.message}" if error is not None else outcome.status)
+        said = f"{error.error_type}: {error.message}" if error is not None else outcome.status
+        asking.told(None, said.replace(outcome.node, f"the key of {asking.node}"))

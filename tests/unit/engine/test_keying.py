@@ -12,6 +12,7 @@ import pytest
 from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, args, plan, value, wait_until
 from twingraph.core.execution import NodeView
 from twingraph.core.plan import NodeSpec, Plan, PlanNode
+from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Returned
 from twingraph.engine.keying import LOSSES, RUNS
 
@@ -133,6 +134,20 @@ def test_one_that_is_lost_each_time_is_given_up(rig: Rig) -> None:
     rig.dispatch.let_go()
     assert handle.wait(SOON)
     assert why(rig, handle.id) == "miss: the function that says its key failed: lost"
+
+
+def test_what_is_said_of_its_process_names_its_node(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    rig.dispatch.wait_for(1)
+    ((lane, run),) = rig.dispatch.waiting
+    rig.dispatch.waiting.clear()
+    error = ErrorRecord(code="crashed", error_type="WorkerCrashed", message="it ended itself while a!key ran")
+    rig.dispatch.tell(Outcome(lane.execution, run.node, run.attempt, "crashed", None, 0.0, error=error))
+    rig.dispatch.wait_for(1)
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)
+    assert why(rig, handle.id).endswith("WorkerCrashed: it ended itself while the key of a ran")
 
 
 def test_what_it_prints_is_its_nodes(rig: Rig) -> None:
