@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError
-from twingraph.core.events import Event, event_from
-from twingraph.engine.kernel import State, apply, snapshot
+from twingraph.core.events import Event, event_from, reading
+from twingraph.engine.kernel import State, apply, begin, conclude, snapshot
 from twingraph.engine.kernel.commands import Command
 from twingraph.store.base import Row
 
@@ -32,10 +32,25 @@ def take_in(state: State, row: Row) -> tuple[Event, list[Command]]:
         event = event_from(row.kind, row.body)
         return event, apply(state, event, row.at, row.seq)
     except Exception as error:  # the edge to foreign bytes: what they make the kernel stumble over is not known
-        raise StoreError(
-            f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {str(error)[:500]}; the journal is "
-            "damaged or was written by another version of TwinGraph"
-        ) from error
+        raise _unreadable(state, row, error) from error
+
+
+def taking_in(state: State, row: Row) -> Iterator[None]:
+    """The same by and by."""
+    try:
+        begin(state, (yield from reading(row.kind, row.body)), row.at, row.seq)
+        while state.chores:
+            yield from state.chores.popleft()
+        conclude(state)
+    except Exception as error:
+        raise _unreadable(state, row, error) from error
+
+
+def _unreadable(state: State, row: Row, error: Exception) -> StoreError:
+    return StoreError(
+        f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {str(error)[:500]}; the journal is "
+        "damaged or was written by another version of TwinGraph"
+    )
 
 
 def fold(state: State, rows: Iterable[Row]) -> State:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Created, ExecutionEnded, event_from
 from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import fold, no_search_for_garbage, restore
+from twingraph.engine.folding import fold, no_search_for_garbage, restore, taking_in
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
 from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Claim, Journal, Row
+
+# Characters of an event that is taken in by and by: it declares thousands of nodes.
+_LONG = 1 << 16
 
 
 def restored(
@@ -56,6 +59,9 @@ def _folded(
             state = restore(execution, saved, ())
         since = state.seq
         for last in rows:
+            if len(last.body) > _LONG:
+                yield from _unsearched(taking_in(state, last))
+                continue
             with no_search_for_garbage():
                 fold(state, (last,))
             yield
@@ -64,6 +70,15 @@ def _folded(
             raise
         return (yield from _folded(journal, number, execution, snapshot=False))  # the events before it are still there
     return state, since, last
+
+
+def _unsearched(steps: Iterator[None]) -> Iterator[None]:
+    """Each without a search for garbage, which others may have between."""
+    while True:
+        with no_search_for_garbage():
+            if next(steps, steps) is steps:
+                return
+        yield
 
 
 def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[str, str]]:
