@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError
@@ -35,7 +34,7 @@ def take_in(state: State, row: Row) -> tuple[Event, list[Command]]:
         raise _unreadable(state, row, error) from error
 
 
-def taking_in(state: State, row: Row) -> Iterator[None]:
+def taking_in(state: State, row: Row) -> Generator[None, None, None]:
     """The same by and by."""
     try:
         begin(state, (yield from reading(row.kind, row.body)), row.at, row.seq)
@@ -61,11 +60,21 @@ def fold(state: State, rows: Iterable[Row]) -> State:
 
 
 def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
-    return fold(_thawed(execution, saved) if saved is not None else State(execution), rows)
-
-
-def _thawed(execution: str, saved: str) -> State:
+    thawing = thawed(execution, saved)
     try:
-        return snapshot.load(json.loads(saved))
+        while True:
+            next(thawing)
+    except StopIteration as made:
+        state = made.value
+        assert isinstance(state, State)
+        return fold(state, rows)
+
+
+def thawed(execution: str, saved: str | None) -> Generator[None, None, State]:
+    """What a snapshot says, by and by; without one, nothing has happened yet."""
+    if saved is None:
+        return State(execution)
+    try:
+        return (yield from snapshot.read(saved))
     except Exception as error:  # the edge to foreign bytes
         raise StoreError(f"the snapshot of {execution} cannot be read: {str(error)[:500]}") from error

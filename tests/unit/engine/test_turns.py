@@ -301,6 +301,21 @@ def test_one_that_was_lost_and_came_back_is_not_searched_for_garbage(by_hand: By
     roster.remove(held)
 
 
+def test_a_large_workflow_is_taken_over_in_many_turns(opened: Opens) -> None:
+    before = opened(items)
+    before.dispatch.hold = True
+    large = before.submit(wide())
+    before.turns_until(lambda: bool(before.dispatch.waiting))
+    held = before.conductor._roster.named(large.id)
+    assert held is not None
+    before.conductor._leaving.give_up(held, RuntimeError("as if it had died"))
+    after = opened(items)
+    again = after.conductor.adopt(large.id)
+    assert after.turns_until(lambda: again.wait_recorded(0)) > MANY // 1_000
+    after.turns_until(lambda: over(again))
+    assert again.status == "completed"
+
+
 class Full(SqliteJournal):
     def create(self, new: NewExecution, first: Append) -> Claim:
         raise StoreError("the disk is full")
