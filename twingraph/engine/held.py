@@ -18,6 +18,7 @@ from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
+from twingraph.engine.shared import Shared
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
@@ -35,6 +36,7 @@ class Kept:
 
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
     given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
+    elsewhere: tuple[Shared, NodeEnded] | None = None  # the one of these rows, whose values stay where they are
 
     @property
     def failed(self) -> bool:

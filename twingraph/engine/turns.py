@@ -192,7 +192,7 @@ class Turns:
     def _flush(self) -> None:
         """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
         self._flushing = False
-        for held in self._writing.ready(lambda held: bool(held.kept)):
+        for held in self._writing.keeping():
             self.about(held, partial(self._take_over, held))
         try:
             written = self._write()
@@ -253,7 +253,10 @@ class Turns:
         if held.limits_due:
             self._granting.take(held)
             self.flush_soon()
-        self.about(held, lambda: self.committed(held, held.commanded()))
+        if held.kept:  # what is known comes before anything is carried out
+            self.soon(held)
+        else:
+            self.about(held, lambda: self.committed(held, held.commanded()))
 
     def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""

@@ -37,7 +37,8 @@ READABLE = (1, 2, VERSION)
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
     "active", "alone", "asked", "attempt", "branch", "cached_from", "cached_node", "due", "expanded", "granted",
-    "index", "items", "losses", "memory", "open", "order", "owns", "pending", "reason", "seq", "shape", "spent",
+    "index", "items", "kept_at", "losses", "memory", "open", "order", "owns", "pending", "reason", "seq", "shape",
+    "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
     "active", "body", "clock_from", "computing", "elapsed", "ended_count", "in_flight", "lane_counter", "lanes_open",

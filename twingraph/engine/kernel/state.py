@@ -138,6 +138,7 @@ class Node:
         "index",
         "item_of",
         "items",
+        "kept_at",
         "kind",
         "lane",
         "losses",
@@ -185,6 +186,7 @@ class Node:
         self.branch: str | None = None  # the handle that was taken
         self.cached_from: str | None = None  # the execution whose outcome it has,
         self.cached_node: str | None = None  # and where the cache found it, the node there
+        self.kept_at: int | None = None  # the event of that execution that holds the texts, when they stay there
         self.due: float | None = None  # when its retry, sleep or time limit is due
         self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
         self.asked: str | None = None  # 'limit' | 'cache': an answer from outside; 'resume': the end of a pause
