@@ -104,8 +104,8 @@ def measure_computing() -> None:
     work = EXECUTIONS * CALLS * COMPUTE_S
     print(
         f"computing: {EXECUTIONS} executions with {CALLS} nodes of {COMPUTE_S * 1000:g} ms ({work:g} s on 2 "
-        f"processes) took {took:.1f} s, {all_submitted:.1f} s of it to submit them; {memory.pss_bytes / 1e6:.0f} MB; to "
-        f"the first line of the first node: p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s"
+        f"processes) took {took:.1f} s, {all_submitted:.1f} s of it to submit them; {memory.pss_bytes / 1e6:.0f} MB; "
+        f"to the first line of the first node: p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s"
     )
 
 
