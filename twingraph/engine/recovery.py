@@ -19,6 +19,8 @@ from twingraph.store.base import Claim, Journal, Row
 
 # Characters of an event that is taken in by and by: it declares thousands of nodes.
 _LONG = 1 << 16
+# And about so many of a snapshot are one node's, which are in the making while it is read.
+_OF_A_NODE = 150
 
 Made = TypeVar("Made")
 
@@ -59,6 +61,7 @@ def _folded(
     saved, rows = journal.load(number, snapshot=snapshot)
     last: Row | None = None
     try:
+        grown(len(saved or "") // _OF_A_NODE)
         state = yield from _unsearched(thawed(execution, saved))
         grown(len(state.nodes))
         since = state.seq

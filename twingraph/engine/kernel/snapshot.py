@@ -266,7 +266,8 @@ def _paused(records: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
 
 
 def _load_graph(state: State, raw: dict[str, Any]) -> Iterator[None]:
-    """Scopes and nodes refer to each other: make them all first, then join them."""
+    """Scopes and nodes refer to each other: make them all first, then join them. What they are made from is freed on
+    the way, since to free all of it at once takes long too."""
     for pause, given in _paused(raw["scopes"]):
         if pause:
             yield
@@ -301,6 +302,7 @@ def _load_graph(state: State, raw: dict[str, Any]) -> Iterator[None]:
         lanes[number].priority, lanes[number].recalled = yields or (None, False)
     yield from _join(state, raw)
     _open_again(state, lanes.values())
+    yield
     if raw["version"] == 1:
         for node in state.nodes.values():
             if node.over:
@@ -370,3 +372,4 @@ def _join(state: State, raw: dict[str, Any]) -> Iterator[None]:
             node.children = [
                 state.scopes[name] if kind == "scope" else state.nodes[name] for kind, name in given["children"]
             ]
+        given.clear()
