@@ -94,7 +94,7 @@ class Arriving:
         try:
             for event, data in events:
                 for _ in self._turns.noting(held, event, data, now):
-                    self._garbage.holds(-id(held), len(held.state.nodes))
+                    self._garbage.makes(-id(held), len(held.state.nodes))
                     yield
                 yield
             held.handles = coming.handles
@@ -202,7 +202,7 @@ class Arriving:
             code_of,
             needs_code=goes_on,
             sizes=self._sizes,
-            grown=lambda nodes: self._garbage.holds(claim.number, nodes),
+            grown=lambda nodes: self._garbage.makes(claim.number, nodes),
         )
         held.handles = coming.handles
         held.values = self._values(held)

@@ -61,13 +61,13 @@ def _folded(
     saved, rows = journal.load(number, snapshot=snapshot)
     last: Row | None = None
     try:
-        grown(len(saved or "") // _OF_A_NODE)
-        state = yield from _unsearched(thawed(execution, saved))
+        about = len(saved or "") // _OF_A_NODE
+        state = yield from _unsearched(thawed(execution, saved), lambda: grown(about))
         grown(len(state.nodes))
         since = state.seq
         for last in rows:
             if len(last.body) > _LONG:
-                yield from _unsearched(taking_in(state, last))
+                yield from _unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
                 continue
             with no_search_for_garbage():
                 fold(state, (last,))
@@ -81,7 +81,7 @@ def _folded(
     return state, since, last
 
 
-def _unsearched(steps: Generator[None, None, Made]) -> Generator[None, None, Made]:
+def _unsearched(steps: Generator[None, None, Made], grown: Callable[[], None]) -> Generator[None, None, Made]:
     """Each without a search for garbage, which others may have between."""
     while True:
         with no_search_for_garbage():
@@ -90,6 +90,7 @@ def _unsearched(steps: Generator[None, None, Made]) -> Generator[None, None, Mad
             except StopIteration as end:
                 made: Made = end.value
                 return made
+        grown()
         yield
 
 
