@@ -1,7 +1,11 @@
-"""`python -m benchmarks.stress`: what waits, and what starts beside one that hogs. Ours alone, on this machine.
+"""`python -m benchmarks.stress`: what waits, what computes, and what starts beside one that hogs. Ours alone, on this
+machine.
 
-waiters   1,000 asynchronous nodes that wait at once on two processes, as a pipeline
-delay     from submitting a node to its first line, while others hog processes or the loop they share
+waiters    1,000 asynchronous nodes that wait at once on two processes, as a pipeline
+computing  1,000 pipelines that are submitted at once, each with a few nodes in a row that compute
+delay      from submitting a node to its first line, while others hog processes or the loop they share
+
+Names of these after the command measure them alone.
 """
 
 from __future__ import annotations
@@ -17,12 +21,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.meter import MemoryWatch
 from twingraph import component, pipeline
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 
 WAITERS = 1000
 WAIT_S = 5.0
+EXECUTIONS = 1000
+CALLS = 3
+COMPUTE_S = 0.005
 NODES = 1000
 EVERY_S = 0.01
 
@@ -60,6 +68,45 @@ def measure_waiters() -> None:
     took = time.monotonic() - began
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     print(f"waiters: {WAITERS} of {WAIT_S:g} s each took {took:.2f} s on {processes} processes; {cpu:.2f} s CPU here")
+
+
+@component
+def compute(after: float | None, seconds: float) -> float:
+    """When its first line ran: its own, or that of the one before."""
+    began, end = time.time(), time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return after or began
+
+
+@pipeline
+def computing(calls: int, seconds: float) -> float:
+    began = compute(None, seconds)
+    for _ in range(calls - 1):
+        began = compute(began, seconds)
+    return began
+
+
+def measure_computing() -> None:
+    computing(CALLS, COMPUTE_S)
+    memory = MemoryWatch(os.getpid(), 0.5)
+    memory.start()
+    began = time.time()
+    submitted, handles = [], []
+    for _ in range(EXECUTIONS):
+        submitted.append(time.time())
+        handles.append(computing.submit(CALLS, COMPUTE_S))
+    all_submitted = time.time() - began
+    delays = [handle.result(600) - at for handle, at in zip(handles, submitted, strict=True)]
+    took = time.time() - began
+    memory.stop()
+    cuts = statistics.quantiles(delays, n=100)
+    work = EXECUTIONS * CALLS * COMPUTE_S
+    print(
+        f"computing: {EXECUTIONS} executions with {CALLS} nodes of {COMPUTE_S * 1000:g} ms ({work:g} s on 2 "
+        f"processes) took {took:.1f} s, {all_submitted:.1f} s of it to submit them; {memory.pss_bytes / 1e6:.0f} MB; "
+        f"to the first line of the first node: p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s"
+    )
 
 
 class Load:
@@ -137,11 +184,15 @@ def measure_delay(hog: str | None, other: str) -> None:
 def main() -> None:
     os.environ["TWINGRAPH_PROGRESS"] = "off"
     os.environ["TWINGRAPH_WORKERS"] = "2"
+    wanted = set(sys.argv[1:])
     with tempfile.TemporaryDirectory() as home:
         os.environ["TWINGRAPH_HOME"] = home
-        measure_waiters()
+        for name, measure in (("waiters", measure_waiters), ("computing", measure_computing)):
+            if not wanted or name in wanted:
+                measure()
     for hog, other in ((None, "quick"), ("hog", "quick"), ("holds", "quick"), ("hog_async", "waits")):
-        measure_delay(hog, other)
+        if not wanted or "delay" in wanted:
+            measure_delay(hog, other)
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -366,18 +366,41 @@ def event_from(kind: str, body: str | bytes) -> Event:
     if record is None:
         raise ValueError(f"{kind!r} is not an event of schema {SCHEMA_VERSION}")
     try:
-        return _event_from(record, body)
+        raw = _raw(body)
+        if record is GraphExtended:
+            raw["nodes"] = tuple(node_from_json(node) for node in raw["nodes"])
+        return _event_from(record, raw)
     except (AttributeError, KeyError, IndexError, RecursionError, TypeError) as error:
         raise ValueError(f"this is no {kind}: {type(error).__name__}: {error}") from error
 
 
-def _event_from(record: type[Event], body: str | bytes) -> Event:
-    raw = _loads(body if isinstance(body, str) else body.decode())
+def reading(kind: str, body: str) -> Generator[None, None, Event]:
+    """The same by and by, so many nodes at once."""
+    if EVENTS.get(kind) is not GraphExtended:
+        return event_from(kind, body)
+    try:
+        raw = _raw(body)
+        nodes: list[PlanNode] = []
+        for start in range(0, len(raw["nodes"]), _NODES_AT_ONCE):
+            yield
+            nodes += map(node_from_json, raw["nodes"][start : start + _NODES_AT_ONCE])
+        raw["nodes"] = tuple(nodes)
+        return _event_from(GraphExtended, raw)
+    except (AttributeError, KeyError, IndexError, RecursionError, TypeError) as error:
+        raise ValueError(f"this is no {kind}: {type(error).__name__}: {error}") from error
+
+
+def _raw(body: str | bytes) -> dict[str, Any]:
+    raw: dict[str, Any] = _loads(body if isinstance(body, str) else body.decode())
     for name, value in raw.items():
         if type(value) is list:
             raw[name] = tuple(tuple(entry) if type(entry) is list else entry for entry in value)
+    return raw
+
+
+def _event_from(record: type[Event], raw: dict[str, Any]) -> Event:
+    """`raw` as `_raw` gives it, but for nodes, which are made already."""
     if record is GraphExtended:
-        raw["nodes"] = tuple(node_from_json(node) for node in raw["nodes"])
         if "specs" in raw:
             raw["specs"] = tuple(spec_from_json(spec) for spec in raw["specs"])
         if "templates" in raw:

@@ -102,7 +102,7 @@ class Arriving:
         try:
             for event, data in events:
                 for _ in self._turns.noting(held, event, data, now):
-                    self._garbage.holds(-id(held), len(held.state.nodes))
+                    self._garbage.makes(-id(held), len(held.state.nodes))
                     yield
                 yield
             held.handles = coming.handles
@@ -197,6 +197,7 @@ class Arriving:
                 return
             coming.fail(error)
             if coming.claim is not None:
+                self._garbage.drops(coming.claim.number)
                 self._journal.release([coming.claim.number], self._name)
 
     def _restore(self, coming: Coming, claim: Claim, wish: Event | None) -> Iterator[None]:
@@ -205,7 +206,14 @@ class Arriving:
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
         held = yield from restored(
-            self._journal, claim, execution_id, handle, code_of, needs_code=goes_on, sizes=self._sizes
+            self._journal,
+            claim,
+            execution_id,
+            handle,
+            code_of,
+            needs_code=goes_on,
+            sizes=self._sizes,
+            grown=lambda nodes: self._garbage.makes(claim.number, nodes),
         )
         held.handles = coming.handles
         held.values = self._values(held)
@@ -227,6 +235,7 @@ class Arriving:
             act(held)
 
     def _was_over(self, coming: Coming, number: int, held: Held) -> None:
+        self._garbage.drops(number)
         self._journal.release([number], self._name)
         del self._roster.coming[coming.id]
         data = self._journal.data(number, held.state.seq)  # others may have written since the claim

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 from twingraph.core.errors import StoreError
-from twingraph.core.events import Event, event_from
-from twingraph.engine.kernel import State, apply, snapshot
+from twingraph.core.events import Event, event_from, reading
+from twingraph.engine.kernel import State, apply, begin, conclude, snapshot
 from twingraph.engine.kernel.commands import Command
 from twingraph.store.base import Row
 
@@ -32,10 +31,25 @@ def take_in(state: State, row: Row) -> tuple[Event, list[Command]]:
         event = event_from(row.kind, row.body)
         return event, apply(state, event, row.at, row.seq)
     except Exception as error:  # the edge to foreign bytes: what they make the kernel stumble over is not known
-        raise StoreError(
-            f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {str(error)[:500]}; the journal is "
-            "damaged or was written by another version of TwinGraph"
-        ) from error
+        raise _unreadable(state, row, error) from error
+
+
+def taking_in(state: State, row: Row) -> Generator[None, None, None]:
+    """The same by and by."""
+    try:
+        begin(state, (yield from reading(row.kind, row.body)), row.at, row.seq)
+        while state.chores:
+            yield from state.chores.popleft()
+        conclude(state)
+    except Exception as error:
+        raise _unreadable(state, row, error) from error
+
+
+def _unreadable(state: State, row: Row, error: Exception) -> StoreError:
+    return StoreError(
+        f"event {row.seq} ({row.kind}) of {state.execution} cannot be read: {str(error)[:500]}; the journal is "
+        "damaged or was written by another version of TwinGraph"
+    )
 
 
 def fold(state: State, rows: Iterable[Row]) -> State:
@@ -46,11 +60,21 @@ def fold(state: State, rows: Iterable[Row]) -> State:
 
 
 def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
-    return fold(_thawed(execution, saved) if saved is not None else State(execution), rows)
-
-
-def _thawed(execution: str, saved: str) -> State:
+    thawing = thawed(execution, saved)
     try:
-        return snapshot.load(json.loads(saved))
+        while True:
+            next(thawing)
+    except StopIteration as made:
+        state = made.value
+        assert isinstance(state, State)
+        return fold(state, rows)
+
+
+def thawed(execution: str, saved: str | None) -> Generator[None, None, State]:
+    """What a snapshot says, by and by; without one, nothing has happened yet."""
+    if saved is None:
+        return State(execution)
+    try:
+        return (yield from snapshot.read(saved))
     except Exception as error:  # the edge to foreign bytes
         raise StoreError(f"the snapshot of {execution} cannot be read: {str(error)[:500]}") from error

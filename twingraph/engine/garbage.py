@@ -76,6 +76,13 @@ class Garbage:
                 self._gc.set_threshold(*self._ours)
                 self._gc.callbacks.append(self._looked)
 
+    def makes(self, number: int, nodes: int) -> None:
+        """One is being begun or read back, and has so many nodes by now. What is new is in use, and is left out unseen;
+        whatever a script drops in this moment waits until all is looked through."""
+        self.holds(number, nodes)
+        if self._usual is not None and self._looked_at_all:
+            self._gc.freeze()
+
     def drops(self, number: int) -> None:
         """It is not held any more."""
         self._large.pop(number, None)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TypeVar
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Created, ExecutionEnded, event_from
 from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import fold, no_search_for_garbage, restore
+from twingraph.engine.folding import fold, no_search_for_garbage, taking_in, thawed
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
 from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Claim, Journal, Row
+
+# Characters of an event that is taken in by and by: it declares thousands of nodes.
+_LONG = 1 << 16
+# And about so many of a snapshot are one node's, which are in the making while it is read.
+_OF_A_NODE = 150
+
+Made = TypeVar("Made")
 
 
 def restored(
@@ -26,10 +34,11 @@ def restored(
     *,
     needs_code: bool,
     sizes: Sizes,
+    grown: Callable[[int], None],
 ) -> Generator[None, None, Held]:
     """An execution that was claimed, as its journal has it; without its values yet. What is only to be stopped needs
-    no code. It may be long: the caller decides how much is done at once."""
-    state, since, last = yield from _folded(journal, claim.number, execution)
+    no code. It may be long: the caller decides how much is done at once, and hears of how many nodes there are."""
+    state, since, last = yield from _folded(journal, claim.number, execution, grown)
     if state.status is ExecutionStatus.PENDING:
         raise TwinGraphError(f"{execution} has no events: its process ended before it began; run it again")
     code: CodeRef | None = None
@@ -46,24 +55,43 @@ def restored(
 
 
 def _folded(
-    journal: Journal, number: int, execution: str, *, snapshot: bool = True
+    journal: Journal, number: int, execution: str, grown: Callable[[int], None], *, snapshot: bool = True
 ) -> Generator[None, None, tuple[State, int, Row | None]]:
     """The state, the event after which the snapshot was taken that it began with, and the last event."""
     saved, rows = journal.load(number, snapshot=snapshot)
     last: Row | None = None
     try:
-        with no_search_for_garbage():
-            state = restore(execution, saved, ())
+        about = len(saved or "") // _OF_A_NODE
+        state = yield from _unsearched(thawed(execution, saved), lambda: grown(about))
+        grown(len(state.nodes))
         since = state.seq
         for last in rows:
+            if len(last.body) > _LONG:
+                yield from _unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
+                continue
             with no_search_for_garbage():
                 fold(state, (last,))
+            grown(len(state.nodes))
             yield
     except StoreError:
         if saved is None:
             raise
-        return (yield from _folded(journal, number, execution, snapshot=False))  # the events before it are still there
+        # The events before it are still there.
+        return (yield from _folded(journal, number, execution, grown, snapshot=False))
     return state, since, last
+
+
+def _unsearched(steps: Generator[None, None, Made], grown: Callable[[], None]) -> Generator[None, None, Made]:
+    """Each without a search for garbage, which others may have between."""
+    while True:
+        with no_search_for_garbage():
+            try:
+                next(steps)
+            except StopIteration as end:
+                made: Made = end.value
+                return made
+        grown()
+        yield
 
 
 def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[str, str]]:

@@ -1,7 +1,9 @@
-"""A thousand pipelines that wait: in one process, in little memory, across its death, and all to their end."""
+"""A thousand pipelines that wait, or compute: in one process, in little memory, and all to their end; those that wait,
+across its death."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -109,3 +111,62 @@ def test_a_thousand_that_wait_outlive_their_process(home: Path) -> None:
         for one in tree(resumed.pid) if resumed.poll() is None else ():
             one.kill()
         resumed.wait()
+
+
+# Each executes a few nodes in a row; `first` is when the first of them began.
+COMPUTING = """
+import json, sys, time
+from twingraph import component, pipeline
+
+@component
+def compute(after: float, seconds: float) -> float:
+    began, end = time.time(), time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return after or began
+
+@pipeline
+def computing(calls: int, seconds: float):
+    first = compute(0.0, seconds)
+    for _ in range(calls - 1):
+        first = compute(first, seconds)
+    return first
+
+if __name__ == "__main__":
+    computing(3, 0.005)
+    submitted, handles = [], []
+    for _ in range(int(sys.argv[1])):
+        submitted.append(time.time())
+        handles.append(computing.submit(3, 0.005))
+    delays = [handle.result(200) - at for handle, at in zip(handles, submitted, strict=True)]
+    open("delays", "w").write(json.dumps(delays))
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_thousand_that_compute_all_begin_and_all_end(home: Path) -> None:
+    """Fifteen seconds of work for two processes. Nobody waits for his first node until all others are through."""
+    (home / "flow.py").write_text(COMPUTING)
+    script = subprocess.Popen([sys.executable, "flow.py", str(MANY)], cwd=home)
+    most = 0.0
+    try:
+        end = time.monotonic() + 240
+        while script.poll() is None:
+            assert time.monotonic() < end
+            try:
+                most = max(most, memory_mb(tree(script.pid)))
+            except psutil.Error:  # one of them has just ended
+                continue
+            time.sleep(0.5)
+        assert script.returncode == 0
+    finally:
+        for one in tree(script.pid) if script.poll() is None else ():
+            one.kill()
+        script.wait()
+    delays = sorted(json.loads((home / "delays").read_text()))
+    print(f"memory {most:.0f} MB; to the first line: p50 {delays[MANY // 2]:.2f} s, p99 {delays[-MANY // 100]:.2f} s")
+    assert len(delays) == MANY
+    assert most < MOST_MB
+    with closing(open_reader()) as reader:
+        assert Counter(str(record.status) for record in reader.executions(limit=2 * MANY)[0]) == {"completed": MANY + 1}

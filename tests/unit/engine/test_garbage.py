@@ -133,6 +133,23 @@ def test_an_execution_that_grows_is_not_looked_through_again_and_again() -> None
     assert looks(counted, watched, 500_000, 100) > 1  # that is more than its nodes are
 
 
+def test_what_is_being_made_is_left_out_once_the_rest_was_looked_through() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    watched.makes(1, MANY)
+    assert counted.frozen == 0
+    counted.look()
+    counted.fresh += 5_000
+    watched.makes(1, MANY + 1_000)
+    assert (counted.frozen, counted.fresh, counted.unfrozen) == (5_100, 0, 1)
+
+
+def test_while_a_small_one_is_made_nothing_changes() -> None:
+    counted = Counted()
+    Garbage(counted).makes(1, garbage.LARGE)
+    assert (counted.frozen, counted.callbacks) == (0, [])
+
+
 def test_what_a_large_one_left_behind_is_found_beside_another() -> None:
     counted = Counted()
     watched = Garbage(counted)

@@ -15,7 +15,7 @@ import pytest
 from tests.support.conducting import Act, each, echo, fresh_home, no_code, plan, task, value
 from twingraph.core.errors import StoreError
 from twingraph.core.events import Created, Event, GraphClosed, GraphExtended, body_of, event_from
-from twingraph.core.plan import Edge, Hole, Plan, PlanNode, Source
+from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
@@ -289,17 +289,35 @@ def test_a_small_one_that_ends_beside_a_large_one_leaves_no_circles(by_hand: ByH
 
 
 def test_one_that_was_lost_and_came_back_is_not_searched_for_garbage(by_hand: ByHand) -> None:
-    handle = by_hand.submit(wide(), parallel=1000)
+    waiting = (PlanNode(id=f"n{number}", kind=NodeKind.SIGNAL, signal="go") for number in range(MANY))
+    handle = by_hand.submit(plan(*waiting))  # nobody has word of it while its nodes go
     roster, garbage = by_hand.conductor._roster, by_hand.conductor.garbage
-    by_hand.turns_until(lambda: garbage.in_force)
+    by_hand.turns_until(lambda: handle.wait_recorded(0))
     held = roster.named(handle.id)
     assert held is not None
+    by_hand.turns_until(lambda: not (held.carrying or held.todo or held.unwritten))
+    assert garbage.in_force
     by_hand.conductor._leaving.lost(held)
     roster.add(held)
     by_hand.turns_until(lambda: not held.state.nodes)
     by_hand.turn()
     assert garbage.in_force
     roster.remove(held)
+
+
+def test_a_large_workflow_is_taken_over_in_many_turns(opened: Opens) -> None:
+    before = opened(items)
+    before.dispatch.hold = True
+    large = before.submit(wide())
+    before.turns_until(lambda: bool(before.dispatch.waiting))
+    held = before.conductor._roster.named(large.id)
+    assert held is not None
+    before.conductor._leaving.give_up(held, RuntimeError("as if it had died"))
+    after = opened(items)
+    again = after.conductor.adopt(large.id)
+    assert after.turns_until(lambda: again.wait_recorded(0)) > MANY // 1_000
+    after.turns_until(lambda: over(again))
+    assert again.status == "completed"
 
 
 class Full(SqliteJournal):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.events import (
@@ -36,6 +37,8 @@ from twingraph.engine.kernel.state import Node, State
 
 # Seconds by which a timer may be early: clocks of timers and of events need not agree to the last digit.
 EARLY = 0.01
+# So many nodes are looked at without a pause when an execution is taken over.
+_AT_ONCE = 2_000
 
 
 def timer_fired(state: State, event: TimerFired) -> None:
@@ -122,10 +125,21 @@ def adopted(state: State, event: Adopted) -> None:
         state.commands.append(Finish(state.finishing, state.ending_error))
         return
     state.timeout_armed = False
+    steps = _begin_anew(state)
+    if len(state.nodes) > _AT_ONCE:
+        state.chores.append(steps)
+    else:
+        for _ in steps:
+            pass
+
+
+def _begin_anew(state: State) -> Iterator[None]:
     # Who held a limit may have held it with the conductor before only: all of them ask anew.
     asking = scheduling.withdraw(state, lambda node: node.granted or node.owns)
     flying: list[Node] = []
-    for node in state.nodes.values():
+    for number, node in enumerate(state.nodes.values(), 1):
+        if not number % _AT_ONCE:
+            yield
         node.granted = False
         if node.owns:
             holdings.give_back(state, node)

@@ -48,6 +48,11 @@ _PLAIN_STATE = (
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
+# What stands between the lines of nodes and scopes, which are JSON together.
+_NODES, _SCOPES, _END = ',"nodes":[', '],"scopes":[', "]}"
+# So many nodes and scopes are made again without a pause.
+_AT_ONCE = 200
+
 _CLOCK = ("used", "since", "active", "armed")
 
 
@@ -113,20 +118,20 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
 
 def written(state: State, at_once: int) -> Generator[None, None, str]:
     """The state as JSON text, made by and by, so many nodes at once: it must not change meanwhile. A tree of all of
-    it would be work for the garbage collector."""
+    it would be work for the garbage collector. Each of these has a line of its own, so that it can be read alone."""
     around = _encode(_dump_around(state))
     nodes = yield from _encoded(_dump_nodes(state), at_once)
     scopes = yield from _encoded((_dump_scope(scope) for scope in state.scopes.values()), at_once)
-    return f'{around[:-1]},"nodes":[{nodes}],"scopes":[{scopes}]}}'
+    return f"{around[:-1]}{_NODES}\n{nodes}\n{_SCOPES}\n{scopes}\n{_END}"
 
 
 def _encoded(records: Iterable[dict[str, Any]], at_once: int) -> Generator[None, None, str]:
     left = iter(records)
-    texts: list[str] = []
+    lines: list[str] = []
     while some := [_encode(record) for record in islice(left, at_once)]:
-        texts += some
+        lines.append(",".join(some))
         yield
-    return ",".join(texts)
+    return ",\n".join(lines)
 
 
 def text(state: State) -> str:
@@ -195,7 +200,35 @@ def _queues_back(state: State, raw: list[Any]) -> Queues:
     return Queues((_key(key), deque(state.nodes[node] for node in nodes)) for key, nodes in raw)
 
 
+def read(text: str) -> Generator[None, None, State]:
+    """The state that was written down, by and by."""
+    first, *lines = text.split("\n")
+    if not lines:  # of an engine that wrote all of it in one
+        return load(json.loads(first))
+    raw = json.loads(first + "]}")
+    into = raw["nodes"]
+    for line in lines:
+        if line == _SCOPES:
+            into = raw["scopes"] = []
+        elif line != _END:
+            into += json.loads(f"[{line.removesuffix(',')}]")
+            yield
+    return (yield from _loading(raw))
+
+
 def load(raw: dict[str, Any]) -> State:
+    """At once."""
+    making = _loading(raw)
+    try:
+        while True:
+            next(making)
+    except StopIteration as made:
+        state = made.value
+        assert isinstance(state, State)
+        return state
+
+
+def _loading(raw: dict[str, Any]) -> Generator[None, None, State]:
     if raw["version"] not in READABLE:
         raise ValueError(f"snapshot version {raw['version']} is none of {READABLE}")
     state = State(raw["execution"])
@@ -206,7 +239,7 @@ def load(raw: dict[str, Any]) -> State:
     state.inputs = tuple(raw["inputs"])
     for name, value in raw["plain"].items():
         setattr(state, name, value)
-    _load_graph(state, raw)
+    yield from _load_graph(state, raw)
     state.ready = {priority: _queues_back(state, queues) for priority, queues in raw["ready"]}
     state.parked = {
         place: {priority: _queues_back(state, queues) for priority, queues in waiting}
@@ -227,9 +260,17 @@ def load(raw: dict[str, Any]) -> State:
     return state
 
 
-def _load_graph(state: State, raw: dict[str, Any]) -> None:
-    """Scopes and nodes refer to each other: make them all first, then join them."""
-    for given in raw["scopes"]:
+def _paused(records: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
+    """Each, and whether so many were seen to that a pause is due."""
+    return ((not number % _AT_ONCE, record) for number, record in enumerate(records, 1))
+
+
+def _load_graph(state: State, raw: dict[str, Any]) -> Iterator[None]:
+    """Scopes and nodes refer to each other: make them all first, then join them. What they are made from is freed on
+    the way, since to free all of it at once takes long too."""
+    for pause, given in _paused(raw["scopes"]):
+        if pause:
+            yield
         scope = state.root if given["path"] == "" else Scope(given["path"], None, given["index"])
         state.scopes[scope.path] = scope
         for name in ("open", "closed", "driven", "cancelled"):
@@ -245,7 +286,9 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
         scope.computes = scope.driven and not scope.closed and not scope.open
     lanes = {n: Lane(n, count, counted=counted, probe=probe) for n, count, counted, probe, *_ in raw["lanes"]}
     loose = Scope("", None, None)  # the error handlers' own
-    for given in raw["nodes"]:
+    for pause, given in _paused(raw["nodes"]):
+        if pause:
+            yield
         plan = given["plan"]
         plan = state.templates[plan[0]].nodes[plan[1]] if isinstance(plan, list) else node_from_json(plan)
         scope = loose if plan.kind is NodeKind.HANDLER else state.scopes[given["scope"]]
@@ -257,8 +300,9 @@ def _load_graph(state: State, raw: dict[str, Any]) -> None:
     for number, _, _, _, lost, *yields in raw["lanes"]:
         lanes[number].lost = state.nodes[lost] if lost is not None else None
         lanes[number].priority, lanes[number].recalled = yields or (None, False)
-    _join(state, raw)
+    yield from _join(state, raw)
     _open_again(state, lanes.values())
+    yield
     if raw["version"] == 1:
         for node in state.nodes.values():
             if node.over:
@@ -302,8 +346,10 @@ def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> Non
         node.given = [(first, seq, offset) for first, seq, offset in given["given"]]
 
 
-def _join(state: State, raw: dict[str, Any]) -> None:
-    for given in raw["scopes"]:
+def _join(state: State, raw: dict[str, Any]) -> Iterator[None]:
+    for pause, given in _paused(raw["scopes"]):
+        if pause:
+            yield
         scope = state.scopes[given["path"]]
         scope.parent = state.nodes[given["parent"]] if given["parent"] else None
         bounds.bind(scope)
@@ -312,7 +358,9 @@ def _join(state: State, raw: dict[str, Any]) -> None:
             for name, value in zip(_CLOCK, given["clock"], strict=True):
                 setattr(scope.clock, name, value)
         scope.nodes = {relative: state.nodes[node] for relative, node in given["nodes"].items()}
-    for given in raw["nodes"]:
+    for pause, given in _paused(raw["nodes"]):
+        if pause:
+            yield
         node = state.nodes[given["id"]]
         if node.lane is not None and node.lane.counted and node.kind is not NodeKind.HANDLER:
             node.lane.bound = node.scope.bound
@@ -324,3 +372,4 @@ def _join(state: State, raw: dict[str, Any]) -> None:
             node.children = [
                 state.scopes[name] if kind == "scope" else state.nodes[name] for kind, name in given["children"]
             ]
+        given.clear()

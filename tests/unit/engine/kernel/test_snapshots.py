@@ -91,3 +91,46 @@ def test_what_a_newer_engine_wrote_is_refused() -> None:
 def test_the_text_is_the_dump() -> None:
     state = bodied().state
     assert json.loads(snapshot.text(state)) == json.loads(json.dumps(snapshot.dump(state)))
+
+
+def by_and_by(text: str) -> tuple[State, int]:
+    """What was read, and in how many steps."""
+    reading, steps = snapshot.read(text), 0
+    try:
+        while True:
+            next(reading)
+            steps += 1
+    except StopIteration as end:
+        return end.value, steps
+
+
+def written(state: State, at_once: int) -> str:
+    writing = snapshot.written(state, at_once)
+    try:
+        while True:
+            next(writing)
+    except StopIteration as end:
+        return str(end.value)
+
+
+def test_a_large_state_is_read_in_many_steps() -> None:
+    hand = Hand(*(task(f"n{number}", *(["n0"] if number else [])) for number in range(1_000)))
+    hand.end("n0")
+    text = written(hand.state, 50)
+    state, steps = by_and_by(text)
+    assert steps > 20
+    assert written(state, 50) == text
+    assert json.loads(text) == json.loads(snapshot.text(hand.state))
+
+
+def test_names_with_any_signs_are_read_line_by_line() -> None:
+    hand = Hand(driven=True)
+    for name in ("a\nb", '],"scopes":[', "]}", "c,", "\u2028"):
+        hand.call(task(name))
+    text = written(hand.state, 1)
+    assert written(by_and_by(text)[0], 1) == text
+
+
+def test_one_that_stands_in_one_line_is_read_too() -> None:
+    state = bodied().state
+    assert snapshot.text(by_and_by(json.dumps(snapshot.dump(state)))[0]) == snapshot.text(state)
