@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
@@ -20,9 +21,10 @@ from twingraph.engine.link import Bodies
 from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
-from twingraph.store.base import Claim
+from twingraph.store.base import Claim, NewExecution
 from twingraph.store.blobs.base import BlobStore
 
+Written = TypeVar("Written")
 # Where the bodies of an execution with this code run; raises when there is no such place.
 Hosts = Callable[[str, CodeRef | None], Host]
 
@@ -35,6 +37,20 @@ class Sources:
     code_of: Callable[[str], CodeRef]
     kept_of: KeptOf | None
     hosts: Hosts | None
+
+
+# So many are recorded in one transaction.
+TOGETHER = 32
+
+
+class Beginning(NamedTuple):
+    """An execution that is about to be recorded."""
+
+    new: NewExecution
+    began: float
+    held: Held
+    host: Host | None
+    handle: Handle
 
 
 class Arriving:
@@ -61,8 +77,31 @@ class Arriving:
         self._sources = sources
         self._settled = settled
         self._failed = failed
+        self._due: list[Beginning] = []
 
     def begin(self, submission: Submission, handle: Handle) -> None:
+        """It is recorded with others that come right after it: a commit waits for the disk, whatever is in it."""
+        if submission.replay_of is not None:  # it may be refused, and the others must not be
+            self.record_due()
+        self._due.append(self._prepared(submission, handle))
+        if len(self._due) >= TOGETHER or submission.replay_of is not None:
+            self.record_due()
+
+    def begin_at_once(self, submission: Submission, handle: Handle) -> None:
+        self._record([self._prepared(submission, handle)])
+
+    def record_due(self) -> None:
+        if self._due:
+            due, self._due = self._due, []
+            self._record(due)
+
+    def refuse_due(self, why: BaseException) -> None:
+        """They are not recorded any more."""
+        due, self._due = self._due, []
+        for one in due:
+            one.handle.fail(why)
+
+    def _prepared(self, submission: Submission, handle: Handle) -> Beginning:
         if not self._roster:
             self._clock.adjust()
         now = self._clock.now()
@@ -78,10 +117,27 @@ class Arriving:
         held.changes["started_at"] = now
         for event, data in events:
             self._turns.note(held, event, data, now)
-        new = new_execution(submission, self._name, now)
-        held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
-        self._hold(held, host)
-        self._turns.begun(held)
+        return Beginning(new_execution(submission, self._name, now), now, held, host, handle)
+
+    def _record(self, beginnings: Sequence[Beginning]) -> None:
+        try:
+            self._surely(lambda: self._create(beginnings))
+        except Exception as error:
+            for one in beginnings:
+                one.handle.fail(error)
+            return
+        for one in beginnings:
+            try:
+                self._hold(one.held, one.host)
+                self._turns.begun(one.held)
+            except Exception as error:
+                one.handle.fail(error)
+
+    def _create(self, beginnings: Sequence[Beginning]) -> None:
+        firsts = [(one.new, one.held.take(one.began)) for one in beginnings]
+        claims = [self._journal.create(*firsts[0])] if len(firsts) == 1 else self._journal.create_all(firsts)
+        for one, claim in zip(beginnings, claims, strict=True):
+            one.held.number = claim.number
 
     def adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
         """Take it over if it is not here yet; the wish is about whatever there is then."""
@@ -106,7 +162,7 @@ class Arriving:
             held.interrupted = False
             self._turns.about(held, lambda: self._turns.apply(held, wish))
 
-    def _surely(self, write: Callable[[], Claim]) -> Claim:
+    def _surely(self, write: Callable[[], Written]) -> Written:
         """After a failed write nobody knows whether we hold the execution. It must not stay with one who does not
         know: whatever we hold is free once this conductor has ended."""
         try:

@@ -112,6 +112,10 @@ class Link:
         except psycopg.DataError as error:
             raise refusal(error, self.url) from error
 
+    def open(self) -> None:
+        """Have a connection from now on. Who has just made the tables may not have left yet."""
+        self.run(lambda connection, _: None)
+
     def connection(self) -> Connection:
         if self._open and not self._open[0].closed:
             return self._open[0]
