@@ -13,6 +13,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from twingraph.core.codec_base import make_dumps
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -245,9 +246,10 @@ EVENTS: Mapping[str, type[Event]] = {kind: event for event, kind in KINDS.items(
 _ABSENT = object()
 _FIELDS = {event: tuple((name, event._field_defaults.get(name, _ABSENT)) for name in event._fields) for event in KINDS}
 _ERROR_FIELDS = tuple((f.name, f.default) for f in fields(ErrorRecord))
-_scan: Callable[[str, int], tuple[Any, int]] = json.scanner.make_scanner(json.JSONDecoder())  # type: ignore[attr-defined]
+_plain: Any = json.JSONDecoder()
+_scan: Callable[[str, int], tuple[Any, int]] = json.scanner.make_scanner(_plain)
 # What is written holds no cycle: it was built a moment before.
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+_dumps = make_dumps(allow_nan=True)
 
 
 def _loads(text: str) -> Any:

@@ -186,7 +186,7 @@ class Turns:
     def _flush(self) -> None:
         """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
         self._flushing = False
-        for held in self._writing.ready(lambda held: bool(held.kept)):
+        for held in self._writing.keeping():
             self.about(held, partial(self._take_over, held))
         try:
             written = self._write()
