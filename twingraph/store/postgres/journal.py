@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 
 from psycopg import DataError
 from psycopg.errors import UniqueViolation
@@ -30,6 +30,7 @@ from twingraph.store.postgres.connection import Connection, Link, place
 from twingraph.store.postgres.prepared import Prepared, Values
 from twingraph.store.postgres.schema import HEAD
 
+_COLUMNS = tuple(field.name for field in fields(NewExecution) if field.name != "code_body")
 _WHILE_AWAY = 0  # no session: what was said while there was no connection, nobody heard
 
 
@@ -274,7 +275,7 @@ class PostgresJournal:
 
 
 def _beginning(new: NewExecution, first: Append) -> Values:
-    columns = {name: value for name, value in asdict(new).items() if name != "code_body"}
+    columns = {name: getattr(new, name) for name in _COLUMNS}
     progress = dict.fromkeys(("total", "completed", "running", "failed", "skipped"), 0)
     record = {**columns, **progress, "status": "pending", **first.changes, "version": SCHEMA_VERSION}
     return {
