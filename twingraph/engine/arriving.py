@@ -71,6 +71,7 @@ class Arriving:
         self._journal = ground.journal
         self._moments = ground.moments
         self._clock = ground.clock
+        self._garbage = ground.garbage
         self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
@@ -83,12 +84,17 @@ class Arriving:
         """It is recorded with others that come right after it: a commit waits for the disk, whatever is in it."""
         if submission.replay_of is not None:  # it may be refused, and the others must not be
             self.record_due()
-        self._due.append(self._prepared(submission, handle))
+        one = self._prepared(submission, handle)
+        if one is None:
+            return
+        self._due.append(one)
         if len(self._due) >= TOGETHER or submission.replay_of is not None:
             self.record_due()
 
     def begin_at_once(self, submission: Submission, handle: Handle) -> None:
-        self._record([self._prepared(submission, handle)])
+        one = self._prepared(submission, handle)
+        if one is not None:
+            self._record([one])
 
     def record_due(self) -> None:
         if self._due:
@@ -101,7 +107,8 @@ class Arriving:
         for one in due:
             one.handle.fail(why)
 
-    def _prepared(self, submission: Submission, handle: Handle) -> Beginning:
+    def _prepared(self, submission: Submission, handle: Handle) -> Beginning | None:
+        """None: it is large, and comes by and by."""
         if not self._roster:
             self._clock.adjust()
         now = self._clock.now()
@@ -115,29 +122,65 @@ class Arriving:
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
+        nodes = len(submission.plan.root.nodes) if submission.plan is not None else 0
+        if nodes > self._sizes.begun_at_once and submission.id not in self._roster.coming:
+            coming = self._roster.coming[submission.id] = Coming(submission.id, None, handle)
+            self._come(coming, self._begin_by_and_by(coming, submission, held, events, now))
+            return None
         for event, data in events:
             self._turns.note(held, event, data, now)
         return Beginning(new_execution(submission, self._name, now), now, held, host, handle)
 
+    def _begin_by_and_by(
+        self, coming: Coming, submission: Submission, held: Held, events: list[tuple[Event, str | None]], now: float
+    ) -> Iterator[None]:
+        """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
+        is wished meanwhile comes after that."""
+        try:
+            for event, data in events:
+                for _ in self._turns.noting(held, event, data, now):
+                    self._garbage.holds(-id(held), len(held.state.nodes))
+                    yield
+                yield
+            held.handles = coming.handles
+            new = new_execution(submission, self._name, now)
+            one = Beginning(new, now, held, None, coming.handles[0])
+            self._create([one])
+            self._enter(one)
+        finally:
+            self._garbage.drops(-id(held))  # it has a number now, or never will
+        for act in coming.after:
+            act(held)
+
     def _record(self, beginnings: Sequence[Beginning]) -> None:
         try:
-            self._surely(lambda: self._create(beginnings))
+            self._create(beginnings)
         except Exception as error:
             for one in beginnings:
                 one.handle.fail(error)
             return
         for one in beginnings:
             try:
-                self._hold(one.held, one.host)
-                self._turns.begun(one.held)
+                self._enter(one)
             except Exception as error:
                 one.handle.fail(error)
 
     def _create(self, beginnings: Sequence[Beginning]) -> None:
         firsts = [(one.new, one.held.take(one.began)) for one in beginnings]
-        claims = [self._journal.create(*firsts[0])] if len(firsts) == 1 else self._journal.create_all(firsts)
+        if len(firsts) == 1:
+            claims = [self._surely(lambda: self._journal.create(*firsts[0]))]
+        else:
+            claims = self._surely(lambda: self._journal.create_all(firsts))
         for one, claim in zip(beginnings, claims, strict=True):
             one.held.number = claim.number
+
+    def _enter(self, one: Beginning) -> None:
+        """It is recorded, and goes on."""
+        held = one.held
+        self._garbage.holds(held.number, len(held.state.nodes))
+        self._roster.coming.pop(one.new.id, None)
+        self._hold(held, one.host)
+        self._turns.begun(held)
 
     def adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
         """Take it over if it is not here yet; the wish is about whatever there is then."""
@@ -151,7 +194,7 @@ class Arriving:
         else:
             claim = self._surely(lambda: self._journal.claim(execution_id, self._name))
             coming = self._roster.coming[execution_id] = Coming(execution_id, claim, handle)
-            self._come(coming, self._restore(coming, wish))
+            self._come(coming, self._restore(coming, claim, wish))
 
     def _join(self, held: Held, handle: Handle, wish: Event | None) -> None:
         handle.recorded()
@@ -194,10 +237,10 @@ class Arriving:
         if host is not None:
             self._bodies.drive(held, host)
 
-    # -- taking over -------------------------------------------------------------------------------
+    # -- by and by ---------------------------------------------------------------------------------
 
     def _come(self, coming: Coming, steps: Iterator[None]) -> None:
-        """Take an execution over, for a moment; then it is the turn of others."""
+        """Begin an execution, or take it over, for a moment; then it is the turn of others."""
         if self._roster.coming.get(coming.id) is not coming:
             return
         end = self._moments.end()
@@ -208,15 +251,16 @@ class Arriving:
                     return
         except Exception as error:
             self._roster.coming.pop(coming.id, None)
-            if self._roster.at(coming.claim.number) is not None:  # it goes on already, and must not be let go of alone
+            if self._roster.named(coming.id) is not None:  # it goes on already, and must not be let go of alone
                 self._failed(error)
                 return
             coming.fail(error)
-            self._journal.release([coming.claim.number], self._name)
+            if coming.claim is not None:
+                self._journal.release([coming.claim.number], self._name)
 
-    def _restore(self, coming: Coming, wish: Event | None) -> Iterator[None]:
+    def _restore(self, coming: Coming, claim: Claim, wish: Event | None) -> Iterator[None]:
         """The execution comes under our control, or turns out to be over."""
-        claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
+        execution_id, handle = coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
         held = yield from restored(
@@ -230,7 +274,7 @@ class Arriving:
         if claim.replay_of is not None and kept_of is not None:
             held.kept = kept_of(claim.replay_of, *changes_of(self._journal, claim.number))
         if held.state.status in EXECUTION_OVER:
-            self._was_over(coming, held)
+            self._was_over(coming, claim.number, held)
             return
         host = self._host_for(execution_id, held.code) if held.state.body is not None and goes_on else None
         del self._roster.coming[execution_id]
@@ -241,8 +285,7 @@ class Arriving:
         for act in coming.after:
             act(held)
 
-    def _was_over(self, coming: Coming, held: Held) -> None:
-        number = coming.claim.number
+    def _was_over(self, coming: Coming, number: int, held: Held) -> None:
         self._journal.release([number], self._name)
         del self._roster.coming[coming.id]
         data = self._journal.data(number, held.state.seq)  # others may have written since the claim

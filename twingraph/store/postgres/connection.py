@@ -113,8 +113,8 @@ class Link:
             raise refusal(error, self.url) from error
 
     def open(self) -> None:
-        """Have a connection from now on. Who has just made the tables may not have left yet."""
-        self.run(lambda connection, _: None)
+        """Connect now: who cannot is told at once, and who comes while another one makes the tables waits for it."""
+        self.run(lambda connection, again: None)
 
     def connection(self) -> Connection:
         if self._open and not self._open[0].closed:
