@@ -123,7 +123,7 @@ def test_only_the_parameters_that_stand_for_all_are_told(rig: Rig) -> None:
     ],
 )
 def test_an_input_that_is_given_once_alone_is_told(
-    rig: Rig, before: Mapping[str, int], now: Mapping[str, int], told: str
+    rig: Rig, before: dict[str, Any], now: dict[str, Any], told: str
 ) -> None:
     rig.run(work(**before))
     assert story(rig, rig.run(work(**now))).differences == (told,)
