@@ -234,9 +234,11 @@ def test_a_small_one_that_ends_beside_a_large_one_leaves_no_circles(by_hand: ByH
 
 
 def test_one_that_was_lost_and_came_back_is_not_searched_for_garbage(by_hand: ByHand) -> None:
+    by_hand.dispatch.hold = True
     handle = by_hand.submit(wide(), parallel=1000)
     roster, garbage = by_hand.conductor._roster, by_hand.conductor.garbage
-    by_hand.turns_until(lambda: garbage.in_force and roster.named(handle.id) is not None)
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    assert garbage.in_force
     held = roster.named(handle.id)
     assert held is not None
     by_hand.conductor._leaving.lost(held)
