@@ -7,6 +7,7 @@ from pathlib import Path
 SYSTEM = "system calls: pipes, wake-ups, files"
 LOOP = "event loop, threads, locks"
 OTHER = "other Python"
+SERVER = "PostgreSQL itself"
 
 # The first that fits what stands behind `twingraph/` in the path.
 _HOUSE = (
@@ -22,14 +23,20 @@ _HOUSE = (
     ("core/compile", "compiling the drawn workflow"),
     ("core/", "core: events, plans, checks"),
 )
-_LIBRARY = (("json/", "values as text"), ("asyncio/", LOOP), ("selectors.py", LOOP), ("threading.py", LOOP))
+_LIBRARY = (
+    ("json/", "values as text"),
+    ("psycopg", "journal: rows and statements"),
+    ("asyncio/", LOOP),
+    ("selectors.py", LOOP),
+    ("threading.py", LOOP),
+)
 # Functions without a file of their own that are worth a name; the others belong to whoever calls them.
 _BUILT_IN = (
     ("sqlite3", "SQLite itself"), ("epoll", SYSTEM), ("'posix.", SYSTEM), ("posix.", SYSTEM), ("socket", SYSTEM),
     ("lock", LOOP),
 )  # fmt: skip
 
-ORDER = tuple(dict.fromkeys([*(area for _, area in _HOUSE), "SQLite itself", LOOP, SYSTEM, OTHER]))
+ORDER = tuple(dict.fromkeys([*(area for _, area in _HOUSE), "SQLite itself", SERVER, LOOP, SYSTEM, OTHER]))
 
 
 def of_file(name: str) -> str:

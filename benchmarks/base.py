@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+DATABASE_URL = "BENCHMARK_DATABASE_URL"
+"""Where a peer finds its database on PostgreSQL."""
+
 
 class System(ABC):
     """One way to run work: ours or a peer, in one stated configuration.
@@ -37,6 +40,8 @@ class System(ABC):
     """The module that a user imports, for the cold start."""
     once: ClassVar[str]
     """The script in `cold/` that goes from nothing to a printed 1, as a user would write it."""
+    database: ClassVar[str | None] = None
+    """The variable that tells it its database on PostgreSQL, made and dropped by the harness. None: it needs none."""
     bodies: ClassVar[str | None] = None
     """The script in `bodies/` that measures what only code that is itself the workflow can do. None: it cannot."""
 

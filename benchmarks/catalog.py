@@ -36,6 +36,11 @@ SYSTEMS: dict[str, str] = {
     "dagster-ephemeral": "dagster_in_process:DagsterEphemeral",
     "luigi": "luigi_local:LuigiLocal",
     "dask": "dask_distributed:DaskDistributed",
+    "twingraph-postgres": "twingraph_postgres:DrawnOnPostgres",
+    "pipeline-postgres": "twingraph_postgres:PipelineOnPostgres",
+    "dbos-postgres": "dbos_postgres:DbosPostgres",
+    "pgqueuer": "pgqueuer_asyncpg:PgQueuerAsyncpg",
+    "procrastinate": "procrastinate_psycopg:ProcrastinatePsycopg",
 }
 
 

@@ -14,12 +14,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import areas, catalog
+from benchmarks import areas, catalog, databases, meter
 from benchmarks.runner import checked
 from benchmarks.suite import ROOT
+
+_SERVER = "server"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,6 +107,8 @@ def _by_role(reports: Sequence[Mapping[str, Any]], what: str) -> dict[str, dict[
 
 
 def _role(command: str, thread: str) -> str:
+    if command == _SERVER:
+        return _SERVER
     if "benchmarks.profile" not in command:
         return "workers"
     if "conductor" in thread:
@@ -112,9 +117,19 @@ def _role(command: str, thread: str) -> str:
 
 
 def _start(arguments: list[str], given: argparse.Namespace, folder: Path) -> int:
+    system = catalog.system(given.system)
+    with ExitStack() as stack:
+        told: Mapping[str, str] = {}
+        if system.database is not None:
+            server = stack.enter_context(databases.server())
+            told = stack.enter_context(server.variables(given.system, system.database))
+        return _start_with({**system.environment(folder), **told}, arguments, given, folder)
+
+
+def _start_with(told: Mapping[str, str], arguments: list[str], given: argparse.Namespace, folder: Path) -> int:
     variables = {
         **os.environ,
-        **catalog.system(given.system).environment(folder),
+        **told,
         "PYTHONPATH": f"{ROOT / 'benchmarks' / 'inject'}{os.pathsep}{ROOT}",
         "BENCHMARK_PROFILE": str(folder),
     }
@@ -134,16 +149,32 @@ def _repeat(given: argparse.Namespace, folder: Path) -> None:
         checked(system, workload, n)
         (folder / "on").touch()
         time.sleep(0.1)
+        beside = meter.beside()
+        before = meter.tree_cpu_s(beside) if beside is not None else 0.0
         calls, begun = 0, time.perf_counter()
         while not calls or time.perf_counter() - begun < given.seconds:
             checked(system, workload, n)
             calls += 1
         (folder / "on").unlink()
+        if beside is not None:
+            _tell_of(meter.tree_cpu_s(beside) - before, folder)
         time.sleep(0.5)  # long enough for the workers' samplers to notice and write
         _wait_for(folder / f"{os.getpid()}.json")
         (folder / "nodes").write_text(str(calls * workload.nodes(n)))
     finally:
         system.teardown()
+
+
+def _tell_of(server_s: float, folder: Path) -> None:
+    """What the server beside it has cost, told as its own processes tell it."""
+    report = {
+        "command": _SERVER,
+        "threads": {_SERVER: server_s},
+        "lines": {_SERVER: {}},
+        "functions": {_SERVER: {}},
+        "areas": {_SERVER: {areas.SERVER: server_s}},
+    }
+    (folder / "server.json").write_text(json.dumps(report))
 
 
 def _wait_for(report: Path, seconds: float = 20.0) -> None:

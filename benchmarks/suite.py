@@ -6,10 +6,11 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import catalog, environments, meter, whole
+from benchmarks import catalog, databases, environments, meter, whole
 from benchmarks.base import System
 from benchmarks.figures import Figures
 
@@ -53,18 +54,30 @@ def measure(options: Options) -> Results:
     meter.adopt_orphans()
     results = Results()
     pythons = _prepare(options, results)
+    with ExitStack() as stack:
+        needed = any(catalog.system(name).database for name in pythons)
+        server = stack.enter_context(databases.server()) if needed else None
+        _rounds(options, pythons, server, results)
+    return results
+
+
+def _rounds(options: Options, pythons: dict[str, str], server: databases.Server | None, results: Results) -> None:
     for number in range(options.rounds):
         names = [name for name in pythons if name not in results.failures]
         shift = number % len(names) if names else 0
         for name in names[shift:] + names[:shift]:
             _say(f"round {number + 1} of {options.rounds}: {name}")
             try:
-                with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
-                    _round(catalog.system(name), pythons[name], number, options, Path(folder), results.figures)
+                with ExitStack() as stack:
+                    made = tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True)
+                    folder, system = Path(stack.enter_context(made)), catalog.system(name)
+                    variables = {"BENCHMARK_FOLDER": str(folder), **system.environment(folder)}
+                    if system.database is not None and server is not None:
+                        variables |= stack.enter_context(server.variables(name, system.database))
+                    _round(system, pythons[name], number, options, variables, folder, results.figures)
             except _FailedError as failure:
                 results.failures[name] = str(failure)
                 _say(f"{name} failed: {failure}")
-    return results
 
 
 def _prepare(options: Options, results: Results) -> dict[str, str]:
@@ -82,12 +95,19 @@ def _prepare(options: Options, results: Results) -> dict[str, str]:
     return pythons
 
 
-def _round(system: type[System], python: str, number: int, options: Options, folder: Path, figures: Figures) -> None:
-    variables = {"BENCHMARK_FOLDER": str(folder), **system.environment(folder)}
+def _round(
+    system: type[System],
+    python: str,
+    number: int,
+    options: Options,
+    variables: Mapping[str, str],
+    folder: Path,
+    figures: Figures,
+) -> None:
     if catalog.COLD in options.workloads:
         paths = {"PYTHONPATH": str(ROOT)} if system.ours else {}
-        figures.add(system.name, number, _cold(system, python, variables | paths, folder))
-    variables |= {"PYTHONPATH": str(ROOT)}
+        figures.add(system.name, number, _cold(system, python, {**variables, **paths}, folder))
+    variables = {**variables, "PYTHONPATH": str(ROOT)}
     if system.bodies is not None:
         for name in (name for name in options.workloads if name in catalog.BODIES):
             figures.add(system.name, number, _body(system.bodies, python, variables, folder, name, options))

@@ -23,7 +23,7 @@ _LIMIT_S = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one process tree cost from its start to the end of its first process."""
+    """What one process tree cost from its start to the end of its first process, with the server beside it."""
 
     code: int | None
     """The exit code; None when it was killed at its time limit."""
@@ -36,8 +36,9 @@ class Outcome:
 
 def run(command: list[str], environment: Mapping[str, str], folder: Path, limit_s: float, period_s: float) -> Outcome:
     """Run a command in `folder`. What outlives it is killed and counted; the caller has no other children meanwhile."""
+    beside = int(environment[meter.BESIDE]) if meter.BESIDE in environment else None
     with tempfile.TemporaryFile() as output:
-        before, begun = _reaped_s(), time.perf_counter()
+        before, begun = _spent_s(beside), time.perf_counter()
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
@@ -46,7 +47,7 @@ def run(command: list[str], environment: Mapping[str, str], folder: Path, limit_
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        watch = meter.MemoryWatch(process.pid, period_s)
+        watch = meter.MemoryWatch(process.pid, period_s, beside)
         watch.start()
         alarm = threading.Timer(limit_s, process.kill)  # waiting with a time limit would poll, up to 50 ms late
         alarm.daemon = True
@@ -64,7 +65,7 @@ def run(command: list[str], environment: Mapping[str, str], folder: Path, limit_
         code=None if code == -signal.SIGKILL and wall >= limit_s else code,
         text=text,
         wall_s=wall,
-        cpu_s=_reaped_s() - before,
+        cpu_s=_spent_s(beside) - before,
         rss_bytes=watch.rss_bytes,
         pss_bytes=watch.pss_bytes,
     )
@@ -86,6 +87,6 @@ def run_cold(command: list[str], environment: Mapping[str, str], folder: Path) -
     return run(command, environment, folder, _LIMIT_S, 0.005)
 
 
-def _reaped_s() -> float:
+def _spent_s(beside: int | None) -> float:
     gone = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return gone.ru_utime + gone.ru_stime
+    return gone.ru_utime + gone.ru_stime + (meter.tree_cpu_s(beside) if beside is not None else 0.0)

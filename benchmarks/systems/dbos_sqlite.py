@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.base import System
 
@@ -18,22 +18,24 @@ class DbosSqlite(System):
     distribution = "dbos"
     imports = "dbos"
     once = "hello_dbos.py"
-    bodies = "bodies_dbos.py"
+    bodies: ClassVar[str | None] = "bodies_dbos.py"
 
     def setup(self) -> None:
         dbos = importlib.import_module("dbos").DBOS
         self._define(dbos)
-        database = f"sqlite:///{self.folder / 'dbos.sqlite'}"
         dbos(
             config={
                 "name": "benchmarks",
-                "system_database_url": database,
+                "system_database_url": self._database(),
                 "log_level": "ERROR",
                 "console_log_level": "ERROR",
             }
         )
         dbos.launch()
         self._dbos: Any = dbos
+
+    def _database(self) -> str:
+        return f"sqlite:///{self.folder / 'dbos.sqlite'}"
 
     def _define(self, dbos: Any) -> None:
         def inc(x: int) -> int:

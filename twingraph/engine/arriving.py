@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
@@ -20,12 +21,13 @@ from twingraph.engine.link import Bodies
 from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
-from twingraph.store.base import Claim
+from twingraph.store.base import Claim, NewExecution
 from twingraph.store.blobs.base import BlobStore
 
 # What is commanded about calls that are answered before the body is opened.
 _OF_CALLS = (commands.Dispatch, commands.AskCache, commands.WakeDriver)
 
+Written = TypeVar("Written")
 # Where the bodies of an execution with this code run; raises when there is no such place.
 Hosts = Callable[[str, CodeRef | None], Host]
 
@@ -38,6 +40,20 @@ class Sources:
     code_of: Callable[[str], CodeRef]
     kept_of: KeptOf | None
     hosts: Hosts | None
+
+
+# So many are recorded in one transaction.
+TOGETHER = 32
+
+
+class Beginning(NamedTuple):
+    """An execution that is about to be recorded."""
+
+    new: NewExecution
+    began: float
+    held: Held
+    host: Host | None
+    handle: Handle
 
 
 class Arriving:
@@ -65,8 +81,37 @@ class Arriving:
         self._sources = sources
         self._settled = settled
         self._failed = failed
+        self._due: list[Beginning] = []
 
     def begin(self, submission: Submission, handle: Handle) -> None:
+        """It is recorded with others that come right after it: a commit waits for the disk, whatever is in it."""
+        if submission.replay_of is not None:  # it may be refused, and the others must not be
+            self.record_due()
+        one = self._prepared(submission, handle)
+        if one is None:
+            return
+        self._due.append(one)
+        if len(self._due) >= TOGETHER or submission.replay_of is not None:
+            self.record_due()
+
+    def begin_at_once(self, submission: Submission, handle: Handle) -> None:
+        one = self._prepared(submission, handle)
+        if one is not None:
+            self._record([one])
+
+    def record_due(self) -> None:
+        if self._due:
+            due, self._due = self._due, []
+            self._record(due)
+
+    def refuse_due(self, why: BaseException) -> None:
+        """They are not recorded any more."""
+        due, self._due = self._due, []
+        for one in due:
+            one.handle.fail(why)
+
+    def _prepared(self, submission: Submission, handle: Handle) -> Beginning | None:
+        """None: it is large, and comes by and by."""
         if not self._roster:
             self._clock.adjust()
         now = self._clock.now()
@@ -83,10 +128,19 @@ class Arriving:
         if _nodes(submission) > self._sizes.begun_at_once and submission.id not in self._roster.coming:
             coming = self._roster.coming[submission.id] = Coming(submission.id, None, handle)
             self._come(coming, self._begin_by_and_by(coming, submission, held, host, events, now))
-            return
+            return None
         for event, data in events:
             self._turns.note(held, event, data, now)
-        self._record(submission, held, host, now)
+        return self._beginning(submission, held, host, handle, now)
+
+    def _beginning(
+        self, submission: Submission, held: Held, host: Host | None, handle: Handle, now: float
+    ) -> Beginning:
+        """Of what its first events have led to."""
+        if submission.repeated is not None:  # of its calls nothing is left to do, and no body knows them yet
+            held.commands = [command for command in held.commands if type(command) not in _OF_CALLS]
+            held.limits = []
+        return Beginning(new_execution(submission, self._name, now), now, held, host, handle)
 
     def _begin_by_and_by(
         self,
@@ -106,21 +160,42 @@ class Arriving:
                     yield
                 yield
             held.handles = coming.handles
-            self._record(submission, held, host, now)
+            one = self._beginning(submission, held, host, coming.handles[0], now)
+            self._create([one])
+            self._enter(one)
         finally:
             self._garbage.drops(-id(held))  # it has a number now, or never will
         for act in coming.after:
             act(held)
 
-    def _record(self, submission: Submission, held: Held, host: Host | None, now: float) -> None:
-        if submission.repeated is not None:  # of its calls nothing is left to do, and no body knows them yet
-            held.commands = [command for command in held.commands if type(command) not in _OF_CALLS]
-            held.limits = []
-        new = new_execution(submission, self._name, now)
-        held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
+    def _record(self, beginnings: Sequence[Beginning]) -> None:
+        try:
+            self._create(beginnings)
+        except Exception as error:
+            for one in beginnings:
+                one.handle.fail(error)
+            return
+        for one in beginnings:
+            try:
+                self._enter(one)
+            except Exception as error:
+                one.handle.fail(error)
+
+    def _create(self, beginnings: Sequence[Beginning]) -> None:
+        firsts = [(one.new, one.held.take(one.began)) for one in beginnings]
+        if len(firsts) == 1:
+            claims = [self._surely(lambda: self._journal.create(*firsts[0]))]
+        else:
+            claims = self._surely(lambda: self._journal.create_all(firsts))
+        for one, claim in zip(beginnings, claims, strict=True):
+            one.held.number = claim.number
+
+    def _enter(self, one: Beginning) -> None:
+        """It is recorded, and goes on."""
+        held = one.held
         self._garbage.holds(held.number, len(held.state.nodes))
-        self._roster.coming.pop(submission.id, None)
-        self._hold(held, host)
+        self._roster.coming.pop(one.new.id, None)
+        self._hold(held, one.host)
         self._turns.begun(held)
 
     def adopt(self, execution_id: str, handle: Handle, wish: Event | None) -> None:
@@ -146,7 +221,7 @@ class Arriving:
             held.interrupted = False
             self._turns.about(held, lambda: self._turns.apply(held, wish))
 
-    def _surely(self, write: Callable[[], Claim]) -> Claim:
+    def _surely(self, write: Callable[[], Written]) -> Written:
         """After a failed write nobody knows whether we hold the execution. It must not stay with one who does not
         know: whatever we hold is free once this conductor has ended."""
         try:

@@ -88,7 +88,7 @@ class Conductor:
         self._began = began
         self._roster = Roster()
         self.garbage = Garbage()
-        self._door = Door()
+        self._door = Door(lambda: self._arriving.record_due())
         self.link = LoopLink(lambda act: self._door.ask(act, lambda: None), sizes.words_waiting)
         self._adopts = adopts
         self._fault: BaseException | None = None
@@ -107,7 +107,7 @@ class Conductor:
     def submit(self, submission: Submission) -> Handle:
         """Carry this out. The handle tells when it is recorded, and how it ended."""
         handle = Handle(submission.id, self)
-        self._call(lambda: self._arriving.begin(submission, handle), handle)
+        self._ask(lambda: self._arriving.begin(submission, handle), handle)
         return handle
 
     def adopt(self, execution_id: str, *, resume: bool = True) -> Handle:
@@ -141,6 +141,15 @@ class Conductor:
         self.garbage.end()
 
     def _call(self, act: Callable[[], None], handle: Handle | None) -> None:
+        """What may be about an execution that was begun just before."""
+
+        def after_what_was_begun() -> None:
+            self._arriving.record_due()
+            act()
+
+        self._ask(after_what_was_begun, handle)
+
+    def _ask(self, act: Callable[[], None], handle: Handle | None) -> None:
         def refuse() -> None:
             if handle is not None:
                 handle.fail(self._why_ended())
@@ -231,7 +240,7 @@ class Conductor:
         return Around(
             find=self._roster.at,
             standing=lambda execution: self._journal.standing(execution, self.name),
-            begin=lambda new: self._own(new.id, lambda handle: self._arriving.begin(new, handle)),
+            begin=lambda new: self._own(new.id, lambda handle: self._arriving.begin_at_once(new, handle)),
             take_over=lambda known: self._own(
                 known, lambda handle: self._arriving.adopt(known, handle, ResumeRequested())
             ),
@@ -279,6 +288,7 @@ class Conductor:
     def end(self) -> None:
         """Write what is left, let go of everything, and end what this conductor has begun."""
         self._door.close()
+        self._arriving.refuse_due(self._why_ended())
         self.link.close()
         self._loop.set_exception_handler(None)
         with ExitStack() as last:  # whichever of these fails: the others are done

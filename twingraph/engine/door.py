@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 
 class Door:
-    """Every ask is either done or refused, also when the loop ends at that very moment."""
+    """Every ask is either done or refused, also when the loop ends at that very moment. `served` is called whenever
+    nothing more is asked just now: what is better done for several at once waits for that."""
 
-    def __init__(self) -> None:
+    def __init__(self, served: Callable[[], None] = lambda: None) -> None:
+        self._served = served
         self._decided = threading.Event()  # it is open, or will never be
         self._gate = threading.Lock()
         self._asked: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
@@ -51,3 +53,5 @@ class Door:
     def _serve(self) -> None:
         if self._asked:
             self._asked.popleft()[0]()
+            if not self._asked:
+                self._served()

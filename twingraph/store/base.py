@@ -209,6 +209,9 @@ class Journal(Protocol):
     def create(self, new: NewExecution, first: Append) -> Claim:
         """Record an execution with its first events, held by its owner. `first` carries no number yet."""
 
+    def create_all(self, begun: Sequence[tuple[NewExecution, Append]]) -> list[Claim]:
+        """The same of several in one transaction: all of them, or none."""
+
     def append(self, batch: Sequence[Append]) -> set[int]:
         """Write all of it in one transaction. Returns those that were refused: another conductor holds them."""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from twingraph.core.errors import ConflictError, NotFoundError, StoreError
+from twingraph.core.execution import Progress
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.store.base import Append, Claim, Journal, LogRow, NewExecution, Records, Row
 from twingraph.store.base import Store as OpenStore
@@ -73,6 +74,51 @@ def test_an_id_is_given_once(store: Store) -> None:
     with pytest.raises(StoreError):
         begun(store)
     assert store.records.page()[1] == 1
+
+
+def test_several_are_created_at_once(store: Store) -> None:
+    begun = [
+        (new(name, code_version="v1", code_body="{}"), Append(number=0, epoch=1, rows=rows(1, count), changes={}))
+        for name, count in (("exec-a", 1), ("exec-b", 6))
+    ]
+    claims = store.journal.create_all(begun)
+    assert [claim.seq for claim in claims] == [1, 6]
+    assert [store.records.rows(name) for name in ("exec-a", "exec-b")] == [rows(1, 1), rows(1, 6)]
+    assert store.journal.append([part(claim, claim.seq + 1) for claim in claims]) == set()
+    assert store.journal.code("v1") == "{}"
+
+
+def test_of_several_none_is_created_when_one_cannot_be(store: Store) -> None:
+    begun(store)
+    first = Append(number=0, epoch=1, rows=rows(1))
+    with pytest.raises(StoreError):
+        store.journal.create_all([(new("exec-b"), first), (new("exec-a"), first)])
+    assert store.records.page()[1] == 1
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_few_rows_are_written_as_many_are(store: Store, count: int) -> None:
+    claim = begun(store)
+    odd = [
+        Row(seq, "node_ended", 0.1 + seq, '{"a":"\\"{}\\\\"}', None if seq % 2 else '"ü 🙂"\n""', seq - 1, "Ann")
+        for seq in range(3, 3 + count)
+    ]
+    progress = {"total": 9, "completed": 1, "running": 2, "failed": 3, "skipped": 4}
+    written = Append(number=claim.number, epoch=1, rows=odd, changes={"status": "paused", "reason": "so", **progress})
+    assert store.journal.append([written]) == set()
+    assert store.records.rows("exec-a", after=2) == odd
+    record = store.records.record("exec-a")
+    assert (record.status, record.reason, record.seq) == ("paused", "so", 2 + count)
+    assert record.progress == Progress(**{f"{name}_nodes": value for name, value in progress.items()})
+
+
+def test_what_is_not_changed_stays(store: Store) -> None:
+    claim = begun(store)
+    store.journal.append([Append(number=claim.number, epoch=1, changes={"total": 7, "reason": "so"})])
+    store.journal.append([part(claim, 3, changes={"completed": 5})])
+    store.journal.append([part(claim, 4)])
+    record = store.records.record("exec-a")
+    assert (record.progress.total_nodes, record.progress.completed_nodes, record.reason, record.seq) == (7, 5, "so", 4)
 
 
 def test_appends_are_read_in_order_and_from_any_number_on(store: Store) -> None:

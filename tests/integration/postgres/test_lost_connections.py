@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.conducting import wait_until
 from tests.support.cutting_proxy import CuttingProxy
 from twingraph.core.errors import StoreError
 from twingraph.store.base import Append, Claim, LogRow, NewExecution, Row
@@ -125,6 +128,34 @@ def test_messages_that_came_while_nobody_listened_are_found(
     assert journal.changed()
     assert [message.kind for message in journal.messages("one")] == ["pause"]
     records.close()
+
+
+def test_what_comes_with_the_answer_to_a_statement_is_heard_too(postgres: str) -> None:
+    """Either way of asking, and from others alone."""
+    store = PostgresStore(postgres)
+    journal, records = store.journal(), store.records()
+    claim = begun(journal)
+    journal.changed()
+    for ask in (lambda: journal.append([part(claim, 2)]), lambda: journal.data(claim.number, 1)):
+        records.post("exec-a", "pause", "{}")
+        ask()
+        assert journal.changed()
+        assert not journal.changed()
+    journal.append([replace(part(claim, 3), freed=["a"])])
+    assert not journal.changed()
+    records.close()
+    journal.close()
+
+
+def test_a_journal_that_is_forgotten_leaves_no_connection(postgres: str) -> None:
+    journal = PostgresStore(f"{postgres}&application_name={schema_of(postgres)}-forgotten").journal()
+    with connect(postgres) as connection:
+        count = "select count(*) from pg_stat_activity where application_name = %s"
+        named = (f"{schema_of(postgres)}-forgotten",)
+        assert connection.execute(count, named).fetchone() == (1,)
+        del journal
+        gc.collect()
+        wait_until(lambda: connection.execute(count, named).fetchone() == (0,), "it is still open")
 
 
 def test_a_database_that_forgot_what_it_had_confirmed_is_not_written_past(

@@ -289,7 +289,16 @@ class ProcessJournal:
         self._seen = store.version_for(process.name)
 
     def create(self, new: NewExecution, first: Append) -> Claim:
+        return self.create_all([(new, first)])[0]
+
+    def create_all(self, begun: Sequence[tuple[NewExecution, Append]]) -> list[Claim]:
         self._process.before("create")
+        claims = [self._create(new, first) for new, first in begun]
+        self._store.wrote(self._process.name)
+        self._process.after("create")
+        return claims
+
+    def _create(self, new: NewExecution, first: Append) -> Claim:
         if new.id in self._store.by_id:
             raise StoreError(f"{new.id} is there already")
         number = len(self._store.by_id) + 1
@@ -297,8 +306,6 @@ class ProcessJournal:
         self._store.by_id[new.id] = self._store.by_number[number] = known
         first.number = number
         self._store.write(first, self._process.name)
-        self._store.wrote(self._process.name)
-        self._process.after("create")
         return Claim(number=number, epoch=1, seq=known.seq)
 
     def append(self, batch: Sequence[Append]) -> set[int]:

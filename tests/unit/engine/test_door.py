@@ -42,3 +42,15 @@ def test_a_wish_to_end_does_not_stop_a_loop_that_is_ending_by_itself() -> None:
     door.close()
     loop.run_until_complete(asyncio.sleep(0.01))
     loop.close()
+
+
+def test_what_waits_for_the_last_of_several_comes_after_it() -> None:
+    told: list[str] = []
+    loop, door = asyncio.new_event_loop(), Door(lambda: told.append("served"))
+    door.open(loop)
+    for word in ("a", "b"):
+        door.ask(lambda word=word: told.append(word), lambda: None)  # type: ignore[misc]
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert told == ["a", "b", "served"]

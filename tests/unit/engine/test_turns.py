@@ -3,84 +3,29 @@ is over moves at every look at it, so that nothing here depends on how fast the 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.conducting import Act, each, echo, fresh_home, no_code, plan, task, value
+from tests.support.by_hand import ByHand
+from tests.support.conducting import Act, each, echo, fresh_home, plan, task, value
 from twingraph.core.errors import StoreError
 from twingraph.core.events import Created, Event, GraphClosed, GraphExtended, body_of, event_from
-from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source
+from twingraph.core.plan import Edge, Hole, Plan, PlanNode, Source
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
-from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Submission
 from twingraph.engine.kernel import State, apply
 from twingraph.engine.sizes import USUAL
 from twingraph.store.base import Append, Claim, NewExecution
-from twingraph.store.blobs.memory import MemoryBlobs
-from twingraph.store.home import Home
 from twingraph.store.sqlite.journal import SqliteJournal
-from twingraph.store.sqlite.records import SqliteRecords
-from twingraph.testing.dispatch import MemoryDispatch
 
 MANY = 3_000
 SMALL = plan(task("only"))
-
-
-class ByHand:
-    """A conductor whose turns are taken one by one."""
-
-    def __init__(self, home: Home, act: Act, journal: type[SqliteJournal] = SqliteJournal) -> None:
-        self.loop = asyncio.SelectorEventLoop()
-        self.dispatch = MemoryDispatch(act)
-        self.records = SqliteRecords(home)
-        looks = itertools.count()
-        self.conductor = Conductor(
-            secrets.token_hex(4),
-            make_journal=lambda: journal(home),
-            dispatch=self.dispatch,
-            blobs=MemoryBlobs(),
-            code_of=no_code,
-            pace=lambda: float(next(looks)),
-        )
-        assert self.conductor.begin_on(self.loop)
-
-    def turn(self) -> None:
-        self.loop.call_soon(self.loop.stop)
-        self.loop.run_forever()
-
-    def turns_until(self, holds: Callable[[], bool], seen: Callable[[], None] = lambda: None) -> int:
-        for number in range(20_000):
-            if holds():
-                return number
-            self.turn()
-            seen()
-        raise AssertionError("it does not come to that")
-
-    def submit(self, of: Plan, *, parallel: int = 10) -> Handle:
-        return self.conductor.submit(
-            Submission(
-                id=f"exec-{secrets.token_hex(4)}",
-                plan=of,
-                inputs={},
-                settings=Settings(max_parallel=parallel),
-                workflow_id="flow",
-                origin="script",
-            )
-        )
-
-    def state(self, handle: Handle) -> State:
-        held = self.conductor._roster.named(handle.id)
-        assert held is not None
-        return held.state
 
 
 def items(lane: object, run: object) -> object:
@@ -289,10 +234,11 @@ def test_a_small_one_that_ends_beside_a_large_one_leaves_no_circles(by_hand: ByH
 
 
 def test_one_that_was_lost_and_came_back_is_not_searched_for_garbage(by_hand: ByHand) -> None:
-    waiting = (PlanNode(id=f"n{number}", kind=NodeKind.SIGNAL, signal="go") for number in range(MANY))
-    handle = by_hand.submit(plan(*waiting))  # nobody has word of it while its nodes go
+    by_hand.dispatch.hold = True
+    handle = by_hand.submit(wide(), parallel=1000)
     roster, garbage = by_hand.conductor._roster, by_hand.conductor.garbage
-    by_hand.turns_until(lambda: handle.wait_recorded(0))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    assert garbage.in_force
     held = roster.named(handle.id)
     assert held is not None
     by_hand.turns_until(lambda: not (held.carrying or held.todo or held.unwritten))

@@ -11,10 +11,11 @@ from twingraph.store.base import Append, LogRow, Row
 from twingraph.store.levels import LEVELS
 from twingraph.store.postgres import cache
 from twingraph.store.postgres.arrays import of_numbers, of_texts
-from twingraph.store.postgres.statements import append
+from twingraph.store.postgres.prepared import Values
+from twingraph.store.postgres.statements import FEW, MOVING, append, append_one
 from twingraph.store.writable import without_zero, writable
 
-Values = dict[str, Any]
+_MOVING = frozenset(MOVING)
 
 
 def of_one_each(batch: Sequence[Append]) -> list[Append]:
@@ -57,17 +58,73 @@ def record(changes: dict[str, Any]) -> str:
 
 def statement(parts: Sequence[Append]) -> tuple[str, Values]:
     """What writes these parts, and its values."""
-    ended = [part.number for part in parts if part.changes.get("completed_at") is not None]
-    values: Values = {
+    if len(parts) == 1:
+        return _of_one(parts[0])
+    values: dict[str, str | None] = {
         "numbers": of_numbers(part.number for part in parts),
         "epochs": of_numbers(part.epoch for part in parts),
         "before": of_numbers(part.rows[0].seq - 1 if part.rows else None for part in parts),
         "changes": of_texts(_changes(part) for part in parts),
     }
-    rows = [(part.number, row) for part in parts for row in part.rows]
+    named = _add_rows(parts, values)
+    named += _add_others(parts, values)
+    return append(tuple(named)), values
+
+
+def _of_one(part: Append) -> tuple[str, Values]:
+    rows = part.rows
+    moved = sorted(_MOVING.intersection(part.changes)) if part.changes else []
+    values: dict[str, str | None] = {"number": str(part.number), "epoch": str(part.epoch)}
+    for column in moved:
+        values["to_" + column] = _text(part.changes[column])
+    named: list[str] = []
     if rows:
-        values["execution"] = of_numbers(number for number, _ in rows)
-        values.update(events([row for _, row in rows]))
+        if "seq" not in moved:
+            moved.append("seq")
+        values["to_seq"] = str(rows[-1].seq)
+        values["before"] = str(rows[0].seq - 1)
+        if len(rows) <= FEW:
+            _write_out(rows, values)
+        else:
+            named = _add_rows([part], values)
+    if part.logs or part.taken or part.freed or part.settled or part.snapshot is not None or _ends(part):
+        named += _add_others([part], values)
+    few = len(rows) if len(rows) <= FEW else 0
+    return append_one(tuple(moved), bool(rows), few, tuple(named)), values
+
+
+def _write_out(rows: Sequence[Row], values: dict[str, str | None]) -> None:
+    for place, row in enumerate(rows):
+        values[f"seq_{place}"] = str(row.seq)
+        values[f"kind_{place}"] = row.kind
+        values[f"at_{place}"] = repr(row.at)
+        values[f"body_{place}"] = row.body
+        values[f"data_{place}"] = row.data
+        values[f"cause_{place}"] = None if row.cause is None else str(row.cause)
+        values[f"actor_{place}"] = row.actor
+
+
+def _text(value: Any) -> str | None:
+    """As a column takes it."""
+    return None if value is None else str(_kept(value))
+
+
+def _ends(part: Append) -> bool:
+    return part.changes.get("completed_at") is not None
+
+
+def _add_rows(parts: Sequence[Append], values: dict[str, str | None]) -> list[str]:
+    rows = [(part.number, row) for part in parts for row in part.rows]
+    if not rows:
+        return []
+    values["execution"] = of_numbers(number for number, _ in rows)
+    values.update(events([row for _, row in rows]))
+    return ["rows"]
+
+
+def _add_others(parts: Sequence[Append], values: dict[str, str | None]) -> list[str]:
+    """All but the rows; the names of what there is."""
+    ended = [part.number for part in parts if _ends(part)]
     logs = [(part.number, log) for part in parts for log in part.logs]
     if logs:
         values.update(_logs(logs))
@@ -87,8 +144,7 @@ def statement(parts: Sequence[Append]) -> tuple[str, Values]:
     values.update(settled)
     if ended:
         values["ended"] = of_numbers(ended)
-    has = {
-        "rows": rows,
+    there = {
         "logs": logs,
         "snapshots": snapshots,
         "taken": taken,
@@ -96,8 +152,7 @@ def statement(parts: Sequence[Append]) -> tuple[str, Values]:
         "settled": settled,
         "ended": ended,
     }
-    text = append([name for name, found in has.items() if found])
-    return text, values
+    return [name for name, found in there.items() if found]
 
 
 def _changes(part: Append) -> str:
@@ -108,7 +163,7 @@ def _changes(part: Append) -> str:
     return record({**part.changes, "seq": part.rows[-1].seq})
 
 
-def events(rows: Sequence[Row]) -> Values:
+def events(rows: Sequence[Row]) -> dict[str, str]:
     return {
         "seq": of_numbers([row.seq for row in rows]),
         "kind": of_texts([row.kind for row in rows]),
@@ -121,7 +176,7 @@ def events(rows: Sequence[Row]) -> Values:
     }
 
 
-def _logs(logs: Sequence[tuple[int, LogRow]]) -> Values:
+def _logs(logs: Sequence[tuple[int, LogRow]]) -> dict[str, str]:
     return {
         "log_execution": of_numbers([number for number, _ in logs]),
         "log_at": of_numbers([log.at for _, log in logs]),

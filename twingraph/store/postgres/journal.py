@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 
 from psycopg import DataError
 from psycopg.errors import UniqueViolation
@@ -27,7 +27,11 @@ from twingraph.store.levels import LEVELS
 from twingraph.store.postgres import batch as batches
 from twingraph.store.postgres import cache, limits, statements
 from twingraph.store.postgres.connection import Connection, Link, place
+from twingraph.store.postgres.prepared import Prepared, Values
 from twingraph.store.postgres.schema import HEAD
+
+_COLUMNS = tuple(field.name for field in fields(NewExecution) if field.name != "code_body")
+_WHILE_AWAY = 0  # no session: what was said while there was no connection, nobody heard
 
 
 class PostgresJournal:
@@ -35,48 +39,56 @@ class PostgresJournal:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._heard = True  # what was said while there was no connection, nobody heard
+        self._spoke: set[int] = set()  # sessions that said something
+        self._prepared: Prepared  # of the connection that there is
         self._link = Link(url, head=HEAD, ready=self._listen)
         self._link.open()
 
     # -- writing ---------------------------------------------------------------------------------
 
     def create(self, new: NewExecution, first: Append) -> Claim:
+        return self.create_all([(new, first)])[0]
+
+    def create_all(self, begun: Sequence[tuple[NewExecution, Append]]) -> list[Claim]:
         try:
-            first.number = self._create(new, first)
+            numbers = self._create(begun)
         except (UnicodeEncodeError, DataError):
-            first.number = self._create(new, batches.clean(first))
-        return Claim(number=first.number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
+            numbers = self._create([(new, batches.clean(first)) for new, first in begun])
+        more = []
+        for number, (_, first) in zip(numbers, begun, strict=True):
+            first.number = number
+            if first.logs or first.snapshot or first.taken:
+                more.append(Append(number=number, epoch=1, logs=first.logs, taken=first.taken))
+        if more:
+            self.append(more)
+        return [
+            Claim(number=first.number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
+            for new, first in begun
+        ]
 
-    def _create(self, new: NewExecution, first: Append) -> int:
-        columns = {name: value for name, value in asdict(new).items() if name != "code_body"}
-        progress = dict.fromkeys(("total", "completed", "running", "failed", "skipped"), 0)
-        record = {**columns, **progress, "status": "pending", **first.changes, "version": SCHEMA_VERSION}
-        values = {
-            "record": batches.record({**record, "seq": first.rows[-1].seq}),
-            "code_version": new.code_version,
-            "code_body": new.code_body,
-            "created_at": new.created_at,
-            **batches.events(first.rows),
-        }
+    def _create(self, begun: Sequence[tuple[NewExecution, Append]]) -> list[int]:
+        values = [_beginning(new, first) for new, first in begun]
+        replayed = [new.replay_of for new, _ in begun if new.replay_of is not None]
 
-        def write(connection: Connection, again: bool) -> int:
+        def write(connection: Connection, again: bool) -> list[int]:
             try:
-                if new.replay_of is None:
-                    return _number(connection, statements.CREATE, values)
+                if not replayed and len(values) == 1:
+                    return [self._made(values[0])]
                 with connection.transaction():
-                    connection.execute(statements.REPLAYS_ALONE)
-                    self._refuse_pruned(connection, new.replay_of)
-                    return _number(connection, statements.CREATE, values)
+                    if replayed:
+                        connection.execute(statements.REPLAYS_ALONE)
+                    for origin in replayed:
+                        self._refuse_pruned(connection, origin)
+                    return [self._made(one) for one in values]
             except UniqueViolation:
                 if not again:
                     raise
-                return _number(connection, statements.MADE, (new.id, new.owner, new.created_at))
+                return [_made_before(connection, new) for new, _ in begun]
 
-        number = self._link.run(write)
-        if first.logs or first.snapshot or first.taken:
-            self.append([Append(number=number, epoch=1, logs=first.logs, taken=first.taken)])
-        return number
+        return self._link.run(write)
+
+    def _made(self, values: Values) -> int:
+        return _whole(self._prepared.execute(statements.CREATE, values).get_value(0, 0))
 
     def _refuse_pruned(self, connection: Connection, origin: str) -> None:
         """What an execution takes its outcomes from must be there when it begins; from then on prune keeps it."""
@@ -97,10 +109,10 @@ class PostgresJournal:
         # What was lost on its way back may have been written; or may be about to be, by a session that lives on.
         if again and self._was_written(connection, parts):
             return self._not_ours(connection, parts)
-        statement, values = batches.statement(parts)
-        held = {row[0] for row in connection.execute(statement, values)}
-        if len(held) == len(parts):
+        result = self._prepared.execute(*batches.statement(parts))
+        if result.ntuples == len(parts):
             return set()
+        held = {_whole(result.get_value(row, 0)) for row in range(result.ntuples)}
         return self._not_ours(connection, [part for part in parts if part.number not in held])
 
     def append_and_ask(self, batch: Sequence[Append], turn: LimitTurn) -> tuple[set[int], Sequence[Wanting]]:
@@ -239,27 +251,52 @@ class PostgresJournal:
         def listen(connection: Connection, _: bool) -> bool:
             connection.pgconn.consume_input()
             while (said := connection.pgconn.notifies()) is not None:
-                self._heard = self._heard or said.be_pid != connection.pgconn.backend_pid
-            heard, self._heard = self._heard, False
-            return heard
+                self._spoke.add(said.be_pid)
+            others = self._spoke - {connection.pgconn.backend_pid}
+            self._spoke.clear()
+            return bool(others)
 
         return self._link.run(listen)
 
     def _listen(self, connection: Connection) -> None:
+        self._prepared = Prepared(connection)
+        connection.execute(statements.QUICK)
+        # What comes in with the answer to a statement, psycopg takes for itself. A handler that knew this journal would
+        # keep it, and its connection, for ever.
+        spoke = self._spoke
+        connection.add_notify_handler(lambda said: spoke.add(said.pid))
         channel = connection.execute(f"select quote_ident({statements.CHANNEL})").fetchone()
         assert channel is not None
         connection.execute(f"listen {channel[0]}")
-        self._heard = True
+        self._spoke.add(_WHILE_AWAY)
 
     def close(self) -> None:
         self._link.close()
 
 
-def _number(connection: Connection, statement: str, values: Sequence[object] | Mapping[str, object]) -> int:
-    row = connection.execute(statement, values).fetchone()
+def _beginning(new: NewExecution, first: Append) -> Values:
+    columns = {name: getattr(new, name) for name in _COLUMNS}
+    progress = dict.fromkeys(("total", "completed", "running", "failed", "skipped"), 0)
+    record = {**columns, **progress, "status": "pending", **first.changes, "version": SCHEMA_VERSION}
+    return {
+        "record": batches.record({**record, "seq": first.rows[-1].seq}),
+        "code_version": new.code_version,
+        "code_body": new.code_body,
+        "created_at": repr(new.created_at),
+        **batches.events(first.rows),
+    }
+
+
+def _made_before(connection: Connection, new: NewExecution) -> int:
+    row = connection.execute(statements.MADE, (new.id, new.owner, new.created_at)).fetchone()
     if row is None:
         raise StoreError("an execution of this id exists already")
     return int(row[0])
+
+
+def _whole(text: bytes | None) -> int:
+    assert text is not None, "it is a key"
+    return int(text)
 
 
 def _standing_of(connection: Connection, parts: Sequence[Append]) -> dict[int, tuple[int, int]]:

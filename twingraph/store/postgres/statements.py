@@ -6,6 +6,7 @@ No transaction is ever left open while its client thinks: a conductor that is st
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from twingraph.core.events import SCHEMA_VERSION
 
@@ -25,6 +26,13 @@ def lives(owner: str) -> str:
 
 # Who listens hears that something came that he may wait for, and looks whether it is for him.
 CHANNEL = "'twingraph ' || current_schema()"
+
+# A conductor finds everything by its key and asks the same all day: it is planned once, and never for a table that was
+# small when it was planned.
+QUICK = """
+select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+       set_config('jit', 'off', false)
+"""
 
 # Columns of an execution's record that its events move on.
 MOVING = (
@@ -60,6 +68,10 @@ _EVENTS = f"""events_written as (
         as row (execution, seq, kind, at, body, data, cause, actor)
     where row.execution in (select number from held)
 )"""
+_ROW = (
+    "(%(seq_#)s::bigint, %(kind_#)s::text, %(at_#)s::float8, %(body_#)s::text, %(data_#)s::text, %(cause_#)s::bigint, "
+    "%(actor_#)s::text)"
+)
 _LOGS = """logs_written as (
     insert into logs (execution, at, level, node, component, attempt, stream, message)
     select row.execution, row.at, row.level, row.node, row.component, row.attempt, row.stream, row.message
@@ -124,11 +136,40 @@ _PARTS = {
 }
 
 
-def append(parts: Iterable[str]) -> str:
+@cache
+def append(parts: tuple[str, ...]) -> str:
     """One batch, with those parts that it has. Other conductors may wait for what is freed or settled."""
-    named = list(parts)
-    tell = f", pg_notify({CHANNEL}, '')" if "freed" in named or "settled" in named else ""
-    return ", ".join([_MOVE, *(_PARTS[part] for part in named)]) + f" select number{tell} from held"
+    return _joined(_MOVE, [_PARTS[part] for part in parts], parts)
+
+
+# So many events of one execution are written out; more come as arrays.
+FEW = 4
+
+
+@cache
+def append_one(moved: tuple[str, ...], follows: bool, few: int, parts: tuple[str, ...]) -> str:
+    """The same of a single execution, which most commits are: the columns that its events move on, whether rows come
+    after one that must be there, and how many rows, where they are few."""
+    columns = ", ".join(f"{column} = %(to_{column})s" for column in moved) or "seq = seq"
+    after = " and seq = %(before)s" if follows else ""
+    move = (
+        f"with held as (update executions set {columns} "
+        f"where number = %(number)s and epoch = %(epoch)s{after} returning number)"
+    )
+    return _joined(move, [*([_few(few)] if few else []), *(_PARTS[part] for part in parts)], parts)
+
+
+def _few(count: int) -> str:
+    rows = ", ".join(_ROW.replace("#", str(place)) for place in range(count))
+    return (
+        f"events_written as (insert into events select held.number, row.*, {SCHEMA_VERSION} from held, (values {rows}) "
+        "as row)"
+    )
+
+
+def _joined(move: str, written: Iterable[str], parts: Iterable[str]) -> str:
+    tell = f", pg_notify({CHANNEL}, '')" if {"freed", "settled"}.intersection(parts) else ""
+    return ", ".join([move, *written]) + f" select number{tell} from held"
 
 
 # What is used again is not to be pruned: see `store.prune`.

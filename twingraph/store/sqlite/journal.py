@@ -75,31 +75,30 @@ class SqliteJournal:
         self._presence = Presence(self._path)
 
     def create(self, new: NewExecution, first: Append) -> Claim:
+        return self.create_all([(new, first)])[0]
+
+    def create_all(self, begun: Sequence[tuple[NewExecution, Append]]) -> list[Claim]:
+        self._presence.check()
         try:
-            return self._create(new, first)
+            return self._transaction(lambda: [self._create(new, first) for new, first in begun])
         except UnicodeEncodeError:
-            return self._create(new, writable(first))
+            return self._transaction(lambda: [self._create(new, writable(first)) for new, first in begun])
 
     def _create(self, new: NewExecution, first: Append) -> Claim:
-        self._presence.check()
-
-        def write() -> Claim:
-            self._refuse_pruned(new.replay_of)
-            number = self._db.execute(
-                _CREATE,
-                (
-                    new.id, new.workflow_id, new.name, new.created_at, new.owner, new.origin, new.target,
-                    new.code_version, new.replay_of, SCHEMA_VERSION,
-                ),
-            ).lastrowid  # fmt: skip
-            assert number is not None
-            first.number = number
-            if new.code_body is not None:
-                self._db.execute(_CODE, (new.code_version, new.code_body, new.created_at))
-            self._write(first)
-            return Claim(number=number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
-
-        return self._transaction(write)
+        self._refuse_pruned(new.replay_of)
+        number = self._db.execute(
+            _CREATE,
+            (
+                new.id, new.workflow_id, new.name, new.created_at, new.owner, new.origin, new.target,
+                new.code_version, new.replay_of, SCHEMA_VERSION,
+            ),
+        ).lastrowid  # fmt: skip
+        assert number is not None
+        first.number = number
+        if new.code_body is not None:
+            self._db.execute(_CODE, (new.code_version, new.code_body, new.created_at))
+        self._write(first)
+        return Claim(number=number, epoch=1, seq=first.rows[-1].seq, workflow_id=new.workflow_id)
 
     def _refuse_pruned(self, origin: str | None) -> None:
         """What an execution takes its outcomes from must be there when it begins; from then on prune keeps it."""
