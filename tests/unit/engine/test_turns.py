@@ -14,7 +14,7 @@ from tests.support.by_hand import ByHand
 from tests.support.conducting import Act, each, echo, fresh_home, plan, task, value
 from twingraph.core.errors import StoreError
 from twingraph.core.events import Created, Event, GraphClosed, GraphExtended, body_of, event_from
-from twingraph.core.plan import Edge, Hole, Plan, PlanNode, Source
+from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
@@ -234,11 +234,10 @@ def test_a_small_one_that_ends_beside_a_large_one_leaves_no_circles(by_hand: ByH
 
 
 def test_one_that_was_lost_and_came_back_is_not_searched_for_garbage(by_hand: ByHand) -> None:
-    by_hand.dispatch.hold = True
-    handle = by_hand.submit(wide(), parallel=1000)
+    waiting = (PlanNode(id=f"n{number}", kind=NodeKind.SIGNAL, signal="go") for number in range(MANY))
+    handle = by_hand.submit(plan(*waiting))  # nobody has word of it while its nodes go
     roster, garbage = by_hand.conductor._roster, by_hand.conductor.garbage
-    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
-    assert garbage.in_force
+    by_hand.turns_until(lambda: handle.wait_recorded(0))
     held = roster.named(handle.id)
     assert held is not None
     by_hand.turns_until(lambda: not (held.carrying or held.todo or held.unwritten))
