@@ -14,6 +14,8 @@ from twingraph.core.quantities import second_count
 
 Wrong = Callable[[str, str], None]
 CACHE_KEYS = ("ttl", "key", "scope")
+# Ends the name under which a function that says a node's key is run; no node's own id may end so.
+KEY_MARK = "!key"
 
 
 class CacheScope(StrEnum):

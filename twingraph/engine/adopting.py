@@ -45,7 +45,10 @@ class Adopting:
         if found:
             self._take(deque(found))
         else:
-            self._tried.clear()
+            # Who is held may still be given up, and who was given up comes back.
+            self._tried = {
+                known: handle for known, handle in self._tried.items() if not handle.wait(0) or _could_not(handle)
+            }
             past = self.now() - LONGEST_WAIT_SECONDS
             self._waits = {known: told for known, told in self._waits.items() if told[0] > past}
 

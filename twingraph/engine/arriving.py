@@ -21,7 +21,7 @@ from twingraph.engine.link import Bodies
 from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
-from twingraph.store.base import Claim, NewExecution
+from twingraph.store.base import Append, Claim, NewExecution
 from twingraph.store.blobs.base import BlobStore
 
 # What is commanded about calls that are answered before the body is opened.
@@ -161,7 +161,7 @@ class Arriving:
                 yield
             held.handles = coming.handles
             one = self._beginning(submission, held, host, coming.handles[0], now)
-            self._create([one])
+            self._create([(one, one.held.take(one.began))])
             self._enter(one)
         finally:
             self._garbage.drops(-id(held))  # it has a number now, or never will
@@ -169,25 +169,32 @@ class Arriving:
             act(held)
 
     def _record(self, beginnings: Sequence[Beginning]) -> None:
+        self._record_all([(one, one.held.take(one.began)) for one in beginnings])
+
+    def _record_all(self, firsts: Sequence[tuple[Beginning, Append]]) -> None:
         try:
-            self._create(beginnings)
+            self._create(firsts)
         except Exception as error:
-            for one in beginnings:
+            if len(firsts) > 1 and not isinstance(error, StoreError):  # the others can be recorded
+                for first in firsts:
+                    self._record_all([first])
+                return
+            for one, _ in firsts:
                 one.handle.fail(error)
             return
-        for one in beginnings:
+        for one, _ in firsts:
             try:
                 self._enter(one)
             except Exception as error:
                 one.handle.fail(error)
 
-    def _create(self, beginnings: Sequence[Beginning]) -> None:
-        firsts = [(one.new, one.held.take(one.began)) for one in beginnings]
+    def _create(self, firsts: Sequence[tuple[Beginning, Append]]) -> None:
         if len(firsts) == 1:
-            claims = [self._surely(lambda: self._journal.create(*firsts[0]))]
+            one, append = firsts[0]
+            claims = [self._surely(lambda: self._journal.create(one.new, append))]
         else:
-            claims = self._surely(lambda: self._journal.create_all(firsts))
-        for one, claim in zip(beginnings, claims, strict=True):
+            claims = self._surely(lambda: self._journal.create_all([(one.new, append) for one, append in firsts]))
+        for (one, _), claim in zip(firsts, claims, strict=True):
             one.held.number = claim.number
 
     def _enter(self, one: Beginning) -> None:

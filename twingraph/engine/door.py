@@ -18,6 +18,7 @@ class Door:
         self._gate = threading.Lock()
         self._asked: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._called = False
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -55,3 +56,10 @@ class Door:
             self._asked.popleft()[0]()
             if not self._asked:
                 self._served()
+            elif not self._called and self._loop is not None:  # more may always come before these are through
+                self._called = True
+                self._loop.call_soon(self._serve_late)
+
+    def _serve_late(self) -> None:
+        self._called = False
+        self._served()

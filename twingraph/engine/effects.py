@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from twingraph.core.caching import policy_of
+from twingraph.core.caching import KEY_MARK, policy_of
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Event
 from twingraph.core.plan import NodeKind
@@ -17,11 +17,12 @@ from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.keeping import kept_now
 from twingraph.engine.kernel import Node, commands
-from twingraph.engine.keying import MARK
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
 from twingraph.engine.timers import Timers
 
+# A function that says a key looks at its arguments; it must not take longer.
+KEY_SECONDS = 300.0
 _NO_CODE = CodeRef(version="builtin", bundle_path="", interpreter="", working_dir="")
 
 
@@ -168,13 +169,19 @@ class Effects:
                 self._check_platform(held, spec)
                 given = self._arguments(held, held.state.nodes[node])
                 args = [(name, text) for name, text in given if function.takes is None or name in function.takes]
-                ready.append(NodeRun(f"{node}{MARK}", attempt, args))
+                ready.append(NodeRun(f"{node}{KEY_MARK}", attempt, args))
             except TwinGraphError as error:
                 refused.append((node, str(error)))
         if ready:
             self._lane += 1
             settings = replace(
-                held.settings_of(spec), entry=function.entry, options=None, generator=False, asynchronous=False
+                held.settings_of(spec),
+                entry=function.entry,
+                options=None,
+                generator=False,
+                asynchronous=False,
+                resources={},  # what the node needs, its key does not
+                timeout=KEY_SECONDS,
             )
             code = self._code(held, spec)
             self._dispatch.submit(Lane(self._lane, held.state.execution, code, settings, ready))

@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from twingraph.core import outputs
+from twingraph.core.caching import KEY_MARK
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import LogLines, Outcome, Report, Returned
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 
-# Ends the name under which a node's key is run; no node's own id ends so.
-MARK = "!key"
 # At most so many lanes of such runs at once, each of so many.
 LANES, RUNS = 4, 64
 # So often a run may be lost with its process before its node goes on without the cache.
@@ -64,7 +63,7 @@ class Keying:
             (execution, node) for (execution, node, _), one in self._running.items() if one.held.number == number
         ]
         if running:
-            self._ground.dispatch.cancel(running[0][0], [f"{node}{MARK}" for _, node in running])
+            self._ground.dispatch.cancel(running[0][0], [f"{node}{KEY_MARK}" for _, node in running])
         self._waiting = deque(one for one in self._waiting if one.held.number != number)
         self._running = {key: one for key, one in self._running.items() if one.held.number != number}
         self._lost = {key: times for key, times in self._lost.items() if key[0] != number}
@@ -108,26 +107,28 @@ class Keying:
         if isinstance(report, Returned):
             return self._returned(report)
         node = report.node
-        if not node.endswith(MARK):
+        if not node.endswith(KEY_MARK):
             return False
         if isinstance(report, LogLines):
-            report.node, report.attempt = node.removesuffix(MARK), 1
+            report.node, report.attempt = node.removesuffix(KEY_MARK), 1
             return False
         if isinstance(report, Outcome):
-            asking = self._running.pop((report.execution, node.removesuffix(MARK), report.attempt), None)
+            asking = self._running.pop((report.execution, node.removesuffix(KEY_MARK), report.attempt), None)
             if asking is not None:
                 self._ended(asking, report)
                 self.look()
         return True
 
     def _returned(self, report: Returned) -> bool:
-        """Handed back before they began: again. All runs of a lane are of one kind."""
-        given_back = [(node.removesuffix(MARK), attempt) for node, attempt in report.runs if node.endswith(MARK)]
-        for node, attempt in given_back:
-            asking = self._running.pop((report.execution, node, attempt), None)
+        """Handed back before they began: again. What is left of the report is about nodes."""
+        ours = [run for run in report.runs if run[0].endswith(KEY_MARK)]
+        for name, attempt in ours:
+            asking = self._running.pop((report.execution, name.removesuffix(KEY_MARK), attempt), None)
             if asking is not None:
                 self.ask(asking)
-        return bool(given_back)
+        if ours:
+            report.runs = [run for run in report.runs if run not in ours]
+        return not report.runs
 
     def _ended(self, asking: Asking, outcome: Outcome) -> None:
         if outcome.status == "completed":

@@ -8,6 +8,7 @@ from functools import update_wrapper
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
+from twingraph.core.caching import KEY_MARK
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.signatures import Parameter
@@ -131,6 +132,9 @@ def unknown_words(what: str, name: str, given: Iterable[str], known: tuple[str, 
 
 
 def id_trouble(name: str, given: Any) -> list[Problem]:
+    if isinstance(given, str) and given.endswith(KEY_MARK):
+        message = f"must not end with {KEY_MARK!r}, which is kept for keys of caches"
+        return [Problem(node=name, field="id", message=message)]
     if given is None or (isinstance(given, str) and given):
         return []
     return [Problem(node=name, field="id", message=f"must be a text that is not empty, not {given!r}")]

@@ -89,6 +89,9 @@ def blob_neighbours(settings: Settings) -> str | None:
     """Why a prune would be refused: who else keeps values at the same address."""
     from twingraph.wiring.blob_users import check_alone
 
+    health = check_database(settings)
+    if health is not None and not health.schema_current:  # to open it would make its tables
+        return None
     home = open_home(settings)
     try:
         check_alone(settings, home, open_store(home, settings), blobs_of(settings, home))

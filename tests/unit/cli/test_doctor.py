@@ -18,6 +18,7 @@ WELL = Health(
     server="16.4",
     too_old=False,
     schema="0005",
+    schema_current=True,
     schema_known=True,
     writes=True,
     clock_ahead=0.01,

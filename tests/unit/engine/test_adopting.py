@@ -26,6 +26,7 @@ class Bench:
         self.left = list(left)
         self.fault = fault  # why none could be gone on with
         self.taken: list[tuple[float, str]] = []
+        self.handles: list[Handle] = []
         self.time = 0.0
         self.turns: list[int] = []
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -41,6 +42,7 @@ class Bench:
     def _adopt(self, execution: str) -> Handle:
         self.taken.append((self.time, execution))
         handle = Handle(execution, Nobody())
+        self.handles.append(handle)
         if self.fault is not None:
             handle.fail(self.fault)
         return handle
@@ -89,3 +91,20 @@ def test_what_nobody_can_go_on_with_is_left_alone_for_longer_and_longer() -> Non
     bench.until(100)
     times = [time for time, _ in bench.taken]
     assert [round(later - earlier) for earlier, later in itertools.pairwise(times)] == [6, 11, 21, 41]
+
+
+def test_what_is_given_up_some_time_after_it_was_taken_is_left_alone_for_longer_too() -> None:
+    """While it is read back nobody else has left anything."""
+    bench = Bench("a")
+    for _ in range(4):
+        taken = len(bench.taken)
+        while len(bench.taken) == taken:
+            bench.until(bench.time + ADOPT_SECONDS)
+        bench.left.clear()
+        bench.until(bench.time + 3 * ADOPT_SECONDS)
+        bench.handles[-1].fail(TwinGraphError("its code is gone"))
+        bench.until(bench.time + 2 * ADOPT_SECONDS)
+        bench.left.append("a")
+    times = [time for time, _ in bench.taken]
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert waits[0] < waits[1] < waits[2]

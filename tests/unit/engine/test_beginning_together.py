@@ -117,3 +117,31 @@ def test_who_was_not_recorded_before_the_end_is_told(home: Home, journal: Counti
     by_hand.conductor.end()
     assert journal.together == []
     assert ["has been stopped" in str(handle.fault) for handle in handles] == [True, True]
+
+
+class Choosy(Counting):
+    """Cannot write what one of them is called."""
+
+    refused = ""
+
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        if new.id == self.refused:
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        return super().create(new, first)
+
+    def create_all(self, begun: Sequence[tuple[NewExecution, Append]]) -> list[Claim]:
+        for new, _ in begun:
+            if new.id == self.refused:
+                raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        return super().create_all(begun)
+
+
+def test_one_that_cannot_be_recorded_harms_nobody_beside_it(home: Home) -> None:
+    journal = Choosy(home)
+    by_hand = ByHand(home, echo, lambda home: journal)
+    handles = [by_hand.submit(chain(1)) for _ in range(3)]
+    journal.refused = handles[1].id
+    by_hand.turns_until(lambda: all(handle.wait(0) for handle in handles))
+    assert [type(handle.fault) for handle in handles] == [type(None), UnicodeEncodeError, type(None)]
+    assert [value(handle) for handle in (handles[0], handles[2])] == ["n0", "n0"]
+    by_hand.conductor.end()

@@ -54,3 +54,22 @@ def test_what_waits_for_the_last_of_several_comes_after_it() -> None:
     loop.run_forever()
     loop.close()
     assert told == ["a", "b", "served"]
+
+
+def test_who_asks_on_and_on_keeps_nothing_waiting() -> None:
+    told: list[str] = []
+    loop, door = asyncio.new_event_loop(), Door(lambda: told.append("served"))
+    door.open(loop)
+
+    def on() -> None:
+        told.append("on")
+        if len(told) < 20:
+            door.ask(on, lambda: None)
+        else:
+            loop.stop()
+
+    for _ in range(2):
+        door.ask(on, lambda: None)
+    loop.run_forever()
+    loop.close()
+    assert told.index("served") < 5

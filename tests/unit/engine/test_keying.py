@@ -14,6 +14,7 @@ from twingraph.core.execution import NodeView
 from twingraph.core.plan import NodeSpec, Plan, PlanNode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Returned
+from twingraph.engine.effects import KEY_SECONDS
 from twingraph.engine.keying import LOSSES, RUNS
 
 ENTRY = "key flow:tens"
@@ -176,3 +177,31 @@ def test_nothing_of_it_runs_on_when_the_execution_is_over(rig: Rig) -> None:
     rig.dispatch.wait_for(1)
     assert rig.conductor.cancel(handle.id).wait(SOON)
     wait_until(lambda: not rig.dispatch.waiting, otherwise="it still waits")
+
+
+def test_what_is_handed_back_together_with_nodes_keeps_none_of_them(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    both = plan(
+        PlanNode(id="a", spec=1, args={"x": ("1",)}), PlanNode(id="b", spec=0, args={"x": ("11",)}),
+        specs=(CACHED, TASK, EXPAND, BRANCH),
+    )  # fmt: skip
+    handle = rig.submit(both)
+    rig.dispatch.wait_for(2)
+    waiting = list(rig.dispatch.waiting)
+    rig.dispatch.waiting.clear()
+    assert sorted(run.node for _, run in waiting) == ["a", "b!key"]
+    rig.dispatch.tell(Returned(handle.id, [(run.node, run.attempt) for _, run in waiting]))
+    assert sorted(rig.dispatch.wait_for(2)) == ["a", "b!key"]
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)
+    assert handle.status == "completed"
+
+
+def test_to_ask_for_a_key_takes_nothing_that_its_node_needs(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11, replace(CACHED, resources={"gpu": 1}, endless=True)))
+    rig.dispatch.wait_for(1)
+    ((lane, _),) = rig.dispatch.waiting
+    assert (lane.settings.resources, lane.settings.timeout) == ({}, KEY_SECONDS)
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)

@@ -181,3 +181,8 @@ def test_a_variant_may_be_cached_otherwise() -> None:
     assert made.options(cache=False).definition.settings["cache"] is None
     with pytest.raises(ValidationError, match=r"cache\.key.*did you mean 'y'|cache\.key"):
         made.options(cache={"key": ["z"]})
+
+
+def test_names_that_keys_of_caches_bear_are_refused() -> None:
+    with pytest.raises(ValidationError, match="must not end with '!key'"):
+        add.options(id="a!key")

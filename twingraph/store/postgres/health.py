@@ -26,6 +26,7 @@ class Health(NamedTuple):
     too_old: bool
     schema: str | None  # None: no tables yet
     schema_known: bool
+    schema_current: bool
     writes: bool  # else it is one that only reads
     clock_ahead: float  # seconds by which the server's clock is ahead of this machine's
     alive: int  # conductors with a lease that holds,
@@ -64,6 +65,7 @@ def _look(connection: Connection, url: str) -> Health:
         too_old=number < LEAST_SERVER,
         schema=schema,
         schema_known=schema is None or schema in KNOWN,
+        schema_current=schema == HEAD,
         writes=not recovers,
         clock_ahead=ahead,
         alive=alive,
