@@ -6,7 +6,8 @@ from dbos import DBOS
 DBOS(
     config={
         "name": "hello",
-        "system_database_url": f"sqlite:///{os.environ['BENCHMARK_FOLDER']}/dbos.sqlite",
+        "system_database_url": os.environ.get("BENCHMARK_DATABASE_URL")
+        or f"sqlite:///{os.environ['BENCHMARK_FOLDER']}/dbos.sqlite",
         "log_level": "ERROR",
         "console_log_level": "ERROR",
     }

@@ -12,7 +12,6 @@ class DbosPostgres(DbosSqlite):
     name = "dbos-postgres"
     title = "DBOS, PostgreSQL"
     keeps = "PostgreSQL: a row per workflow, a row per step with its output"
-    once = "hello_dbos_postgres.py"
     database = DATABASE_URL
     bodies = None
 

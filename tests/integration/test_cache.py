@@ -126,12 +126,23 @@ def test_the_body_of_a_killed_execution_is_answered_alike(folder: Path) -> None:
     killed.process.send_signal(signal.SIGKILL)
     killed.process.communicate()
     (folder / "go").touch()
-    environment = {**os.environ, "TWINGRAPH_HOME": str(folder / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "twingraph", "resume", "last"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "86" in done.stdout
+    assert "86" in twingraph(folder, "resume", "last")
     assert [node.reused_node is not None for node in nodes(folder)] == [True, False, True]
+
+
+def twingraph(folder: Path, *words: str) -> str:
+    """What the command says on stdout, in this folder and on the home in it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "twingraph", *words, "--home", str(folder / "home")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 PLANNED = """
@@ -158,25 +169,16 @@ def flow(day: str) -> int:
 def test_a_plan_of_a_pipeline_says_what_is_cached(tmp_path: Path) -> None:
     (tmp_path / "flow.py").write_text(PLANNED, "utf-8")
 
-    def twingraph(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "twingraph", *words, "--home", str(tmp_path / "home")],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=True,
-        )
-        return " ".join(done.stdout.split())
+    def told(*words: str) -> str:
+        return " ".join(twingraph(tmp_path, *words).split())
 
-    before = twingraph("plan", "flow.py:flow", "-i", "day=mo")
+    before = told("plan", "flow.py:flow", "-i", "day=mo")
     assert "load miss: no earlier outcome of this component is kept" in before
-    twingraph("run", "flow.py:flow", "-i", "day=mo")
-    after = twingraph("plan", "flow.py:flow", "-i", "day=mo")
+    told("run", "flow.py:flow", "-i", "day=mo")
+    after = told("plan", "flow.py:flow", "-i", "day=mo")
     assert "inner/load hit of exec-" in after
     assert "total unknown: what it would be called with is not known yet" in after
-    assert "day: 'mo' → 'tu'" in twingraph("plan", "flow.py:flow", "-i", "day=tu")
+    assert "day: 'mo' → 'tu'" in told("plan", "flow.py:flow", "-i", "day=tu")
 
 
 KEYED = """
@@ -208,17 +210,7 @@ def test_a_function_says_what_is_equal(tmp_path: Path) -> None:
     file.write_text(KEYED, "utf-8")
 
     def run(target: str, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "twingraph", "run", f"flow.py:{target}", *words, "--home", str(tmp_path / "home")],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return twingraph(tmp_path, "run", f"flow.py:{target}", *words).strip()
 
     assert run("flow") == '["11 a", "11 a", "13 ", "13 "]'
     assert run("flow", "-i", "first=19") == '["11 a", "11 a", "13 ", "13 "]'

@@ -60,14 +60,7 @@ def fold(state: State, rows: Iterable[Row]) -> State:
 
 
 def restore(execution: str, saved: str | None, rows: Iterable[Row]) -> State:
-    thawing = thawed(execution, saved)
-    try:
-        while True:
-            next(thawing)
-    except StopIteration as made:
-        state = made.value
-        assert isinstance(state, State)
-        return fold(state, rows)
+    return fold(snapshot.at_once(thawed(execution, saved)), rows)
 
 
 def thawed(execution: str, saved: str | None) -> Generator[None, None, State]:

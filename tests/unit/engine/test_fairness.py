@@ -117,7 +117,6 @@ def rig_of(path: Path, dispatch: PacedDispatch, loops: Loops) -> Rig:
 
 
 def longest(loop: TimedLoop) -> float:
-
     return sorted(loop.turns)[-2]  # one may hold a collection of garbage
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
 from twingraph.core.plan import NodeKind, PlanNode
@@ -33,6 +33,8 @@ from twingraph.engine.kernel.state import Lane, Node, QueueKey, Queues, Scope, S
 VERSION = 3
 # What the oldest engine wrote says nothing of bodies, since none ran; with the one after it, no queue stood aside.
 READABLE = (1, 2, VERSION)
+
+Made = TypeVar("Made")
 
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
@@ -136,12 +138,7 @@ def _encoded(records: Iterable[dict[str, Any]], at_once: int) -> Generator[None,
 
 def text(state: State) -> str:
     """The same at once."""
-    making = written(state, len(state.nodes) + 1)
-    try:
-        while True:
-            next(making)
-    except StopIteration as made:
-        return str(made.value)
+    return at_once(written(state, len(state.nodes) + 1))
 
 
 def dump(state: State) -> dict[str, Any]:
@@ -218,14 +215,17 @@ def read(text: str) -> Generator[None, None, State]:
 
 def load(raw: dict[str, Any]) -> State:
     """At once."""
-    making = _loading(raw)
-    try:
-        while True:
+    return at_once(_loading(raw))
+
+
+def at_once(making: Generator[None, None, Made]) -> Made:
+    """What is made by and by, without a pause."""
+    while True:
+        try:
             next(making)
-    except StopIteration as made:
-        state = made.value
-        assert isinstance(state, State)
-        return state
+        except StopIteration as done:
+            made: Made = done.value
+            return made
 
 
 def _loading(raw: dict[str, Any]) -> Generator[None, None, State]:
