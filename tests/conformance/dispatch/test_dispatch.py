@@ -444,5 +444,7 @@ async def test_the_more_important_does_not_wait_behind_what_has_not_begun(bench:
     bench.submit("double", "urgent", x=1, priority=5)
     bench.go()
     await bench.all_ended(31)
-    order = [report.node for report in bench.reports if isinstance(report, Outcome)]
-    assert order.index("urgent") < 15  # a few had begun before it came
+    outcomes = [report for report in bench.reports if isinstance(report, Outcome)]
+    taker = next(outcome.worker for outcome in outcomes if outcome.node == "urgent")
+    order = [outcome.node for outcome in outcomes if outcome.worker == taker]  # how fast others are says nothing
+    assert order.index("urgent") <= 2  # what runs, and one that was handed ahead of it
