@@ -25,7 +25,13 @@ DEBS = (
     *("netbase", "libc-bin"),
 )
 LEFT_OUT = ("test", "idlelib", "__pycache__", "*.a", "site-packages/*", "ensurepip", "lib2to3")
-SEARCHED = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SURROUNDINGS = (
+    "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "ENV LD_LIBRARY_PATH=/usr/local/lib",
+    "ENV LANG=C.UTF-8",
+)
+# An image of another edition is made anew.
+EDITION = "2"
 PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.base_prefix)"
 
 
@@ -52,7 +58,7 @@ def make(surroundings: Dict[str, str], programs: Path) -> None:
             words = [*(f"--exclude={one}" for one in LEFT_OUT), f"--transform=s,^{place.name},usr/local,", "-C"]
             words += [str(place.parent), place.name]
         base = base or _debian(programs)
-        engine.take(tag, ["tar", "-c", "-C", str(base), ".", *words], SEARCHED, "ENV LANG=C.UTF-8")
+        engine.take(tag, ["tar", "-c", "-C", str(base), ".", *words], *SURROUNDINGS)
 
 
 class _Engine:
@@ -61,12 +67,15 @@ class _Engine:
         self._docker = shutil.which("docker", path="/usr/bin:/bin") or "docker"
 
     def has(self, tag: str) -> bool:
-        ask = [self._docker, "image", "inspect", tag]
-        return subprocess.run(ask, env=self._surroundings, stdout=-3, stderr=-3).returncode == 0
+        form = '{{index .Config.Labels "twingraph.edition"}}'
+        ask = [self._docker, "image", "inspect", "--format", form, tag]
+        told = subprocess.run(ask, env=self._surroundings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return told.returncode == 0 and told.stdout.decode().strip() == EDITION
 
     def take(self, tag: str, tar: List[str], *changes: str) -> None:
         say(f"making the image {tag}")
-        words = [word for change in changes for word in ("--change", change)]
+        labels = f"LABEL twingraph.edition={EDITION}"
+        words = [word for change in (*changes, labels) for word in ("--change", change)]
         packing = subprocess.Popen(tar, stdout=subprocess.PIPE)
         try:
             run(

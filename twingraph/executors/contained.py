@@ -174,8 +174,14 @@ class Contained:
 
     def _leave(self, answer: runner.Answer, started: float) -> None:
         """The answer, whole or not at all."""
-        head = {"status": answer.status, "shape": answer.shape, "outputs": answer.outputs, "error": answer.error}
-        head.update(started=started, ended=time.time())
+        head = {
+            "status": answer.status,
+            "shape": answer.shape,
+            "outputs": answer.outputs,
+            "error": answer.error,
+            "started": started,
+            "ended": time.time(),
+        }
         place = os.path.join(self._folder, "out", "answer")
         with open(place + ".new", "w", encoding="utf-8", errors="replace") as file:
             file.write("\n".join([dumps(head), *answer.texts]))
