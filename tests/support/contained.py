@@ -63,7 +63,14 @@ class Box:
 
     def begin(self, entry: str, arguments: dict[str, Any], **given: Any) -> subprocess.Popen[bytes]:
         file = "/somewhere/user_code.py"
-        record: dict[str, Any] = {"module": "user_code", "mode": "slice", "factory": None, "closure": {}, "file": file, "name": entry}
+        record: dict[str, Any] = {
+            "module": "user_code",
+            "mode": "slice",
+            "factory": None,
+            "closure": {},
+            "file": file,
+            "name": entry,
+        }
         module = {"text": self.code, "file": file, "package": False, "main": False}
         bundle = {"format": 1, "modules": {"user_code": module}, "entries": {entry: record}}
         payload = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
 from twingraph.executors.docker.request import Request
@@ -13,8 +13,17 @@ from twingraph.executors.docker.request import Request
 # For everything but streams and pulls.
 CALL_SECONDS = 60
 
+_STDERR = 2
+
 _Given = TypeVar("_Given")
-Pieces = Iterator[tuple[bytes | None, bytes | None]]  # of stdout, of stderr
+Piece = tuple[bytes | None, bytes | None]  # of stdout, of stderr
+
+
+class Pieces(Protocol):
+    """What a container says, to be closed by who reads it."""
+
+    def __iter__(self) -> Iterator[Piece]: ...
+    def close(self) -> None: ...
 
 
 class EngineError(TwinGraphError):
@@ -45,10 +54,12 @@ class Engine:
         try:
             import docker
             from docker import errors, types, utils
+            from docker.utils.socket import frames_iter
         except ImportError as error:
             raise MissingExtraError("platform='docker'", "docker") from error
         import requests
 
+        self._frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
         self._errors, self._types, self._lost = errors, types, (requests.exceptions.RequestException, OSError)
         found = {name: value for name, value in environment.items() if name.startswith("DOCKER_")}
         given = utils.kwargs_from_env(found) if found else {}
@@ -129,10 +140,11 @@ class Engine:
 
     def attach(self, container: str) -> Pieces:
         """What it says from now on. To be called before it is started."""
-        found: Pieces = self._made(lambda: self._api.attach(container, stream=True, demux=True))
-        return found
+        what = {"stdout": 1, "stderr": 1, "stream": 1}
+        socket = self._made(lambda: self._api.attach_socket(container, params=what))
+        return _Attached(socket, self._frames(socket, tty=False))
 
-    def logs(self, container: str) -> Pieces:
+    def logs(self, container: str) -> Generator[Piece, None, None]:
         """What it has said so far, and what it says from now on; the second stream when the first is over."""
         for one in (True, False):
             ask: dict[str, Any] = {"stdout": one, "stderr": not one, "stream": True, "follow": True}
@@ -181,8 +193,25 @@ class Engine:
                 raise
 
     def close(self) -> None:
+        """Streams that are still read stay open."""
         with suppress(Exception):
             self._api.close()
+
+
+class _Attached:
+    def __init__(self, socket: Any, frames: Iterator[tuple[int, bytes]]) -> None:
+        self._socket = socket
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[Piece]:
+        for stream, piece in self._frames:
+            yield (None, piece) if stream == _STDERR else (piece, None)
+
+    def close(self) -> None:
+        for part in (self._socket, getattr(self._socket, "_sock", None), self._socket._response):
+            if part is not None:
+                with suppress(Exception):  # each of them holds the connection open
+                    part.close()
 
 
 def _parts_of(image: str) -> tuple[str, str | None]:

@@ -161,8 +161,12 @@ class DockerJob:
             engine.put(self._container, archive)
         self._told = Told(token_of(request.name), self._task.secrets, _Hearing(self, hears), time.time)
         pieces = engine.attach(self._container)
-        self._check()
-        engine.start(self._container)
+        try:
+            self._check()
+            engine.start(self._container)
+        except BaseException:
+            pieces.close()
+            raise
         return pieces
 
     def _missing(self, request: Request, said: str) -> None:
@@ -226,6 +230,7 @@ class DockerJob:
         with suppress(EngineError, OSError):  # what is left to be known the engine tells when it is back
             for out, err in pieces:
                 self._told.feed(out, err)
+        pieces.close()
         self._told.finish()
 
     def bring_blobs(self, texts: Sequence[str]) -> None:
