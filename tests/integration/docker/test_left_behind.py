@@ -70,8 +70,10 @@ def test_a_resumed_execution_goes_on_with_its_container(story: Story, docker_eng
         while docker_engine.containers(story.execution, running=True):
             time.sleep(0.05)
     else:
-        subprocess.Popen(["sh", "-c", "sleep 2; touch go"], cwd=story.folder).wait()
+        later = subprocess.Popen(["sh", "-c", "sleep 3; touch go"], cwd=story.folder)
     told = story.ask("resume", story.execution)
+    if ends == "after":
+        later.wait()
     assert told.returncode == 0, told.stderr
     assert (story.folder / "lives").read_text() == "x"
     assert docker_engine.none_left(story.execution)
