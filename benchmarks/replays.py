@@ -74,6 +74,8 @@ def _again(execution: str, nodes: int, home: Path) -> tuple[float, float, float]
 
 def _twingraph(words: Sequence[str], nodes: int, home: Path) -> str:
     variables = {**os.environ, "TWINGRAPH_HOME": str(home), "TWINGRAPH_PROGRESS": "off", "REPLAY_NODES": str(nodes)}
+    if variables.pop("PYTHONDONTWRITEBYTECODE", None):  # compiled, as what is installed is
+        variables["PYTHONPYCACHEPREFIX"] = str(home.parent / "compiled")
     command = [sys.executable, "-m", "twingraph", *words, "--json"]
     done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE)
     document = json.loads(done.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ def docker_engine() -> Iterator[docker_support.Engine]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell that puts a command into the background has it ignore these, and so would all that a test starts.
+    for interrupt in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(interrupt) is signal.SIG_IGN:
+            signal.signal(interrupt, signal.default_int_handler if interrupt == signal.SIGINT else signal.SIG_DFL)
     config.stash[LEFT_OUT] = []
     # A shared machine may be slow at any moment; what CI finds, the next run of CI must find too.
     hypothesis.settings.register_profile("project", deadline=None, print_blob=True, derandomize=IN_CI)

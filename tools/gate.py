@@ -23,7 +23,8 @@ CODE = ["twingraph", "tests", "tools", "examples"]
 QUICK = ["unit", "pipelines", "simulation", "house"]
 COMPUTING = ["pipelines", "simulation"]  # thousands of lives with a clock of their own: no timings to spoil
 EVERYTHING = ["unit", "conformance", "integration", "reference", "browser", "house"]
-LIBRARY = ["unit", "conformance", "integration"]  # what a further Python has to show; the rest is about the checkout
+# What a further Python has to show; the rest is about the checkout.
+LIBRARY_INSIDE, LIBRARY_OUTSIDE = ["unit", "conformance"], ["integration"]
 
 
 class Step(NamedTuple):
@@ -133,14 +134,17 @@ def check(environment: Environment, jobs: List[str]) -> List[Step]:
 def everything(environment: Environment, jobs: List[str]) -> List[Step]:
     coverage = ["--cov", "--cov-report=term", "--durations=10"]
     steps = [*static_steps(environment), services_step(environment)]
-    steps.append(test_step(environment, COMPUTING, ["-n", str(os.cpu_count() or 1)], called="simulations"))
+    on_all_cores = ["-n", str(os.cpu_count() or 1)]
+    steps.append(test_step(environment, COMPUTING, on_all_cores, called="simulations"))
     steps.append(test_step(environment, EVERYTHING, [*coverage, *jobs], called="tests"))
     others = further(environment.python)
     names = ", ".join(python.name for python in others.values()) or "none"
     print(f"main Python {environment.python.name}; further Pythons from 3.11 on this machine: {names}", flush=True)
-    return steps + [
-        test_step(environment_of(python, main=False), LIBRARY, jobs, called="tests") for python in others.values()
-    ]
+    for python in others.values():
+        other = environment_of(python, main=False)
+        steps.append(test_step(other, LIBRARY_INSIDE, on_all_cores, called="units"))
+        steps.append(test_step(other, LIBRARY_OUTSIDE, jobs, called="integration"))
+    return steps
 
 
 def main() -> int:

@@ -64,7 +64,7 @@ def load(
 ) -> Settings:
     """The settings of this process. A flag that is None was not given."""
     environ = os.environ if environ is None else environ
-    file = find_file(Path.cwd() if folder is None else folder)
+    file = find_file(os.getcwd() if folder is None else folder)
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     if file is not None:
@@ -75,11 +75,12 @@ def load(
             _take(key, value, f"--{key.replace('_', '-')}", values, problems)
     if problems:
         raise SettingsError(problems)
-    values.setdefault("home", _user_folder(environ) / ".twingraph")
+    if "home" not in values:
+        values["home"] = _user_folder(environ) / ".twingraph"
     return Settings(file=file, **values)
 
 
-def find_file(folder: Path) -> Path | None:
+def find_file(folder: str | Path) -> Path | None:
     """The nearest `twingraph.toml`, in this folder or above it."""
     place = str(folder)
     while True:
@@ -179,7 +180,14 @@ def _read_text(raw: Any) -> str:
 
 
 def _read_folder(raw: Any) -> Path:
-    return Path(raw if isinstance(raw, Path) else _read_text(raw)).expanduser().absolute()
+    text = os.fspath(raw) if isinstance(raw, Path) else _read_text(raw)
+    return _absolute(text) if os.path.isabs(text) else Path(text).expanduser().absolute()
+
+
+@cache
+def _absolute(text: str) -> Path:
+    """Asked at each start of a workflow."""
+    return Path(text)
 
 
 def _read_database_url(raw: Any) -> str:

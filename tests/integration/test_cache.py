@@ -132,3 +132,48 @@ def test_the_body_of_a_killed_execution_is_answered_alike(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "86" in done.stdout
     assert [node.reused_node is not None for node in nodes(folder)] == [True, False, True]
+
+
+PLANNED = """
+from twingraph import component, pipeline
+
+@component(cache=True)
+def load(day: str, deep: bool = False) -> list:
+    return [day]
+
+@component(cache=True)
+def total(rows: list) -> int:
+    return len(rows)
+
+@pipeline
+def inner(day: str) -> int:
+    return total(load(day, deep=True))
+
+@pipeline
+def flow(day: str) -> int:
+    return total(load(day)) + inner(day)
+"""
+
+
+def test_a_plan_of_a_pipeline_says_what_is_cached(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(PLANNED, "utf-8")
+
+    def twingraph(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "twingraph", *words, "--home", str(tmp_path / "home")],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=True,
+        )
+        return " ".join(done.stdout.split())
+
+    before = twingraph("plan", "flow.py:flow", "-i", "day=mo")
+    assert "load miss: no earlier outcome of this component is kept" in before
+    twingraph("run", "flow.py:flow", "-i", "day=mo")
+    after = twingraph("plan", "flow.py:flow", "-i", "day=mo")
+    assert "inner/load hit of exec-" in after
+    assert "total unknown: what it would be called with is not known yet" in after
+    assert "day: 'mo' → 'tu'" in twingraph("plan", "flow.py:flow", "-i", "day=tu")

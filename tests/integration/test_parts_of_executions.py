@@ -43,6 +43,16 @@ def draw(seed: int) -> float:
     return random.random()
 
 
+@component
+def parts() -> list[bytes]:
+    return [bytes([one]) * 300_000 for one in range(3)]
+
+
+@component
+def count(values: list[bytes]) -> int:
+    return len(values)
+
+
 def sized() -> Workflow:
     flow = Workflow("sized").add_component("large", large).add_component("measure", measure)
     return flow.connect("large", "measure", output="small", input="small").connect(
@@ -116,10 +126,23 @@ def test_a_value_that_is_gone_is_named_where_nothing_can_make_it_again(again: Ag
     blobs = wiring.runtime().blobs
     for blob in [blob for blob in blobs.list() if blob.size >= 200_000]:
         blobs.delete(blob.hash)
-    with pytest.raises(ConflictError, match=r"measure cannot be run alone: its input 'big' was in the blob .* is gone"):
+    with pytest.raises(
+        ConflictError, match=r"measure .* its input 'big' is not there any more .*--from large.* -i big=VALUE"
+    ):
         again(first, node="measure")
+    assert again(first, node="measure", inputs={"big": b"x"}).result == "1001"
     made = again(first, start=("measure",))
     assert (made.result, ran(made)) == ("201000", ["large", "measure"])
+
+
+def test_a_value_inside_a_large_one_that_is_gone_is_named_too(again: Again) -> None:
+    flow = Workflow("parts").add_component("parts", parts).add_component("count", count).connect("parts", "count")
+    first = run_once(flow)
+    blobs = wiring.runtime().blobs
+    blobs.delete(next(blob.hash for blob in blobs.list() if blob.size == 300_000))
+    with pytest.raises(ConflictError, match=r"count cannot be run alone: its input 'values' is not there any more"):
+        again(first, node="count")
+    assert again(first, node="count", inputs={"values": [b""]}).result == "1"
 
 
 def test_what_was_never_called_cannot_run_alone(again: Again) -> None:
@@ -127,7 +150,10 @@ def test_what_was_never_called_cannot_run_alone(again: Again) -> None:
     first = run_once(flow)
     with pytest.raises(ConflictError, match=r"it was never called, as its inputs did not come from bad \(failed\)"):
         again(first, node="double")
+    assert again(first, node="double", inputs={"n": 5}).result == "10"
     assert again(first, outputs={"bad": 4}).result == "8"
+    with pytest.raises(ValidationError, match="is given, so that it is not run, and is also to be run again"):
+        again(first, outputs={"bad": 4}, start=("bad",))
 
 
 @component

@@ -263,12 +263,22 @@ class World:
 
     def _ask_cache(self, node: str) -> None:
         verdict = self.chance.choice(("miss", "miss", "hit", "wait"))
+        if verdict == "hit" and self.chance.random() < 0.5:
+            self._plan(self.chance.expovariate(1), lambda: self.feed(self._kept(node)))
+            return
         if verdict == "hit":
             self._soon(self._ended(node, 1, "completed", cached_from="exec-before"))
             return
         self._soon(ev.CacheAnswered(node, verdict))
         if verdict == "wait":
             self._plan(self.chance.uniform(5, 20), lambda: self.feed(ev.CacheOwnerLost(node)))
+
+    def _kept(self, name: str) -> ev.OutcomesKept:
+        """The node's outcome of an earlier execution, with those of nodes that wait for it alone."""
+        waiting = self.state.nodes[name].dependents or ()
+        others = [known.id for known in waiting if known.kind is NodeKind.TASK and len(known.plan.edges) == 1]
+        names = [name, *(other for other in others if self.state.nodes[other].plan.edges[0].handle is None)]
+        return ev.OutcomesKept("exec-before", tuple((one, 7, "plain", OUTPUTS) for one in names))
 
     # -- runs ------------------------------------------------------------------------------------
 

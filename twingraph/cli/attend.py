@@ -49,6 +49,8 @@ def attend(handle: RunHandle, app: App, *, json: bool, quiet: bool = False) -> i
         _follow(handle, app, interrupts)
     view = app.reader.view(handle.id)
     interrupted = interrupts.count > 0
+    for note in view.notes:
+        app.console.note([("note: ", "yellow"), (printable(note), "")])
     if json:
         app.print_json(execution_document(view, app))
     else:

@@ -17,6 +17,7 @@ from twingraph.settings import Settings
 
 if TYPE_CHECKING:  # one command's words; the others do not pay for them
     from twingraph.core.wishes import Wish
+    from twingraph.store.postgres.health import Health
     from twingraph.store.prune import Progress, Pruned, Retention
 
 
@@ -25,6 +26,9 @@ class Reader(Protocol):
 
     def resolve(self, id_or_last: str) -> str:
         """The whole id of what was typed; raises NotFoundError with near ones."""
+
+    def record(self, execution_id: str) -> ExecutionRecord:
+        """What the list of executions says of this one."""
 
     def executions(
         self, *, limit: int = 20, offset: int = 0, status: str | None = None, workflow_id: str | None = None
@@ -87,6 +91,11 @@ class Runtime(Protocol):
     def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
         """What a drawn workflow would find in the cache, by node."""
 
+    def foresee_calls(
+        self, compiled: Any, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Mapping[str, CacheStory]:
+        """What these calls of a pipeline's body would find in the cache, by node."""
+
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         """Go on, attach or replay. With `code` 'current' the caller brings the workflow as it is now."""
 
@@ -113,6 +122,12 @@ class Backend(Protocol):
 
     def check_blobs(self, settings: Settings) -> str:
         """Where large values are kept, having tried it; StoreError says what is wrong."""
+
+    def blob_neighbours(self, settings: Settings) -> str | None:
+        """Why a prune would be refused: who else keeps values there."""
+
+    def check_database(self, settings: Settings) -> Health | None:
+        """How the database stands, where one is configured; StoreError says why it cannot be reached."""
 
     def shrink(self, settings: Settings) -> None:
         """Make the database's file smaller; ConflictError while somebody else uses the home."""
@@ -161,6 +176,12 @@ class WiredRuntime:
         stories: Mapping[str, CacheStory] = self._runtime.foresee(compiled, inputs, target=target)
         return stories
 
+    def foresee_calls(
+        self, compiled: Any, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Mapping[str, CacheStory]:
+        stories: Mapping[str, CacheStory] = self._runtime.foresee_calls(compiled, calls, target=target)
+        return stories
+
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
 
@@ -207,6 +228,16 @@ class WiredBackend:
         from twingraph import wiring
 
         return wiring.check_blobs(settings)
+
+    def blob_neighbours(self, settings: Settings) -> str | None:
+        from twingraph.wiring.makers import blob_neighbours
+
+        return blob_neighbours(settings)
+
+    def check_database(self, settings: Settings) -> Health | None:
+        from twingraph.wiring.makers import check_database
+
+        return check_database(settings)
 
     def shrink(self, settings: Settings) -> None:
         from twingraph.wiring.pruning import shrink

@@ -16,7 +16,7 @@ from typing import Literal
 
 from twingraph.cli.app import App
 from twingraph.cli.parser import version
-from twingraph.cli.words import size, stopped
+from twingraph.cli.words import plural, size, stopped
 from twingraph.core.errors import TwinGraphError
 from twingraph.settings import Settings
 from twingraph.wiring import secrets_of
@@ -37,6 +37,8 @@ EXTRAS = {
     "components": "duckdb",
 }
 _LITTLE_SPACE = 500_000_000
+_CLOCKS_APART = 1.0  # s
+_STORAGE = "see docs/guides/storage.md"
 _MOST_STOPPED = 5
 
 
@@ -49,13 +51,16 @@ class Check:
 
 
 def all_checks(app: App) -> list[Check]:
+    database = list(check_database(app))
+    readable = all(check.state != "broken" for check in database)
     return [
         check_python(),
         Check(name="twingraph", state="ok", message=version()),
         check_settings(app.settings),
         check_home(app.settings.home),
-        *check_executions(app),
-        *check_blobs(app),
+        *database,
+        *(check_executions(app) if readable else ()),
+        *check_blobs(app, readable=readable),
         *check_secrets(app.settings),
         check_docker(),
         *check_extras(),
@@ -108,9 +113,52 @@ def _size_of(folder: Path) -> int:
     return total
 
 
+def check_database(app: App) -> Iterator[Check]:
+    """Whether the database of the settings can be reached and used, and how those who use it stand."""
+    try:
+        found = app.backend.check_database(app.settings)
+    except TwinGraphError as error:
+        yield Check(name="database", state="broken", message=str(error), remedy=_STORAGE)
+        return
+    if found is None:
+        return
+    wrong = (
+        f"PostgreSQL {found.server} is older than 14" if found.too_old
+        else f"its schema {found.schema} is of a newer TwinGraph" if not found.schema_known
+        else "it only reads, as a copy of another server does" if not found.writes
+        else None
+    )  # fmt: skip
+    if wrong is not None:
+        yield Check(name="database", state="broken", message=f"{found.place}: {wrong}", remedy=_STORAGE)
+        return
+    schema = f"schema {found.schema}" if found.schema is not None else "no tables yet, the first run makes them"
+    yield Check(name="database", state="ok", message=f"{found.place} (PostgreSQL {found.server}, {schema})")
+    yield _clock(found.clock_ahead)
+    if found.schema is not None:
+        yield _leases(found.alive, found.dead, found.left)
+
+
+def _clock(ahead: float) -> Check:
+    way = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    if abs(ahead) < _CLOCKS_APART:
+        return Check(name="database clock", state="ok", message="agrees with this machine's")
+    remedy = "set both by NTP: times of executions would not fit together, and ttl of cached work would be off"
+    return Check(name="database clock", state="hint", message=way, remedy=remedy)
+
+
+def _leases(alive: int, dead: int, left: int) -> Check:
+    told = f"{alive:,} {'process is' if alive == 1 else 'processes are'} alive"
+    if dead:
+        told += f", {dead:,} gone without a word"
+    if not left:
+        return Check(name="database leases", state="ok", message=told)
+    message = f"{told}; {plural(left, 'execution')} that nobody carries out"
+    return Check(name="database leases", state="hint", message=message, remedy="go on: twingraph resume --all")
+
+
 def check_executions(app: App) -> Iterator[Check]:
     """Opening the store says whether it can be read; what stands still is named with its remedy."""
-    if not app.settings.home.exists():
+    if not app.settings.home.exists() and app.settings.database_url is None:
         yield Check(name="executions", state="ok", message="none yet")
         return
     try:
@@ -128,14 +176,19 @@ def check_executions(app: App) -> Iterator[Check]:
     yield Check(name="executions", state="hint", message=f"{len(still):,} stopped: {names}{more}", remedy=remedy)
 
 
-def check_blobs(app: App) -> Iterator[Check]:
-    """Whether large values can be written, read and removed where they are kept."""
+def check_blobs(app: App, *, readable: bool = True) -> Iterator[Check]:
+    """Whether large values can be written, read and removed where they are kept; when the records can be read, also
+    whether these are the only ones that keep values there."""
     if app.settings.blob_url is None and not app.settings.home.exists():
         return
     try:
         yield Check(name="blobs", state="ok", message=app.backend.check_blobs(app.settings))
+        shared = app.backend.blob_neighbours(app.settings) if readable else None
     except TwinGraphError as error:
-        yield Check(name="blobs", state="broken", message=str(error), remedy="see docs/guides/storage.md")
+        yield Check(name="blobs", state="broken", message=str(error), remedy=_STORAGE)
+        return
+    if shared is not None:
+        yield Check(name="blobs: shared", state="hint", message=shared, remedy=_STORAGE)
 
 
 def check_secrets(settings: Settings) -> Iterator[Check]:

@@ -17,9 +17,8 @@ def read_inputs(pairs: Sequence[str], file: str | None) -> dict[str, Any]:
     inputs = dict(_read_file(file)) if file is not None else {}
     given: set[str] = set()
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        key = key.strip()
-        if not equals or not key:
+        key, text = named(pair)
+        if not key or text is None:
             problems.append(f"-i {pair}: give key=value")
         elif key in given:
             problems.append(f"-i {pair}: {key!r} is given twice")
@@ -29,6 +28,26 @@ def read_inputs(pairs: Sequence[str], file: str | None) -> dict[str, Any]:
     if problems:
         raise UsageError(problems[0] if len(problems) == 1 else "inputs:\n  " + "\n  ".join(problems))
     return inputs
+
+
+def named(pair: str, *, item: bool = False) -> tuple[str, str | None]:
+    """The name before the first `=`, and what stands after that; None without one.
+
+    A name that holds a `=` itself stands in double quotes, as in `'"a=b"=1'`. With `item` it may be that of an item,
+    which ends with a bracket, so that its key may hold one.
+    """
+    if pair.lstrip().startswith('"'):
+        try:
+            name, end = json.JSONDecoder().raw_decode(pair.lstrip())
+        except ValueError:
+            return "", None
+        left = pair.lstrip()[end:].lstrip()
+        return (name, left[1:]) if left.startswith("=") else ("", None)
+    head, bracket, tail = pair.partition("]=")
+    if item and bracket and "[" in head.partition("=")[0]:
+        return head.strip() + "]", tail
+    name, equals, text = pair.partition("=")
+    return name.strip(), text if equals else None
 
 
 def read_value(text: str) -> Any:

@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.1
 
 
 def record_of(execution_id: str, app: App) -> ExecutionRecord:
-    return app.reader.tree(execution_id, children=0).record
+    return app.reader.record(execution_id)
 
 
 def wait_for(execution_id: str, app: App, *statuses: ExecutionStatus) -> ExecutionRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -57,6 +58,7 @@ _KINDS = {
     "detached": "pipeline of its own",
     "handler": "error handler",
 }
+_FEW_NAMES = 3  # are told of a list
 _REASONS = {
     "upstream": "it needs what failed",
     "branch": "the other way was taken",
@@ -98,17 +100,23 @@ def changes_words(changes: Changes | None) -> str:
     """What a replay does."""
     if changes is None:
         return "what had finished is kept"
-    if changes.alone is not None:
-        return f"{changes.alone} alone"
-    if changes.everything:
-        return "all of it"
     parts = []
-    if changes.anew:
-        more = f" and {len(changes.anew) - 3:,} more" if len(changes.anew) > 3 else ""
-        parts.append(f"from {', '.join(changes.anew[:3])}{more} on")
+    if changes.alone is not None:
+        parts.append(f"{changes.alone} alone")
+    elif changes.everything:
+        parts.append("all of it")
+    elif changes.anew:
+        parts.append(f"from {_few(changes.anew)} on")
     if changes.given:
-        parts.append(f"with another outcome of {', '.join(one.node for one in changes.given[:3])}")
+        parts.append(f"with another outcome of {_few([one.node for one in changes.given])}")
+    if changes.inputs:
+        parts.append(f"with {'another input' if len(changes.inputs) == 1 else 'other inputs'} {_few(changes.inputs)}")
     return ", ".join(parts) or "with other inputs"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW_NAMES:,} more" if len(names) > _FEW_NAMES else ""
+    return ", ".join(names[:_FEW_NAMES]) + more
 
 
 def moment_of_day(moment: datetime, now: datetime) -> str:

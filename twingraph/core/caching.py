@@ -51,7 +51,8 @@ def check_cache(value: Any, field: str, wrong: Wrong) -> None:
             wrong(f"{field}.ttl", str(problem))
     names = value.get("key")
     if names is not None and not _is_names(names):
-        wrong(f"{field}.key", f"must be a list of the parameters that stand for all inputs, not {names!r}")
+        function = "; what a function would say can be a parameter of its own, named here" if callable(names) else ""
+        wrong(f"{field}.key", f"must be a list of the parameters that stand for all inputs, not {names!r}{function}")
     scope = value.get("scope", "home")
     if scope not in _SCOPES:
         wrong(f"{field}.scope", f"{scope!r} is not a scope; {did_you_mean(str(scope), _SCOPES)}")

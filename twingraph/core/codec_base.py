@@ -48,15 +48,15 @@ def _unknown(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _make_dumps(sort_keys: bool) -> Callable[[Any], str]:
+def make_dumps(*, sort_keys: bool = False, allow_nan: bool = False) -> Callable[[Any], str]:
     """A C encoder made once: `json.dumps` builds a new one for each call, which costs more than a small value."""
     make = getattr(_json_encoder, "c_make_encoder", None)
     if make is None:
         return json.JSONEncoder(
-            separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=sort_keys, check_circular=False
+            separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan, sort_keys=sort_keys, check_circular=False
         ).encode
     quote = _json_encoder.encode_basestring
-    encode = make(None, _unknown, quote, None, ":", ",", sort_keys, False, False)
+    encode = make(None, _unknown, quote, None, ":", ",", sort_keys, False, allow_nan)
     join = "".join
 
     def dumps(value: Any) -> str:
@@ -65,8 +65,8 @@ def _make_dumps(sort_keys: bool) -> Callable[[Any], str]:
     return dumps
 
 
-dumps = _make_dumps(sort_keys=False)
-dumps_sorted = _make_dumps(sort_keys=True)
+dumps = make_dumps()
+dumps_sorted = make_dumps(sort_keys=True)
 
 
 def make_loads(hook: Callable[[dict[str, Any]], Any] | None) -> Callable[[str], Any]:

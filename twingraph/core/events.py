@@ -8,11 +8,12 @@ therefore not written down. Values never stand in an event: they are the `data` 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from twingraph.core.codec_base import make_dumps
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, Template
 from twingraph.core.plan_json import (
     argument_from_json,
@@ -30,6 +31,10 @@ SCHEMA_VERSION = 1
 
 # (name, content hash, size) of each output of an attempt; its text is the line of the same place in the event's data.
 OutputMeta = tuple[str, str, int]
+
+# Of a graph that is written by and by, and what stands before its nodes.
+_NODES_AT_ONCE = 200
+_BEFORE_NODES = '{"nodes":['
 
 _NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
 
@@ -101,6 +106,14 @@ class NodeEnded(NamedTuple):
     # The execution whose outcome this is: a cache hit, or kept by a replay; '' when a replay was told what it gives.
     cached_from: str | None = None
     cached_node: str | None = None  # the node of it, where the cache found the outcome
+
+
+class OutcomesKept(NamedTuple):
+    """What another execution gave is what these nodes gave: none of them runs. The values stay where they are, each
+    beside an event of that execution. Sources come before what takes from them."""
+
+    execution: str
+    nodes: tuple[tuple[str, int, str | None, tuple[OutputMeta, ...]], ...]  # (node, event there, shape, outputs)
 
 
 class ItemsGiven(NamedTuple):
@@ -215,6 +228,7 @@ Event = (
     | GraphClosed
     | NodeBegun
     | NodeEnded
+    | OutcomesKept
     | ItemsGiven
     | NodesReturned
     | MapExpanded
@@ -245,9 +259,10 @@ EVENTS: Mapping[str, type[Event]] = {kind: event for event, kind in KINDS.items(
 _ABSENT = object()
 _FIELDS = {event: tuple((name, event._field_defaults.get(name, _ABSENT)) for name in event._fields) for event in KINDS}
 _ERROR_FIELDS = tuple((f.name, f.default) for f in fields(ErrorRecord))
-_scan: Callable[[str, int], tuple[Any, int]] = json.scanner.make_scanner(json.JSONDecoder())  # type: ignore[attr-defined]
+_plain: Any = json.JSONDecoder()
+_scan: Callable[[str, int], tuple[Any, int]] = json.scanner.make_scanner(_plain)
 # What is written holds no cycle: it was built a moment before.
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+_dumps = make_dumps(allow_nan=True)
 
 
 def _loads(text: str) -> Any:
@@ -280,6 +295,7 @@ def _changes_to_json(changes: Changes) -> dict[str, Any]:
         "resumed": changes.resumed,
         "anew": changes.anew,
         "given": given,
+        "inputs": changes.inputs,
     }
 
 
@@ -296,6 +312,7 @@ def _changes_from_json(raw: Mapping[str, Any]) -> Changes:
         resumed=raw.get("resumed", False),
         anew=tuple(raw["anew"]),
         given=given,
+        inputs=tuple(raw.get("inputs", ())),
     )
 
 
@@ -312,6 +329,18 @@ def body_of(event: Event) -> str:
     if error is not None:
         raw["error"] = error_to_json(error)
     return _dumps(raw)
+
+
+def writing(event: Event) -> Generator[None, None, str]:
+    """The same text by and by, so many nodes at once."""
+    if not isinstance(event, GraphExtended) or len(event.nodes) <= _NODES_AT_ONCE:
+        return body_of(event)
+    parts: list[str] = []
+    for start in range(0, len(event.nodes), _NODES_AT_ONCE):
+        parts.append(_dumps([node_to_json(node) for node in event.nodes[start : start + _NODES_AT_ONCE]])[1:-1])
+        yield
+    around = body_of(event._replace(nodes=()))
+    return f"{_BEFORE_NODES}{','.join(parts)}{around.removeprefix(_BEFORE_NODES)}"
 
 
 def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) -> None:
@@ -361,6 +390,8 @@ def _event_from(record: type[Event], body: str | bytes) -> Event:
         raw["settings"] = Settings(**raw["settings"])
         if raw.get("changes") is not None:
             raw["changes"] = _changes_from_json(raw["changes"])
+    elif record is OutcomesKept:
+        raw["nodes"] = tuple((node, seq, shape, tuple(map(tuple, metas))) for node, seq, shape, metas in raw["nodes"])
     if raw.get("error") is not None:
         raw["error"] = error_from_json(raw["error"])
     return record(**raw)

@@ -63,11 +63,19 @@ class AttemptView:
     memory_limit: int | None = None  # bytes that it might use, where there is a limit
 
 
+_VERDICTS = {
+    "waits": "waits: equal work is under way",
+    "asked": "asked, and not answered yet",
+    "not asked": "not asked, as it was never its turn",
+    "kept": "not asked: a replay has kept the outcome, or was given it",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStory:
     """Why a node that may use a kept outcome did, or did not."""
 
-    verdict: str  # hit | miss | waits | asked | not asked | kept (by a replay)
+    verdict: str  # hit | miss | waits | asked | not asked | kept (by a replay) | unknown (beforehand)
     why: str | None = None
     execution: str | None = None  # that the outcome is of, or the nearest one that is kept,
     node: str | None = None  # and the node there
@@ -78,9 +86,11 @@ class CacheStory:
         if self.verdict == "hit":
             return f"hit of {self.execution} {self.node}"
         if self.execution is not None:
-            told = "; ".join(self.differences) or "nothing"
+            told = "; ".join(self.differences) or "in what can no more be read"
             return f"{self.verdict}: differs from {self.execution} {self.node}: {told}"
-        return f"{self.verdict}: {self.why}" if self.why else self.verdict
+        if self.why is not None:
+            return f"{self.verdict}: {self.why}"
+        return _VERDICTS.get(self.verdict, self.verdict)
 
 
 def _no_story(_deep: bool) -> CacheStory | None:

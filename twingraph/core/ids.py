@@ -13,17 +13,22 @@ NodeId = NewType("NodeId", str)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
+# Two at a time: an id is made for each execution.
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+
+
 def _base32(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 32)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    """The last `width` digits."""
+    pairs = []
+    for _ in range((width + 1) // 2):
+        pairs.append(_PAIRS[number & 1023])
+        number >>= 10
+    return "".join(reversed(pairs))[-width:]
 
 
 def execution_id(milliseconds: int, chance: int) -> ExecutionId:
     """An id that sorts by time: nine digits of milliseconds, seven of chance (35 bits)."""
-    return ExecutionId(f"exec-{_base32(milliseconds, 9)}{_base32(chance, 7)}")
+    return ExecutionId(f"exec-{_base32(milliseconds << 35 | chance, 16)}")
 
 
 def detached_id(parent: str, node: str) -> ExecutionId:

@@ -49,6 +49,19 @@ def second_count(value: object) -> float:
     return found
 
 
+def seconds_text(seconds: float) -> str:
+    """As people say it, in at most two units: '0.5s', '90s', '1h30m', '7d'."""
+    if seconds < 100:
+        return f"{seconds:.3g}s"
+    parts: list[str] = []
+    left = round(seconds)
+    for unit in ("d", "h", "m", "s"):
+        number, left = divmod(left, int(_SECONDS[unit]))
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts[:2])
+
+
 def _parts(value: object, what: str) -> tuple[float, str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value >= 0 and math.isfinite(value):

@@ -54,3 +54,4 @@ class Changes:
     resumed: bool = False  # all that had finished is kept, as without any changes
     anew: tuple[str, ...] = ()  # the nodes that are done again; with all that came of them
     given: tuple[GivenOutcome, ...] = ()
+    inputs: tuple[str, ...] = ()  # those that got other values

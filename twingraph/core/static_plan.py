@@ -34,6 +34,8 @@ class StaticNode:
     scope: str = ""  # path of the sub-pipeline's node that holds it
     place: str | None = None  # 'file:line'
     signal: str | None = None  # the name of the signal that it waits for, where the code says it
+    # The component that is called, with its arguments where all are known. Of this process: never written down.
+    call: tuple[Any, Mapping[str, Any] | None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def _sparse(record: StaticNode | StaticEdge | Condition) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in fields(record):
         value = getattr(record, one.name)
-        if one.default is MISSING or value != one.default:
+        if one.name != "call" and (one.default is MISSING or value != one.default):
             found[one.name] = _sparse(value) if isinstance(value, Condition) else value
     # What every reader asks for is always said.
     if isinstance(record, StaticNode):

@@ -23,5 +23,6 @@ class Wish:
         """ValidationError for what does not go together."""
         if self.node is not None and (self.start or self.failed or self.outputs):
             raise ValidationError(
-                f"{self.node} alone has nothing before it or after it: its own inputs may be changed, and nothing else"
+                f"{self.node} is run alone, so that nothing starts from it, and no other node is run or given: only "
+                "its inputs may be changed; leave out what else is asked for"
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from twingraph.core import codec
-from twingraph.core.errors import CodecError, ConflictError
+from twingraph.core.errors import CodecError, ConflictError, DamagedError, NotFoundError
 from twingraph.core.plan import Argument, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
@@ -14,6 +15,7 @@ from twingraph.engine.detached import settings_of
 from twingraph.engine.kernel import Node
 from twingraph.engine.kernel.graph import why_skipped
 from twingraph.engine.recorded import Recorded
+from twingraph.engine.values import NULL, Values, takes_item
 from twingraph.store.blobs.base import BlobStore
 
 # What runs no code of its own, and what to do instead.
@@ -40,53 +42,79 @@ class Alone:
     specs: tuple[NodeSpec, ...]
     inputs: Mapping[str, str]
     settings: Settings
+    changed: tuple[str, ...] = ()  # inputs that it is given anew
 
 
-def alone(recorded: Recorded, node_id: str, blobs: BlobStore) -> Alone:
-    """Raises where it has no code, or where its inputs cannot be found."""
+def alone(recorded: Recorded, node_id: str, blobs: BlobStore, anew: Collection[str] = ()) -> Alone:
+    """Raises where it has no code, or where its inputs cannot be found; those in `anew` are not looked for."""
     node = recorded.state.nodes[node_id]
     instead = _INSTEAD.get(node.kind)
     if instead is not None:
         raise ConflictError(f"{node_id} cannot be run alone: {instead}")
-    _check_called(node)
-    try:
-        made = _body(recorded, node) if _is_driven(node) else _planned(recorded, node)
-    except CodecError as error:
-        raise ConflictError(f"{node_id} cannot be run alone: its inputs are not there any more: {error}") from error
-    for name, text in made.inputs.items():
-        for digest in codec.refs(text):
-            if not blobs.refresh(digest):
-                raise ConflictError(
-                    f"{node_id} cannot be run alone: its input {name!r} was in the blob {digest[:12]}, which is gone; "
-                    f"run what made it again with --from, or give another one: -i {name}=VALUE"
-                )
-    return made
+    _check_called(node, anew)
+    inputs = _Inputs(recorded.values, node, blobs, anew)
+    return _body(recorded, node, inputs) if _is_driven(node) else _planned(recorded, node, inputs)
 
 
-def inputs_of(recorded: Recorded, node: Node) -> dict[str, str]:
-    """What a component was called with, as texts that name no other secrets than its author did."""
-    return dict(recorded.values.run_arguments(node))
+class _Inputs:
+    """What a node was given, each input alone, so that one that is gone can be named."""
+
+    def __init__(self, values: Values, node: Node, blobs: BlobStore, anew: Collection[str]) -> None:
+        self._values, self._node, self._blobs, self._anew = values, node, blobs, anew
+
+    def is_anew(self, name: str) -> bool:
+        return name in self._anew
+
+    def of(self, arguments: Mapping[str, Argument], find: Callable[[Argument, Node], str | None]) -> dict[str, str]:
+        return {
+            name: text
+            for name, argument in arguments.items()
+            if name not in self._anew and (text := self.text(name, argument, find)) is not None
+        }
+
+    def text(self, name: str, argument: Argument, find: Callable[[Argument, Node], str | None]) -> str | None:
+        """With every blob that it refers to, which stay there for the next hours."""
+        try:
+            text = find(argument, self._node)
+            for digest in codec.refs(text, blobs=self._blobs) if text is not None else ():
+                if not self._blobs.refresh(digest):
+                    raise NotFoundError(f"it was in the blob {digest[:12]}, which is gone")
+        except (CodecError, NotFoundError, DamagedError) as error:
+            raise ConflictError(self._gone(name, argument, error)) from error
+        return text
+
+    def _gone(self, name: str, argument: Argument, error: Exception) -> str:
+        sources = (source for part in argument if not isinstance(part, str) for source in part.sources)
+        makers = dict.fromkeys(self._node.scope.nodes[one.node].id for one in sources if one.node is not None)
+        again = f"run what made it again (--from {shlex.quote(next(iter(makers)))}), or " if makers else ""
+        return (
+            f"{self._node.id} cannot be run alone: its input {name!r} is not there any more ({error}); "
+            f"{again}give it anew: -i {name}=VALUE"
+        )
 
 
 def _is_driven(node: Node) -> bool:
     return node.kind is NodeKind.SCOPE and node.plan.template is None
 
 
-def _check_called(node: Node) -> None:
-    """Whether it can be said what the node is called with: what it depends on has come, or was not needed."""
-    sources = [node.scope.nodes[edge.source] for edge in node.plan.edges]
-    waited = [source for source in sources if not source.over]
+def _check_called(node: Node, anew: Collection[str]) -> None:
+    """Whether it can be said what the node is called with: what it depends on has come, or is not needed."""
+    sources = {edge: node.scope.nodes[edge.source] for edge in node.plan.edges}
+    waited = [source for source in sources.values() if not source.over]
     if not waited and why_skipped(node) is None:
         return
-    missing = waited or [source for source in sources if source.status is not NodeStatus.COMPLETED]
+    left = [source for edge, source in sources.items() if edge.param is None or edge.param not in anew]
+    if len(left) < len(sources) and all(source.status is NodeStatus.COMPLETED for source in left):
+        return
+    missing = waited or [source for source in sources.values() if source.status is not NodeStatus.COMPLETED]
     told = ", ".join(f"{source.id} ({source.status})" for source in missing) or "a branch that went the other way"
     raise ConflictError(
-        f"{node.id} cannot be run alone: it was never called, as its inputs did not come from {told}; give them, "
-        "or replay from there"
+        f"{node.id} cannot be run alone: it was never called, as its inputs did not come from {told}; "
+        f"give them with -i, or run it with what comes before: --from"
     )
 
 
-def _body(recorded: Recorded, node: Node) -> Alone:
+def _body(recorded: Recorded, node: Node, inputs: _Inputs) -> Alone:
     """A pipeline that was called in another becomes an execution of its own."""
     state = recorded.state
     spec = state.specs[node.spec] if node.spec is not None else NodeSpec(component=node.id)
@@ -98,24 +126,19 @@ def _body(recorded: Recorded, node: Node) -> Alone:
         plan=None,
         body=spec.entry,
         specs=specs,
-        inputs=dict(recorded.values.scope_arguments(node)),
+        inputs=inputs.of(node.plan.scope_args, recorded.values.argument),
         settings=settings,
     )
 
 
-def _planned(recorded: Recorded, node: Node) -> Alone:
+def _planned(recorded: Recorded, node: Node, inputs: _Inputs) -> Alone:
+    """Its arguments become inputs of the same names. What a run is given names no other secrets than its author did."""
     state, values = recorded.state, recorded.values
-    inputs: dict[str, str] = {}
-    if node.kind is NodeKind.TASK:
-        inputs.update(inputs_of(recorded, node))
-        args: dict[str, Argument] = {name: _taken(name) for name in inputs}
-    else:
-        args = {}
-        for name, argument in node.plan.args.items():
-            if (text := values.argument(argument, node)) is not None:
-                inputs[name], args[name] = text, _taken(name)
+    find = values.protected if node.kind is NodeKind.TASK else values.argument
+    given = inputs.of(node.plan.args, find)
+    args = {name: _taken(name) for name in node.plan.args if name in given or inputs.is_anew(name)}
     scope_args = {
-        name: _closed(recorded, node, name, argument, inputs) for name, argument in node.plan.scope_args.items()
+        name: _closed(node, name, argument, inputs, given, values) for name, argument in node.plan.scope_args.items()
     }
     plan = PlanNode(
         id=node.id,
@@ -137,7 +160,7 @@ def _planned(recorded: Recorded, node: Node) -> Alone:
         plan=Plan(name=recorded.record.name, root=root, templates=dict(state.templates), specs=tuple(state.specs)),
         body=None,
         specs=(),
-        inputs=inputs,
+        inputs=given,
         settings=recorded.created.settings,
     )
 
@@ -146,21 +169,21 @@ def _taken(name: str) -> Argument:
     return (Hole((Source(input=name),)),)
 
 
-def _closed(recorded: Recorded, node: Node, name: str, argument: Argument, inputs: dict[str, str]) -> Argument:
+def _closed(
+    node: Node, name: str, argument: Argument, inputs: _Inputs, given: dict[str, str], values: Values
+) -> Argument:
     """What is handed to the items of a map, or to a workflow: all but the item itself is known."""
-    if all(isinstance(part, str) or not any(source.item for source in part.sources) for part in argument):
-        text = recorded.values.protected(argument, node)
-        if text is None:
-            return ()
-        inputs[name] = text
-        return _taken(name)
+    if not takes_item(argument):
+        found = inputs.of({name: argument}, values.protected)
+        given.update(found)
+        return _taken(name) if found or inputs.is_anew(name) else ()
     parts: list[str | Hole] = []
     for position, part in enumerate(argument):
         if isinstance(part, str) or any(source.item for source in part.sources):
             parts.append(part)
             continue
         key = f"{name}.{position}"
-        inputs[key] = recorded.values.protected((part,), node) or "null"
+        given[key] = inputs.text(name, (part,), values.protected) or NULL
         parts += _taken(key)
     return tuple(parts)
 

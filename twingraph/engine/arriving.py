@@ -55,6 +55,7 @@ class Arriving:
         self._journal = ground.journal
         self._moments = ground.moments
         self._clock = ground.clock
+        self._garbage = ground.garbage
         self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
@@ -76,10 +77,38 @@ class Arriving:
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
+        nodes = len(submission.plan.root.nodes) if submission.plan is not None else 0
+        if nodes > self._sizes.begun_at_once and submission.id not in self._roster.coming:
+            coming = self._roster.coming[submission.id] = Coming(submission.id, None, handle)
+            self._come(coming, self._begin_by_and_by(coming, submission, held, events, now))
+            return
         for event, data in events:
             self._turns.note(held, event, data, now)
+        self._record(submission, held, host, now)
+
+    def _begin_by_and_by(
+        self, coming: Coming, submission: Submission, held: Held, events: list[tuple[Event, str | None]], now: float
+    ) -> Iterator[None]:
+        """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
+        is wished meanwhile comes after that."""
+        try:
+            for event, data in events:
+                for _ in self._turns.noting(held, event, data, now):
+                    self._garbage.holds(-id(held), len(held.state.nodes))
+                    yield
+                yield
+            held.handles = coming.handles
+            self._record(submission, held, None, now)
+        finally:
+            self._garbage.drops(-id(held))  # it has a number now, or never will
+        for act in coming.after:
+            act(held)
+
+    def _record(self, submission: Submission, held: Held, host: Host | None, now: float) -> None:
         new = new_execution(submission, self._name, now)
         held.number = self._surely(lambda: self._journal.create(new, held.take(now))).number
+        self._garbage.holds(held.number, len(held.state.nodes))
+        self._roster.coming.pop(submission.id, None)
         self._hold(held, host)
         self._turns.begun(held)
 
@@ -95,7 +124,7 @@ class Arriving:
         else:
             claim = self._surely(lambda: self._journal.claim(execution_id, self._name))
             coming = self._roster.coming[execution_id] = Coming(execution_id, claim, handle)
-            self._come(coming, self._restore(coming, wish))
+            self._come(coming, self._restore(coming, claim, wish))
 
     def _join(self, held: Held, handle: Handle, wish: Event | None) -> None:
         handle.recorded()
@@ -138,10 +167,10 @@ class Arriving:
         if host is not None:
             self._bodies.drive(held, host)
 
-    # -- taking over -------------------------------------------------------------------------------
+    # -- by and by ---------------------------------------------------------------------------------
 
     def _come(self, coming: Coming, steps: Iterator[None]) -> None:
-        """Take an execution over, for a moment; then it is the turn of others."""
+        """Begin an execution, or take it over, for a moment; then it is the turn of others."""
         if self._roster.coming.get(coming.id) is not coming:
             return
         end = self._moments.end()
@@ -152,15 +181,16 @@ class Arriving:
                     return
         except Exception as error:
             self._roster.coming.pop(coming.id, None)
-            if self._roster.at(coming.claim.number) is not None:  # it goes on already, and must not be let go of alone
+            if self._roster.named(coming.id) is not None:  # it goes on already, and must not be let go of alone
                 self._failed(error)
                 return
             coming.fail(error)
-            self._journal.release([coming.claim.number], self._name)
+            if coming.claim is not None:
+                self._journal.release([coming.claim.number], self._name)
 
-    def _restore(self, coming: Coming, wish: Event | None) -> Iterator[None]:
+    def _restore(self, coming: Coming, claim: Claim, wish: Event | None) -> Iterator[None]:
         """The execution comes under our control, or turns out to be over."""
-        claim, execution_id, handle = coming.claim, coming.id, coming.handles[0]
+        execution_id, handle = coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
         held = yield from restored(
@@ -174,7 +204,7 @@ class Arriving:
         if claim.replay_of is not None and kept_of is not None:
             held.kept = kept_of(claim.replay_of, *changes_of(self._journal, claim.number))
         if held.state.status in EXECUTION_OVER:
-            self._was_over(coming, held)
+            self._was_over(coming, claim.number, held)
             return
         host = self._host_for(execution_id, held.code) if held.state.body is not None and goes_on else None
         del self._roster.coming[execution_id]
@@ -185,8 +215,7 @@ class Arriving:
         for act in coming.after:
             act(held)
 
-    def _was_over(self, coming: Coming, held: Held) -> None:
-        number = coming.claim.number
+    def _was_over(self, coming: Coming, number: int, held: Held) -> None:
         self._journal.release([number], self._name)
         del self._roster.coming[coming.id]
         data = self._journal.data(number, held.state.seq)  # others may have written since the claim

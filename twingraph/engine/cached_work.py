@@ -12,6 +12,7 @@ from twingraph.core.codec_base import UNREADABLE, loads, ref_hashes
 from twingraph.core.errors import PermanentError, TwinGraphError
 from twingraph.core.events import KINDS, NodeEnded, event_from
 from twingraph.core.plan import IMPORTED, NodeSpec
+from twingraph.core.quantities import seconds_text
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.identity import cache_key_of, contents_of
 from twingraph.engine.kernel import Node, State
@@ -109,6 +110,16 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
         cached_node=outcome.node,
     )
     return event, lines
+
+
+def check_age(policy: CachePolicy, outcome: CachedOutcome, now: float) -> None:
+    """Raises Unusable for an outcome that is older than who asks lets it be."""
+    age = now - outcome.done_at
+    if policy.ttl is not None and age > policy.ttl:
+        raise Unusable(
+            f"the outcome of {outcome.node} in {outcome.execution} is older ({seconds_text(age)}) than the ttl of "
+            f"{seconds_text(policy.ttl)} lets it be"
+        )
 
 
 def parts_text(state: State, values: Values, node: Node) -> str:

@@ -14,6 +14,7 @@ from twingraph.engine import handler_args
 from twingraph.engine.cached_work import check_code
 from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
+from twingraph.engine.keeping import kept_now
 from twingraph.engine.kernel import Node, commands
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
@@ -104,11 +105,14 @@ class Effects:
         if not held.kept or not held.commands:
             return False
         commanded, held.commands = held.commands, []
+        self._bring_kept(held, commanded)
         left: list[commands.Command] = []
         for command in commanded:
             if type(command) is commands.Dispatch:
                 nodes = held.state.nodes
-                runs = tuple(run for run in command.runs if not self._keeps(held, nodes[run[0]], run[1]))
+                runs = tuple(
+                    run for run in command.runs if not (nodes[run[0]].over or self._keeps(held, nodes[run[0]], run[1]))
+                )
                 if not runs:
                     continue
                 command = command._replace(runs=runs)
@@ -117,13 +121,18 @@ class Effects:
         held.commands = [*left, *held.commands]
         return taken
 
+    def _bring_kept(self, held: Held, commanded: Sequence[commands.Command]) -> None:
+        for event in kept_now(held, commanded) if held.kept else ():
+            self._apply_lines(held, event, None)
+
     def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
         """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
         state = held.state
         runs: list[NodeRun] = []
+        self._bring_kept(held, [command])
         for node_id, attempt in command.runs:
             node = state.nodes[node_id]
-            if self._keeps(held, node, attempt):
+            if held.kept and (node.over or self._keeps(held, node, attempt)):
                 continue
             try:
                 self._check_platform(held, command.spec)

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from twingraph.core.caching import policy_of
+from twingraph.core.caching import CachePolicy, CacheScope, policy_of
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
 from twingraph.core.execution import CacheStory
@@ -88,6 +88,8 @@ class Explaining:
         nearest = max(rows, key=lambda row: _likeness(mine, json.loads(row.parts)), default=None)
         if nearest is None:
             return CacheStory(verdict="miss", why="no earlier outcome of this component is kept")
+        if cache_key_of(self._here.state, self._here.values, node) == nearest.key:
+            return CacheStory(verdict="miss", why=self._same_work(node, nearest))
         told = tuple(self._differences(node, mine, nearest, deep))
         return CacheStory(verdict="miss", execution=nearest.execution, node=nearest.node, differences=told)
 
@@ -107,24 +109,22 @@ class Explaining:
         if mine.get("options") != theirs.get("options"):
             yield "its config"
         yield from self._arguments(node, mine.get("args", {}), theirs.get("args", {}), row, deep)
-        if cache_key_of(self._here.state, self._here.values, node) == row.key:
-            yield from self._same_work(node)
 
-    def _same_work(self, node: Node) -> Iterator[str]:
+    def _same_work(self, node: Node, row: CacheRow) -> str:
+        scope = self._policy(node).scope
+        own = "" if scope is CacheScope.HOME else f", or is not of the same {scope}, which alone shares it"
+        return f"{row.node} in {row.execution} did equal work, whose outcome was not kept yet{own}"
+
+    def _policy(self, node: Node) -> CachePolicy:
         assert node.spec is not None
-        policy = policy_of(self._here.state.specs[node.spec].cache)
-        if policy.ttl is not None:
-            yield f"it was older than {policy.ttl:g} s"
-        elif policy.scope != "home":
-            yield f"it is shared within its {policy.scope} alone"
-        else:
-            yield "nothing; it was not kept yet, or replaced"
+        return policy_of(self._here.state.specs[node.spec].cache)
 
     def _arguments(
         self, node: Node, mine: Mapping[str, Any], theirs: Mapping[str, Any], row: CacheRow, deep: bool
     ) -> Iterator[str]:
+        chosen = self._policy(node).key  # the others tell no work apart
         for name in dict.fromkeys((*theirs, *mine)):
-            if mine.get(name) == theirs.get(name):
+            if mine.get(name) == theirs.get(name) or (chosen is not None and name not in chosen):
                 continue
             paths = list(islice(self._paths(node, name, row), MOST + 1)) if deep else []
             yield from paths[:MOST] or [f"input {name}"]
@@ -138,7 +138,9 @@ class Explaining:
         before = past.values.shown(past.state.nodes[row.node]).get(name)
         after = self._here.values.shown(node).get(name)
         if before is None or after is None:
-            yield f"{name} was {'not ' if before is None else ''}given"
+            yield (
+                f"{name} is given, and was not before" if before is None else f"{name} was given before, and is not now"
+            )
             return
         try:
             yield from differences.of_values(name, before, after, self._text)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from twingraph.core.events import CacheAnswered, Event
 from twingraph.core.execution import CacheStory
 from twingraph.engine.beginning import first_events
-from twingraph.engine.cached_work import Unusable, describe, hit
+from twingraph.engine.cached_work import Unusable, check_age, describe, hit
 from twingraph.engine.explaining import Answers, Explaining, Past
 from twingraph.engine.held import Submission
 from twingraph.engine.kernel import State, apply, commands
@@ -67,12 +67,11 @@ class _Foreseeing:
         wanted = describe(state, self._values, node, self._submission.workflow_id)
         outcome = None
         if wanted is not None:
-            ttl = wanted.policy.ttl
-            since = 0.0 if ttl is None else self._now - ttl
-            outcome = self._records.find_cached(wanted.scope, wanted.key, begun_after=0.0, done_after=since)
+            outcome = self._records.find_cached(wanted.scope, wanted.key, begun_after=0.0, done_after=0.0)
         why = None
-        if outcome is not None:
+        if wanted is not None and outcome is not None:
             try:
+                check_age(wanted.policy, outcome, self._now)
                 self._take(*hit(self._submission.code, node, outcome, self._blobs))
                 return
             except Unusable as error:

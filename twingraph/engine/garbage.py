@@ -5,7 +5,8 @@ of 100,000 nodes, in which nothing else of the process goes on. But all of that 
 here. So whatever has just been looked through, and is in use, is left out from then on (`gc.freeze`), until no large
 execution is held any more; then it all is as it was. What a script drops meanwhile is found as ever, but for what had
 been looked through before it was dropped: that is found at the end, or once twice as much is left out as was in use
-when all was looked through last, for then all is looked through again.
+when all was looked through last, or has come since with the nodes of large executions, for then all is looked through
+again. So one that grows does not lead to that, and what stays is still bounded by what is needed.
 
 Who has frozen objects before, or switched the search off, is left alone. Thresholds that a script sets meanwhile stay;
 but what it freezes meanwhile is unfrozen with ours, since Python keeps all of it in one place.
@@ -24,6 +25,9 @@ LARGE = USUAL.large_nodes
 # While one is held, all that is new is looked through so often: it takes milliseconds each time.
 _THRESHOLD = 3
 
+
+# So many objects, about, that Python would look through are a node's.
+_PER_NODE = 8
 
 # Python 3.12 leaves out some hundred objects by itself.
 _OF_PYTHON = 1_000
@@ -47,10 +51,11 @@ class Garbage:
 
     def __init__(self, collector: Collector = gc) -> None:
         self._gc = collector
-        self._large: set[int] = set()
+        self._large: dict[int, int] = {}  # how many nodes each has
         self._usual: tuple[int, int, int] | None = None  # thresholds, while ours are in force
         self._ours = (0, 0, 0)
-        self._left = 0  # objects in use when all was looked through last
+        self._others = 0  # objects in use when all was looked through last, beside those of nodes
+        self._looked_at_all = False
         self._looks_at_all = False
 
     @property
@@ -60,19 +65,20 @@ class Garbage:
 
     def holds(self, number: int, nodes: int) -> None:
         """An execution has come to have so many nodes."""
-        if nodes > LARGE and number not in self._large:
-            self._large.add(number)
-            if self._usual is None and self._gc.isenabled() and self._gc.get_freeze_count() <= _OF_PYTHON:
+        if nodes > LARGE:
+            known = number in self._large
+            self._large[number] = nodes
+            if not known and self._usual is None and self._gc.isenabled() and self._gc.get_freeze_count() <= _OF_PYTHON:
                 first, second, third = self._gc.get_threshold()
                 self._ours = first, second, min(third, _THRESHOLD)
                 self._usual = first, second, third
-                self._left = 0
+                self._looked_at_all = False
                 self._gc.set_threshold(*self._ours)
                 self._gc.callbacks.append(self._looked)
 
     def drops(self, number: int) -> None:
         """It is not held any more."""
-        self._large.discard(number)
+        self._large.pop(number, None)
         if not self._large:
             self._restore()
 
@@ -96,12 +102,17 @@ class Garbage:
         if told["generation"] != 2:
             return
         if phase == "start":
-            self._looks_at_all = self._gc.get_freeze_count() > 2 * self._left or not self._left
+            needed = self._others + self._of_nodes()
+            self._looks_at_all = not self._looked_at_all or self._gc.get_freeze_count() > 2 * needed
             if self._looks_at_all:
                 self._gc.unfreeze()
             return
         self._gc.freeze()
         if self._looks_at_all:
-            self._left, self._looks_at_all = self._gc.get_freeze_count(), False
+            self._others = max(0, self._gc.get_freeze_count() - self._of_nodes())
+            self._looked_at_all, self._looks_at_all = True, False
         if not self._large:  # the last one was dropped on its thread meanwhile
             self._gc.unfreeze()
+
+    def _of_nodes(self) -> int:
+        return _PER_NODE * sum(self._large.values())

@@ -13,6 +13,7 @@ from twingraph.core.events import (
     ResumeRequested,
     TimerFired,
 )
+from twingraph.core.plan import NodeKind
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
@@ -72,9 +73,13 @@ class Hearing:
 
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
-        self._turns.in_moments(
-            held, self._apply_all(held, events_of(held.state.nodes.get(outcome.node), outcome, held.sizes.map_page))
-        )
+        node = held.state.nodes.get(outcome.node)
+        events = events_of(node, outcome, held.sizes.map_page)
+        if node is not None and node.kind is NodeKind.MAP:
+            self._turns.in_moments(held, self._apply_all(held, events))
+        else:
+            for event, lines in events:
+                self._turns.apply_lines(held, event, lines)
 
     def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
         for event, lines in events:

@@ -18,6 +18,7 @@ from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State, snapshot
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
+from twingraph.engine.shared import Shared
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
@@ -35,6 +36,7 @@ class Kept:
 
     rows: Sequence[tuple[AttemptOver, Sequence[str] | None]]
     given: str | None = None  # of a call in a body: hash of the component and its arguments, which must be the same
+    elsewhere: tuple[Shared, NodeEnded] | None = None  # the one of these rows, whose values stay where they are
 
     @property
     def failed(self) -> bool:
@@ -117,10 +119,10 @@ class Held:
         self.last: Row | None = None  # the newest row of those that it was restored from
         self.ended: tuple[str | None, Mapping[str, str]] | None = None
 
-    def add(self, event: Event, at: float, data: str | None) -> int:
-        """Note an event for the next commit; its number."""
+    def add(self, event: Event, at: float, data: str | None, body: str | None = None) -> int:
+        """Note an event for the next commit; its number. `body` is its text, where that is known."""
         self.seq += 1
-        self.rows.append(Row(self.seq, KINDS[type(event)], at, body_of(event), data))
+        self.rows.append(Row(self.seq, KINDS[type(event)], at, body_of(event) if body is None else body, data))
         return self.seq
 
     def settings_of(self, spec: int) -> RunSettings:

@@ -54,7 +54,7 @@ class Telling:
         steps = list(islice(self._steps, self._held.sizes.past_page))
         self.left -= len(steps)
         nodes = [step for step in steps if isinstance(step, Node)]
-        self._held.values.read_ahead(node.seq for node in nodes if node.seq is not None)
+        self._held.values.read_ahead(nodes)
         self.ahead.difference_update(node.plan.id for node in nodes)
         return Page(
             [self._past(step) for step in steps],

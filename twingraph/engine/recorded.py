@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from twingraph.core import codec
-from twingraph.core.events import BranchTaken, Created, Event, GraphClosed, GraphExtended, MapExpanded, NodeEnded
+from twingraph.core.events import (
+    BranchTaken,
+    Created,
+    Event,
+    GraphClosed,
+    GraphExtended,
+    MapExpanded,
+    NodeEnded,
+    OutcomesKept,
+)
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
@@ -54,6 +63,8 @@ class Recorded:
             self._graph = event
         elif isinstance(event, GraphClosed):
             self._closed = event
+        elif isinstance(event, OutcomesKept):
+            self._remember_kept(event)
         else:
             self._remember(event)
 
@@ -73,6 +84,14 @@ class Recorded:
             self.outcomes[event.node] = [(event._replace(started=None, ended=None), None)]
         elif isinstance(event, MapExpanded) and node.pages and node.pages[-1][1] == state.seq:
             self.outcomes.setdefault(event.node, []).append((event, self._place(state.seq)))
+
+    def _remember_kept(self, event: OutcomesKept) -> None:
+        """What it kept itself stays where it is: replays of replays form no chains."""
+        for name, seq, shape, outputs in event.nodes:
+            node = self.state.nodes.get(name)
+            if node is not None and node.seq == self.state.seq:
+                ended = NodeEnded(name, 1, "completed", shape=shape, outputs=outputs, cached_from=event.execution)
+                self.outcomes[name] = [(ended, Shared(event.execution, seq))]
 
     def _place(self, seq: int) -> Shared | None:
         """Where the values of this event really stand."""

@@ -16,7 +16,7 @@ from twingraph.core.plan import NodeKind, NodeSpec, Plan
 from twingraph.core.records import Changes, Settings
 from twingraph.engine.anew import with_consequences
 from twingraph.engine.held import Kept
-from twingraph.engine.recorded import Recorded
+from twingraph.engine.recorded import Outcome, Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +71,20 @@ def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str
     for node in recorded.complete(wanted):
         asked = _asked_for(recorded, node) if recorded.created.body is not None else None
         if asked is not None or recorded.created.body is None:
-            rows = [(event, [place.text] if place is not None else None) for event, place in recorded.outcomes[node]]
-            found[node] = Kept(rows=rows, given=asked)
+            found[node] = _kept(recorded.outcomes[node], asked)
     if changes is not None:
         found.update(_borne(recorded, anew))
         found.update(_given(changes, given))
     return found
+
+
+def _kept(outcomes: Sequence[Outcome], asked: str | None) -> Kept:
+    rows = [(event, [place.text] if place is not None else None) for event, place in outcomes]
+    event, place = outcomes[0]
+    if len(outcomes) > 1 or place is None or not isinstance(event, NodeEnded):
+        return Kept(rows=rows, given=asked)
+    stays = event.status == "completed" and event.cached_from == place.execution and event.cached_node is None
+    return Kept(rows=rows, given=asked, elsewhere=(place, event) if stays else None)
 
 
 def _borne(recorded: Recorded, anew: set[str]) -> dict[str, Kept]:

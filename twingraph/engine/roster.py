@@ -1,4 +1,4 @@
-"""The executions of one conductor: those that it holds, and those that it is taking over."""
+"""The executions of one conductor: those that it holds, and those that are on their way."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from twingraph.store.base import Claim
 
 
 class Coming:
-    """An execution that is being taken over: who asked for it, and what else was wished meanwhile."""
+    """An execution that is being taken over, or is so large that it begins by and by, which nobody else can know of:
+    who asked for it, and what else was wished meanwhile."""
 
-    def __init__(self, execution: str, claim: Claim, handle: Handle) -> None:
+    def __init__(self, execution: str, claim: Claim | None, handle: Handle) -> None:
         self.id = execution
         self.claim = claim
         self.handles = [handle]
@@ -58,7 +59,8 @@ class Roster:
 
     def numbers(self) -> list[int]:
         """Of everything that is held or claimed."""
-        return [*self._by_number, *(coming.claim.number for coming in self.coming.values())]
+        claims = (coming.claim for coming in self.coming.values())
+        return [*self._by_number, *(claim.number for claim in claims if claim is not None)]
 
     def fail(self, error: BaseException) -> None:
         """Tell everybody who waits that nothing more comes."""

@@ -6,7 +6,7 @@ Such a reference is the one line of an event's data. It begins as no JSON text c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 _MARK = "@"
 
@@ -28,9 +28,12 @@ def shared(lines: Sequence[str]) -> Shared | None:
     return Shared(execution, int(seq))
 
 
-def by_execution(places: Mapping[int, Shared]) -> dict[str, dict[int, int]]:
-    """For each execution that is referred to: the event there, by the event here."""
-    found: dict[str, dict[int, int]] = {}
-    for seq, place in places.items():
-        found.setdefault(place.execution, {})[seq] = place.seq
+Here = TypeVar("Here")
+
+
+def by_execution(places: Mapping[Here, Shared]) -> dict[str, dict[Here, int]]:
+    """For each execution that is referred to: the event there, by where it is referred to."""
+    found: dict[str, dict[Here, int]] = {}
+    for here, place in places.items():
+        found.setdefault(place.execution, {})[here] = place.seq
     return found

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
 from twingraph.core.statuses import ExecutionStatus
-from twingraph.engine.cached_work import Described, Unusable, describe, hit, parts_text
+from twingraph.engine.cached_work import Described, Unusable, check_age, describe, hit, parts_text
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node
@@ -49,7 +49,7 @@ class Asked:
     def group(self) -> tuple[object, ...]:
         """Equal for those whom one answer serves."""
         wanted = self.described
-        return wanted.scope, wanted.key, wanted.policy.ttl, self.fresh_from, self.usable_from
+        return wanted.scope, wanted.key, self.fresh_from, self.usable_from
 
 
 class Asker(NamedTuple):
@@ -181,16 +181,14 @@ class Sharing:
 
     def _work(self, asker: Asker) -> Work:
         described, asked = asker.asked.described, asker.asked
-        now = self._ground.clock.now()
-        ttl = described.policy.ttl
         return Work(
             described.scope,
             described.key,
             asker.held.number,
             asker.node,
-            now,
+            self._ground.clock.now(),
             asked.fresh_from,
-            max(asked.usable_from, 0.0 if ttl is None else now - ttl),
+            asked.usable_from,
         )
 
     # -- answers -----------------------------------------------------------------------------------
@@ -232,6 +230,7 @@ class Sharing:
             return
         held, node, asked = asker
         try:
+            check_age(asked.described.policy, outcome, self._ground.clock.now())
             event, lines = hit(held.code, held.state.nodes[node], outcome, self._blobs)
         except Unusable as why:
             asked.usable_from, asked.why = math.nextafter(outcome.done_at, math.inf), str(why)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
-from twingraph.core.events import Event
+from twingraph.core.events import Event, writing
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine.effects import Effects
 from twingraph.engine.ground import Ground
@@ -141,6 +141,12 @@ class Turns:
             for _ in self._conclude(held, at):
                 pass
 
+    def noting(self, held: Held, event: Event, data: str | None, at: float) -> Iterator[None]:
+        """The same by and by."""
+        body = yield from writing(event)
+        begin(held.state, event, at, held.add(event, at, data, body))
+        yield from self._conclude(held, at)
+
     def _conclude(self, held: Held, at: float) -> Iterator[None]:
         """The rest of an event that has begun."""
         chores = held.state.chores
@@ -186,7 +192,7 @@ class Turns:
     def _flush(self) -> None:
         """Commit what was noted, as much as makes up a transaction, then carry out what it commanded."""
         self._flushing = False
-        for held in self._writing.ready(lambda held: bool(held.kept)):
+        for held in self._writing.keeping():
             self.about(held, partial(self._take_over, held))
         try:
             written = self._write()
@@ -247,7 +253,10 @@ class Turns:
         if held.limits_due:
             self._granting.take(held)
             self.flush_soon()
-        self.about(held, lambda: self.committed(held, held.commanded()))
+        if held.kept:  # what is known comes before anything is carried out
+            self.soon(held)
+        else:
+            self.about(held, lambda: self.committed(held, held.commanded()))
 
     def committed(self, held: Held, todo: Sequence[commands.Command]) -> None:
         """What commanded this is durable: do it, and tell who waits."""

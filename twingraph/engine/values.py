@@ -29,9 +29,18 @@ OPEN_LISTS = 4
 
 NULL = "null"
 
+Key = int | str | Shared
+
 
 def takes_item(argument: Argument) -> bool:
     return any(not isinstance(part, str) and any(source.item for source in part.sources) for part in argument)
+
+
+def _place(node: Node) -> Shared | None:
+    """Where the values of what was kept from an earlier execution stand; None: with its own event."""
+    if node.kept_at is None or node.cached_from is None:
+        return None
+    return Shared(node.cached_from, node.kept_at)
 
 
 def _weight(lines: Sequence[str]) -> int:
@@ -81,8 +90,8 @@ class Values:
         self._read_many = read_many
         self._read_shared = read_shared
         self._blobs = blobs
-        # By the event that brought them; what was composed, by its container.
-        self._lines: dict[int | str, Sequence[str]] = {}
+        # By the event that brought them, here or elsewhere; what was composed, by its container.
+        self._lines: dict[Key, Sequence[str]] = {}
         self._held = 0
         self._lists: dict[str, codec.Elements] = {}
         self._protects = False  # what comes out of nodes shall name no secrets
@@ -90,7 +99,7 @@ class Values:
 
     # -- texts of events -------------------------------------------------------------------------
 
-    def keep(self, seq: int | str, lines: Sequence[str]) -> None:
+    def keep(self, seq: Key, lines: Sequence[str]) -> None:
         """Remember what an event's data says, since somebody will probably want it soon."""
         self._forget(seq)
         self._lines[seq] = lines
@@ -98,7 +107,7 @@ class Values:
         while self._held > self._most and len(self._lines) > 1:
             self._forget(next(iter(self._lines)))
 
-    def _forget(self, seq: int | str) -> None:
+    def _forget(self, seq: Key) -> None:
         self._held -= _weight(self._lines.pop(seq, ()))
 
     def lines(self, seq: int) -> Sequence[str]:
@@ -115,16 +124,29 @@ class Values:
             known = self._lines[seq]
         return known
 
-    def read_ahead(self, seqs: Iterable[int]) -> None:
-        """These will be asked for next: read what is not at hand in one go."""
-        wanted = list(seqs)
+    def lines_of(self, node: Node) -> Sequence[str]:
+        """The texts of what a node gave that has an event of its own."""
+        place = _place(node)
+        if place is None:
+            assert node.seq is not None
+            return self.lines(node.seq)
+        if place not in self._lines:
+            self._fetch({place: place})
+        return self._lines[place]
+
+    def read_ahead(self, nodes: Iterable[Node]) -> None:
+        """What these gave will be asked for next: read what is not at hand in one go."""
+        given = [node for node in nodes if node.seq is not None]
+        places = [place for node in given if (place := _place(node)) is not None]
+        self._fetch({place: place for place in places if place not in self._lines})
+        wanted = [node.seq for node in given if node.kept_at is None and node.seq is not None]
         missing = [seq for seq in wanted if seq not in self._lines]
         if missing and self._read_many is not None:
             for seq, data in self._read_many(missing).items():
                 self.keep(seq, data.split("\n"))
         self._fetch({seq: place for seq in wanted if (place := shared(self._lines.get(seq, ()))) is not None})
 
-    def _fetch(self, places: Mapping[int, Shared]) -> None:
+    def _fetch(self, places: Mapping[int | Shared, Shared]) -> None:
         """Bring what stands in the journals of other executions."""
         for execution, events in by_execution(places).items():
             found = self._read_shared(execution, list(events.values())) if self._read_shared is not None else {}
@@ -149,14 +171,14 @@ class Values:
             return self._input(node.scope, node.plan.id) or NULL
         if node.seq is None or node.kind is NodeKind.SLEEP:
             return NULL
-        return outputs.whole(node.shape, [meta[0] for meta in node.outputs], self.lines(node.seq))
+        return outputs.whole(node.shape, [meta[0] for meta in node.outputs], self.lines_of(node))
 
     def output(self, node: Node, name: str) -> str:
         """One named output; a container's or a plain value's parts are found inside its whole value."""
         if node.seq is not None and node.kind not in (NodeKind.MAP, NodeKind.SCOPE):
             for position, meta in enumerate(node.outputs):
                 if meta[0] == name:
-                    return self.lines(node.seq)[position]
+                    return self.lines_of(node)[position]
         if node.kind is NodeKind.SCOPE and node.children:
             named = self.scope_outputs(node.children[0])
             if name in named:
@@ -172,7 +194,7 @@ class Values:
             return self._plain(self.whole(node))
         if node.seq is None or node.kind is NodeKind.SLEEP:
             return Given()
-        return Given(node.shape, node.outputs, self.lines(node.seq))
+        return Given(node.shape, node.outputs, self.lines_of(node))
 
     def scope_given(self, scope: Scope | Node) -> Given:
         """The same of a scope that a body drove: a body that gave another node's value gave that node's outputs."""
@@ -240,7 +262,7 @@ class Values:
             return self.scope_outputs(node.children[0])
         if node.seq is None or node.kind is NodeKind.MAP:
             return {"output": self.whole(node)}
-        return {meta[0]: text for meta, text in zip(node.outputs, self.lines(node.seq), strict=True)}
+        return {meta[0]: text for meta, text in zip(node.outputs, self.lines_of(node), strict=True)}
 
     def _template(self, scope: Scope) -> Template | None:
         parent = scope.parent

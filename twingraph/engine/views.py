@@ -19,7 +19,7 @@ from twingraph.core.execution import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import Changes
-from twingraph.core.statuses import NODE_OVER, NodeStatus
+from twingraph.core.statuses import EXECUTION_OVER, NODE_OVER, NodeStatus
 from twingraph.engine.explaining import Answers, Explaining, Past
 from twingraph.engine.folding import take_in
 from twingraph.engine.identity import cache_key_of, hash_of
@@ -174,8 +174,25 @@ def view(records: Records, blobs: BlobStore, execution_id: str) -> ExecutionView
         result=result,
         outputs=outputs,
         changes=state.changes,
+        notes=_unused(state, attempts) if record.status in EXECUTION_OVER else (),
         given=lambda node: values.shown(state.nodes[node]) if node in state.nodes else {},
     )
+
+
+def _unused(state: TracedState, attempts: Attempts) -> tuple[str, ...]:
+    """The outcomes that a replay was told, and had no use for."""
+    found = []
+    for one in state.changes.given if state.changes is not None else ():
+        node = state.nodes.get(one.node)
+        if node is None:
+            found.append(f"the outcome that was given for {one.node} was not used: nothing called it")
+        elif node.status is not NodeStatus.COMPLETED:
+            found.append(f"the outcome that was given for {one.node} was not used: it is {node.status}")
+        elif attempts.of(node.id):
+            found.append(
+                f"the outcome that was given for {one.node} was not used: it stands for other work now, and ran"
+            )
+    return tuple(found)
 
 
 def _fold(state: TracedState, row: Row) -> Event:

@@ -30,6 +30,9 @@ _NOT_GIVEN = {
 }
 
 
+_BOTH = "is given, so that it is not run, and is also to be run again; leave one of the two out"
+
+
 def changes_for(
     recorded: Recorded, wish: Wish, inputs: Iterable[str], encode: Encode, plan: Plan | None = None
 ) -> tuple[Changes, list[str]]:
@@ -48,6 +51,9 @@ def changes_for(
     texts: list[str] = []
     problems: list[Problem] = []
     for name, value in wish.outputs.items():
+        if name in wish.start:
+            problems.append(Problem(node=name, field="output", message=_BOTH))
+            continue
         made = _given(recorded, recorded.state.nodes[name], value, encode)
         if isinstance(made, str):
             problems.append(Problem(node=name, field="output", message=made))
@@ -58,7 +64,7 @@ def changes_for(
         raise ValidationError(problems)
     if plan is not None:
         anew += also_now(recorded.state, plan, [*anew, *wish.outputs], changed)
-    return Changes(anew=tuple(dict.fromkeys(anew)), given=tuple(given)), texts
+    return Changes(anew=tuple(dict.fromkeys(anew)), given=tuple(given), inputs=tuple(changed)), texts
 
 
 def known_nodes(recorded: Recorded, names: Iterable[str]) -> None:
@@ -155,7 +161,7 @@ def _merged(
     """Some of the outputs by name; the others stay as they were."""
     before: dict[str, Encoded] = {}
     if node.status is NodeStatus.COMPLETED and node.seq is not None:
-        texts = recorded.values.lines(node.seq)
+        texts = recorded.values.lines_of(node)
         before = {
             name: Encoded(text, digest, size) for (name, digest, size), text in zip(node.outputs, texts, strict=True)
         }

@@ -6,7 +6,6 @@ Of an execution that has gained more than fits, one piece is written at a time; 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from twingraph.engine.batches import pieces, weight
 from twingraph.engine.held import Held
@@ -35,9 +34,9 @@ class Writing:
         """Whether there is anything that may be written now."""
         return bool(self._long) or any(_ready(held) for held in self._dirty.values())
 
-    def ready(self, wanted: Callable[[Held], bool]) -> list[Held]:
-        """Those of which something may be written now."""
-        return [held for held in self._dirty.values() if wanted(held) and _ready(held)]
+    def keeping(self) -> list[Held]:
+        """Those of which something may be written now, and which know outcomes from before."""
+        return [held for held in self._dirty.values() if held.kept and _ready(held)]
 
     def turn(self, now: float) -> list[tuple[Held, Append]]:
         """What is to be written together, next."""
@@ -50,9 +49,13 @@ class Writing:
         for held in [held for held in self._dirty.values() if _ready(held)]:
             del self._dirty[held.number]
             held.due += held.commanded()
-            held.pieces = deque(pieces(held.take(now), self._rows))
-            room -= weight(held.pieces[0])
-            self._next_piece(held, parts)
+            part = held.take(now)
+            if weight(part) <= self._rows:
+                parts.append((held, part))
+            else:
+                held.pieces = deque(pieces(part, self._rows))
+                self._next_piece(held, parts)
+            room -= weight(parts[-1][1])
             if room <= 0:
                 break
         return parts

@@ -35,9 +35,12 @@ def post_mortem(error: BaseException) -> None:
     import pdb  # noqa: T100 - this is what it is for
     import sys
 
+    sys.stdout.flush()  # what the code has printed stands before what is said about it
     print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
     print("pdb: w where, u up, d down, p EXPRESSION, q leaves", file=sys.stderr)
     pdb.post_mortem(_of_the_user(error.__traceback__))
+    if not sys.stdin.isatty():  # nobody has typed the end of the last line
+        print(flush=True)
 
 
 def _of_the_user(traceback: TracebackType | None) -> TracebackType | None:

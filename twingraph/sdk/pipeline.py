@@ -15,6 +15,7 @@ from twingraph.sdk.declared import Declared, Definition, describe, id_trouble, n
 from twingraph.sdk.frames import short
 from twingraph.sdk.pipeline_settings import OPTIONS, PipelineSettings, check_pipeline_settings
 from twingraph.sdk.registry import DEFAULT, Registry
+from twingraph.sdk.signature import signature_of
 
 if TYPE_CHECKING:  # needed once it runs; declaring stays cheap
     from twingraph.core.records import Settings
@@ -114,7 +115,7 @@ class Pipeline(Declared[P, R]):
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs by name, as Python itself binds them; TypeError where the signature does not fit."""
-        declared = inspect.signature(self.fn)
+        declared = signature_of(self.fn)
         try:
             bound = declared.bind(*args, **kwargs).arguments
         except TypeError as error:

@@ -48,7 +48,11 @@ class CompiledPipeline:
         """ValidationError when what an earlier execution was given does not do any more."""
         missing = [one.name for one in self.parameters if one.required and one.name not in given]
         if missing:
-            raise ValidationError([Problem(node=self.name, field=name, message="is missing") for name in missing])
+            had = ", ".join(given) or "no inputs"
+            message = f"is missing: it is taken now, and what was recorded has {had}; give it a value: -i "
+            raise ValidationError(
+                [Problem(node=self.name, field=name, message=f"{message}{name}=VALUE") for name in missing]
+            )
 
 
 def prepare(pipeline: Pipeline[..., Any]) -> CompiledPipeline:

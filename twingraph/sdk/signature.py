@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import CodeType, FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.signatures import RESERVED_OUTPUTS, Parameter
@@ -27,24 +30,43 @@ _PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
     None: ((type(None),), "None"),
     type(None): ((type(None),), "None"),
 }
+_UNKNOWN = object()
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Annotations as objects; what cannot be resolved is left out, and is then not checked."""
-    plain = getattr(function, "__annotations__", {})
-    if not any(isinstance(hint, str) for hint in plain.values()):
-        return dict(plain)
-    found = {}
-    namespace = {**vars(typing), **getattr(inspect.unwrap(function), "__globals__", {})}
-    for name, hint in plain.items():
-        if not isinstance(hint, str):
-            found[name] = hint
-            continue
-        try:
-            found[name] = eval(hint, namespace)
-        except Exception:  # a name of a `TYPE_CHECKING` block, or one that is defined later: anything may be raised
-            continue
-    return found
+    found = {name: _hint_of(function, name) for name in getattr(function, "__annotations__", {})}
+    return {name: hint for name, hint in found.items() if hint is not _UNKNOWN}
+
+
+def _hint_of(function: Callable[..., Any], name: str) -> Any:
+    """This annotation as an object, or _UNKNOWN."""
+    hint = getattr(function, "__annotations__", {}).get(name, _UNKNOWN)
+    if not isinstance(hint, str):
+        return hint
+    space = getattr(inspect.unwrap(function), "__globals__", {})
+    for names in (space, vars(typing), vars(builtins)):
+        if hint in names:
+            return names[hint]
+    try:
+        return eval(hint, {**vars(typing), **space})
+    except Exception:  # a name of a `TYPE_CHECKING` block, or one that is defined later: anything may be raised
+        return _UNKNOWN
+
+
+# What has been looked at, with what it was made of then: asked again at each call, and slow to find out.
+_signatures: WeakKeyDictionary[FunctionType, tuple[CodeType, Any, inspect.Signature]] = WeakKeyDictionary()
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """As `inspect` has it, which is asked once."""
+    if type(function) is not FunctionType:
+        return inspect.signature(function)
+    code, defaults, known = _signatures.get(function) or (None, None, None)
+    if known is None or code is not function.__code__ or defaults is not function.__defaults__:
+        known = inspect.signature(function)
+        _signatures[function] = function.__code__, function.__defaults__, known
+    return known
 
 
 def parameters_of(function: Callable[..., Any], *, skip_self: bool = False) -> tuple[tuple[Parameter, ...], bool]:
@@ -74,8 +96,8 @@ def parameters_of(function: Callable[..., Any], *, skip_self: bool = False) -> t
 
 def outputs_of(function: Callable[..., Any]) -> tuple[str, ...] | None:
     """Declared output names; None when they are known only at run time. ValidationError for reserved ones."""
-    hint = hints_of(function).get("return", inspect.Signature.empty)
-    names = _output_names(hint)
+    hint = _hint_of(function, "return")
+    names = None if hint is _UNKNOWN else _output_names(hint)
     reserved = sorted(RESERVED_OUTPUTS.intersection(names or ()))
     if reserved:
         raise ValidationError(
@@ -199,7 +221,16 @@ def code_of(target: Any) -> Any:
 
 def is_asynchronous(function: Callable[..., Any]) -> bool:
     """Whether it waits on an event loop, so that many of it may wait in one process."""
+    if type(function) is FunctionType:
+        return bool(function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def is_generator(function: Callable[..., Any]) -> bool:
+    """Whether it gives its items one by one."""
+    if type(function) is FunctionType:
+        return bool(function.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def is_pipeline(value: Any) -> bool:

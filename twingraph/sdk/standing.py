@@ -19,6 +19,8 @@ _NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path
 
 # Looking through all modules takes as long as the rest of a start; where it was found it mostly still is.
 _found: WeakKeyDictionary[Workflow | Pipeline[..., Any], tuple[ModuleType, str]] = WeakKeyDictionary()
+# Where it was not, it is looked for again once there are other modules or more names.
+_nowhere: WeakKeyDictionary[Workflow | Pipeline[..., Any], tuple[int, int]] = WeakKeyDictionary()
 
 
 def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
@@ -28,18 +30,28 @@ def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
         module, name = _look_for(thing)
     if module is not None:
         _found[thing] = module, name
-        return f"{Path(str(module.__file__)).absolute()}:{name}"
+        return f"{_absolute(str(module.__file__))}:{name}"
     file = getattr(sys.modules.get("__main__"), "__file__", None)
-    return str(Path(file).absolute()) if file and Path(file).is_file() else None
+    return _absolute(file) if file and os.path.isfile(file) else None
+
+
+def _absolute(file: str) -> str:
+    return file if os.path.isabs(file) else str(Path(file).absolute())
 
 
 def _look_for(thing: Workflow | Pipeline[..., Any]) -> tuple[ModuleType | None, str]:
-    for module in (sys.modules.get("__main__"), *_authors(len(sys.modules), id(next(reversed(sys.modules.values()))))):
+    main = sys.modules.get("__main__")
+    authors = _authors(len(sys.modules), id(next(reversed(sys.modules.values()))))
+    looked_at = len(sys.modules), sum(len(vars(module)) for module in (main, *authors) if module is not None)
+    if _nowhere.get(thing) == looked_at:
+        return None, ""
+    for module in (main, *authors):
         if module is None or not _is_of_the_author(module):
             continue
         name = next((name for name, value in list(vars(module).items()) if value is thing), None)
         if name is not None:
             return module, name
+    _nowhere[thing] = looked_at
     return None, ""
 
 

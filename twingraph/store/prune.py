@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -169,7 +170,7 @@ class Prune:
         code = set(self._store.unused_code(before))
         for unused in self._unmentioned(frozenset(), code, before):
             for versions in _batches(sorted(unused.code), _RECORDS_AT_ONCE):
-                pruned.code_versions += self._gently(lambda v=versions: self._store.remove_code(v, newest, before))  # type: ignore[misc]
+                pruned.code_versions += self._gently(partial(self._store.remove_code, versions, newest, before))
             code = set()
             self._remove_blobs(unused.blobs, pruned, before)
         pruned.free_bytes = self._store.free_bytes()
@@ -189,7 +190,7 @@ class Prune:
         if len(going) == len(doomed.executions):
             return False
         rows = self._store.count([newest])
-        if not self._gently(lambda: self._store.remove_whole(newest)):
+        if not self._gently(partial(self._store.remove_whole, newest)):
             return False
         pruned.rows += rows
         pruned.executions.append(doomed.executions[0])
@@ -211,7 +212,7 @@ class Prune:
         """The newest first, so that a replay goes before what it replays."""
         done = 0
         for batch in _batches([one.number for one in going], _RECORDS_AT_ONCE):
-            self._gently(lambda batch=batch: self._store.remove(batch, newest))  # type: ignore[misc]
+            self._gently(partial(self._store.remove, batch, newest))
             done += len(batch)
             self._progress("executions", done, len(going))
 

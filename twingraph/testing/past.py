@@ -6,7 +6,7 @@ import base64
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.wiring.makers import open_home, read
 
 FORMAT = 1
+_SHOWN = 40  # characters of a value in `repr`
+_KEYS = frozenset(
+    ("format", "execution", "node", "component", "entry", "status", "given", "result", "error", "options", "blobs")
+)
+_WRITTEN = "write it again: twingraph.testing.past_run(execution, node).save(path)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +49,22 @@ class _Recorded:
     options: str | None = None  # of a BaseComponent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PastRun:
     """Call it to run the code of today with the recorded inputs; keyword arguments take the place of some of them."""
 
-    _texts: _Recorded = field(repr=False)
-    _blobs: BlobStore = field(repr=False)
-    _key: bytes | None = field(default=None, repr=False)  # with which the home signs what only it may open
+    _texts: _Recorded
+    _blobs: BlobStore
+    _key: bytes | None = None  # with which the home signs what only it may open
+
+    def __repr__(self) -> str:
+        """What ran, with what, and what came of it, each shortly; no blob is read for it."""
+        texts = self._texts
+        given = ", ".join(f"{name}={_shortly(text)}" for name, text in texts.given.items())
+        came = f"→ {_shortly(texts.result)}" if texts.result is not None else texts.status
+        if texts.error is not None:
+            came = f"{texts.status}: {texts.error.error_type}: {_cut(texts.error.message)}"
+        return f"<PastRun {texts.node} of {texts.execution}: {texts.component}({given}) {came}>"
 
     @property
     def execution(self) -> str:
@@ -164,13 +178,31 @@ def past_run(execution: str, node: str, *, home: str | Path | None = None) -> Pa
 
 def saved_run(path: str | Path) -> PastRun:
     """What `save` wrote."""
-    document = json.loads(Path(path).read_text(encoding="utf-8"))
-    if document.get("format") != FORMAT:
-        raise ValidationError(f"{path} was not written by PastRun.save of this version of TwinGraph")
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotFoundError(
+            f"{path} cannot be read: {error.strerror}; PastRun.save(path) writes such a file"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ValidationError(f"{path} is no saved run, as it is not JSON ({error}); {_WRITTEN}") from error
+    if not isinstance(document, dict) or not document.keys() >= _KEYS:
+        raise ValidationError(f"{path} is no saved run; {_WRITTEN}")
+    if document["format"] != FORMAT:
+        raise ValidationError(
+            f"{path} has the format {document['format']!r}, and this version of TwinGraph reads {FORMAT}; {_WRITTEN}"
+        )
+    try:
+        return _loaded(document, path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValidationError(f"{path} is damaged ({type(error).__name__}: {error}); {_WRITTEN}") from error
+
+
+def _loaded(document: Mapping[str, Any], path: str | Path) -> PastRun:
     blobs = MemoryBlobs()
     for digest, data in document["blobs"].items():
         if blobs.put(base64.b64decode(data)) != digest:
-            raise ValidationError(f"{path} is damaged: the blob {digest[:12]} in it is another one")
+            raise ValidationError(f"{path} is damaged: the blob {digest[:12]} in it is another one; {_WRITTEN}")
     result = document["result"]
     texts = _Recorded(
         execution=document["execution"],
@@ -184,6 +216,14 @@ def saved_run(path: str | Path) -> PastRun:
         options=document["options"],
     )
     return PastRun(_texts=texts, _blobs=blobs)
+
+
+def _shortly(text: str) -> str:
+    return _cut(repr(codec.plain(text, limit=5)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _text(value: Any) -> str:

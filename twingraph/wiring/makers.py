@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twingraph.core.errors import NotFoundError, Problem, ValidationError
+from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
 from twingraph.core.hashing import content_hash
 from twingraph.core.plan import Plan
 from twingraph.core.statuses import EXECUTION_OVER
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twingraph.executors.base import Executor
     from twingraph.executors.debugging import OnError
     from twingraph.store.base import Store
+    from twingraph.store.postgres.health import Health
 
 # Where this version can carry a node out.
 PLATFORMS = ("local", "docker")
@@ -89,6 +90,30 @@ def check_blobs(settings: Settings) -> str:
         return blobs_of(settings, home).check()
     finally:
         home.close()
+
+
+def blob_neighbours(settings: Settings) -> str | None:
+    """Why a prune would be refused: who else keeps values at the same address."""
+    from twingraph.wiring.blob_users import check_alone
+
+    home = open_home(settings)
+    try:
+        check_alone(settings, home, open_store(home, settings), blobs_of(settings, home))
+    except ConflictError as error:
+        return str(error)
+    finally:
+        home.close()
+    return None
+
+
+def check_database(settings: Settings) -> Health | None:
+    """How the database of the settings stands; None where there is none. StoreError, or MissingExtraError, says what is
+    wrong."""
+    if settings.database_url is None:
+        return None
+    from twingraph.store.postgres.health import look
+
+    return look(settings.database_url)
 
 
 def dispatch_of(settings: Settings, home: Home, secret: bytes, on_error: OnError | None = None) -> Dispatch:

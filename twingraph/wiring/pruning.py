@@ -10,6 +10,7 @@ from twingraph.store.locks import FileLock
 from twingraph.store.prune import Progress, Prune, Pruned, Retention
 from twingraph.store.sqlite.prune import SqlitePrune
 from twingraph.store.sqlite.store import SqliteStore
+from twingraph.wiring.blob_users import check_alone
 from twingraph.wiring.makers import blobs_of, open_home, open_store
 
 
@@ -20,8 +21,10 @@ def prune(settings: Settings, retention: Retention, *, dry_run: bool, progress: 
     try:
         if not lock.take(wait=False):
             raise ConflictError(f"another prune is at work in {home.path}; wait for it, it does the same")
-        with closing(open_store(home, settings).prune()) as store:
-            made = Prune(store, blobs_of(settings, home), progress=progress)
+        records, blobs = open_store(home, settings), blobs_of(settings, home)
+        check_alone(settings, home, records, blobs)
+        with closing(records.prune()) as store:
+            made = Prune(store, blobs, progress=progress)
             return made.plan(retention) if dry_run else made.run(retention)
     finally:
         lock.release()

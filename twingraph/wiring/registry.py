@@ -32,7 +32,7 @@ def runtime(home: str | None = None, workers: int | None = None, settings: Setti
         )
     if settings is None:
         settings = load_settings({"home": home, "workers": workers})
-    key = Path(settings.home).absolute(), settings.database_url
+    key = settings.home.absolute(), settings.database_url
     with _lock:
         known = _runtimes.get(key)
         if known is not None and not known.conductor.usable:

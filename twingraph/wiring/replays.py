@@ -11,7 +11,7 @@ from twingraph.core.codec import Encoded
 from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
 from twingraph.core.inputs import changed_inputs, check_given
 from twingraph.core.nearest import did_you_mean
-from twingraph.core.plan import Hole, NodeKind, NodeSpec, Source
+from twingraph.core.plan import Hole, NodeKind, Source
 from twingraph.core.records import Changes
 from twingraph.core.signatures import Parameter
 from twingraph.core.wishes import Wish
@@ -21,6 +21,7 @@ from twingraph.engine.replay import Earlier, earlier, resumed
 from twingraph.engine.wishes import changes_for, drawn_inputs, failed_of, keys_of, known_nodes
 from twingraph.sdk.value_classes import ValueClasses
 from twingraph.store.blobs.base import BlobStore
+from twingraph.wiring.current_code import as_it_is_now
 from twingraph.wiring.submissions import Submissions, is_pipeline
 from twingraph.wiring.values import ProcessValues
 
@@ -130,7 +131,7 @@ class Replays:
     ) -> Submission:
         assert wish.node is not None
         known_nodes(recorded, [wish.node])
-        made = alone(recorded, wish.node, self._blobs)
+        made = replace(alone(recorded, wish.node, self._blobs, wish.inputs), changed=tuple(wish.inputs))
         if debugs and made.body is not None:
             raise ConflictError(f"{wish.node} is a pipeline, whose body no debugger reaches; take a node in it")
         if made.body is not None and compiled is not None:
@@ -139,7 +140,7 @@ class Replays:
         sources: Mapping[str, str] = {}
         parameters: Sequence[str] | None
         if compiled is not None:
-            made, objects, sources, parameters = self._as_it_is_now(made, compiled)
+            made, parameters, objects, sources = as_it_is_now(made, compiled)
         else:
             parameters = self._parameters(recorded, made)
         made = replace(made, inputs={**made.inputs, **self._changed(made, wish.inputs, parameters)})
@@ -154,7 +155,7 @@ class Replays:
         return self._submissions.alone_now(recorded.record, made, classes.found, sources)
 
     def _changed(self, made: Alone, given: Mapping[str, Any], parameters: Sequence[str] | None) -> dict[str, str]:
-        known = [*dict.fromkeys([*made.inputs, *(parameters or ())])]
+        known = parameters or [*dict.fromkeys([*made.inputs, *_called_with(made)])]
         fits_any = parameters is None and made.spec is not None and made.spec.entry is not None
         problems = [
             Problem(node=made.node, field=name, message=f"is not an input of it; {did_you_mean(name, known)}")
@@ -175,36 +176,6 @@ class Replays:
             return None
         return parameters_of(code.body_path if made.body is not None else code.bundle_path, spec.entry)
 
-    def _as_it_is_now(
-        self, made: Alone, compiled: CompiledWorkflow | CompiledPipeline
-    ) -> tuple[Alone, dict[str, Any], Mapping[str, str], Sequence[str] | None]:
-        """The node on current code: with what is to be shipped, and what that takes."""
-        if not is_pipeline(compiled):
-            specs = {spec.entry: spec for spec in compiled.plan.specs}
-            named = {spec.component: spec for spec in compiled.plan.specs}
-            found = {
-                spec.entry: now
-                for spec in (made.plan.specs if made.plan is not None else ())
-                if (now := specs.get(spec.entry) or named.get(spec.component)) is not None
-            }
-            objects, sources = dict(compiled.objects), compiled.sources
-        else:
-            objects, found = _found_now(made, compiled)
-            sources = {}
-        own = made.spec
-        if own is not None and own.entry not in found and not (own.entry or "").startswith("builtin:"):
-            raise NotFoundError(
-                f"the code now has no component {own.component!r}, which {made.node} ran",
-                near=sorted({spec.component for spec in found.values()}),
-            )
-        assert made.plan is not None
-        specs_now = tuple(found.get(spec.entry, spec) for spec in made.plan.specs)
-        made = replace(made, plan=replace(made.plan, specs=specs_now))
-        if own is not None and own.entry in found:
-            made = replace(made, spec=found[own.entry])
-        target = objects.get(made.spec.entry or "") if made.spec is not None else None
-        return made, objects, sources, _takes(target)
-
     def _pipeline_alone(
         self, recorded: Recorded, made: Alone, wish: Wish, compiled: CompiledWorkflow | CompiledPipeline
     ) -> Submission:
@@ -222,7 +193,7 @@ class Replays:
             inputs={**made.inputs, **self._texts(wish.inputs)},
             settings=made.settings,
             kept={},
-            changes=Changes(everything=True, alone=made.node),
+            changes=Changes(everything=True, alone=made.node, inputs=made.changed),
         )
         record = recorded.record
         return self._submissions.compiled(prepared, {}, origin=record.origin, target=record.target, old=old)
@@ -273,6 +244,11 @@ def _not_missing(parameters: Sequence[Parameter], before: Container[str]) -> lis
     return [replace(one, required=False) if one.name in before else one for one in parameters]
 
 
+def _called_with(made: Alone) -> Sequence[str]:
+    node = made.plan.root.nodes[0] if made.plan is not None else None
+    return [*node.args, *node.scope_args] if node is not None else ()
+
+
 def _with_inputs(made: Alone) -> Alone:
     """Every input has its place in the plan, also one that was not given before."""
     if made.plan is None:
@@ -288,39 +264,3 @@ def _unhurried(made: Alone) -> Alone:
     """Neither cut short nor tried again: somebody looks at it."""
     made = replace(made, settings=replace(made.settings, timeout=None, max_parallel=1))
     return made if made.spec is None else with_spec(made, replace(made.spec, retry=None, timeout=None))
-
-
-def _found_now(made: Alone, compiled: CompiledPipeline) -> tuple[dict[str, Any], dict[str | None, NodeSpec]]:
-    """The components by which the specs of a pipeline's nodes go now."""
-    from twingraph.sdk.code_table import CodeTable
-
-    table = CodeTable()
-    found: dict[str | None, NodeSpec] = {}
-    for spec in made.plan.specs if made.plan is not None else ():
-        try:
-            info = table.info(compiled.pipeline.registry.find(spec.component))
-        except (NotFoundError, ValidationError):
-            continue
-        found[spec.entry] = NodeSpec(
-            component=info.name,
-            entry=info.entry,
-            outputs=info.outputs,
-            options=spec.options or info.options,
-            asynchronous=info.asynchronous,
-            **info.settings,
-        )
-    return table.objects, found
-
-
-def _takes(target: Any) -> Sequence[str] | None:
-    """The names of the parameters of code as it is now; None where it takes any, or cannot be asked."""
-    from twingraph.sdk import signature
-
-    if target is None:
-        return None
-    of_class = isinstance(target, type)
-    try:
-        parameters, further = signature.parameters_of(getattr(target, "execute", target), skip_self=of_class)
-    except ValidationError:
-        return None
-    return None if further else [one.name for one in parameters]

@@ -51,6 +51,10 @@ class Runtime:
         self.store = open_store(self.home, settings)
         self.blobs = blobs_of(settings, self.home)
         self.secret = self.store.secret()
+        if settings.blob_url is not None or settings.database_url is not None:
+            from twingraph.wiring.blob_users import sign
+
+            sign(settings, self.home, self.store, self.blobs)
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -105,7 +109,7 @@ class Runtime:
     ) -> Mapping[str, CacheStory]:
         """What it would find in the cache, by node; nothing begins."""
         made = self._submissions.compiled(compiled, inputs, origin="plan", target=target)
-        with closing(read(self.home)) as reader:
+        with closing(read(self.home, self.settings)) as reader:
             return reader.foresee(made)
 
     def _start(self, submission: Submission) -> Handle:
@@ -118,6 +122,18 @@ class Runtime:
             if held.wait(0):
                 self.handles.pop(known, None)
         self.handles[handle.id] = handle
+
+    def foresee_calls(
+        self,
+        compiled: CompiledPipeline,
+        calls: Mapping[str, tuple[Any, Mapping[str, Any]]],
+        *,
+        target: str | None = None,
+    ) -> Mapping[str, CacheStory]:
+        """What these calls of a pipeline's body (a component and its arguments, by node) would find in the cache."""
+        made = self._submissions.calls(compiled, calls, target=target)
+        with closing(read(self.home, self.settings)) as reader:
+            return reader.foresee(made)
 
     # -- going on --------------------------------------------------------------------------------
 

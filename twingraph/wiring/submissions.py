@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from twingraph.core.ids import execution_id
 from twingraph.core.inputs import rebind_inputs
-from twingraph.core.records import Changes
+from twingraph.core.plan import Plan, PlanNode, Template
+from twingraph.core.records import Changes, Settings
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine import code as code_versions
 from twingraph.engine.held import Submission
@@ -92,6 +93,35 @@ class Submissions:
             given=old.given,
         )
 
+    def calls(
+        self, compiled: CompiledPipeline, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Submission:
+        """Calls that its body would make, by node, as a workflow of its own: to be asked about and not to be begun."""
+        from twingraph.sdk.body.known import function_of
+        from twingraph.sdk.body.targets import spec_of
+        from twingraph.sdk.code_table import CodeTable
+
+        table, infos = CodeTable(), []
+        for component, _ in calls.values():
+            infos.append((table.info(component), function_of(component)))
+        texts, objects = self._values.of_calls({**compiled.objects, **table.objects}, calls)
+        version, reference, hashes = self._codes.pack(objects, {}, compiled.bodies)
+        specs = tuple(spec_of(info, function, None, hashes.get(info.entry)) for info, function in infos)
+        nodes = tuple(
+            PlanNode(id=node, spec=number, args={name: (text,) for name, text in texts[node].items()})
+            for number, node in enumerate(calls)
+        )
+        return Submission(
+            id=_new_id(),
+            plan=Plan(name=compiled.name, root=Template(nodes=nodes), specs=specs),
+            inputs={},
+            settings=Settings(),
+            workflow_id=compiled.workflow_id or target or compiled.name,
+            origin="plan",
+            code_version=version,
+            code=reference,
+        )
+
     def code_of(self, version: str) -> CodeRef:
         return self._codes.code_of(version)
 
@@ -112,7 +142,7 @@ class Submissions:
             code_version=version,
             code=self.code_of(version) if version else None,
             replay_of=record.id,
-            changes=Changes(everything=True, alone=made.node),
+            changes=Changes(everything=True, alone=made.node, inputs=made.changed),
         )
 
     def alone_now(

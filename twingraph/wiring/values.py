@@ -53,7 +53,7 @@ class ProcessValues:
         classes = ValueClasses(dict(compiled.objects))
         if old is not None:
             texts = {name: text for name, text in old.inputs.items() if compiled.takes(name)}
-            compiled.check_names(texts)
+            compiled.check_names(old.inputs)
             for text in texts.values():
                 classes.take(text)
         else:
@@ -61,6 +61,19 @@ class ProcessValues:
             texts = {
                 name: classes.encode(value, path=f"inputs.{name}", **self.how).text for name, value in inputs.items()
             }
+        return texts, classes.found
+
+    def of_calls(
+        self, objects: Mapping[str, Any], calls: Mapping[str, tuple[Any, Mapping[str, Any]]]
+    ) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+        """The arguments' texts of each call, and what is to be shipped."""
+        from twingraph.sdk.value_classes import ValueClasses
+
+        classes = ValueClasses(dict(objects))
+        texts = {
+            node: {name: classes.encode(value, path=name, **self.how).text for name, value in given.items()}
+            for node, (_, given) in calls.items()
+        }
         return texts, classes.found
 
 

@@ -33,6 +33,16 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     return LocalBlobs(tmp_path, LocalBlobsOptions(sync="synced" in request.param))
 
 
+def test_users_sign_beside_the_blobs_and_are_none(blobs: BlobStore) -> None:
+    assert blobs.users() == {}
+    blobs.sign("a1", "the home /a")
+    blobs.sign("b2", "the home /ü")
+    blobs.sign("a1", "the home /moved")
+    assert blobs.users() == {"a1": "the home /moved", "b2": "the home /ü"}
+    assert "a1" in blobs.signature("a1")
+    assert list(blobs.list()) == []
+
+
 @pytest.mark.parametrize("data", [b"", b"abc", bytearray(b"x" * 100_000), memoryview(b"view")])
 def test_what_is_put_is_read(blobs: BlobStore, data: bytes) -> None:
     digest = blobs.put(data)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
 from twingraph import component, pipeline
+from twingraph.wiring import open_reader
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -73,3 +75,20 @@ def test_a_time_limit_holds_in_a_try() -> None:
 
 def test_a_call_can_be_made_a_task() -> None:
     assert calls_as_tasks() == [0, 1, 2]  # type: ignore[comparison-overlap]
+
+
+@pipeline
+async def naps() -> int:
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        return await slow(1)
+
+
+def test_waits_of_asyncio_stand_where_the_author_wrote_them() -> None:
+    """What `show --node` tells, and who reads of a call that a replay does not make."""
+    run = naps.submit()
+    assert run.result() == 1
+    with closing(open_reader()) as reader:
+        places = [node.place for node in reader.view(run.id).nodes if node.kind == "sleep"]
+    first = naps.fn.__code__.co_firstlineno
+    assert places == [f"{__file__}:{first + 2}", f"{__file__}:{first + 3}"]

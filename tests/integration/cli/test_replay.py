@@ -213,12 +213,48 @@ def test_a_map_alone_keeps_its_finished_items_when_it_is_resumed(go: Go, tmp_pat
     assert (wrong.returncode, f"twingraph replay {failed.record.id} --node squares" in wrong.stderr) == (1, True)
 
 
+def test_an_outcome_that_nothing_asked_for_is_said(go: Go) -> None:
+    first = run_once(go, "flow")
+    done = go("replay", first, "-i", "n=1", "--output", "total-2=7")
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+    said = "the outcome that was given for total-2 was not used: nothing called it"
+    assert f"note: {said}" in done.stderr
+    shown = go("show", "last").stdout
+    assert said in shown
+    assert "with another input n" in shown
+
+
+def test_parameters_that_have_changed_since_are_named(go: Go, tmp_path: Path) -> None:
+    first, second = run_once(go, "wf", "-i", "n=2"), run_once(go, "flow")
+    (tmp_path / "flow.py").write_text(
+        FLOW.replace("def square(x: int)", "def square(y: int, z: int, w: int = 0)")
+        .replace("x * x", "y * z")
+        .replace("x == 2", "y == 9")
+        .replace('over="x"', 'over="y"')
+        .replace('on_item_error="keep")', 'on_item_error="keep", z=2)')
+        .replace("def flow(n: int = 3", "def flow(many: int")
+        .replace("numbers(n)\n    try", "numbers(many)\n    try")
+    )
+    wrong = go("replay", first, "--node", "squares[1]", "--code", "current")
+    assert wrong.returncode == 2
+    assert "squares[1].y: is missing: square takes it now, and was called with x when it was recorded" in wrong.stderr
+    assert "squares[1].z: is missing" in wrong.stderr
+    assert again(go, first, "--node", "squares[1]", "--code", "current", "-i", "y=3", "-i", "z=4").result == "12"
+    gone = go("replay", first, "--node", "squares[1]", "--code", "current", "-i", "x=3", "-i", "y=3", "-i", "z=4")
+    assert (gone.returncode, "squares[1].x: is not an input of it" in gone.stderr) == (2, True)
+    whole = go("replay", first, "--node", "squares", "--code", "current")
+    assert (whole.returncode, "replay it with --from squares instead of alone" in whole.stderr) == (2, True)
+    body = go("replay", second, "--code", "current")
+    assert body.returncode == 2
+    assert "flow.many: is missing: it is taken now, and what was recorded has" in body.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--from", "totl"], "has no node 'totl' (near: total)"),
         (["--node", "square"], "has no node 'square' (near: squares[0], squares[1])"),
-        (["--node", "total", "--from", "numbers"], "leave one of them out"),
+        (["--node", "total", "--from", "numbers"], "leave out what else is asked for"),
         (["--output", "squares=3"], "a map gives what its items give"),
         (["--output", "total"], "give NODE=VALUE"),
         (["--debug", "--json"], "leave one of them out"),
@@ -266,6 +302,8 @@ def test_a_debugger_opens_where_it_fails_and_at_a_breakpoint(go: Go, tmp_path: P
     done = go("replay", first, "--node", "squares[2]", "--debug", stdin="p x + 40\nq\n")
     assert "42" in done.stdout, done.stderr
     assert (done.returncode, "ValueError: two is bad" in done.stderr) == (1, True)
+    assert done.stderr.startswith(f"replay squares[2] of {first} in this process\n")
+    assert done.stdout.endswith("\n")  # what follows the last prompt begins a line of its own
     (tmp_path / "flow.py").write_text(FLOW.replace("    return x * x", "    breakpoint()\n    return x * x"))
     words = ("replay", first, "--node", "squares[1]", "--code", "current", "--debug")
     done = go(*words, stdin="p x + 40\nc\n")

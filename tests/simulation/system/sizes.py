@@ -19,4 +19,5 @@ def small(chance: Random) -> Sizes:
         long_parts=chance.choice((1, 500)),
         large_nodes=chance.choice((0, 2_000)),
         inbox_seconds=1.0,
+        begun_at_once=chance.choice((0, 500)),
     )

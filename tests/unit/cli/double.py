@@ -32,6 +32,7 @@ from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.core.wishes import Wish
 from twingraph.settings import Settings
 from twingraph.store import prune as pruning
+from twingraph.store.postgres.health import Health
 
 T0 = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -249,6 +250,9 @@ class MemoryReader:
     def view(self, execution_id: str) -> ExecutionView:
         return next(view for view in self.views if view.record.id == execution_id)
 
+    def record(self, execution_id: str) -> ExecutionRecord:
+        return self.view(execution_id).record
+
     def tree(self, execution_id: str, *, children: int = 20) -> TreeSnapshot:
         return tree_of(self.view(execution_id), children)
 
@@ -329,6 +333,7 @@ class MemoryRuntime:
     replayed: list[tuple[str, Wish, Any]] = field(default_factory=list)
     refuses: Exception | None = None
     foreseen: dict[str, CacheStory] = field(default_factory=dict)
+    foretold: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of calls that were asked about
     heeds: int = 1
     handle: MemoryHandle | None = None
     closed: bool = False
@@ -341,6 +346,12 @@ class MemoryRuntime:
         return self._start(self.next_view)
 
     def foresee(self, compiled: Any, inputs: dict[str, Any], *, target: str | None) -> Mapping[str, CacheStory]:
+        return self.foreseen
+
+    def foresee_calls(
+        self, compiled: Any, calls: Mapping[str, tuple[Any, Mapping[str, Any]]], *, target: str | None
+    ) -> Mapping[str, CacheStory]:
+        self.foretold = {node: given for node, (_, given) in calls.items()}
         return self.foreseen
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
@@ -372,6 +383,8 @@ class MemoryBackend:
     debugs: bool = False
     asked: list[object] = field(default_factory=list)  # of prune
     pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
+    neighbours: str | None = None  # of the blobs
+    database: Health | Exception | None = None
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -394,6 +407,14 @@ class MemoryBackend:
 
     def check_blobs(self, settings: Settings) -> str:
         return "in memory"
+
+    def blob_neighbours(self, settings: Settings) -> str | None:
+        return self.neighbours
+
+    def check_database(self, settings: Settings) -> Health | None:
+        if isinstance(self.database, Exception):
+            raise self.database
+        return self.database
 
     def shrink(self, settings: Settings) -> None:
         self.asked.append("shrink")

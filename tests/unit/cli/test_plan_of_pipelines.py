@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.cli.double import MemoryBackend, MemoryReader, make_console, make_node, make_view, written
 from twingraph.cli.entry import main
+from twingraph.core.execution import CacheStory
 from twingraph.core.static_plan import Condition, StaticEdge, StaticNode, StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
@@ -126,3 +127,85 @@ def test_a_plan_without_conditions_needs_no_words() -> None:
     code, out, _ = go("last", planned=replace(PLAN, nodes=PLAN.nodes[:1], warnings=()))
     assert code == 0
     assert out.count("not in the plan") == 4
+
+
+CACHED = """
+from twingraph import component, pipeline
+
+@component(cache=True)
+def load(day, deep=False):
+    return [day]
+
+@component(cache={"ttl": "1h"})
+def total(rows):
+    return len(rows)
+
+@component
+def plain(k):
+    return k
+
+@pipeline
+def inner(day):
+    return total(load(day, deep=True))
+
+@pipeline
+def nightly(day: str, n: int = 2):
+    found = load(day)
+    if found.bad:
+        load(day) if n > 1 else load("other")
+    return [total(found), plain(1), inner(day), load([n, {"day": day}])]
+"""
+
+
+def foreseen(tmp_path: Path, *words: str) -> tuple[int, str, str, MemoryBackend]:
+    path = tmp_path / "cached_flow.py"
+    path.write_text(CACHED)
+    backend = MemoryBackend(reader=MemoryReader(views=[]))
+    backend.engine.foreseen = {"load": CacheStory(verdict="hit", execution="exec-1", node="load")}
+    console = make_console()
+    code = main(("plan", f"{path}:nightly", *words), backend=backend, console=console)
+    return code, written(console.out), written(console.err), backend
+
+
+def test_the_cache_is_asked_about_calls_whose_arguments_are_known(tmp_path: Path) -> None:
+    code, out, _, backend = foreseen(tmp_path, "-i", "day=mo")
+    assert code == 0
+    assert backend.engine.foretold == {
+        "load": {"day": "mo"},
+        "load-2": {"day": "mo"},
+        "inner/load": {"day": "mo", "deep": True},
+        "load-3": {"day": [2, {"day": "mo"}]},
+    }
+    assert backend.engine.closed
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "load hit of exec-1 load" in lines
+    assert "total unknown: what it would be called with is not known yet" in lines
+    assert "inner/total unknown: what it would be called with is not known yet" in lines
+    assert "more of what is cached" not in out
+
+
+def test_without_its_inputs_it_says_which_would_tell_more(tmp_path: Path) -> None:
+    _, out, _, backend = foreseen(tmp_path)
+    assert backend.engine.foretold == {}
+    assert "more of what is cached is known with the inputs day: give them with -i name=value" in out
+
+
+def test_what_is_cached_stands_in_the_document(tmp_path: Path) -> None:
+    _, out, _, _ = foreseen(tmp_path, "-i", "day=mo", "--json")
+    document = json.loads(out)
+    assert StaticPlan.from_dict(document).name == "nightly"
+    assert {name: story["verdict"] for name, story in document["cache"].items()}["load"] == "hit"
+    assert document["cache"]["total"]["verdict"] == "unknown"
+
+
+def test_an_input_that_it_does_not_take_is_wrong_use(tmp_path: Path) -> None:
+    code, _, err, _ = foreseen(tmp_path, "-i", "dy=mo")
+    assert (code, "did you mean 'day'?" in err) == (2, True)
+
+
+def test_what_caches_nothing_asks_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "planned_flow.py"
+    path.write_text(FLOW)
+    backend = MemoryBackend(reader=MemoryReader(views=[]))
+    assert main(("plan", str(path), "-i", "day=mo"), backend=backend, console=make_console()) == 0
+    assert not backend.engine.closed  # nor was it opened

@@ -68,7 +68,7 @@ def test_a_workflow_that_nothing_ran_under_is_wrong_use(typed: str, said: str) -
     [
         ([], "--older-than 30d, --keep 100"),
         (["--workflow", "daily"], "say what may go"),
-        (["--older-than", "30"], "is no age, such as 30d"),
+        (["--older-than", "30"], "is no age; write it as 30d"),
         (["--older-than", "soon"], "is no age"),
         (["--older-than", "-1d"], "expected one argument"),
         (["--keep", "-1"], "--keep"),

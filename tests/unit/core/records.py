@@ -97,9 +97,13 @@ _OF_FIELDS: dict[str, st.SearchStrategy[Any]] = {
             ),
             max_size=2,
         ).map(tuple),
+        inputs=st.lists(names).map(tuple),
     ),
 }
 _OF_RECORDS: dict[tuple[type[ev.Event], str], st.SearchStrategy[Any]] = {
+    (ev.OutcomesKept, "nodes"): st.lists(
+        st.tuples(names, counts, maybe_names, st.lists(st.tuples(names, names, counts)).map(tuple)), max_size=3
+    ).map(tuple),
     (ev.GraphClosed, "outputs"): st.lists(st.tuples(names, arguments), max_size=2).map(tuple),
 }
 _OF_TYPES: dict[str, st.SearchStrategy[Any]] = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from twingraph.core.quantities import byte_count, unit_count
+from twingraph.core.quantities import byte_count, seconds_text, unit_count
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_a_thousandth_of_a_byte_is_no_amount() -> None:
     assert byte_count("500M") == 500_000_000
     with pytest.raises(ValueError, match="'2G'"):
         unit_count("2G")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.5, "0.5s"), (90, "90s"), (100, "1m40s"), (3600, "1h"), (5400, "1h30m"), (604_800, "7d"), (90_061, "1d1h")],
+)
+def test_seconds_are_said_as_they_may_be_written(seconds: float, said: str) -> None:
+    assert seconds_text(seconds) == said

@@ -100,6 +100,35 @@ def test_a_refresh_says_that_it_was_asked_for(rig: Rig) -> None:
     assert story(rig, again).words == "miss: done anew, as was asked for"
 
 
+def test_equal_work_that_is_another_scopes_is_told(rig: Rig) -> None:
+    spec = replace(CACHED, cache={"scope": "execution"})
+    first = rig.run(work(spec=spec, x=1))
+    assert story(rig, rig.run(work(spec=spec, x=1))).words == (
+        f"miss: a in {first.id} did equal work, whose outcome was not kept yet, or is not of the same execution, which "
+        "alone shares it"
+    )
+
+
+def test_only_the_parameters_that_stand_for_all_are_told(rig: Rig) -> None:
+    spec = replace(CACHED, cache={"key": ["x"]})
+    rig.run(work(spec=spec, x=1, y=1))
+    assert story(rig, rig.run(work(spec=spec, x=2, y=2))).differences == ("x: 1 → 2",)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"x": 1}, {"x": 1, "y": 2}, "y is given, and was not before"),
+        ({"x": 1, "y": 2}, {"x": 1}, "y was given before, and is not now"),
+    ],
+)
+def test_an_input_that_is_given_once_alone_is_told(
+    rig: Rig, before: dict[str, Any], now: dict[str, Any], told: str
+) -> None:
+    rig.run(work(**before))
+    assert story(rig, rig.run(work(**now))).differences == (told,)
+
+
 # -- beforehand --------------------------------------------------------------------------------------
 
 
@@ -123,6 +152,15 @@ def test_what_is_kept_is_known_beforehand_as_far_as_nothing_would_run(rig: Rig) 
     }
     (other,) = foresee(rig.records, rig.blobs, chained(2)).values()
     assert other.differences == ("x: 1 → 2",)
+
+
+def test_what_is_too_old_is_told_beforehand(rig: Rig) -> None:
+    spec = replace(CACHED, cache={"ttl": 1e-6})
+    made = plan(PlanNode(id="first", spec=0, args={"x": ("1",)}), specs=(spec, EXPAND, BRANCH))
+    rig.run(made)
+    asked = Submission(id="exec-plan", plan=made, inputs={}, settings=Settings(), workflow_id="flow", origin="plan")
+    (found,) = foresee(rig.records, rig.blobs, asked).values()
+    assert "than the ttl of 1e-06s lets it be" in found.words
 
 
 # -- values and code ---------------------------------------------------------------------------------

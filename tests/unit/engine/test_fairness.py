@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.conducting import Rig, each, plan, task, wait_until
+from tests.support.conducting import Rig, chain, each, plan, task, wait_until
 from twingraph.core.events import GraphExtended
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.records import Settings
@@ -128,6 +128,19 @@ def test_a_map_of_many_items_leaves_the_others_their_turns(tmp_path: Path, loops
         handle = rig.submit(plan(task("a"), each("m", "a")), settings=Settings(max_parallel=10))
         assert handle.wait(50)
         assert handle.status == "completed"
+        assert longest(loops[-1]) < MOST_SECONDS
+
+
+@pytest.mark.parametrize("shape", ["wide", "chain"])
+def test_a_large_workflow_begins_and_leaves_the_others_their_turns(tmp_path: Path, loops: Loops, shape: str) -> None:
+    dispatch = PacedDispatch(lambda run: ["1"])
+    of = chain(MANY) if shape == "chain" else plan(*(task(f"n{number}") for number in range(MANY)))
+    with rig_of(tmp_path, dispatch, loops) as rig:
+        handle = rig.submit(of, settings=Settings(max_parallel=10))
+        assert handle.wait_recorded(30)
+        assert longest(loops[-1]) < MOST_SECONDS
+        rig.conductor.cancel(handle.id)
+        assert handle.wait(30)
         assert longest(loops[-1]) < MOST_SECONDS
 
 

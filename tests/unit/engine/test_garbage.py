@@ -25,6 +25,7 @@ class Counted:
     def __init__(self, *, enabled: bool = True, frozen: int = 0) -> None:
         self.callbacks: list[Any] = []
         self.enabled, self.frozen, self.fresh = enabled, frozen, 100
+        self.unfrozen = 0  # how often
         self.dropped = 0  # of what is frozen, or was
         self.threshold = (700, 10, 10)
 
@@ -35,6 +36,7 @@ class Counted:
         self.frozen, self.fresh = self.frozen + self.fresh, 0
 
     def unfreeze(self) -> None:
+        self.unfrozen += 1
         self.frozen, self.fresh = 0, self.frozen + self.fresh
 
     def get_freeze_count(self) -> int:
@@ -97,19 +99,49 @@ def test_who_minds_the_collector_himself_is_left_alone(counted: Counted) -> None
 
 def test_what_was_dropped_after_a_look_is_found_once_it_may_be_half_of_all() -> None:
     counted = Counted()
+    counted.fresh = 100_000
     watched = Garbage(counted)
     watched.holds(1, MANY)
     counted.look()
     most = 0
     for _ in range(50):  # small executions that end, and leave circles
-        counted.fresh += 30
+        counted.fresh += 30_000
         counted.look()
-        counted.dropped += 30
+        counted.dropped += 30_000
         most = max(most, counted.frozen)
-    assert 200 < most < 300
-    assert counted.dropped < 200
+    assert 200_000 < most < 300_000
+    assert counted.dropped < 200_000
     watched.drops(1)
     assert counted.frozen == 0
+
+
+def looks(counted: Counted, watched: Garbage, nodes: int, objects: int) -> int:
+    """How often all is looked through while an execution grows by so many nodes with so many objects each."""
+    before = counted.unfrozen
+    for more in range(0, nodes, 1_000):
+        watched.holds(1, MANY + more)
+        counted.fresh += 1_000 * objects
+        counted.look()
+    return counted.unfrozen - before
+
+
+def test_an_execution_that_grows_is_not_looked_through_again_and_again() -> None:
+    counted = Counted()
+    counted.fresh = 50_000
+    watched = Garbage(counted)
+    assert looks(counted, watched, 500_000, 12) == 1
+    assert looks(counted, watched, 500_000, 100) > 1  # that is more than its nodes are
+
+
+def test_what_a_large_one_left_behind_is_found_beside_another() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    assert looks(counted, watched, 100_000, 8) == 1
+    watched.holds(2, MANY)
+    watched.drops(1)
+    counted.dropped = 700_000
+    counted.look()
+    assert counted.dropped == 0
 
 
 def test_thresholds_that_a_script_sets_meanwhile_stay() -> None:

@@ -175,8 +175,23 @@ def test_a_ttl_ends(rig: Rig, hands: Hands) -> None:
     rig.run(cached(given("a"), spec=spec))
     rig.run(cached(given("a"), spec=spec))
     assert hands.ran == {"a": 1}
-    _age(rig, 3601.0)
-    rig.run(cached(given("a"), spec=spec))
+    _age(rig, 3661.0)
+    last = rig.run(cached(given("a"), spec=spec))
+    assert hands.ran == {"a": 2}
+    told = node(rig, last.id, "a").cache(False)
+    assert told is not None
+    assert told.verdict == "miss"
+    assert "is older (1h1m) than the ttl of 1h lets it be" in (told.why or "")
+
+
+def test_each_asker_has_a_ttl_of_its_own(rig: Rig, hands: Hands) -> None:
+    rig.run(cached(given("a")))
+    _age(rig, 100.0)
+    rig.run(cached(given("a"), spec=replace(CACHED, cache={"ttl": 200.0})))
+    assert hands.ran == {"a": 1}
+    rig.run(cached(given("a"), spec=replace(CACHED, cache={"ttl": 50.0})))
+    assert hands.ran == {"a": 2}
+    rig.run(cached(given("a"), spec=replace(CACHED, cache={"ttl": 50.0})))
     assert hands.ran == {"a": 2}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twingraph.cli.app import App
+from twingraph.cli.cached_calls import UNKNOWN, is_cached, plan_with, stories_of
 from twingraph.cli.console import Line, Span, table
 from twingraph.cli.display.final import BLANK
 from twingraph.cli.errors import COMPLETED, UsageError
@@ -20,6 +21,7 @@ from twingraph.cli.target import is_pipeline, load_target, made_ready, recorded_
 from twingraph.cli.words import component_and_kind, plural, printable, seconds
 from twingraph.core.execution import CacheStory
 from twingraph.core.plan import Plan
+from twingraph.core.static_plan import StaticPlan
 
 EXAMPLE = """twingraph plan hello.py
 twingraph plan flow.py:wf --json
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="an input, to see what of a drawn workflow is cached; JSON when it parses, else text",
+        help="an input, to see what is cached then, and which way a body goes; JSON when it parses, else text",
     )
     parser.add_argument("-f", "--inputs", metavar="FILE", help="a JSON object of inputs; '-' reads stdin")
 
@@ -74,12 +76,16 @@ def _foreseen(
     inputs = read_inputs(args.input, args.inputs)
     missing = [name for name, about in plan.inputs.items() if about.get("required", True) and name not in inputs]
     if missing:
-        return {}, f"what is cached is known with the inputs {', '.join(missing)}: give them with -i name=value"
+        return {}, _more_with(missing)
     runtime = app.runtime()
     try:
         return runtime.foresee(compiled, inputs, target=recorded_target(args.target, thing)), None
     finally:
         runtime.close()
+
+
+def _more_with(missing: list[str]) -> str:
+    return f"more of what is cached is known with the inputs {', '.join(missing)}: give them with -i name=value"
 
 
 def _cache_lines(stories: Mapping[str, CacheStory], unknown: str | None, width: int) -> list[Line]:
@@ -97,12 +103,32 @@ def _show_pipeline(pipeline: Any, args: argparse.Namespace, app: App) -> int:
     """Its body is followed with stand-ins for values; no component is called."""
     from twingraph.cli.static_planning import static_lines
 
-    plan = pipeline.compile()
+    compiled, inputs = made_ready(pipeline), read_inputs(args.input, args.inputs)
+    plan, asked = plan_with(pipeline, compiled, inputs)
+    stories = _foreseen_calls(pipeline, compiled, asked, args, app) if is_cached(asked) else {}
     if args.json:
-        app.print_json(plan.to_dict())
+        told = {node: story_document(story) for node, story in stories.items()}
+        app.print_json({**plan.to_dict(), **({"cache": told} if told else {})})
     else:
-        app.console.say(*static_lines(plan, app.console.out.size()[0], inputs_of(made_ready(pipeline))))
+        width = app.console.out.size()[0]
+        lines = static_lines(plan, width, inputs_of(compiled))
+        missing = [one.name for one in compiled.parameters if one.required and one.name not in inputs]
+        app.console.say(*lines, *_cache_lines(stories, None, width))
+        if missing and any(story is UNKNOWN for story in stories.values()):
+            app.console.say(*_cache_lines({}, _more_with(missing), width))
     return COMPLETED
+
+
+def _foreseen_calls(
+    pipeline: Any, compiled: Any, asked: StaticPlan, args: argparse.Namespace, app: App
+) -> Mapping[str, CacheStory]:
+    os.environ["TWINGRAPH_HOME"] = str(app.settings.home)
+    runtime = app.runtime()
+    target = recorded_target(args.target, pipeline)
+    try:
+        return stories_of(asked, lambda calls: runtime.foresee_calls(compiled, calls, target=target))
+    finally:
+        runtime.close()
 
 
 def _show_execution(typed: str, args: argparse.Namespace, app: App) -> int:

@@ -67,7 +67,7 @@ def _retention(args: argparse.Namespace, now: float, app: App) -> Retention | No
 def _age(text: str) -> float:
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)", text.strip().lower())
     if found is None or (not found[2] and float(found[1])):
-        raise UsageError(f"--older-than {text}: is no age, such as 30d, 12h, 90m or 2w")
+        raise UsageError(f"--older-than {text}: is no age; write it as 30d, 12h, 90m or 2w")
     return float(found[1]) * _UNITS.get(found[2], 1)
 
 
@@ -121,12 +121,13 @@ def _print(pruned: Pruned, args: argparse.Namespace, app: App) -> None:
     app.console.say(f"{would} {', '.join(parts)}")
     if pruned.kept_for_others:
         app.console.note(
-            f"  {plural(pruned.kept_for_others, 'older execution')} kept: a replay or a running one needs it"
+            f"  {plural(pruned.kept_for_others, 'older execution')} kept: a replay that is kept, or what runs, needs "
+            + ("it" if pruned.kept_for_others == 1 else "them")
         )
     if pruned.newest_stays:
         app.console.note("  the newest execution stays until another one has begun")
     if pruned.free_bytes and not args.dry_run:
         app.console.note(
-            f"  {size(pruned.free_bytes)} of the database are free for what comes; "
-            "to make its file smaller, while nothing runs: twingraph prune --vacuum"
+            f"  the database's file holds {size(pruned.free_bytes)} for what comes; "
+            "to make it smaller, while nothing else uses it: twingraph prune --vacuum"
         )

@@ -12,9 +12,10 @@ from twingraph.cli.app import App
 from twingraph.cli.attend import attend
 from twingraph.cli.backend import Runtime
 from twingraph.cli.errors import UsageError
-from twingraph.cli.inputs import read_inputs, read_value
+from twingraph.cli.inputs import named, read_inputs, read_value
 from twingraph.cli.target import current_code
 from twingraph.cli.waiting import record_of
+from twingraph.cli.words import printable
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.wishes import Wish
 
@@ -70,48 +71,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, app: App) -> int:
     if args.debug and args.json:
         raise UsageError("--debug talks to this terminal, so there is no document for --json; leave one of them out")
-    wish = _wish(args)
     execution_id = app.reader.resolve(args.id)
     record = record_of(execution_id, app)
-    if args.debug:
-        wish = replace(wish, node=wish.node or _failed_node(record))
+    wish = _wish(args, record)
     compiled = current_code(record, args.code)
     app, runtime = _debugging(app) if args.debug else (app, app.runtime())
     try:
+        if args.debug:  # before it begins: what it prints, and the debugger, come from this very process
+            _tell("in this process", execution_id, wish, app)
         handle = runtime.replay(execution_id, wish, compiled=compiled)
-        _tell(handle.id, execution_id, wish, app)
+        if not args.debug:
+            _tell(f"as {handle.id}", execution_id, wish, app)
         return attend(handle, app, json=args.json)
     finally:
         runtime.close()
 
 
-def _wish(args: argparse.Namespace) -> Wish:
-    alone = {"--from": args.start, "--failed": args.failed, "--output": args.output}
-    beside = [flag for flag, given in alone.items() if given]
-    if beside and (args.node or args.debug):
-        flag = "--node" if args.node else "--debug"
-        raise UsageError(f"{flag} runs one node alone, which {beside[0]} does not go with; leave one of them out")
-    return Wish(
+def _wish(args: argparse.Namespace, record: ExecutionRecord) -> Wish:
+    node = args.node or (_failed_node(record) if args.debug else None)
+    wish = Wish(
         start=tuple(args.start),
         failed=args.failed,
-        node=args.node,
+        node=node,
         inputs=read_inputs(args.input, None),
         outputs=_outputs(args.output),
     )
+    wish.check()
+    return wish
 
 
 def _outputs(pairs: Sequence[str]) -> dict[str, Any]:
-    """A node's id may hold `=` in the key of an item: there it ends with a bracket."""
     found: dict[str, Any] = {}
     for pair in pairs:
-        head, bracket, tail = pair.partition("]=")
-        node, equals, text = (head + "]", "=", tail) if bracket and "[" in head else pair.partition("=")
-        node = node.strip()
-        if not equals or not node:
+        node, text = named(pair, item=True)
+        if not node or text is None:
             raise UsageError(f"--output {pair}: give NODE=VALUE")
+        value = read_value(text)
+        if node.endswith("]") and "]=" in text and value is text and not pair.lstrip().startswith('"'):
+            raise UsageError(
+                f"--output {pair}: where does the name of the node end? Put it in double quotes, as in "
+                f"""--output '"{node}"={text}'"""
+            )
         if node in found:
             raise UsageError(f"--output {pair}: {node!r} is given twice")
-        found[node] = read_value(text)
+        found[node] = value
     return found
 
 
@@ -129,6 +132,6 @@ def _debugging(app: App) -> tuple[App, Runtime]:
     return app, app.backend.debugging(app.settings)
 
 
-def _tell(new: str, old: str, wish: Wish, app: App) -> None:
-    what = f"{wish.node} of {old}" if wish.node is not None else old
-    app.console.note([("replay ", "dim"), (f"{what} ", ""), (f"as {new}", "dim")])
+def _tell(how: str, execution: str, wish: Wish, app: App) -> None:
+    what = f"{printable(wish.node)} of {execution}" if wish.node is not None else execution
+    app.console.note([("replay ", "dim"), (f"{what} ", ""), (how, "dim")])

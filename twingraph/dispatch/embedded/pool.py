@@ -77,8 +77,14 @@ class EmbeddedPool:
                 return
         is_plain = lane.settings.resources or lane.secrets  # both are watched over by process
         beside = lane.settings.asynchronous and not is_plain and not self._suspects.are_among(lane)
-        self._staff.of(lane.code).put(Batch(lane, list(lane.runs), need, self._clock(), beside=beside))
-        self._soon()
+        group = self._staff.of(lane.code)
+        is_first = not group.is_waiting
+        group.put(Batch(lane, list(lane.runs), need, self._clock(), beside=beside))
+        if is_first and need is NOTHING and not beside and any(not worker.pending for worker in group.workers):
+            self._hand_out(group)  # nobody waits before it: a turn of the loop would only cost time
+            self._rounds.soon()
+        else:
+            self._soon()
 
     def _need(self, lane: Lane) -> Need:
         if self._admission is None:

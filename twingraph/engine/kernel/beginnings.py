@@ -6,7 +6,7 @@ Consequences are worked off from a queue rather than by recursion.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from twingraph.core.events import OutputMeta
 from twingraph.core.plan import NodeKind
@@ -24,6 +24,19 @@ def settle(state: State, candidates: Iterable[Node]) -> None:
         node = queue.popleft()
         if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             queue.extend(_begin(state, node))
+
+
+def settling(state: State, candidates: Iterable[Node]) -> Iterator[None]:
+    """The same by and by."""
+    queue = deque(candidates)
+    seen = 0
+    while queue and not state.chores:
+        node = queue.popleft()
+        if not node.pending and node.status is NodeStatus.PENDING and not node.active:
+            queue.extend(_begin(state, node))
+        seen += 1
+        if not seen % graph.AT_ONCE:
+            yield
 
 
 def end_node(state: State, node: Node, status: NodeStatus) -> None:

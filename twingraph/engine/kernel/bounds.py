@@ -72,6 +72,18 @@ def room(scope: Scope, free: int) -> int:
     return free
 
 
+def left(scope: Scope) -> int:
+    """How many lanes a bounded scope may still open, whatever lies around it."""
+    assert scope.bounds is not None
+    most = scope.bounds.max_parallel
+    return 1 if most is None else most - scope.lanes_open
+
+
+def full(scope: Scope) -> Scope | None:
+    """The nearest scope around that may not open another lane."""
+    return next((bound for bound in around(scope) if left(bound) <= 0), None)
+
+
 def count_lane(bound: Scope, change: int) -> None:
     for scope in around(bound):
         scope.lanes_open += change

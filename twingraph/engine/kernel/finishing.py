@@ -26,6 +26,8 @@ def begin_ending(state: State, status: ExecutionStatus, error: ErrorRecord | Non
         return
     state.ending, state.ending_error = status, error
     state.ready.clear()
+    state.parked.clear()
+    state.parked_at.clear()
     state.ready_count = 0
     state.chores.append(_cancel_all(state))
 

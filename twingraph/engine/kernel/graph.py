@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.state import Node, Scope, State
 
+# Of more nodes that become known with one event so many are seen to without a pause.
+AT_ONCE = 200
+
 
 def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
     """Create the nodes in their scope and wire their edges. The new nodes, in order."""
+    created = _create(state, scope, plans)
+    _wire(scope, created)
+    return created
+
+
+def adding(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Generator[None, None, list[Node]]:
+    """The same by and by."""
+    created: list[Node] = []
+    for start in range(0, len(plans), AT_ONCE):
+        created += _create(state, scope, plans[start : start + AT_ONCE])
+        yield
+    for start in range(0, len(created), AT_ONCE):
+        _wire(scope, created[start : start + AT_ONCE])
+        yield
+    return created
+
+
+def _create(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
     created = []
     for plan in plans:
         if plan.id in scope.nodes:  # a driver that was not sure whether its call had arrived
@@ -21,6 +42,10 @@ def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Nod
         state.add(node)
         created.append(node)
     scope.open += len(created)
+    return created
+
+
+def _wire(scope: Scope, created: Iterable[Node]) -> None:
     for node in created:
         for edge in node.plan.edges:
             source = scope.nodes[edge.source]
@@ -30,7 +55,6 @@ def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Nod
                 if source.dependents is None:
                     source.dependents = []
                 source.dependents.append(node)
-    return created
 
 
 def open_scope(state: State, path: str, parent: Node, index: int | None) -> tuple[Scope, list[Node]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, graph
-from twingraph.engine.kernel.state import Node, Scope, State
+from twingraph.engine.kernel import bounds, graph, parking, scheduling
+from twingraph.engine.kernel.state import Node, Place, QueueKey, Scope, State
 
 
 def broken(state: State) -> list[str]:
@@ -15,6 +16,8 @@ def broken(state: State) -> list[str]:
     return [
         *_counters(state),
         *_lanes(state),
+        *_parked(state),
+        *_idle(state),
         *_clocks(state),
         *_dependencies(state),
         *_holdings(state),
@@ -30,7 +33,7 @@ def _counters(state: State) -> Iterator[str]:
     active = sum(node.active for node in state.nodes.values())
     if active != state.active:
         yield f"active is {state.active}, really {active}"
-    ready = sum(len(queue) for queues in state.ready.values() for queue in queues.values())
+    ready = sum(len(queue) for queue in _queues(state))
     if ready != state.ready_count:
         yield f"ready_count is {state.ready_count}, really {ready}"
     over = sum(node.over for node in state.nodes.values())
@@ -88,6 +91,55 @@ def _bounded_lanes(scope: Scope, flying: list[Node]) -> Iterator[str]:
         yield f"{len(lanes)} lanes are open in {scope.path!r}, over its max_parallel {limit}"
 
 
+def _queues(state: State) -> Iterator[deque[Node]]:
+    for queues in state.ready.values():
+        yield from queues.values()
+    yield from parking.parked(state)
+
+
+def _parked(state: State) -> Iterator[str]:
+    """A queue stands aside only as long as whatever is free where it waits has somebody on the way to it."""
+    at = {(p, key): place for place, by in state.parked.items() for p, queues in by.items() for key in queues}
+    if at != state.parked_at:
+        yield f"{sorted(map(str, at))} stand aside, noted are {sorted(map(str, state.parked_at))}"
+    coming = [key for queues in state.ready.values() for key in queues]
+    for place in state.parked:
+        if isinstance(place, int):
+            left = 1 if place in state.means else parking.PROBE_LANES - state.probing.get(place, 0)
+            due = sum(isinstance(key, tuple) and key[0] == place for key in coming)
+        else:
+            scope = state.scopes[place]
+            left = bounds.left(scope)
+            due = sum(_leads_through(state, key, scope, None) for key in coming)
+            due += sum(_leads_through(state, key, scope, stands) for (_, key), stands in at.items())
+        if left > due:
+            yield f"{left} places are free at {place!r}, where queues wait, and {due} are on their way to them"
+
+
+def _idle(state: State) -> Iterator[str]:
+    """A free lane is used as long as anybody has a use for it."""
+    most = min(state.settings.max_parallel, scheduling.LANES_AT_ONCE)
+    busy = state.lanes_open >= most or state.in_flight >= scheduling.RUNS_AT_ONCE
+    if busy or state.status is not ExecutionStatus.RUNNING or state.ending is not None:
+        return
+    for queue in _queues(state):
+        waiting = [node for node in queue if node.status is NodeStatus.PENDING and node.asked is None]
+        if waiting and waiting[0].spec is not None:
+            full = bounds.full(waiting[0].scope) is not None
+            if not full and not parking.crowded(state, waiting[0].spec):
+                yield f"lanes are free and {waiting[0].id} could go"
+
+
+def _leads_through(state: State, key: QueueKey, scope: Scope, stands: Place | None) -> bool:
+    """Whether this queue will come to the scope: it may go, or stands aside further outside."""
+    if isinstance(key, int):
+        return False
+    around = [bound.path for bound in bounds.around(state.scopes[key[1]])]
+    if scope.path not in around:
+        return False
+    return not isinstance(stands, str) or around.index(stands) > around.index(scope.path)
+
+
 def _clocks(state: State) -> Iterator[str]:
     for scope in state.scopes.values():
         clock = scope.clock
@@ -117,7 +169,7 @@ def _dependencies(state: State) -> Iterator[str]:
 
 
 def _holdings(state: State) -> Iterator[str]:
-    queued = [node for queues in state.ready.values() for queue in queues.values() for node in queue]
+    queued = [node for queue in _queues(state) for node in queue]
     ready = {node.id for node in queued if node.status is NodeStatus.PENDING and node.asked is None}
     for node in state.nodes.values():
         if node.over and (node.active or node.granted or node.owns or node.asked or node.lane or node.due is not None):

@@ -7,7 +7,7 @@ folding the journal and ignoring the commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from twingraph.core.errors import ErrorCode
@@ -30,11 +30,13 @@ from twingraph.core.events import (
     NodeBegun,
     NodeEnded,
     NodesReturned,
+    OutcomesKept,
     PauseRequested,
     ResumeRequested,
     SignalReceived,
     TimerFired,
 )
+from twingraph.core.plan import PlanNode
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import beginnings, bounds, closing, endings, graph, outside, runs, scheduling
@@ -112,10 +114,19 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
     if scope is None or scope.closed or state.finishing is not None:
         return
     scope.driven = scope.driven or event.driven
+    if len(event.nodes) > graph.AT_ONCE and not event.driven:  # a body never says so much at once
+        state.chores.append(_extend(state, scope, event.nodes))
+        return
     created = graph.add_nodes(state, scope, event.nodes)
     if scope.driven:
         bounds.tend_body(state, scope)
     beginnings.settle(state, created)
+
+
+def _extend(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Iterator[None]:
+    """The same by and by."""
+    created = yield from graph.adding(state, scope, plans)
+    yield from beginnings.settling(state, created)
 
 
 def _graph_closed(state: State, event: GraphClosed) -> None:
@@ -204,6 +215,7 @@ _HANDLERS: Mapping[type[Event], Callable[[State, Any], None]] = {
     BranchTaken: _branch_taken,
     NodeBegun: runs.node_begun,
     NodeEnded: runs.node_ended,
+    OutcomesKept: runs.outcomes_kept,
     ItemsGiven: runs.items_given,
     NodesReturned: runs.nodes_returned,
     TimerFired: outside.timer_fired,

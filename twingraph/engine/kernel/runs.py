@@ -8,6 +8,7 @@ from twingraph.core.events import (
     NodeBegun,
     NodeEnded,
     NodesReturned,
+    OutcomesKept,
 )
 from twingraph.core.plan import NodeKind
 from twingraph.core.policies import DEFAULT_RETRY, ErrorHandler, RetryPolicy
@@ -152,6 +153,21 @@ def _completed(state: State, node: Node, event: NodeEnded) -> None:
     node.cached_from, node.cached_node = event.cached_from, event.cached_node
     node.losses, node.alone, node.error = 0, False, None
     beginnings.end_node(state, node, NodeStatus.COMPLETED)
+
+
+def outcomes_kept(state: State, event: OutcomesKept) -> None:
+    """All of them end before anything goes on: most of what waits for one of them is among them too."""
+    freed: list[Node] = []
+    for name, seq, shape, outputs in event.nodes:
+        node = state.nodes.get(name)
+        if node is None or node.over or node.pending or node.kind is not NodeKind.TASK or not takes_outcome(node):
+            continue
+        node.attempt = max(1, node.attempt)
+        node.seq, node.shape, node.outputs = state.seq, shape, outputs
+        node.cached_from, node.kept_at = event.execution, seq
+        node.losses, node.alone, node.error, node.reason = 0, False, None, None
+        freed += endings.end(state, node, NodeStatus.COMPLETED)
+    beginnings.settle(state, freed)
 
 
 def _unexplained(node: Node, event: NodeEnded) -> ErrorRecord:

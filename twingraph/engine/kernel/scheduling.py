@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds
+from twingraph.engine.kernel import bounds, parking
 from twingraph.engine.kernel.commands import ClearTimer, Dispatch, Recall, ReleaseLimit
-from twingraph.engine.kernel.state import Lane, Node, QueueKey, State
+from twingraph.engine.kernel.state import Lane, Node, QueueKey, Queues, Scope, State
 
 LANE_LIMIT = 64
 LANE_SECONDS = 0.02  # a lane should be through after about this long
-# With one event so many runs are handed over at most, and a lane more; the next event, which some of them brings, goes
-# on with it. Ten times what keeps any pool busy, and done in milliseconds.
+# With one event so many runs are handed over at most, and a lane more, or so many lanes; the next event, which some of
+# them brings, goes on with it. Ten times what keeps any pool busy, and done in milliseconds.
 RUNS_AT_ONCE = 4_000
-PROBE_LANES = 16
+LANES_AT_ONCE = 1_000
 PROBE_SIZE = 4
 # So many lanes are looked at for those that have not begun, at each event: where the newest run, all do.
 RECALLED_AT_ONCE = 32
@@ -40,10 +40,12 @@ def enqueue(state: State, node: Node, *, front: bool = False) -> None:
     priority = ENDLESS if settings.endless else settings.priority
     queues = state.ready.get(priority)
     if queues is None:
-        queues = state.ready[priority] = {}
+        queues = state.ready[priority] = Queues()
     bound = node.scope.bound
     key: QueueKey = spec if bound is None else (spec, bound.path)
     queue = queues.get(key)
+    if queue is None and bound is not None:
+        queue = parking.find(state, priority, key)
     if queue is None:
         queue = queues[key] = deque()
     if front:
@@ -58,6 +60,8 @@ def learn(state: State, spec: int, seconds: float) -> None:
     mean = state.means.get(spec)
     state.means[spec] = seconds if mean is None else mean + NEWEST * (seconds - mean)
     state.probing.pop(spec, None)
+    if state.parked:
+        parking.bring_all_back(state, spec)
 
 
 def _lane_size(state: State, spec: int, waiting: int, free: int) -> int:
@@ -82,21 +86,24 @@ def dispatch(state: State) -> None:
         if priority == ENDLESS:
             _serve_endless(state, queues)
         elif free > 0:
-            free = _serve(state, queues, free)
-        if not queues:
-            del ready[priority]
-        elif free <= 0 and priority != ENDLESS:
+            free = _serve(state, priority, queues, free)
+        if queues and free <= 0 and priority != ENDLESS:
             _make_room(state, priority, queues)
             return
 
 
-def _make_room(state: State, priority: int, queues: dict[QueueKey, deque[Node]]) -> None:
+def _make_room(state: State, priority: int, queues: Queues) -> None:
     """Recall what has not begun of lower priorities: as many lanes as there are nodes that could use them, the newest
     first, which are the last to begin."""
     lower = [known for known, lanes in state.yielding.items() if known < priority and lanes]
     if not lower:
         return
-    wanted = sum(len(queue) for key, queue in queues.items() if _has_room(state, key)) - state.recalled
+    most = sum(min(len(state.yielding[known]), RECALLED_AT_ONCE) for known in lower)
+    wanted = -state.recalled
+    for key, queue in queues.items():
+        if wanted >= most:  # more cannot be recalled
+            break
+        wanted += len(queue) if _has_room(state, key) else 0
     nodes: list[str] = []
     for known in sorted(lower):
         for lane in list(islice(reversed(state.yielding[known].values()), RECALLED_AT_ONCE)):
@@ -116,33 +123,48 @@ def _has_room(state: State, key: QueueKey) -> bool:
     return isinstance(key, int) or bounds.room(state.scopes[key[1]], 1) > 0
 
 
-def _serve_endless(state: State, queues: dict[QueueKey, deque[Node]]) -> None:
+def _serve_endless(state: State, queues: Queues) -> None:
     for key, queue in queues.items():
         while queue:
             _open_lane(state, key, queue, 1, counted=False, probe=False)
     queues.clear()
 
 
-def _serve(state: State, queues: dict[QueueKey, deque[Node]], free: int) -> int:
+def _serve(state: State, priority: int, queues: Queues, free: int) -> int:
     """One lane for each spec in turn, as long as any is free; how many are left for others."""
     held_back = 0
-    most = state.in_flight + RUNS_AT_ONCE
+    most, most_lanes = state.in_flight + RUNS_AT_ONCE, state.lanes_open + LANES_AT_ONCE
     while free > 0 and held_back < len(queues):
-        if state.in_flight >= most:
+        if state.in_flight >= most or state.lanes_open >= most_lanes:
             return 0
-        key = next(iter(queues))
-        queue = queues.pop(key)
-        spec, room = (key, free) if isinstance(key, int) else (key[0], bounds.room(state.scopes[key[1]], free))
-        probe = spec not in state.means
-        if room <= 0 or (probe and state.probing.get(spec, 0) >= PROBE_LANES):
-            queues[key] = queue
-            held_back += 1
-            continue
+        key, queue = queues.popitem(last=False)
+        spec = key if isinstance(key, int) else key[0]
+        crowded = parking.crowded(state, spec)
+        if isinstance(key, int):
+            room = free
+            if crowded:
+                queues[key] = queue
+                held_back += 1
+                continue
+        else:
+            scope = state.scopes[key[1]]
+            full = bounds.full(scope)
+            if crowded or full is not None:
+                parking.park(state, priority, key, queue, spec if full is None else full.path)
+                held_back = 0  # another may have come for it
+                continue
+            room = bounds.room(scope, free)
         size = _lane_size(state, spec, len(queue), room)
-        if _open_lane(state, key, queue, size, counted=True, probe=probe):
+        if _open_lane(state, key, queue, size, counted=True, probe=spec not in state.means):
             free -= 1
             held_back = 0
-        if queue:
+        elif isinstance(key, tuple):
+            parking.passed(state, key)
+        if not queue:
+            continue
+        if isinstance(key, tuple) and (full := bounds.full(state.scopes[key[1]])) is not None:
+            parking.park(state, priority, key, queue, full.path)
+        else:
             queues[key] = queue  # behind the others: specs take turns from event to event
     return free
 
@@ -211,11 +233,11 @@ def _count_lane(state: State, lane: Lane, spec: int, runs: int) -> None:
 def withdraw(state: State, wanted: Callable[[Node], bool]) -> list[Node]:
     """Take these out of the queues, in order."""
     taken: list[Node] = []
-    for queues in state.ready.values():
-        for queue in queues.values():
-            for _ in range(len(queue)):
-                node = queue.popleft()
-                (taken if wanted(node) else queue).append(node)
+    may_go = (queue for queues in state.ready.values() for queue in queues.values())
+    for queue in chain(may_go, parking.parked(state)):
+        for _ in range(len(queue)):
+            node = queue.popleft()
+            (taken if wanted(node) else queue).append(node)
     state.ready_count -= len(taken)
     return taken
 
@@ -235,6 +257,8 @@ def slow(state: State, spec: int, seconds: float) -> None:
     """A run of this spec has already taken so long, or held up others."""
     state.means[spec] = max(state.means.get(spec, 0.0), seconds)
     state.probing.pop(spec, None)
+    if state.parked:
+        parking.bring_all_back(state, spec)
 
 
 def leave_lane(state: State, node: Node) -> None:
@@ -251,12 +275,22 @@ def leave_lane(state: State, node: Node) -> None:
         state.lanes_open -= 1
         if lane.bound is not None:
             bounds.count_lane(lane.bound, -1)
+            if state.parked:
+                _let_back(state, lane.bound)
     if lane.recalled:
         state.recalled -= 1
     elif lane.priority is not None:
         del state.yielding[lane.priority][lane.number]
     if lane.probe and node.spec in state.probing:
         state.probing[node.spec] -= 1
+        if state.parked:
+            parking.bring_back(state, node.spec)
+
+
+def _let_back(state: State, bound: Scope) -> None:
+    """A lane in this scope is free again. Who waits further outside comes first: others wait there too."""
+    for scope in reversed(list(bounds.around(bound))):
+        parking.bring_back(state, scope.path)
 
 
 def retire(state: State, node: Node) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -28,16 +28,17 @@ from twingraph.core.plan_json import (
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds, scheduling
-from twingraph.engine.kernel.state import Lane, Node, QueueKey, Scope, State
+from twingraph.engine.kernel.state import Lane, Node, QueueKey, Queues, Scope, State
 
-VERSION = 2
-# What an older engine wrote says nothing of bodies, since none ran.
-READABLE = (1, VERSION)
+VERSION = 3
+# What the oldest engine wrote says nothing of bodies, since none ran; with the one after it, no queue stood aside.
+READABLE = (1, 2, VERSION)
 
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
     "active", "alone", "asked", "attempt", "branch", "cached_from", "cached_node", "due", "expanded", "granted",
-    "index", "items", "losses", "memory", "open", "order", "owns", "pending", "reason", "seq", "shape", "spent",
+    "index", "items", "kept_at", "losses", "memory", "open", "order", "owns", "pending", "reason", "seq", "shape",
+    "spent",
 )  # fmt: skip
 _PLAIN_STATE = (
     "active", "body", "clock_from", "computing", "elapsed", "ended_count", "in_flight", "lane_counter", "lanes_open",
@@ -171,9 +172,10 @@ def _dump_around(state: State) -> dict[str, Any]:
             ]
             for lane in lanes.values()
         ],
-        "ready": [
-            [priority, [[key, [node.id for node in queue]] for key, queue in queues.items()]]
-            for priority, queues in state.ready.items()
+        "ready": [[priority, _queues(queues)] for priority, queues in state.ready.items()],
+        "parked": [
+            [place, [[priority, _queues(queues)] for priority, queues in waiting.items()]]
+            for place, waiting in state.parked.items()
         ],
         "means": list(state.means.items()),
         "probing": list(state.probing.items()),
@@ -183,6 +185,14 @@ def _dump_around(state: State) -> dict[str, Any]:
         "signals": [[name, list(kept)] for name, kept in state.signals.items()],
         "waiting_signals": [[name, [n.id for n in nodes]] for name, nodes in state.waiting_signals.items()],
     }
+
+
+def _queues(queues: Mapping[QueueKey, Iterable[Node]]) -> list[Any]:
+    return [[key, [node.id for node in queue]] for key, queue in queues.items()]
+
+
+def _queues_back(state: State, raw: list[Any]) -> Queues:
+    return Queues((_key(key), deque(state.nodes[node] for node in nodes)) for key, nodes in raw)
 
 
 def load(raw: dict[str, Any]) -> State:
@@ -197,10 +207,14 @@ def load(raw: dict[str, Any]) -> State:
     for name, value in raw["plain"].items():
         setattr(state, name, value)
     _load_graph(state, raw)
-    state.ready = {
-        priority: {_key(key): deque(state.nodes[node] for node in nodes) for key, nodes in queues}
-        for priority, queues in raw["ready"]
+    state.ready = {priority: _queues_back(state, queues) for priority, queues in raw["ready"]}
+    state.parked = {
+        place: {priority: _queues_back(state, queues) for priority, queues in waiting}
+        for place, waiting in raw.get("parked", ())
     }
+    for place, waiting in state.parked.items():
+        for priority, queues in waiting.items():
+            state.parked_at.update(((priority, key), place) for key in queues)
     state.means = dict(raw["means"])
     state.probing = dict(raw["probing"])
     state.ending = ExecutionStatus(raw["ending"]) if raw["ending"] else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 from twingraph.core.events import DecisionMade, OutputMeta
@@ -16,6 +16,12 @@ STORY_LENGTH = 200
 
 # Nodes of a bounded scope do not share their lanes with others: (spec, path of the nearest bounded scope).
 QueueKey = int | tuple[int, str]
+# In which one priority's queues take turns. An ordered one, since the first is taken out again and again, which leaves
+# a plain dictionary with ever more to skip.
+Queues = OrderedDict[QueueKey, deque["Node"]]
+# What a queue waits for that cannot go: the path of a scope all of whose lanes are open, or a spec whose duration is
+# being found out.
+Place = int | str
 
 
 class IllegalMove(Exception):  # noqa: N818 - says what happened
@@ -132,6 +138,7 @@ class Node:
         "index",
         "item_of",
         "items",
+        "kept_at",
         "kind",
         "lane",
         "losses",
@@ -179,6 +186,7 @@ class Node:
         self.branch: str | None = None  # the handle that was taken
         self.cached_from: str | None = None  # the execution whose outcome it has,
         self.cached_node: str | None = None  # and where the cache found it, the node there
+        self.kept_at: int | None = None  # the event of that execution that holds the texts, when they stay there
         self.due: float | None = None  # when its retry, sleep or time limit is due
         self.active = False  # keeps the time-out clock going: ready, queued, running or in back-off
         self.asked: str | None = None  # 'limit' | 'cache': an answer from outside; 'resume': the end of a pause
@@ -218,8 +226,10 @@ class State:
         self.ended_count = 0  # nodes that are over
         self.counts: dict[NodeStatus, int] = dict.fromkeys(NodeStatus, 0)
         # Scheduling
-        self.ready: dict[int, dict[QueueKey, deque[Node]]] = {}  # priority -> spec -> nodes in order of arrival
-        self.ready_count = 0
+        self.ready: dict[int, Queues] = {}  # priority -> spec -> nodes in order of arrival
+        self.parked: dict[Place, dict[int, Queues]] = {}  # the same of those that cannot go now
+        self.parked_at: dict[tuple[int, QueueKey], Place] = {}
+        self.ready_count = 0  # nodes in all of them
         self.lanes_open = 0
         self.yielding: dict[int, dict[int, Lane]] = {}  # priority -> open lanes that could be recalled, by number
         self.recalled = 0  # open lanes that were recalled to make room

@@ -67,6 +67,17 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
+def is_known(value: Any, depth: int = 0) -> bool:
+    """Whether nothing in it is symbolic; what cannot be looked into may hold anything."""
+    if facts_of(value) is not None or depth > 20:
+        return False
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return True
+    if type(value) is dict:
+        return all(is_known(one, depth + 1) for pair in value.items() for one in pair)
+    return type(value) in (list, tuple, set, frozenset) and all(is_known(one, depth + 1) for one in value)
+
+
 def origins_of(value: Any, depth: int = 0) -> Iterator[Origin]:
     """Of every symbolic value inside, as deep as references are looked for."""
     facts = facts_of(value)

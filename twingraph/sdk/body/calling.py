@@ -181,9 +181,9 @@ class Calling(Hearing):
 
 
 def author_frame() -> FrameType | None:
-    """The nearest frame that is not ours."""
+    """The nearest frame that is neither ours nor that of `asyncio`, through which an awaited body comes to us."""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("twingraph."):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(("twingraph.", "asyncio.")):
         frame = frame.f_back
     return frame
 

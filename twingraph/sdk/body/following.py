@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from twingraph.core.static_plan import CONTROL, DYNAMIC, GUESSED, StaticEdge, StaticNode
-from twingraph.sdk.body.called import bound_arguments, describe, origins_of
+from twingraph.sdk.body.called import bound_arguments, describe, is_known, origins_of
 from twingraph.sdk.body.pretended import failure_for
 from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
 from twingraph.sdk.body.symbols import HASH, Facts, Origin, Ready, Symbol, derived, facts_of, handle, shown
@@ -56,6 +56,9 @@ class Follower:
         opened = described.pipeline is not None and not described.detached
         kind = "scope" if opened else "detached" if described.pipeline is not None else "task"
         node = self._add(described.name, kind, described.id, described.platform, given, parents)
+        if kind == "task":
+            known = given if all(map(is_known, given.values())) else None
+            self._path.nodes[node] = replace(self._path.nodes[node], call=(target, known))
         if opened:
             self._path.inner[node] = self._nested(target, given)
         self._may_fail()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
+from typing import Any
 
 from twingraph.core.static_plan import DATA, DYNAMIC, Condition, StaticEdge, StaticNode
 from twingraph.sdk.body.ways import Inner, Path
@@ -98,7 +99,19 @@ def _joined(name: str, ways: Sequence[Path], normal: Sequence[Path]) -> StaticNo
     seen = [path.nodes[name] for path in ways if name in path.nodes]
     regions = [node.region for node in seen]
     region = None if None in regions else regions[0]
-    return replace(seen[0], region=region, conditional=_condition(name, ways, normal))
+    return replace(seen[0], region=region, conditional=_condition(name, ways, normal), call=_call(seen))
+
+
+def _call(seen: Sequence[StaticNode]) -> tuple[Any, Mapping[str, Any] | None] | None:
+    """Its arguments are known where they are the same on all ways."""
+    first = seen[0].call
+    if first is None:
+        return None
+    return first if all(node.call is not None and _same(node.call[1], first[1]) for node in seen) else (first[0], None)
+
+
+def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    return repr(one) == repr(other)  # of known values: it tells 1 from True and from 1.0
 
 
 def _condition(name: str, ways: Sequence[Path], normal: Sequence[Path]) -> Condition | None:

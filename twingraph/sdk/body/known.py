@@ -46,7 +46,7 @@ class Known:
 
     def _component(self, target: Any, link: Link) -> Target:
         info = self._table.info(target)
-        function = _function_of(target)
+        function = function_of(target)
         definition = getattr(target, "definition", None)
         return Target(
             info.name,
@@ -85,7 +85,7 @@ class Known:
         if name is not None:
             handler = target.registry.find(name)
             info = self._table.info(handler)
-            named["handler_component"] = self._located(info, _function_of(handler), link)
+            named["handler_component"] = self._located(info, function_of(handler), link)
             named["handler_args"] = None if info.open else tuple(one.name for one in info.parameters)
         return ScopeSettings(**named) if named else None
 
@@ -103,7 +103,8 @@ class Known:
         return known
 
 
-def _function_of(target: Any) -> Callable[..., Any]:
+def function_of(target: Any) -> Callable[..., Any]:
+    """The plain function of a component."""
     found: Any = getattr(target, "fn", None) or target
     if isinstance(target, BaseComponent):
         found = type(target).execute

@@ -10,6 +10,7 @@ from typing import Any
 
 from twingraph.core.plan import NodeKind, NodeSpec, ScopeSettings
 from twingraph.core.signatures import ComponentInfo
+from twingraph.sdk.signature import is_generator, signature_of
 
 PARENTS = ("parent_hash", "parent_hashes")
 
@@ -34,7 +35,7 @@ class Target:
         bounds: ScopeSettings | None = None,
         method: bool = False,
     ) -> None:
-        parameters = list(inspect.signature(function).parameters.values())[1 if method else 0 :]
+        parameters = list(signature_of(function).parameters.values())[1 if method else 0 :]
         self.name = name
         self.spec = spec
         self.kind = kind
@@ -69,20 +70,15 @@ class Target:
         return self._exactly(args, kwargs)
 
 
-def is_generator(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-
-
 def _stub(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., dict[str, Any]]:
     """Binds as Python would, with its own words for what is wrong."""
-    signature = inspect.Signature(parameters)
     made: list[FunctionType] = []
 
     def exactly(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if not made:
             made.append(_bare(function, parameters))
         made[0](*args, **kwargs)
-        found = signature.bind(*args, **kwargs).arguments
+        found = inspect.Signature(parameters).bind(*args, **kwargs).arguments
         further = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
         found.update(found.pop(further, {}) if further is not None else {})
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -104,6 +104,19 @@ class BlobStore(ABC):
     @abstractmethod
     def check(self) -> str:
         """Say where it is, having tried to write, read and remove something there; StoreError says what is wrong."""
+
+    @abstractmethod
+    def sign(self, user: str, words: str) -> None:
+        """Note that a home or a database of this name keeps its values here, told to people in these words. No prune
+        takes the note away."""
+
+    @abstractmethod
+    def users(self) -> Mapping[str, str]:
+        """Who has signed, each in its words."""
+
+    @abstractmethod
+    def signature(self, user: str) -> str:
+        """Where this user's note is, for people."""
 
     @abstractmethod
     def list(self) -> Iterator[BlobInfo]:

@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLik
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = "tmp"
 _DAMAGED = "damaged"
+_USERS = "users"
 _GOING = "going-"  # a blob that prune is about to remove; whoever finds one that was left so brings it back
 _STALE_SECONDS = 24 * 3600  # no writer takes a day; its process may live in another container, so its id says nothing
 _PIECE = 1 << 20
@@ -119,8 +120,26 @@ class LocalBlobs(BlobStore):
             free = shutil.disk_usage(self._root).free
             probe = self._root / _TEMPORARY / f"probe-{uuid.uuid4().hex}"
             probe.write_bytes(b"probe")
+            found = probe.read_bytes()
             probe.unlink()
+        if found != b"probe":
+            raise StoreError(f"blob folder {self._root}: what was written is not what is read; check the disk")
         return f"{self._root} ({free / 1e9:,.1f} GB free)"
+
+    def sign(self, user: str, words: str) -> None:
+        fresh = self._root / _TEMPORARY / uuid.uuid4().hex
+        with _explained(f"blob folder {self._root}"):
+            (self._root / _USERS).mkdir(exist_ok=True)
+            fresh.write_text(words, encoding="utf-8")
+            os.replace(fresh, self._root / _USERS / user)
+
+    def users(self) -> Mapping[str, str]:
+        with _explained(f"blob folder {self._root}"):
+            files = sorted((self._root / _USERS).glob("*"))
+            return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files}
+
+    def signature(self, user: str) -> str:
+        return str(self._root / _USERS / user)
 
     def list(self) -> Iterator[BlobInfo]:
         for folder in self._root.glob("[0-9a-f][0-9a-f]"):

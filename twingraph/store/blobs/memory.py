@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ class MemoryBlobs(BlobStore):
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._blobs: dict[str, tuple[bytes, datetime]] = {}
+        self._users: dict[str, str] = {}
 
     def writer(self) -> BlobWriter:
         return _MemoryWriter(self._blobs, self._now)
@@ -48,6 +49,15 @@ class MemoryBlobs(BlobStore):
 
     def check(self) -> str:
         return "in memory"
+
+    def sign(self, user: str, words: str) -> None:
+        self._users[user] = words
+
+    def users(self) -> Mapping[str, str]:
+        return dict(self._users)
+
+    def signature(self, user: str) -> str:
+        return f"{user} in memory"
 
     def list(self) -> Iterator[BlobInfo]:
         for digest, (data, time) in tuple(self._blobs.items()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,26 @@ class S3Blobs(BlobStore):
 
     def _remove(self, key: str) -> None:
         self._requests.ask("removing", key, lambda: self._client().delete_object(Bucket=self._options.bucket, Key=key))
+
+    def sign(self, user: str, words: str) -> None:
+        key, client, bucket = self._user(user), self._client(), self._options.bucket
+        self._requests.ask("writing", key, lambda: client.put_object(Bucket=bucket, Key=key, Body=words.encode()))
+
+    def users(self) -> Mapping[str, str]:
+        prefix = self._user("")
+        names = [str(entry["Key"]).removeprefix(prefix) for entry in self._page(prefix, None).get("Contents", ())]
+        return {name: self._words(self._user(name)) for name in names}
+
+    def _words(self, key: str) -> str:
+        client, bucket = self._client(), self._options.bucket
+        data = self._requests.ask("reading", key, lambda: client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return bytes(data).decode("utf-8", "replace")
+
+    def signature(self, user: str) -> str:
+        return self._options.said(self._user(user))
+
+    def _user(self, user: str) -> str:
+        return self._options.beside(f"users/{user}")
 
     def list(self) -> Iterator[BlobInfo]:
         prefix = self._options.beside("")

@@ -112,6 +112,10 @@ class Link:
         except psycopg.DataError as error:
             raise refusal(error, self.url) from error
 
+    def open(self) -> None:
+        """Connect now: who cannot is told at once, and who comes while another one makes the tables waits for it."""
+        self.run(lambda connection, again: None)
+
     def connection(self) -> Connection:
         if self._open and not self._open[0].closed:
             return self._open[0]

@@ -37,7 +37,7 @@ class PostgresJournal:
         self._url = url
         self._heard = True  # what was said while there was no connection, nobody heard
         self._link = Link(url, head=HEAD, ready=self._listen)
-        self._link.connection()
+        self._link.open()
 
     # -- writing ---------------------------------------------------------------------------------
 

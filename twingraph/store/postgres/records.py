@@ -27,7 +27,7 @@ class PostgresRecords:
 
     def __init__(self, url: str) -> None:
         self._link = Link(url, head=HEAD)
-        self._link.connection()
+        self._link.open()
 
     def record(self, execution_id: str) -> ExecutionRecord:
         found = self._all(f"{_RECORD} where id = %s", execution_id)

@@ -46,6 +46,8 @@ def prepare(url: str, *, patience: float = PATIENCE) -> None:
                 create(connection)
             elif at != HEAD:
                 _migrate(url, at)
+            # The server notices the end of a session a moment late, and the next one comes at once.
+            connection.execute(f"select pg_advisory_unlock({IN_USE})")
     except Error as error:
         raise refusal(error, url) from error
 

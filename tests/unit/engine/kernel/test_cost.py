@@ -8,9 +8,9 @@ from types import FrameType
 
 import pytest
 
-from tests.unit.engine.kernel.hand import ITEM, OUTPUT, mapped, task
+from tests.unit.engine.kernel.hand import ITEM, OUTPUT, mapped, node, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec, PlanNode, Template
+from twingraph.core.plan import NodeKind, NodeSpec, PlanNode, ScopeSettings, Template
 from twingraph.core.records import Settings
 from twingraph.engine.kernel import State, apply, commands
 
@@ -65,3 +65,41 @@ def calls_per_event(shape: Shape, count: int) -> float:
 @pytest.mark.parametrize("shape", [chain, fan, nested], ids=lambda shape: str(shape.__name__))
 def test_a_node_among_twenty_thousand_costs_what_one_among_a_thousand_does(shape: Shape) -> None:
     assert calls_per_event(shape, 20_000) <= 1.2 * calls_per_event(shape, 1_000)
+
+
+def calls_beside(scopes: int) -> float:
+    """Python calls for an event of one sub-pipeline, beside so many that each have all that their own lane allows, and
+    more to do."""
+    state = State("exec-1")
+    seq = 0
+
+    def feed(event: ev.Event) -> list[commands.Command]:
+        nonlocal seq
+        seq += 1
+        return apply(state, event, float(seq), seq)
+
+    feed(ev.Created(Settings(max_parallel=scopes + 1), body="flow"))
+    feed(ev.GraphExtended((task("first"),), SPECS, driven=True))
+    feed(ev.NodeEnded("first", 1, "completed", 0.0, 1.0, outputs=(OUTPUT,)))
+    for number in range(scopes):
+        scope = node(NodeKind.SCOPE, f"s{number}", bounds=ScopeSettings(max_parallel=1))
+        feed(ev.GraphExtended((scope,), driven=True))
+        feed(ev.GraphExtended(tuple(task(f"n{at}") for at in range(3)), scope=f"s{number}", driven=True))
+    assert state.in_flight == scopes
+    counted = 0
+
+    def count_calls(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    for number in range(50):
+        ended = ev.NodeEnded(f"s{number}/n0", 1, "completed", 0.0, 1.0, outputs=(OUTPUT,))
+        sys.setprofile(count_calls)
+        feed(ended)
+        sys.setprofile(None)
+    assert state.in_flight == scopes
+    return counted / 50
+
+
+def test_an_event_of_one_sub_pipeline_costs_the_same_beside_a_thousand_that_are_full() -> None:
+    assert calls_beside(1_000) <= 1.2 * calls_beside(100)

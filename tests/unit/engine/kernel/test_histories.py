@@ -107,6 +107,8 @@ class History:
         before = self.caches.pop(node)
         if before == "waits":
             return ev.CacheOwnerLost(node)
+        if verdict == "kept":
+            return ev.OutcomesKept("exec-0", ((node, 7, "plain", (OUTPUT,)),))
         if verdict == "hit":
             return ev.NodeEnded(node, 1, "completed", outputs=(OUTPUT,), cached_from="exec-0")
         if verdict == "wait":
@@ -143,7 +145,7 @@ class History:
                 return ev.LimitGranted(node)
             case "cache":
                 node = draw.draw(st.sampled_from(sorted(self.caches)))
-                return self.answer_cache(node, draw.draw(st.sampled_from(("miss", "hit", "wait"))))
+                return self.answer_cache(node, draw.draw(st.sampled_from(("miss", "hit", "kept", "wait"))))
             case "detached":
                 node = draw.draw(st.sampled_from(sorted(self.detached)))
                 status = draw.draw(st.sampled_from(("started", "completed", "failed", "cancelled")))

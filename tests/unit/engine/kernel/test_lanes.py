@@ -6,7 +6,8 @@ from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.engine.kernel import apply, commands, scheduling, snapshot
-from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_LANES, PROBE_SIZE, RECALLED_AT_ONCE
+from twingraph.engine.kernel.parking import PROBE_LANES
+from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_SIZE, RECALLED_AT_ONCE
 
 
 def many(count: int, spec: int = 0, name: str = "n") -> list[PlanNode]:

@@ -180,3 +180,18 @@ def test_pipelines_in_pipelines_are_followed_to_a_depth() -> None:
     assert [node.id for node in planned(body).nodes][-1].startswith("down/down/")
     nodes = compile_pipeline(deeper, given={"number": 0}, limits=Limits(depth=3)).nodes
     assert [node.component for node in nodes] == ["deep", "deep", "deep", "calls itself again"]
+
+
+def test_arguments_are_known_where_they_are_the_same_on_all_ways() -> None:
+    def body(day: str, n: int) -> Any:
+        found = traced_bodies.work(day)
+        chosen = 1 if found else 2
+        traced_bodies.work([chosen])
+        return traced_bodies.work({"n": n, "all": (1, b"x")})
+
+    nodes = compile_pipeline(pipeline(body), given={"n": 3}).nodes
+    assert [None if node.call is None else node.call[1] for node in nodes] == [
+        None,
+        None,
+        {"data": {"n": 3, "all": (1, b"x")}},
+    ]

@@ -1,0 +1,95 @@
+"""`doctor` about a database: what is well, what is broken, and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.double import MemoryBackend, make_console, written
+from twingraph.cli.entry import main
+from twingraph.core.errors import StoreError
+from twingraph.store.postgres.health import Health
+
+WELL = Health(
+    place="the PostgreSQL database flows at db:5432",
+    server="16.4",
+    too_old=False,
+    schema="0005",
+    schema_known=True,
+    writes=True,
+    clock_ahead=0.01,
+    alive=2,
+    dead=0,
+    left=0,
+)
+
+
+def doctor(
+    home: Path, database: Health | Exception | None, neighbours: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    console = make_console()
+    backend = MemoryBackend(database=database, neighbours=neighbours)
+    code = main(("doctor", "--home", str(home), "--json"), backend=backend, console=console)
+    return code, {check["name"]: check for check in json.loads(written(console.out))["checks"]}
+
+
+def test_without_a_database_none_is_spoken_of(tmp_path: Path) -> None:
+    code, checks = doctor(tmp_path, None)
+    assert code == 0
+    assert not [name for name in checks if name.startswith("database")]
+
+
+def test_a_database_that_is_well_is_told_with_version_schema_clock_and_leases(tmp_path: Path) -> None:
+    code, checks = doctor(tmp_path, WELL)
+    assert code == 0
+    assert checks["database"]["message"] == "the PostgreSQL database flows at db:5432 (PostgreSQL 16.4, schema 0005)"
+    assert checks["database clock"]["message"] == "agrees with this machine's"
+    assert checks["database leases"]["message"] == "2 processes are alive"
+
+
+def test_one_without_tables_says_who_makes_them(tmp_path: Path) -> None:
+    _, checks = doctor(tmp_path, WELL._replace(schema=None))
+    assert "no tables yet, the first run makes them" in checks["database"]["message"]
+    assert "database leases" not in checks
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        (StoreError("the PostgreSQL database x at y failed: no route"), "failed: no route"),
+        (WELL._replace(too_old=True, server="12.1"), "PostgreSQL 12.1 is older than 14"),
+        (WELL._replace(schema="0099", schema_known=False), "its schema 0099 is of a newer TwinGraph"),
+        (WELL._replace(writes=False), "it only reads"),
+    ],
+)
+def test_one_that_cannot_be_used_is_broken(tmp_path: Path, database: Health | Exception, said: str) -> None:
+    code, checks = doctor(tmp_path, database)
+    assert (code, checks["database"]["state"]) == (1, "broken")
+    assert said in checks["database"]["message"]
+    assert "executions" not in checks  # said once is enough
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "said"),
+    [
+        (WELL._replace(clock_ahead=-90.0), "database clock", "90.0 s behind this machine's"),
+        (WELL._replace(clock_ahead=2.5), "database clock", "2.5 s ahead of this machine's"),
+        (
+            WELL._replace(alive=1, dead=2, left=3),
+            "database leases",
+            "1 process is alive, 2 gone without a word; 3 executions that nobody carries out",
+        ),
+    ],
+)
+def test_what_wants_looking_after_is_a_hint(tmp_path: Path, found: Health, name: str, said: str) -> None:
+    code, checks = doctor(tmp_path, found)
+    assert (code, checks[name]["state"], checks[name]["message"]) == (0, "hint", said)
+    assert checks[name]["remedy"]
+
+
+def test_values_that_are_kept_beside_anothers_are_a_hint(tmp_path: Path) -> None:
+    code, checks = doctor(tmp_path, None, "the home /b keeps its values here too")
+    assert (code, checks["blobs: shared"]["state"]) == (0, "hint")
