@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
-from twingraph.core.hashing import content_hash
+from twingraph.core.hashing import signature
 from twingraph.core.plan import Plan
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Dispatch
@@ -146,7 +146,7 @@ def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> 
 
     def make() -> Executor:
         # Two homes may use one engine; who has no own home shares the database.
-        place = content_hash((settings.database_url or str(home.path.resolve())).encode())[:32]
+        place = signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
         return executor(platform, os.environ, place, secret, blobs_of(settings, home))
 
     def is_over(execution: str) -> bool:
