@@ -13,6 +13,8 @@ from twingraph.core.records import ErrorRecord
 from twingraph.executors.base import Finished, Task
 from twingraph.executors.exits import ending_of
 
+# What an engine says that was killed and does not know how its containers ended.
+_UNKNOWN = 255
 _STATUSES = frozenset({"completed", "failed"})
 
 
@@ -143,6 +145,8 @@ def _died(task: Task, standing: Standing, now: float) -> Finished:
         status, what, number = ending_of(ending["exit"] if ending["exit"] is not None else -ending["signal"])
     elif code is None:
         status, what, number = "lost", "its container disappeared", None
+    elif code == _UNKNOWN and ending is None:
+        status, what, number = "lost", "its engine ended, and its container with it,", None
     elif ending is not None or code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
         status, what, number = "lost", "its container was ended from outside", code
     elif code > 128:

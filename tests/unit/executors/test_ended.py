@@ -39,6 +39,7 @@ def answer(status: str = "completed", *, started: float = 1.0, ended: float = 2.
         (Standing(exit_code=137), "lost", "worker_lost"),
         (Standing(exit_code=143), "lost", "worker_lost"),
         (Standing(exit_code=127), "crashed", "crashed"),
+        (Standing(exit_code=255), "lost", "worker_lost"),
         (Standing(), "lost", "worker_lost"),
         (Standing(ending=ending(exit=None, signal=15, doom="timeout")), "timeout", "timeout"),
         (Standing(ending=ending(doom="timeout"), answer=answer()), "completed", None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import IO, Any, Protocol, TypeVar
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
@@ -78,8 +79,10 @@ class Engine:
             kind = "unreachable" if error.status_code in (502, 503, 504) else kind
             raise EngineError(kind, said) from error
         except self._lost as error:
+            _let_go(error)
             raise EngineError("unreachable", self._unreachable(error)) from error
         except errors.DockerException as error:
+            _let_go(error)
             lost = "connection" in str(error).lower() or "fetching server API version" in str(error)
             message = self._unreachable(error) if lost else str(error)
             raise EngineError("unreachable" if lost else "refused", message) from error
@@ -212,6 +215,13 @@ class _Attached:
             if part is not None:
                 with suppress(Exception):  # each of them holds the connection open
                     part.close()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """The library leaves sockets open that reached nobody: they end with the frames that made them."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _parts_of(image: str) -> tuple[str, str | None]:
