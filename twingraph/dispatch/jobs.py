@@ -27,10 +27,11 @@ STOP_SECONDS = 8.0
 class JobDispatch:
     """See `dispatch.base.Dispatch`. The executor is made on the first run's thread, since that may take a moment."""
 
-    def __init__(self, make: Callable[[], Executor], is_over: Callable[[str], bool]) -> None:
+    def __init__(self, make: Callable[[], Executor], is_over: Callable[[str], bool], most: int = MOST_AT_ONCE) -> None:
         """`is_over` tells of an execution whether anybody can still want what was left of it; asked on any thread."""
         self._make = make
         self._is_over = is_over
+        self._most = most
         self._executor: Executor | None = None
         self._making = threading.Lock()
         self._waiting: list[_Held] = []
@@ -84,7 +85,7 @@ class JobDispatch:
             self._executor.close()
 
     def _pump(self) -> None:
-        while self._waiting and len(self._running) < MOST_AT_ONCE and not self._stopped.is_set():
+        while self._waiting and len(self._running) < self._most and not self._stopped.is_set():
             held = self._waiting.pop(0)
             self._running.add(held)
             held.start_clock(self._loop)
