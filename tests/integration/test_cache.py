@@ -177,3 +177,56 @@ def test_a_plan_of_a_pipeline_says_what_is_cached(tmp_path: Path) -> None:
     assert "inner/load hit of exec-" in after
     assert "total unknown: what it would be called with is not known yet" in after
     assert "day: 'mo' → 'tu'" in twingraph("plan", "flow.py:flow", "-i", "day=tu")
+
+
+KEYED = """
+from twingraph import Workflow, component, pipeline
+
+SIZE = 10
+
+def tens(order: dict) -> int:
+    return order["amount"] // SIZE
+
+@component(cache={"key": tens})
+def price(order: dict, note: str = "") -> str:
+    return f"{order['amount']} {note}"
+
+@component(cache={"key": lambda order, **others: order["amount"] // SIZE})
+def quick(order: dict, note: str = "") -> str:
+    return f"{order['amount']} {note}"
+
+@pipeline
+def flow(first: int = 11) -> list:
+    return [price({"amount": first}, "a"), price({"amount": 12}, "b"), quick({"amount": 13}), quick({"amount": 14})]
+
+wf = Workflow("wf").add_map("prices", price, over="order")
+"""
+
+
+def test_a_function_says_what_is_equal(tmp_path: Path) -> None:
+    file = tmp_path / "flow.py"
+    file.write_text(KEYED, "utf-8")
+
+    def run(target: str, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "twingraph", "run", f"flow.py:{target}", *words, "--home", str(tmp_path / "home")],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert run("flow") == '["11 a", "11 a", "13 ", "13 "]'
+    assert run("flow", "-i", "first=19") == '["11 a", "11 a", "13 ", "13 "]'
+    assert run("wf", "-i", 'over=[{"amount": 15}, {"amount": 77}]') == '["11 a", "77 "]'
+    file.write_text(KEYED.replace("SIZE = 10", "SIZE = 2"), "utf-8")  # which the function uses
+    assert run("flow") == '["11 a", "12 b", "13 ", "14 "]'
+    file.write_text(KEYED.replace('order["amount"]', 'order["sum"]', 1), "utf-8")
+    assert run("flow") == '["11 a", "12 b", "13 ", "13 "]'
+    story = next(node for node in nodes(tmp_path) if node.id == "price").cache(True)
+    assert story is not None
+    assert story.words == "miss: the function that says its key failed: KeyError: 'sum'"

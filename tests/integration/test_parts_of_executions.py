@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from twingraph import Workflow, component, pipeline, replay, wiring
 from twingraph.core.execution import ExecutionView
 from twingraph.core.wishes import Wish
-from twingraph.engine.shared import Shared, shared
+from twingraph.engine.shared import Shared
 from twingraph.errors import ConflictError, NotFoundError, ValidationError
 
 
@@ -88,17 +89,20 @@ def view_of(execution: str) -> ExecutionView:
         reader.close()
 
 
-def data_of(home: Path, execution: str) -> list[str]:
+def kept_by(home: Path, execution: str) -> list[Shared]:
+    """Where the outcomes stand that it has from elsewhere."""
     database = sqlite3.connect(home / "twingraph.db")
     try:
         rows = database.execute(
-            "select events.data from events join executions on executions.number = events.execution "
-            "where executions.id = ? and kind = 'node_ended' order by events.seq",
+            "select events.body, events.data from events join executions on executions.number = events.execution "
+            "where executions.id = ? and kind = 'outcomes_kept' order by events.seq",
             (execution,),
-        )
-        return [row[0] for row in rows]
+        ).fetchall()
     finally:
         database.close()
+    assert all(data is None for _, data in rows)  # nothing is copied
+    bodies = [json.loads(body) for body, _ in rows]
+    return [Shared(body["execution"], seq) for body in bodies for _, seq, *_ in body["nodes"]]
 
 
 def ran(view: ExecutionView) -> list[str]:
@@ -110,14 +114,13 @@ def test_what_is_kept_is_referred_to_and_not_copied(home: Path, again: Again) ->
     blobs = {blob.hash for blob in wiring.runtime().blobs.list()}
     second = again(first, start=("measure",))
     assert (second.result, ran(second)) == ("201000", ["measure"])
-    place = shared((data_of(home, second.record.id)[0],))
-    assert isinstance(place, Shared)
+    (place,) = kept_by(home, second.record.id)
     assert place.execution == first
     assert {blob.hash for blob in wiring.runtime().blobs.list()} == blobs
     outputs = {output.name: output.text for output in second.nodes[0].outputs}
     assert outputs["small"] == '"' + "s" * 1_000 + '"'
     third = again(second.record.id, start=("measure",))  # refers to the first as well: no chain of references
-    assert shared((data_of(home, third.record.id)[0],)) == place
+    assert kept_by(home, third.record.id) == [place]
     assert (third.result, third.nodes[0].reused_from) == ("201000", first)
 
 
@@ -317,7 +320,7 @@ def test_wishes_that_do_not_fit_are_refused(again: Again) -> None:
         again(first, outputs={"inner": 3})
     with pytest.raises(ConflictError, match=r"no node of exec-.* failed"):
         again(first, failed=True)
-    with pytest.raises(ValidationError, match="alone has nothing before it"):
+    with pytest.raises(ValidationError, match="first is run alone"):
         again(first, node="first", start=("last",))
 
 

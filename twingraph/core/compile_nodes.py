@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import expressions
-from twingraph.core.caching import problems_of_key
+from twingraph.core.caching import function_in, problems_of_key
 from twingraph.core.compile_ports import Library, Port
 from twingraph.core.component_settings import NODE_SETTINGS, check_settings, merge
 from twingraph.core.errors import NotFoundError, Problem, SliceError, ValidationError
@@ -154,6 +154,9 @@ class _Maker:
                 platform=info.settings.get("platform", "local"),
                 config_key="platform_config",
             )
+            if not problems and function_in(checked.get("cache")) is not None:
+                message = "a function stands in the decorator, @component(cache={'key': function}), or in .options(...)"
+                problems = [Problem(node=self.node.id, field="cache.key", message=message)]
             if not problems and not info.open:
                 problems = problems_of_key(checked.get("cache"), taken, node=self.node.id)
             self.problems.extend(problems)

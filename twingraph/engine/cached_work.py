@@ -36,11 +36,11 @@ class Described(NamedTuple):
     policy: CachePolicy
 
 
-def describe(state: State, values: Values, node: Node, workflow: str) -> Described | None:
-    """None where nobody can say what the node is called with."""
+def describe(state: State, values: Values, node: Node, workflow: str, said: str | None = None) -> Described | None:
+    """None where nobody can say what the node is called with, or `said` is missing: what its function of a key says."""
     assert node.spec is not None
     spec = state.specs[node.spec]
-    key = cache_key_of(state, values, node)
+    key = cache_key_of(state, values, node, said)
     if key is None:
         return None
     policy = policy_of(spec.cache)
@@ -55,10 +55,13 @@ def scope_of(scope: CacheScope, workflow: str, execution: str) -> str:
 
 def check_code(spec: NodeSpec) -> None:
     """Raises when a change of the component's code would not change its key, and its author does not say either."""
-    if spec.version is None and (spec.code_hash is None or spec.code_hash.startswith(IMPORTED)):
+    function = policy_of(spec.cache).function
+    hashes = [spec.code_hash] if function is None else [spec.code_hash, function.hash]
+    if spec.version is None and any(one is None or one.startswith(IMPORTED) for one in hashes):
         raise UncacheableError(
-            f"{spec.component} has `cache`, but its code is imported and not cut out of its module, so that nobody "
-            "would see when it changes; give it a `version`, and change that with the code, or leave `cache` out"
+            f"{spec.component} has `cache`, but its code{' or that of its key' if function else ''} is imported and "
+            "not cut out of its module, so that nobody would see when it changes; give it a `version`, and change that "
+            "with the code, or leave `cache` out"
         )
 
 
@@ -75,6 +78,7 @@ def parts_of(state: State, values: Values, node: Node) -> dict[str, Any]:
         "environment": dict(spec.environment),
         "options": None if spec.options is None else hash_text(spec.options),
         "args": dict(contents_of(state, values, node)),
+        "key": None if (function := policy_of(spec.cache).function) is None else function.hash,
     }
     return {name: part for name, part in parts.items() if part not in (None, {})}
 

@@ -30,6 +30,7 @@ from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
 from twingraph.engine.held import Held, KeptOf, Submission
+from twingraph.engine.keying import Keying
 from twingraph.engine.leaving import Leaving
 from twingraph.engine.link import Bodies, HashOf, LoopLink
 from twingraph.engine.moments import Moments
@@ -204,7 +205,10 @@ class Conductor:
         )
         detached = Detached(self._around())
         code_of, find = self._sources.code_of, self._roster.at
-        sharing = Sharing(ground, self._sources.blobs, self._bring, lambda held, act: self._turns.about(held, act))
+        keying = Keying(ground, lambda held, spec, runs: effects.run_keys(held, spec, runs))
+        sharing = Sharing(
+            ground, self._sources.blobs, self._bring, lambda held, act: self._turns.about(held, act), keying
+        )
         effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, sharing.ask, self._platforms)
         effects.timers = Timers(self._loop, lambda number, timer: self._hearing.timer_fired(number, timer))
         granting = Granting(
@@ -216,7 +220,7 @@ class Conductor:
         outside = Outside(granting, sharing)
         leaving = Leaving(ground, writing, effects, outside)
         turns = Turns(ground, writing, outside, effects, bodies, leaving, Faults(self._give_up, self._break))
-        hearing = Hearing(ground, turns, effects.timers, outside)
+        hearing = Hearing(ground, turns, effects.timers, outside, keying)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
 

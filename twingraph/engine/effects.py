@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
+from twingraph.core.caching import policy_of
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Event
 from twingraph.core.plan import NodeKind
@@ -16,6 +17,7 @@ from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.keeping import kept_now
 from twingraph.engine.kernel import Node, commands
+from twingraph.engine.keying import MARK
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
 from twingraph.engine.timers import Timers
@@ -154,6 +156,29 @@ class Effects:
                 runs=runs,
             )
         )
+
+    def run_keys(self, held: Held, spec: int, runs: Sequence[tuple[str, int]]) -> Sequence[tuple[str, str]]:
+        """Call the function that says the keys of these nodes; those that cannot be, with the reason."""
+        function = policy_of(held.state.specs[spec].cache).function
+        assert function is not None
+        refused: list[tuple[str, str]] = []
+        ready: list[NodeRun] = []
+        for node, attempt in runs:
+            try:
+                self._check_platform(held, spec)
+                given = self._arguments(held, held.state.nodes[node])
+                args = [(name, text) for name, text in given if function.takes is None or name in function.takes]
+                ready.append(NodeRun(f"{node}{MARK}", attempt, args))
+            except TwinGraphError as error:
+                refused.append((node, str(error)))
+        if ready:
+            self._lane += 1
+            settings = replace(
+                held.settings_of(spec), entry=function.entry, options=None, generator=False, asynchronous=False
+            )
+            code = self._code(held, spec)
+            self._dispatch.submit(Lane(self._lane, held.state.execution, code, settings, ready))
+        return refused
 
     def _start_detached(self, held: Held, node: str) -> None:
         try:

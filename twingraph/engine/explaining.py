@@ -99,6 +99,8 @@ class Explaining:
         theirs = json.loads(row.parts)
         if mine.get("code") != theirs.get("code") or mine.get("entry") != theirs.get("entry"):
             yield from self._code(node, row, deep)
+        if mine.get("key") != theirs.get("key"):
+            yield "the function that says its key"
         for name in ("platform", "docker_image", "version"):
             if mine.get(name) != theirs.get(name):
                 yield f"{name}: {theirs.get(name)} → {mine.get(name)}"

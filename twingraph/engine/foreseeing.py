@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from twingraph.core.caching import policy_of
 from twingraph.core.events import CacheAnswered, Event
 from twingraph.core.execution import CacheStory
 from twingraph.engine.beginning import first_events
@@ -48,7 +49,12 @@ class _Foreseeing:
         while self._asked:
             name = self._asked.popleft()
             self._answer(name)
-            story = explaining.story(self._state.nodes[name], deep=True)
+            node = self._state.nodes[name]
+            assert node.spec is not None
+            if policy_of(self._state.specs[node.spec].cache).function is not None:
+                found[name] = CacheStory(verdict="unknown", why="a function says its key, which is called when it runs")
+                continue
+            story = explaining.story(node, deep=True)
             if story is not None:
                 found[name] = story
         return found

@@ -18,6 +18,7 @@ from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, 
 from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
+from twingraph.engine.keying import Keying
 from twingraph.engine.outcomes import events_of, log_rows
 from twingraph.engine.outside import Outside
 from twingraph.engine.timers import Timers
@@ -31,7 +32,7 @@ GRACE_SECONDS = 10.0
 class Hearing:
     """What is about an execution that is not held, or not any more, is nobody's."""
 
-    def __init__(self, ground: Ground, turns: Turns, timers: Timers, outside: Outside) -> None:
+    def __init__(self, ground: Ground, turns: Turns, timers: Timers, outside: Outside, keying: Keying) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
@@ -39,12 +40,13 @@ class Hearing:
         self._turns = turns
         self._timers = timers
         self._outside = outside
+        self._keying = keying
 
     # -- reports -----------------------------------------------------------------------------------
 
     def report(self, report: Report) -> None:
         held = self._roster.named(report.execution)
-        if held is not None:
+        if held is not None and not self._keying.heard(report):
             self._turns.about(held, lambda: self._take(held, report))
 
     def _take(self, held: Held, report: Report) -> None:

@@ -44,12 +44,17 @@ def hash_of(state: State, values: Values, node: Node) -> str | None:
     return _Search(state, values).hash_of(node)
 
 
-def cache_key_of(state: State, values: Values, node: Node) -> str | None:
-    """The identity of a node's work alone. Where its author chose the parameters that stand for all, those alone count:
-    not for the hash, which tells apart whatever differs."""
+def cache_key_of(state: State, values: Values, node: Node, said: str | None = None) -> str | None:
+    """The identity of a node's work alone. Where its author chose the parameters that stand for all, or a function that
+    says it, those alone count: not for the hash, which tells apart whatever differs. `said` is the text of what the
+    function has said; nobody knows the key without it."""
     search, spec = _Search(state, values), None if node.spec is None else state.specs[node.spec]
-    chosen = policy_of(spec.cache).key if spec is not None and spec.cache else None
-    return search.key_of(node) if chosen is None or node.kind is not NodeKind.TASK else search.chosen(node, chosen)
+    policy = policy_of(spec.cache) if spec is not None and spec.cache and node.kind is NodeKind.TASK else None
+    if policy is None:
+        return search.key_of(node)
+    if policy.function is not None:
+        return None if said is None else search.said(node, policy.function.hash, said)
+    return search.key_of(node) if policy.key is None else search.chosen(node, policy.key)
 
 
 def contents_of(state: State, values: Values, node: Node) -> Mapping[str, Any]:
@@ -110,6 +115,10 @@ class _Search:
             except TwinGraphError:
                 return None
         return known
+
+    def said(self, node: Node, function: str | None, text: str) -> str:
+        """The same, for which a function of this hash has said what counts."""
+        return _digest("said", self._work(node.plan, node.spec), function, hash_text(text))
 
     def _key(self, node: Node) -> str:
         plan = node.plan

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from twingraph.core.caching import CachePolicy, policy_of
 from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.cached_work import Described, Unusable, check_age, describe, hit, parts_text
@@ -19,7 +20,8 @@ from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node
 from twingraph.engine.kernel.commands import SettleCache
-from twingraph.store.base import CachedOutcome, Done, Settled, Work
+from twingraph.engine.keying import Asking, Keying
+from twingraph.store.base import CachedOutcome, Done, LogRow, Settled, Work
 from twingraph.store.blobs.base import BlobStore
 
 # Who waits looks this often without being called: a conductor that dies tells nobody.
@@ -71,11 +73,13 @@ class Sharing:
         blobs: BlobStore,
         bring: Callable[[Held, Event, Sequence[str] | None], None],
         about: Callable[[Held, Callable[[], None]], None],
+        keying: Keying,
     ) -> None:
         self._ground = ground
         self._blobs = blobs
         self._bring = bring
         self._about = about
+        self._keying = keying
         self._asked: dict[Place, Asked] = {}
         self._line: deque[Place] = deque()  # whose turn it is to be looked after
         self._ours: dict[Place, tuple[Described, float]] = {}  # work that is done here, and when it was begun
@@ -92,7 +96,31 @@ class Sharing:
         """Answered soon, together with others."""
         if held.state.nodes[node].asked != "cache":
             return  # it ended before that could be done
-        described = self._describe(held, held.state.nodes[node])
+        if self._policy(held, node).function is not None:
+            self._keying.ask(Asking(held, node, partial(self._told, held, node)))
+            return
+        self._ask(held, node, self._describe(held, held.state.nodes[node]))
+
+    def _policy(self, held: Held, node: str) -> CachePolicy:
+        spec = held.state.nodes[node].spec
+        assert spec is not None
+        return policy_of(held.state.specs[spec].cache)
+
+    def _told(self, held: Held, node: str, said: str | None, why: str | None) -> None:
+        self._about(held, lambda: self._said(held, node, said, why))
+
+    def _said(self, held: Held, node: str, said: str | None, why: str | None) -> None:
+        """What the author's function said; without its word the node goes on as if it were not cached."""
+        if held.state.nodes[node].asked != "cache":
+            return
+        if said is None:
+            why = f"the function that says its key failed: {why}"
+            held.logs.append(LogRow(self._ground.clock.now(), "warning", node, None, None, "stderr", why))
+            self._bring(held, CacheAnswered(node, "miss", why), None)
+            return
+        self._ask(held, node, describe(held.state, held.values, held.state.nodes[node], held.workflow, said))
+
+    def _ask(self, held: Held, node: str, described: Described | None) -> None:
         if described is None:
             self._bring(held, CacheAnswered(node, "miss", "what it is called with cannot be read"), None)
             return
@@ -125,6 +153,7 @@ class Sharing:
     def drop(self, number: int) -> None:
         """The execution is not ours any more."""
         self._stirred.discard(number)
+        self._keying.drop(number)
         for place in [place for place in self._asked if place[0] == number]:
             del self._asked[place]
         for place in [place for place in self._ours if place[0] == number]:
@@ -143,6 +172,7 @@ class Sharing:
 
     def look(self, *, changed: bool) -> None:
         """See whether there is an answer for those who wait: when somebody has written, and now and then."""
+        self._keying.look()
         if not self._asked:
             return
         now = self._ground.clock.now()

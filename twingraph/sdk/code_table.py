@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
+from twingraph.core.caching import function_in, with_entry
 from twingraph.core.codec import encode
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.signatures import ComponentInfo
@@ -34,9 +35,20 @@ class CodeTable:
             entry = place(found.entry, state, self._states)
             found = found if entry == found.entry else replace(found, entry=entry)
             self.objects[entry], self._states[entry] = signature.code_of(target), state
+            found = self._with_key(found)
             known = self._infos[id(target)] = found, closed_over(target)
             self._kept.append(target)
         return known[0]
+
+    def _with_key(self, info: ComponentInfo) -> ComponentInfo:
+        """A function that says the key of cached work is shipped as well, under an entry of its own."""
+        function = function_in(info.settings.get("cache"))
+        if function is None:
+            return info
+        state = frozen(function)
+        entry = place(f"key {signature.entry_of(function)}", state, self._states)
+        self.objects[entry], self._states[entry] = function, state
+        return replace(info, settings={**info.settings, "cache": with_entry(info.settings["cache"], entry)})
 
     def code(self, node: str, text: Any) -> ComponentInfo:
         function = compile_code(node, text)

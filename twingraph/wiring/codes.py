@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from twingraph.core.caching import with_hash
 from twingraph.core.errors import NotFoundError
 from twingraph.core.plan import Plan
 from twingraph.dispatch.base import CodeRef
@@ -104,5 +105,8 @@ class CodeBook:
 
 def with_hashes(plan: Plan, hashes: Mapping[str, str]) -> Plan:
     """The plan with the hash of the code behind each of its specs."""
-    specs = (replace(spec, code_hash=hashes.get(spec.entry or "")) for spec in plan.specs)
+    specs = (
+        replace(spec, code_hash=hashes.get(spec.entry or ""), cache=with_hash(spec.cache, hashes.get))
+        for spec in plan.specs
+    )
     return replace(plan, specs=tuple(specs))

@@ -106,7 +106,7 @@ class Submissions:
             infos.append((table.info(component), function_of(component)))
         texts, objects = self._values.of_calls({**compiled.objects, **table.objects}, calls)
         version, reference, hashes = self._codes.pack(objects, {}, compiled.bodies)
-        specs = tuple(spec_of(info, function, None, hashes.get(info.entry)) for info, function in infos)
+        specs = tuple(spec_of(info, function, None, hashes.get) for info, function in infos)
         nodes = tuple(
             PlanNode(id=node, spec=number, args={name: (text,) for name, text in texts[node].items()})
             for number, node in enumerate(calls)

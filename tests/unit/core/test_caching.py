@@ -2,7 +2,18 @@
 
 import pytest
 
-from twingraph.core.caching import CachePolicy, CacheScope, check_cache, plain_cache, policy_of
+from twingraph.core.caching import (
+    CachePolicy,
+    CacheScope,
+    KeyFunction,
+    check_cache,
+    function_in,
+    plain_cache,
+    policy_of,
+    problems_of_key,
+    with_entry,
+    with_hash,
+)
 from twingraph.core.quantities import second_count
 
 
@@ -79,3 +90,43 @@ def test_time_as_people_write_it(written: object, seconds: float) -> None:
 def test_no_time_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="seconds above 0"):
         second_count(written)
+
+
+def by_day(day: str, hour: int = 0) -> str:
+    return day[:10]
+
+
+def by_all(**given: object) -> int:
+    return len(given)
+
+
+async def later(day: str) -> str:
+    return day
+
+
+def test_a_function_may_say_the_key() -> None:
+    written = {"key": by_day, "ttl": "1h"}
+    assert told(written) == []
+    kept = plain_cache(written)
+    assert function_in(kept) is by_day
+    assert plain_cache(kept) == kept
+    setting = with_hash(with_entry(kept, "key flow:by_day"), {"key flow:by_day": "c0de"}.get)
+    assert setting == {"key": "key flow:by_day", "ttl": 3600.0, "takes": ["day", "hour"], "hash": "c0de"}
+    assert policy_of(setting).function == KeyFunction("key flow:by_day", "c0de", ("day", "hour"))
+    assert policy_of(setting).key is None
+
+
+def test_one_that_takes_any_name_is_given_all() -> None:
+    function = policy_of(with_entry({"key": by_all}, "key flow:by_all")).function
+    assert function is not None
+    assert function.takes is None
+
+
+def test_what_it_takes_must_be_a_parameter() -> None:
+    (problem,) = problems_of_key({"key": by_day}, ["dey", "hour"], node="step")
+    assert str(problem) == "step.cache.key: 'day' is not a parameter; did you mean 'dey'?"
+    assert problems_of_key({"key": by_all}, ["x"], node="step") == []
+
+
+def test_it_must_return_the_key() -> None:
+    assert told({"key": later}) == ["cache.key later must be a plain function, which returns the key"]

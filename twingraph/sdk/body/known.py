@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twingraph.core.bodies import Link
+from twingraph.core.caching import policy_of
 from twingraph.core.events import GraphExtended
 from twingraph.core.plan import NodeKind, NodeSpec, ScopeSettings
 from twingraph.core.signatures import ComponentInfo
@@ -66,7 +67,7 @@ class Known:
         return Target(
             target.name,
             target.fn,
-            spec=self._number(spec_of(info, target.fn, None, self._code_hash(entry)), link),
+            spec=self._number(spec_of(info, target.fn, None, self._code_hash), link),
             kind=NodeKind.DETACHED if detached else NodeKind.SCOPE,
             outputs=outputs,
             node_id=target.definition.id,
@@ -90,8 +91,10 @@ class Known:
         return ScopeSettings(**named) if named else None
 
     def _located(self, info: ComponentInfo, function: Callable[..., Any], link: Link) -> int:
-        code = self._locate({info.entry: self._table.objects[info.entry]})
-        return self._number(spec_of(info, function, code, self._code_hash(info.entry)), link)
+        key = policy_of(info.settings.get("cache")).function
+        entries = [info.entry] if key is None else [info.entry, key.entry]
+        code = self._locate({entry: self._table.objects[entry] for entry in entries})
+        return self._number(spec_of(info, function, code, self._code_hash), link)
 
     def _number(self, spec: NodeSpec, link: Link) -> int:
         """The spec's place among those that this host has named; told before anything is said about it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import CodeType, FunctionType
 from typing import Any
 
+from twingraph.core.caching import with_hash
 from twingraph.core.plan import NodeKind, NodeSpec, ScopeSettings
 from twingraph.core.signatures import ComponentInfo
 from twingraph.sdk.signature import is_generator, signature_of
@@ -99,7 +100,9 @@ def _bare(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> 
     return bare
 
 
-def spec_of(info: ComponentInfo, function: Callable[..., Any], code: str | None, code_hash: str | None) -> NodeSpec:
+def spec_of(
+    info: ComponentInfo, function: Callable[..., Any], code: str | None, hash_of: Callable[[str], str | None]
+) -> NodeSpec:
     spec = NodeSpec(
         component=info.name,
         entry=info.entry,
@@ -108,6 +111,9 @@ def spec_of(info: ComponentInfo, function: Callable[..., Any], code: str | None,
         generator=is_generator(function),
         asynchronous=info.asynchronous,
         code=code,
-        code_hash=code_hash,
+        code_hash=hash_of(info.entry),
     )
-    return replace(spec, **info.settings) if info.settings else spec
+    if not info.settings:
+        return spec
+    spec = replace(spec, **info.settings)
+    return spec if not spec.cache else replace(spec, cache=with_hash(spec.cache, hash_of))

@@ -1,0 +1,178 @@
+"""Keys that a function says: asked for where code runs, again when that was lost, and never in the way of the work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, args, plan, value, wait_until
+from twingraph.core.execution import NodeView
+from twingraph.core.plan import NodeSpec, Plan, PlanNode
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Returned
+from twingraph.engine.keying import LOSSES, RUNS
+
+ENTRY = "key flow:tens"
+CACHED = replace(TASK, cache={"key": ENTRY, "hash": "f00d", "takes": ["x"]}, code_hash="c0de")
+
+
+class Hands:
+    """The key is the tens of `x`; a node gives its name."""
+
+    def __init__(self) -> None:
+        self.ran: Counter[str] = Counter()
+        self.asked: list[tuple[str, dict[str, object]]] = []
+        self.lanes: list[int] = []
+        self.fails = False
+
+    def __call__(self, lane: Lane, run: NodeRun) -> object:
+        if lane.settings.entry == ENTRY:
+            self.asked.append((run.node, args(run)))
+            self.lanes.append(len(lane.runs))
+            if self.fails:
+                raise KeyError("amount")
+            return args(run).get("x", 0) // 10
+        self.ran[run.node] += 1
+        return run.node
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def rig(tmp_path: Path, hands: Hands) -> Iterator[Rig]:
+    with Rig(tmp_path / "home", hands) as made:
+        yield made
+
+
+def work(name: str, x: int, spec: NodeSpec = CACHED) -> Plan:
+    return plan(PlanNode(id=name, spec=0, args={"x": (str(x),), "note": (f'"{name}"',)}), specs=(spec, EXPAND, BRANCH))
+
+
+def node(rig: Rig, execution: str) -> NodeView:
+    (found,) = rig.view(execution).nodes
+    return found
+
+
+def why(rig: Rig, execution: str) -> str:
+    story = node(rig, execution).cache(True)
+    assert story is not None
+    return story.words
+
+
+def test_equal_keys_are_equal_work(rig: Rig, hands: Hands) -> None:
+    first, second, third = rig.run(work("a", 11)), rig.run(work("b", 12)), rig.run(work("c", 21))
+    assert [value(one) for one in (first, second, third)] == ["a", "a", "c"]
+    assert hands.asked == [("a!key", {"x": 11}), ("b!key", {"x": 12}), ("c!key", {"x": 21})]
+    assert why(rig, second.id) == f"hit of {first.id} a"
+    assert "x: 11 → 21" in why(rig, third.id)
+    assert [attempt.number for attempt in node(rig, first.id).attempts] == [1]  # asking is none
+
+
+@pytest.mark.parametrize("changed", [{"hash": "beef"}, {"scope": "execution"}])
+def test_another_function_or_scope_finds_nothing(rig: Rig, hands: Hands, changed: dict[str, str]) -> None:
+    rig.run(work("a", 11))
+    assert value(rig.run(work("b", 12, replace(CACHED, cache={**CACHED.cache, **changed})))) == "b"
+
+
+def test_a_change_of_the_function_is_told(rig: Rig) -> None:
+    rig.run(work("a", 11))
+    other = rig.run(work("a", 11, replace(CACHED, cache={**CACHED.cache, "hash": "beef"})))
+    assert "the function that says its key" in why(rig, other.id)
+
+
+def test_without_a_word_of_it_the_work_is_done_and_nothing_is_kept(rig: Rig, hands: Hands) -> None:
+    hands.fails = True
+    first, second = rig.run(work("a", 11)), rig.run(work("b", 11))
+    assert [value(one) for one in (first, second)] == ["a", "b"]
+    told = "the function that says its key failed: KeyError: 'amount'"
+    assert why(rig, second.id) == f"miss: {told}"
+    assert [(log.level, log.message) for log in rig.records.logs(second.id)] == [("warning", told)]
+
+
+def test_many_are_asked_in_few_lanes(rig: Rig, hands: Hands) -> None:
+    nodes = [PlanNode(id=f"n{number}", spec=0, args={"x": (str(number),)}) for number in range(3 * RUNS)]
+    handle = rig.run(plan(*nodes, specs=(CACHED, EXPAND, BRANCH)))
+    assert handle.error is None
+    assert len(hands.asked) == 3 * RUNS
+    assert set(hands.lanes) == {RUNS}
+    assert len(hands.ran) == -(-3 * RUNS // 10)
+
+
+def test_what_is_handed_back_or_lost_is_asked_again(rig: Rig, hands: Hands) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    for number in range(LOSSES + 1):
+        rig.dispatch.wait_for(1)
+        ((lane, run),) = rig.dispatch.waiting
+        rig.dispatch.waiting.clear()
+        if number % 2:
+            rig.dispatch.tell(Returned(lane.execution, [(run.node, run.attempt)]))
+        else:
+            rig.dispatch.tell(Outcome(lane.execution, run.node, run.attempt, "lost", None, 0.0))
+    rig.dispatch.wait_for(1)
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)
+    assert value(rig.run(work("b", 12))) == "a"
+
+
+def test_one_that_is_lost_each_time_is_given_up(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    for _ in range(LOSSES):
+        rig.dispatch.wait_for(1)
+        ((lane, run),) = rig.dispatch.waiting
+        rig.dispatch.waiting.clear()
+        rig.dispatch.tell(Outcome(lane.execution, run.node, run.attempt, "lost", None, 0.0))
+    rig.dispatch.wait_for(1)
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)
+    assert why(rig, handle.id) == "miss: the function that says its key failed: lost"
+
+
+def test_what_is_said_of_its_process_names_its_node(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    rig.dispatch.wait_for(1)
+    ((lane, run),) = rig.dispatch.waiting
+    rig.dispatch.waiting.clear()
+    error = ErrorRecord(code="crashed", error_type="WorkerCrashed", message="it ended itself while a!key ran")
+    rig.dispatch.tell(Outcome(lane.execution, run.node, run.attempt, "crashed", None, 0.0, error=error))
+    rig.dispatch.wait_for(1)
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)
+    assert why(rig, handle.id).endswith("WorkerCrashed: it ended itself while the key of a ran")
+
+
+def test_what_it_prints_is_its_nodes(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    rig.dispatch.wait_for(1)
+    rig.dispatch.tell(LogLines(handle.id, "a!key", 7, [(0.0, "info", "stdout", "hm")]))
+    rig.dispatch.let_go()
+    assert handle.wait(SOON)
+    assert [(log.node_id, log.message) for log in rig.records.logs(handle.id)] == [("a", "hm")]
+
+
+def test_who_takes_over_asks_again(rig: Rig, hands: Hands) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    rig.dispatch.wait_for(1)
+    rig.restart(hands)
+    again = rig.conductor.adopt(handle.id)
+    assert again.wait(SOON)
+    assert value(rig.run(work("b", 12))) == "a"
+
+
+def test_nothing_of_it_runs_on_when_the_execution_is_over(rig: Rig) -> None:
+    rig.dispatch.hold = True
+    handle = rig.submit(work("a", 11))
+    rig.dispatch.wait_for(1)
+    assert rig.conductor.cancel(handle.id).wait(SOON)
+    wait_until(lambda: not rig.dispatch.waiting, otherwise="it still waits")
