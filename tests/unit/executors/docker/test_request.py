@@ -53,7 +53,7 @@ def test_equal_work_is_known_and_other_work_is_not() -> None:
     same = replace(TASK, attempt=3, labels={"a": "b"})
     assert work_of(TASK, KEY) == work_of(same, KEY)
     for other in ({"args": [("x", "1")]}, {"code_version": "2"}, {"image": "python:3.8"}, {"environment": {"A": "b"}}):
-        assert work_of(replace(TASK, **other), KEY) != work_of(TASK, KEY)  # type: ignore[arg-type]
+        assert work_of(replace(TASK, **other), KEY) != work_of(TASK, KEY)
     assert work_of(TASK, KEY) != work_of(TASK, b"another")
 
 
