@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support import docker as docker_support
 from tests.support import s3 as s3_support
 from tests.support.postgres import fresh_schema
 from tools.services.use import use
@@ -60,6 +61,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_support.Endpoint
         for name, value in s3_support.KEYS.items():
             patch.setenv(name, value)
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[docker_support.Engine]:
+    """A Docker engine for as long as tests need it, named in the environment; marked `only_with_docker`."""
+    with pytest.MonkeyPatch.context() as patch, use("docker") as surroundings:
+        for name, value in surroundings.items():
+            patch.setenv(name, value)
+        yield docker_support.Engine(surroundings)
 
 
 def pytest_configure(config: pytest.Config) -> None:

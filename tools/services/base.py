@@ -64,6 +64,14 @@ class Service(ABC):
     def environment(self, port: int) -> Dict[str, str]:
         """How to reach it, as its clients read it from the environment."""
 
+    def cannot(self) -> Optional[str]:
+        """Why this machine cannot have it at all."""
+        return None
+
+    def furnish(self, port: int) -> None:
+        """Put in what its users expect there. Called after each start, once it answers; what is there stays."""
+        return
+
     def surroundings(self) -> Dict[str, str]:
         """What the service's own process gets beside the environment of who starts it."""
         return {}
@@ -84,13 +92,12 @@ class Service(ABC):
 
     def start(self, *, within: float = 60) -> None:
         with locked(self.folder / "guard"):
-            if self.running():
-                self._wait_until_it_answers(within)
-                return
-            self._install()
-            self.prepare()
-            self._launch(port_of(self.folder))
+            if not self.running():
+                self._install()
+                self.prepare()
+                self._launch(port_of(self.folder))
             self._wait_until_it_answers(within)
+            self.furnish(self.port())
 
     def stop(self) -> None:
         with locked(self.folder / "guard"):
@@ -175,9 +182,8 @@ class Service(ABC):
 
 def run(command: List[str], what: str, **options: object) -> None:
     """Carry out one step of an installation, silently unless it fails."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )  # type: ignore[call-overload]
+    given = {"stdin": subprocess.DEVNULL, **options}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **given)  # type: ignore[call-overload]
     if done.returncode != 0:
         say(done.stdout.decode(errors="replace")[-2000:])
         raise ServiceError(f"{what} failed (exit {done.returncode}): {' '.join(command)}")

@@ -3,10 +3,11 @@
 from typing import Dict, List, Type
 
 from tools.services.base import Service, ServiceError
+from tools.services.docker import Docker
 from tools.services.postgres import Postgres
 from tools.services.s3 import S3
 
-SERVICES: Dict[str, Type[Service]] = {kind.name: kind for kind in (Postgres, S3)}
+SERVICES: Dict[str, Type[Service]] = {kind.name: kind for kind in (Docker, Postgres, S3)}
 
 
 def service(name: str) -> Service:
@@ -16,5 +17,7 @@ def service(name: str) -> Service:
 
 
 def services(names: List[str]) -> List[Service]:
-    """Those of these names; all of them without any."""
-    return [service(name) for name in names or sorted(SERVICES)]
+    """Those of these names; without any, all that this machine can have."""
+    if names:
+        return [service(name) for name in names]
+    return [found for found in map(service, sorted(SERVICES)) if found.cannot() is None]

@@ -14,7 +14,10 @@ from twingraph.core.secrets import problem_in
 
 PLATFORM_KEYS: Mapping[str, tuple[str, ...]] = {
     "local": ("cpu", "memory", "gpu", "timeout", "environment"),
-    "docker": ("memory", "cpu", "gpu", "volumes", "network", "timeout", "environment"),
+    "docker": (
+        *("memory", "cpu", "gpu", "volumes", "network", "timeout", "environment"),
+        *("user", "pull_policy", "credentials", "host", "python"),
+    ),
     "kubernetes": ("namespace", "resources", "node_selector", "pull_policy", "timeout", "environment"),
     "lambda": ("function_name", "runtime", "memory_size", "timeout", "environment", "layers"),
     "batch": (

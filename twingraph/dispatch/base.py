@@ -46,6 +46,9 @@ class RunSettings:
     options: str | None = field(default=None, repr=False)  # a BaseComponent's config as JSON text
     generator: bool = False  # what it yields is handed over as it comes
     priority: int = 0  # the higher goes first, of what waits for the same workers
+    image: str | None = None  # of the container that it runs in
+    labels: Mapping[str, str] = field(default_factory=dict)
+    start_timeout: float | None = None  # from being handed over to the start of user code, elsewhere than here
     asynchronous: bool = False  # `async def`: its runs may wait beside those of other lanes in one process
 
 

@@ -142,6 +142,9 @@ class Held:
                 generator=given.generator,
                 asynchronous=given.asynchronous,
                 priority=given.priority,
+                image=given.docker_image,
+                labels=given.labels,
+                start_timeout=given.start_timeout,
             )
         return known
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 FORMAT = 1
 FACTORY = "__twingraph_factory__"
+_CONTEXT = "twingraph.executors.context"
 
 
 class _Finder:
@@ -93,9 +94,14 @@ class _StandIn:
         class PermanentError(TwinGraphError):
             """Trying again cannot help."""
 
+        class CodecError(PermanentError):
+            """A value cannot be stored, or what was stored cannot be read back."""
+
         def absent(name: str) -> Any:
-            if name.startswith("__"):
+            if name.startswith("__") or _is_there(module.__name__ + "." + name):
                 raise AttributeError(name)
+            if name == "current" and _CONTEXT in sys.modules:
+                return sys.modules[_CONTEXT].current
 
             def refuse(*args: Any, **settings: Any) -> Any:
                 raise RuntimeError(f"twingraph.{name} is not there: TwinGraph is not installed where this code runs")
@@ -111,6 +117,19 @@ class _StandIn:
         module.BaseComponent = BaseComponent
         module.TwinGraphError = TwinGraphError
         module.PermanentError = PermanentError
+        module.CodecError = CodecError
+
+
+def _is_there(name: str) -> bool:
+    """Whether the import of a module of that name finds more than a stand-in."""
+    finders: list[Any] = [finder for finder in sys.meta_path if not isinstance(finder, _StandIn)]
+    return any(finder.find_spec(name, []) is not None for finder in finders)
+
+
+def stand_in() -> None:
+    """From now on `import twingraph` works, also where it is not installed."""
+    if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
+        sys.meta_path.append(cast(Any, _StandIn()))
 
 
 _OF_MODULE = (("file", str), ("text", str), ("package", bool), ("main", bool))
@@ -200,8 +219,7 @@ class Loaded:
         sys.modules.update(self._resting)
         sys.meta_path.insert(0, self._finder)
         importlib.invalidate_caches()
-        if not any(isinstance(finder, _StandIn) for finder in sys.meta_path):
-            sys.meta_path.append(_StandIn())
+        stand_in()
         for name, record in self.modules.items():
             _show(record["file"], record["text"], record.get("shown"), self._finder.factories.get(name, ()))
         for entry in self.entries.values():

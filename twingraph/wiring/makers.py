@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twingraph.core.errors import ConflictError, Problem, ValidationError
+from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
+from twingraph.core.hashing import signature
 from twingraph.core.plan import Plan
+from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Dispatch
+from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
 from twingraph.settings import Settings, SettingsError
 from twingraph.store.blobs.base import BlobStore
@@ -17,14 +22,16 @@ from twingraph.store.home import Home
 from twingraph.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
+    from twingraph.dispatch.jobs import JobDispatch
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
+    from twingraph.executors.base import Executor
     from twingraph.executors.debugging import OnError
     from twingraph.store.base import Store
     from twingraph.store.postgres.health import Health
 
 # Where this version can carry a node out.
-PLATFORMS = ("local",)
+PLATFORMS = ("local", "docker")
 
 
 def open_home(settings: Settings) -> Home:
@@ -131,7 +138,28 @@ def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | 
     from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 
     options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)
-    return EmbeddedPool(options, blobs_path=blob_address(settings, home), secret_key=secret)
+    pool = EmbeddedPool(options, blobs_path=blob_address(settings, home), secret_key=secret)
+    return Routing(pool, {name: partial(_elsewhere, name, settings, home, secret) for name in PLATFORMS[1:]})
+
+
+def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> JobDispatch:
+    """Runs on another platform. Nothing of it is imported before the first one."""
+    from twingraph.dispatch.jobs import JobDispatch
+    from twingraph.executors.catalog import executor
+
+    def make() -> Executor:
+        # Two homes may use one engine; who has no own home shares the database.
+        place = signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
+        return executor(platform, os.environ, place, secret, blobs_of(settings, home))
+
+    def is_over(execution: str) -> bool:
+        with closing(read(home, settings)) as reader:
+            try:
+                return reader.record(execution).status in EXECUTION_OVER
+            except NotFoundError:
+                return True
+
+    return JobDispatch(make, is_over)
 
 
 def check_platforms(plan: Plan) -> None:
@@ -144,6 +172,15 @@ def check_platforms(plan: Plan) -> None:
         )
         for spec in plan.specs
         if spec.platform not in PLATFORMS
+    ]
+    wrong += [
+        Problem(
+            node=spec.component,
+            field="docker_image",
+            message="is missing: name the image, as docker_image='python:3.9'",
+        )
+        for spec in plan.specs
+        if spec.platform == "docker" and not spec.docker_image
     ]
     if wrong:
         raise ValidationError(wrong)

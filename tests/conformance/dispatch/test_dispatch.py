@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.support.boxes import BoxExecutor
 from twingraph.core.codec import encode
 from twingraph.dispatch.base import (
     Begun,
@@ -30,7 +31,9 @@ from twingraph.dispatch.base import (
 )
 from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 from twingraph.dispatch.inline import InlineDispatch
+from twingraph.dispatch.jobs import JobDispatch
 from twingraph.dispatch.secrets import Resolving, Secrets
+from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.testing.dispatch import MemoryDispatch
 
 CODE = """
@@ -267,11 +270,17 @@ def secrets(folder: Path) -> Dispatch:
     return _Naming(embedded(folder), lambda: Secrets([_Provider()]))
 
 
+def jobs(folder: Path) -> Dispatch:
+    (folder / "boxes").mkdir()
+    return JobDispatch(lambda: BoxExecutor(folder / "boxes", MemoryBlobs()), lambda execution: False, most=2)
+
+
 MAKERS: dict[str, Callable[[Path], Dispatch]] = {
     "memory": memory,
     "embedded": embedded,
     "inline": inline,
     "secrets": secrets,
+    "jobs": jobs,
 }
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from twingraph.dispatch.embedded.endings import ending_of
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.planning import Pressure, may_hand_ahead, workers_to_start
+from twingraph.executors.exits import ending_of
 
 OPTIONS = PoolOptions(workers=8)
 

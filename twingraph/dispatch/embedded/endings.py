@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Sequence
 
@@ -10,25 +9,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import NodeRun, Outcome
 from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, WorkerProcess
 from twingraph.dispatch.embedded.strand import Doom, Held
-
-# Ends that the process brought about itself, by what its code did.
-_OWN_FAULTS = frozenset(
-    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
-)
-
-
-def ending_of(returncode: int) -> tuple[str, str, int | None]:
-    """Status, what happened in words, and the exit code, of a process that ended while it ran a node."""
-    if returncode >= 0:
-        return "crashed", f"the process ended itself with exit code {returncode}", returncode
-    number = -returncode
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    if number in _OWN_FAULTS:
-        return "crashed", f"the process was ended by {name}", 128 + number
-    return "lost", f"the process was killed by {name} from outside", 128 + number
+from twingraph.executors.exits import ending_of
 
 
 def death(worker: WorkerProcess, held: Held, number: int, returncode: int, tail: str) -> Outcome:

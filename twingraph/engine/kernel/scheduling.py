@@ -65,6 +65,8 @@ def learn(state: State, spec: int, seconds: float) -> None:
 
 
 def _lane_size(state: State, spec: int, waiting: int, free: int) -> int:
+    if state.specs[spec].platform != "local":
+        return 1  # each has a place of its own, and nothing is gained by sharing the way there
     mean = state.means.get(spec)
     if mean is None:
         return min(PROBE_SIZE, -(-waiting // free))

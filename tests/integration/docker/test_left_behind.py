@@ -1,0 +1,111 @@
+"""What a process leaves that died: the next one goes on with it, and nothing stays that nobody wants any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.contained import wait_for
+from tests.support.docker import IMAGE, Engine, Runs, only_with_docker
+from twingraph import component, wiring
+
+pytestmark = [only_with_docker, pytest.mark.timeout(120)]
+
+SCRIPT = """
+from twingraph import component, pipeline
+
+@component(platform="docker", docker_image="{image}", config={{"volumes": {{"{folder}": "/there"}}}})
+def patient() -> int:
+    import os, time
+    with open("/there/lives", "a") as file:
+        file.write("x")
+    print("begun", flush=True)
+    while not os.path.exists("/there/go"):
+        time.sleep(0.02)
+    print("done")
+    with open("/there/lives") as file:
+        return len(file.read())
+
+@pipeline
+def flow() -> int:
+    return patient()
+
+print("result", flow())
+"""
+
+
+class Story:
+    """A script whose node runs in a container, and which is killed then."""
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self.folder = folder
+        (folder / "flow.py").write_text(SCRIPT.format(image=IMAGE, folder=folder))
+        script = subprocess.Popen([sys.executable, "flow.py"], cwd=folder)
+        wait_for(folder / "lives")
+        os.kill(script.pid, signal.SIGKILL)
+        script.wait()
+        self.execution = wiring.open_reader(os.environ["TWINGRAPH_HOME"]).resolve("last")
+        assert engine.containers(self.execution, running=True)
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "twingraph", *words]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def story(tmp_path: Path, home: Path, docker_engine: Engine) -> Story:
+    return Story(tmp_path, docker_engine)
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_a_resumed_execution_goes_on_with_its_container(story: Story, docker_engine: Engine, ends: str) -> None:
+    if ends == "before":  # nobody listens when it is done
+        (story.folder / "go").touch()
+        while docker_engine.containers(story.execution, running=True):
+            time.sleep(0.05)
+    else:
+        later = subprocess.Popen(["sh", "-c", "sleep 3; touch go"], cwd=story.folder)
+    told = story.ask("resume", story.execution)
+    if ends == "after":
+        later.wait()
+    assert told.returncode == 0, told.stderr
+    assert (story.folder / "lives").read_text() == "x"
+    assert docker_engine.none_left(story.execution)
+    messages = [record.message for record in wiring.open_reader(os.environ["TWINGRAPH_HOME"]).logs(story.execution)]
+    assert "done" in messages
+
+
+@component
+def waits(folder: str) -> None:
+    import os
+    import time
+
+    while not os.path.exists(folder + "/over"):
+        time.sleep(0.02)
+
+
+def test_what_nobody_wants_is_removed_by_who_comes_next(story: Story, docker_engine: Engine) -> None:
+    assert story.ask("cancel", story.execution).returncode == 0
+    assert docker_engine.containers(story.execution, running=True)
+    runs = Runs(Path(os.environ["TWINGRAPH_HOME"]))
+    handle = runs.begin(waits, {"folder": "/there"}, platform_config={"volumes": {str(story.folder): "/there"}})
+    assert docker_engine.none_left(story.execution, seconds=30)
+    (story.folder / "over").touch()
+    assert runs.node(handle).status == "completed"
+
+
+def test_what_may_still_be_resumed_stays(story: Story, docker_engine: Engine) -> None:
+    runs = Runs(Path(os.environ["TWINGRAPH_HOME"]))
+    handle = runs.begin(waits, {"folder": "/there"}, platform_config={"volumes": {str(story.folder): "/there"}})
+    docker_engine.running(handle.id)
+    time.sleep(2.5)  # longer than until the first look at what is left
+    assert docker_engine.containers(story.execution, running=True)
+    (story.folder / "over").touch()
+    assert runs.node(handle).status == "completed"
+    docker_engine.ask("rm", "--force", *docker_engine.containers(story.execution))

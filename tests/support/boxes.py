@@ -1,0 +1,77 @@
+"""An executor whose places are folders of this machine: the runner as any platform has it, with nothing around it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from twingraph.executors.base import Finished, Hears, Task
+from twingraph.executors.docker.archive import going_in
+from twingraph.executors.docker.request import FOLDER, name_of, token_of
+from twingraph.executors.ended import Standing, finished
+from twingraph.executors.told import Told
+from twingraph.store.blobs.base import BlobStore
+
+
+class BoxExecutor:
+    def __init__(self, folder: Path, blobs: BlobStore) -> None:
+        self.folder = folder
+        self.blobs = blobs
+
+    def job(self, task: Task) -> BoxJob:
+        return BoxJob(self, task)
+
+    def sweep(self, is_over: Callable[[str], bool]) -> int:
+        return 0
+
+    def close(self) -> None:
+        return
+
+
+class BoxJob:
+    def __init__(self, executor: BoxExecutor, task: Task) -> None:
+        self._executor = executor
+        self._task = task
+        self._asked: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self.name = name_of(task, "box")
+
+    def end(self, why: str) -> None:
+        with self._lock:
+            self._asked = self._asked or why
+            if self._process is not None:
+                with suppress(ProcessLookupError):
+                    self._process.send_signal(signal.SIGTERM)
+
+    def follow(self, hears: Hears) -> Finished:
+        task, place = self._task, self._executor.folder / self.name
+        place.mkdir()
+        with going_in(task, self.name, (), self._executor.blobs) as data, tarfile.open(fileobj=data) as archive:
+            archive.extractall(place, filter="fully_trusted")
+        own = str(place / FOLDER.lstrip("/"))
+        told = Told(token_of(self.name), task.secrets, hears, time.time)
+        with self._lock:
+            if self._asked is not None:
+                return finished(task, Standing(asked=self._asked), time.time())
+            command = [sys.executable, "-B", f"{own}/run.py", own]
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        assert self._process.stdout is not None
+        while data_read := os.read(self._process.stdout.fileno(), 65536):
+            told.feed(data_read, None)
+        told.finish()
+        self._process.stdout.close()
+        code = self._process.wait()
+        standing = Standing(ending=told.ending, answer=told.answer, exit_code=code, began=told.began, asked=self._asked)
+        return finished(task, standing, time.time())
+
+    def remove(self) -> None:
+        subprocess.run(["rm", "-rf", str(self._executor.folder / self.name)], check=True)

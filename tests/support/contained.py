@@ -1,0 +1,111 @@
+"""The runner as a container has it, without the container: its folder, its one file, and any Python of this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.pythons import Python, candidates, find
+from twingraph.executors import one_file
+from twingraph.executors.frames import FrameReader
+
+TOKEN = "t0ken"
+PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
+FOUND = [python for minor in range(8, 21) if candidates((3, minor)) and (python := find((3, minor), PROBE))]
+# The two that the documents name, and the newest that is here.
+PYTHONS = [python for python in FOUND if python.version in ((3, 8), (3, 9)) or python is FOUND[-1]]
+OUTSIDE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OUTSIDE": "yes"}
+
+
+@dataclass
+class Told:
+    """What was heard of a run."""
+
+    code: int
+    messages: list[Any]
+    beside: bytes  # what was written to stdout past the runner
+    stderr: str
+    folder: Path
+
+    def of(self, kind: str) -> list[Any]:
+        return [message for message in self.messages if message[0] == kind]
+
+    @property
+    def lines(self) -> list[tuple[str, str, str]]:
+        return [(level, stream, text) for message in self.of("l") for _, level, stream, text in message[1]]
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.of("e")[0][1]
+        return found
+
+    @property
+    def head(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "out" / "answer").read_text().split("\n")[0])
+        return found
+
+    @property
+    def texts(self) -> list[str]:
+        return (self.folder / "out" / "answer").read_text().split("\n")[1:]
+
+
+@dataclass
+class Box:
+    folder: Path
+    python: Python
+    code: str
+    given: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self, entry: str, arguments: dict[str, Any], **given: Any) -> subprocess.Popen[bytes]:
+        file = "/somewhere/user_code.py"
+        record: dict[str, Any] = {
+            "module": "user_code",
+            "mode": "slice",
+            "factory": None,
+            "closure": {},
+            "file": file,
+            "name": entry,
+        }
+        module = {"text": self.code, "file": file, "package": False, "main": False}
+        bundle = {"format": 1, "modules": {"user_code": module}, "entries": {entry: record}}
+        payload = {
+            "entry": entry, "config": None, "execution": "e1", "node": "n1", "attempt": 2, "environment": {},
+            "secrets": [], "timeout": None, "generator": False, "token": TOKEN,
+            "args": [[name, json.dumps(value)] for name, value in arguments.items()], **given,
+        }  # fmt: skip
+        (self.folder / "out").mkdir()
+        (self.folder / "bundle.json").write_text(json.dumps(bundle))
+        (self.folder / "payload.json").write_text(json.dumps(payload))
+        (self.folder / "run.py").write_text(one_file.text())
+        command = [self.python.path, "-B", str(self.folder / "run.py"), str(self.folder)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=OUTSIDE, cwd=self.folder.parent
+        )
+
+    def end(self, process: subprocess.Popen[bytes]) -> Told:
+        out, err = process.communicate(timeout=40)
+        reader = FrameReader(TOKEN)
+        parts = [*reader.feed(out), *reader.finish()]
+        messages = [json.loads(data) for is_ours, data in parts if is_ours]
+        beside = b"".join(data for is_ours, data in parts if not is_ours)
+        return Told(process.returncode, messages, beside, err.decode(errors="replace"), self.folder)
+
+    def run(self, entry: str, arguments: dict[str, Any] | None = None, **given: Any) -> Told:
+        return self.end(self.begin(entry, arguments or {}, **given))
+
+
+def wait_for(path: Path, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} did not come"
+        time.sleep(0.01)
+
+
+def names(pythons: Sequence[Python]) -> list[str]:
+    return [python.name for python in pythons]

@@ -1,0 +1,195 @@
+"""One node, in a place of its own: the process that runs the author's code there. Python 3.8, standard library only.
+
+Everything it needs lies in one folder, and everything that it gives is left there; `first_process` says what is where.
+What is to be known while it runs is said in frames (see `frames`):
+
+- ["b", time]: user code has begun
+- ["l", [[time, level, stream, message], ...]]: what was printed or logged
+- ["i", start, [text, ...]]: items of a generator, from index `start` on
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import Any, Sequence
+
+from twingraph.core.codec_base import dumps, loads
+from twingraph.executors import capture, runner
+from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.folder_blobs import FolderBlobs
+from twingraph.executors.frames import FrameWriter
+
+FLUSH_SECONDS = 0.1
+
+
+class Contained:
+    """The run, as user code reaches it through `twingraph.current()`, and as it is told outside."""
+
+    def __init__(self, given: Any, folder: str, frames: FrameWriter, begun: int) -> None:
+        self._given = given
+        self._folder = folder
+        self._frames = frames
+        self._begun = begun
+        self._blobs = FolderBlobs(os.path.join(folder, "blobs"), os.path.join(folder, "out", "blobs"))
+        self._flushing: threading.Event | None = None
+        self._progress_at = 0.0
+        self._progress_left: Any = None
+        self.mask: Any = None
+        self.handing: Any = None
+        self.records = capture.Records()
+        self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
+        self.err = capture.Stream("stderr", "warning", 2, self.records, self.written)
+        if given["secrets"]:
+            from twingraph.executors.mask import Flow, Mask
+
+            self.records.mask = self.mask = mask = Mask(given["secrets"])
+            self.out.flow, self.err.flow = Flow(mask.text), Flow(mask.text)
+
+    # -- what user code reaches ------------------------------------------------------------------
+
+    def add(self, level: str, stream: str, message: str) -> None:
+        self.records.add(level, stream, message)
+
+    def written(self) -> None:
+        """Something waits to be said: a thread says it within 0.1 s if the run is still going on by then."""
+        if self._flushing is None:
+            self._flushing = threading.Event()
+            threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()
+        self._flushing.set()
+
+    def _flush_often(self) -> None:
+        assert self._flushing is not None
+        while True:
+            self._flushing.wait()
+            self._flushing.clear()
+            self.flush()
+            time.sleep(FLUSH_SECONDS)
+
+    def flush(self) -> None:
+        with self.records.sending:
+            for portion in capture.portions(self.records.take()[1]):
+                self._frames.send(dumps(["l", portion]))
+
+    def progress(self, done: float, total: float | None) -> None:
+        """A line at most every PROGRESS_SECONDS; the last call is told in any case."""
+        self._progress_left = (done, total)
+        if time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
+            self._tell_progress()
+            self.written()
+
+    def _tell_progress(self) -> None:
+        (done, total), self._progress_left = self._progress_left, None
+        self._progress_at = time.monotonic()
+        self.records.add("info", "progress", progress_line(done, total))
+
+    def artifact(self, name: str, data: bytes) -> str:
+        name = name if self.mask is None else self.mask(str(name))
+        digest = self._blobs.put(data)
+        self.records.keep("info", "artifact", f"{name} {digest} {len(data)} bytes")
+        self.written()
+        return digest
+
+    # -- values and code -------------------------------------------------------------------------
+
+    def decode(self, text: str) -> Any:
+        if '"$"' not in text:
+            return loads(text)
+        from twingraph.core.codec import decode
+
+        return decode(text, blobs=self._blobs)
+
+    def encode(self, value: Any, path: str) -> Any:
+        if self.mask is not None:
+            from twingraph.executors.masked_values import MaskedEncoder
+
+            return MaskedEncoder(self.mask, self._blobs, None)(value, path)
+        from twingraph.core.codec import encode
+
+        return encode(value, blobs=self._blobs, path=path)
+
+    def _find(self) -> Any:
+        from twingraph.executors.slice_loader import load
+
+        try:
+            with open(os.path.join(self._folder, "bundle.json"), encoding="utf-8") as file:
+                loaded = load(loads(file.read().strip()))
+        except (OSError, ValueError, RecursionError, ImportError) as error:
+            raise runner.CodeUnavailableError("the recorded code cannot be loaded: " + str(error)) from None
+        return loaded.get(self._given["entry"])
+
+    # -- the run ---------------------------------------------------------------------------------
+
+    def carry_out(self) -> None:
+        given = self._given
+        pid = os.getpid()
+        current = Current(given["execution"], given["node"], given["attempt"], self)
+        running.set(current)
+        os.environ.update(given["environment"])
+        os.environ.update(
+            TWINGRAPH_EXECUTION_ID=current.execution_id,
+            TWINGRAPH_NODE_ID=current.node_id,
+            TWINGRAPH_ATTEMPT=str(current.attempt),
+            TWINGRAPH_IDEMPOTENCY_KEY=current.idempotency_key,
+        )
+        sys.stdout, sys.stderr = self.out, self.err
+        runner.disarm()
+        capture.on_import_of_logging(lambda logging: capture.install_handler(logging, self, self.written))
+        os.register_at_fork(after_in_child=self._in_child)
+        started = time.time()
+        os.write(self._begun, b"b")
+        os.close(self._begun)
+        self._frames.send(dumps(["b", started]))
+        try:
+            answer = self._answer()
+        except BaseException as error:  # of a trace function or a signal, in the moment between
+            answer = runner.Answer("failed", error=runner.describe(error, "user_error", mask=self.mask))
+        if os.getpid() != pid:  # a forked child that came back: it has no voice here
+            os._exit(0)
+        self._leave(answer, started)
+        self.out.finish()
+        self.err.finish()
+        if self._progress_left is not None:
+            self._tell_progress()
+        self.flush()
+
+    def _answer(self) -> runner.Answer:
+        given = self._given
+        config = self.decode(given["config"]) if given["config"] else {}
+        if given["generator"]:
+            from twingraph.executors.handing import Handing
+
+            self.handing = Handing(self.encode, self._send_items, self._blobs)
+        work = runner.Work(self._find, given["args"], self.decode, self.encode, config, self.handing, self.mask)
+        try:
+            return runner.run_node(work)
+        finally:
+            if self.handing is not None:
+                self.handing.finish()
+
+    def _send_items(self, start: int, texts: Sequence[str]) -> None:
+        self._frames.send(dumps(["i", start, list(texts)]))
+
+    def _leave(self, answer: runner.Answer, started: float) -> None:
+        """The answer, whole or not at all."""
+        head = {
+            "status": answer.status,
+            "shape": answer.shape,
+            "outputs": answer.outputs,
+            "error": answer.error,
+            "started": started,
+            "ended": time.time(),
+        }
+        place = os.path.join(self._folder, "out", "answer")
+        with open(place + ".new", "w", encoding="utf-8", errors="replace") as file:
+            file.write("\n".join([dumps(head), *answer.texts]))
+        os.replace(place + ".new", place)
+
+    def _in_child(self) -> None:
+        self._frames.in_child()
+        self.records.lock, self.records.sending = threading.RLock(), threading.RLock()
+        self.out.direct = self.err.direct = True
+        if self.handing is not None:
+            self.handing.in_child()

@@ -1,0 +1,232 @@
+"""The one module that knows the engine's client library (the extra `docker`). Foreign exceptions become ours here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from traceback import clear_frames
+from typing import IO, Any, Protocol, TypeVar
+
+from twingraph.core.errors import MissingExtraError, TwinGraphError
+from twingraph.executors.docker.request import Request
+
+# For everything but streams and pulls.
+CALL_SECONDS = 60
+
+_STDERR = 2
+
+_Given = TypeVar("_Given")
+Piece = tuple[bytes | None, bytes | None]  # of stdout, of stderr
+
+
+class Pieces(Protocol):
+    """What a container says, to be closed by who reads it."""
+
+    def __iter__(self) -> Iterator[Piece]: ...
+    def close(self) -> None: ...
+
+
+class EngineError(TwinGraphError):
+    """What the engine answered. `kind`: missing | conflict | refused | unreachable."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """What the engine says of one."""
+
+    id: str
+    name: str
+    state: str  # created | running | paused | restarting | removing | exited | dead
+    exit_code: int | None = None
+    oom_killed: bool = False
+    labels: Mapping[str, str]
+
+
+class Engine:
+    """One engine, here or elsewhere. All methods block; any thread may call them."""
+
+    def __init__(self, environment: Mapping[str, str], host: str | None = None) -> None:
+        """`environment` as the engine's own command line reads it: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH."""
+        try:
+            import docker
+            from docker import errors, types, utils
+            from docker.utils.socket import frames_iter
+        except ImportError as error:
+            raise MissingExtraError("platform='docker'", "docker") from error
+        import requests
+
+        self._frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
+        self._errors, self._types, self._lost = errors, types, (requests.exceptions.RequestException, OSError)
+        found = {name: value for name, value in environment.items() if name.startswith("DOCKER_")}
+        given = utils.kwargs_from_env(found) if found else {}
+        if host:
+            given["base_url"] = host
+        self.address = given.get("base_url") or "unix:///var/run/docker.sock"
+        self._api: Any = self._made(lambda: docker.APIClient(version="auto", timeout=CALL_SECONDS, **given))
+
+    def _made(self, act: Callable[[], _Given]) -> _Given:
+        errors = self._errors
+        try:
+            return act()
+        except errors.APIError as error:
+            said = str(error.explanation or error).strip()
+            kind = {404: "missing", 409: "conflict"}.get(error.status_code, "refused")
+            kind = "unreachable" if error.status_code in (502, 503, 504) else kind
+            raise EngineError(kind, said) from error
+        except self._lost as error:
+            _let_go(error)
+            raise EngineError("unreachable", self._unreachable(error)) from error
+        except errors.DockerException as error:
+            _let_go(error)
+            lost = "connection" in str(error).lower() or "fetching server API version" in str(error)
+            message = self._unreachable(error) if lost else str(error)
+            raise EngineError("unreachable" if lost else "refused", message) from error
+
+    def _unreachable(self, error: Exception) -> str:
+        return f"the Docker engine at {self.address} does not answer: {error}; start it, or set DOCKER_HOST"
+
+    # -- images ------------------------------------------------------------------------------------
+
+    def has_image(self, image: str) -> bool:
+        try:
+            self._made(lambda: self._api.inspect_image(image))
+        except EngineError as error:
+            if error.kind != "missing":
+                raise
+            return False
+        return True
+
+    def pull(self, image: str, credentials: Mapping[str, str] | None) -> None:
+        def pull() -> None:
+            repository, tag = _parts_of(image)
+            auth = None if credentials is None else dict(credentials)
+            for step in self._api.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
+                if "error" in step:
+                    raise EngineError("missing", str(step["error"]))
+
+        self._made(pull)
+
+    # -- containers --------------------------------------------------------------------------------
+
+    def create(self, request: Request) -> str:
+        def create() -> str:
+            host = dict(request.host)
+            count = host.pop("gpus", None)
+            if count is not None:
+                wanted = self._types.DeviceRequest(driver="nvidia", count=count, capabilities=[["gpu"]])
+                host["device_requests"] = [wanted]
+            made = self._api.create_container(
+                request.image,
+                entrypoint=list(request.entrypoint),
+                command=[],
+                name=request.name,
+                environment=dict(request.environment),
+                labels=dict(request.labels),
+                user=request.user,
+                host_config=self._api.create_host_config(**host),
+            )
+            return str(made["Id"])
+
+        return self._made(create)
+
+    def put(self, container: str, archive: IO[bytes]) -> None:
+        self._made(lambda: self._api.put_archive(container, "/", archive))
+
+    def get(self, container: str, path: str) -> Iterable[bytes]:
+        found: tuple[Iterable[bytes], Any] = self._made(lambda: self._api.get_archive(container, path))
+        return found[0]
+
+    def attach(self, container: str) -> Pieces:
+        """What it says from now on. To be called before it is started."""
+        what = {"stdout": 1, "stderr": 1, "stream": 1}
+        socket = self._made(lambda: self._api.attach_socket(container, params=what))
+        return _Attached(socket, self._frames(socket, tty=False))
+
+    def logs(self, container: str) -> Generator[Piece, None, None]:
+        """What it has said so far, and what it says from now on; the second stream when the first is over."""
+        for one in (True, False):
+            ask: dict[str, Any] = {"stdout": one, "stderr": not one, "stream": True, "follow": True}
+            pieces: Iterator[bytes] = self._made(lambda ask=ask: self._api.logs(container, **ask))  # type: ignore[misc]
+            for piece in pieces:
+                yield (piece, None) if one else (None, piece)
+
+    def start(self, container: str) -> None:
+        self._made(lambda: self._api.start(container))
+
+    def signal(self, container: str, name: str) -> None:
+        self._made(lambda: self._api.kill(container, signal=name))
+
+    def look(self, container: str) -> Container | None:
+        """None: there is no such container."""
+        try:
+            found = self._made(lambda: self._api.inspect_container(container))
+        except EngineError as error:
+            if error.kind == "missing":
+                return None
+            raise
+        state = found["State"]
+        return Container(
+            id=found["Id"],
+            name=found["Name"].lstrip("/"),
+            state=state["Status"],
+            exit_code=state["ExitCode"],
+            oom_killed=bool(state["OOMKilled"]),
+            labels=found["Config"]["Labels"] or {},
+        )
+
+    def find(self, labels: Mapping[str, str]) -> list[Container]:
+        wanted = [f"{name}={value}" for name, value in labels.items()]
+        found = self._made(lambda: self._api.containers(all=True, filters={"label": wanted}))
+        return [
+            Container(id=one["Id"], name=one["Names"][0].lstrip("/"), state=one["State"], labels=one["Labels"] or {})
+            for one in found
+            if one.get("Names")
+        ]
+
+    def remove(self, container: str) -> None:
+        try:
+            self._made(lambda: self._api.remove_container(container, force=True, v=True))
+        except EngineError as error:
+            if error.kind not in ("missing", "conflict"):  # it is gone, or going
+                raise
+
+    def close(self) -> None:
+        """Streams that are still read stay open."""
+        with suppress(Exception):
+            self._api.close()
+
+
+class _Attached:
+    def __init__(self, socket: Any, frames: Iterator[tuple[int, bytes]]) -> None:
+        self._socket = socket
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[Piece]:
+        for stream, piece in self._frames:
+            yield (None, piece) if stream == _STDERR else (piece, None)
+
+    def close(self) -> None:
+        for part in (self._socket, getattr(self._socket, "_sock", None), self._socket._response):
+            if part is not None:
+                with suppress(Exception):  # each of them holds the connection open
+                    part.close()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """The library leaves sockets open that reached nobody: they end with the frames that made them."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _parts_of(image: str) -> tuple[str, str | None]:
+    """Repository and tag; a digest is part of the repository, and without either the engine takes `latest`."""
+    if "@" in image:
+        return image, None
+    repository, colon, tag = image.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (image, "latest")

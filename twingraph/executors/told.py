@@ -1,0 +1,131 @@
+"""What a container says, taken apart: the runner's own words, and the lines that anything else in it wrote. Pure."""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from twingraph.core.codec_base import CodecError, loads
+from twingraph.executors.base import Hears, Line
+from twingraph.executors.capture import BROKEN_OFF, MAX_LINE, MAX_LINES, MAX_TOTAL, pieces
+from twingraph.executors.frames import FrameReader
+from twingraph.executors.mask import Flow, Mask
+
+LAST_LINES = 10
+_FAULT = "Fatal Python error"
+
+
+class Told:
+    """Fed with what comes from both streams. The runner's lines bear their own times, others that of their arrival."""
+
+    def __init__(self, token: str, secrets: Sequence[str], hears: Hears, now: Callable[[], float]) -> None:
+        mask = Mask(secrets) if secrets else None
+        self._frames = FrameReader(token)
+        self._out = _Lines("info", "stdout", mask)
+        self._err = _Lines("warning", "stderr", mask)
+        self._hears = hears
+        self._now = now
+        self._size = self._count = 0
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
+        self._fault: list[str] = []
+        self.began: float | None = None
+        self.ending: dict[str, Any] | None = None
+        self.answer: str | None = None
+        self.left_files = False
+        self.heard = [0, 0]  # bytes of each stream
+
+    @property
+    def last(self) -> list[str]:
+        return list(self._last)
+
+    @property
+    def fault(self) -> str:
+        """What the interpreter said of its own end."""
+        return "\n".join(self._fault)
+
+    def feed(self, out: bytes | None, err: bytes | None) -> None:
+        if out:
+            self.heard[0] += len(out)
+            for is_ours, data in self._frames.feed(out):
+                self._take(is_ours, data)
+        if err:
+            self.heard[1] += len(err)
+            self._say(self._err.feed(err))
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        for is_ours, data in self._frames.finish():
+            self._take(is_ours, data)
+        self._say(self._out.finish())
+        self._say(self._err.finish())
+
+    def _take(self, is_ours: bool, data: bytes) -> None:
+        if not is_ours:
+            self._say(self._out.feed(data))
+            return
+        try:
+            kind, *rest = loads(data.decode("utf-8", "replace"))
+            self._message(kind, rest)
+        except (CodecError, ValueError, TypeError):  # user code speaks as we do
+            self._say(self._out.feed(data + b"\n"))
+
+    def _message(self, kind: str, rest: list[Any]) -> None:
+        if kind == "b":
+            self.began = float(rest[0])
+            self._hears.began(self.began)
+        elif kind == "l":
+            lines = [(float(at), str(level), str(stream), str(message)) for at, level, stream, message in rest[0]]
+            self._last.extend(message for _, _, stream, message in lines if stream not in ("progress", "artifact"))
+            self._hears.said(lines)
+        elif kind == "i":
+            self._hears.gave(int(rest[0]), [str(text) for text in rest[1]])
+        elif kind == "e":
+            self.ending, self.answer, self.left_files = dict(rest[0]), rest[1], bool(rest[2])
+
+    def _say(self, found: Iterator[tuple[str, str, str]]) -> None:
+        lines: list[Line] = []
+        for level, stream, message in found:
+            if message.startswith(_FAULT) or self._fault:
+                self._fault = [*self._fault, message][:200]
+            self._last.append(message[:1000])
+            if self._size > MAX_TOTAL or self._count > MAX_LINES:
+                continue
+            self._size += len(message) + 16
+            self._count += 1
+            is_over = self._size > MAX_TOTAL or self._count > MAX_LINES
+            lines.append((self._now(), "warning" if is_over else level, stream, BROKEN_OFF if is_over else message))
+        if lines:
+            self._hears.said(lines)
+
+
+class _Lines:
+    """The lines of a stream whose pieces end anywhere, with secrets hidden."""
+
+    def __init__(self, level: str, stream: str, mask: Mask | None) -> None:
+        self._level, self._stream = level, stream
+        self._flow = None if mask is None else Flow(mask.raw)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, str, str]]:
+        if self._flow is not None:
+            data = self._flow.feed(data.decode("latin-1")).encode("latin-1")
+        yield from self._taken(self._decoder.decode(data))
+
+    def finish(self) -> Iterator[tuple[str, str, str]]:
+        data = b"" if self._flow is None else self._flow.finish().encode("latin-1")
+        yield from self._taken(self._decoder.decode(data, True))
+        if self._rest:
+            rest, self._rest = self._rest, ""
+            yield self._level, self._stream, rest
+
+    def _taken(self, text: str) -> Iterator[tuple[str, str, str]]:
+        *lines, self._rest = (self._rest + text).split("\n")
+        if len(self._rest) > MAX_LINE:
+            lines.append(self._rest)
+            self._rest = ""
+        for line in lines:
+            for piece in pieces(line.rstrip("\r")):
+                yield self._level, self._stream, piece
