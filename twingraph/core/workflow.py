@@ -125,7 +125,7 @@ def parse_definition(raw: Any) -> Definition:
             problems.append(Problem(field=where, message="must be an object"))
     nodes = _objects(inner.get("nodes", []), "nodes", problems)
     edges = _objects(inner.get("edges", []), "edges", problems)
-    problems.extend(_bad_handles(edges))
+    problems.extend(_bad_edges(edges))
     if problems:
         raise ValidationError(problems)
     return Definition(
@@ -147,9 +147,9 @@ def _objects(raw: Any, field: str, problems: list[Problem]) -> list[dict[str, An
     return [deepcopy(dict(entry)) for entry in raw if isinstance(entry, Mapping)]
 
 
-def _bad_handles(edges: Iterable[Mapping[str, Any]]) -> Iterable[Problem]:
+def _bad_edges(edges: Iterable[Mapping[str, Any]]) -> Iterable[Problem]:
     for position, edge in enumerate(edges):
-        for key in ("sourceHandle", "targetHandle"):
+        for key in ("source", "target", "sourceHandle", "targetHandle"):
             if edge.get(key) is not None and not isinstance(edge[key], str):
                 yield Problem(field=f"edges[{position}].{key}", message=f"must be a text, not {edge[key]!r}")
 
