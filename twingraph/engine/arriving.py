@@ -155,6 +155,7 @@ class Arriving:
         """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
         is wished meanwhile comes after that."""
         try:
+            self._garbage.makes(-id(held), _nodes(submission))
             for event, data in events:
                 for _ in self._turns.noting(held, event, data, now):
                     self._garbage.makes(-id(held), len(held.state.nodes))
