@@ -76,7 +76,7 @@ class Hearing:
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
         node = held.state.nodes.get(outcome.node)
-        events = events_of(node, outcome, held.sizes.map_page)
+        events = events_of(held.state, node, outcome, held.sizes.map_page)
         if node is not None and node.kind is NodeKind.MAP:
             self._turns.in_moments(held, self._apply_all(held, events))
         else:
