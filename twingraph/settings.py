@@ -21,7 +21,7 @@ PROGRESS_MODES = ("auto", "live", "plain", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DURABILITIES = ("normal", "full")
 # What will decide where work is done and kept. To ignore it would do the work elsewhere than was asked.
-NOT_YET = ("URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
+NOT_YET = ("URL", "DISPATCH", "GRAPH_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,8 @@ class Settings:
     secrets_vault: str | None = None
     # Where records are kept when several machines work together, `postgresql://user@host/name`; None: in the home.
     database_url: str | None = None
+    # The broker between conductors and workers on other machines, `redis://host/0` or `amqp://user@host//`; None: none.
+    broker_url: str | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -205,6 +207,14 @@ def _read_blob_url(raw: Any) -> str:
     return text
 
 
+def _read_broker_url(raw: Any) -> str:
+    text = _read_text(raw)
+    if not text.startswith(("redis://", "rediss://", "amqp://", "amqps://")):
+        shown = text.partition("://")[0] + "://..." if "://" in text else repr(text)  # it may hold a password
+        raise ValueError(f"{shown} is neither redis://:password@host:port/0 nor amqp://user:password@host:port//")
+    return text
+
+
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "home": _read_folder,
     "workers": _read_workers,
@@ -216,4 +226,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "secrets_file": _read_folder,
     "secrets_vault": _read_text,
     "database_url": _read_database_url,
+    "broker_url": _read_broker_url,
 }
