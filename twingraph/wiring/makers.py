@@ -15,9 +15,10 @@ from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Dispatch
 from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
-from twingraph.settings import Settings, SettingsError
+from twingraph.settings import Settings
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
+from twingraph.store.blobs.settled import blob_address as blob_address
 from twingraph.store.home import Home
 from twingraph.store.sqlite.store import SqliteStore
 
@@ -65,18 +66,6 @@ def read(home: Home, settings: Settings | None = None, *, leaves: bool = False) 
 
     blobs = blobs_of(settings or Settings(home=home.path), home)
     return Reader(open_store(home, settings).records(), blobs, home.close if leaves else None)
-
-
-def blob_address(settings: Settings, home: Home) -> str:
-    """Where values are kept, as it is told to every process that reads or writes them."""
-    if settings.blob_url is None:
-        return str(home.path)
-    from twingraph.store.blobs.address import check_url, with_cache
-
-    try:
-        return with_cache(check_url(settings.blob_url), home.path / "cache" / "blobs")
-    except ValueError as error:
-        raise SettingsError(f"TWINGRAPH_BLOB_URL: {error}") from error
 
 
 def blobs_of(settings: Settings, home: Home) -> BlobStore:
