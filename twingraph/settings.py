@@ -49,14 +49,12 @@ class Settings:
     secrets_vault: str | None = None
     # Where records are kept when several machines work together, `postgresql://user@host/name`; None: in the home.
     database_url: str | None = None
-    # Who carries nodes out: `embedded`, processes of this machine; `celery`, workers that a broker reaches.
-    dispatch: str = "embedded"
-    # The broker of Celery, `redis://host:port/0` or `amqp://user:password@host:port/vhost`.
+    # The broker between conductors and workers on other machines, `redis://host/0` or `amqp://user@host//`; None: none.
     broker_url: str | None = None
+    # Who carries nodes out: `embedded`, processes of this machine; `celery`, workers that the broker reaches.
+    dispatch: str = "embedded"
     # A key that conductors and workers share and sign with; None: that of the home, where they share it.
     worker_key: str | None = field(default=None, repr=False)
-    # Lanes (up to 64 nodes, one after another) that a worker holds at once; None: as many as it has processes.
-    concurrency: int | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -216,9 +214,9 @@ def _read_blob_url(raw: Any) -> str:
 
 def _read_broker_url(raw: Any) -> str:
     text = _read_text(raw)
-    if not text.startswith(_BROKERS):
+    if not text.startswith(("redis://", "rediss://", "amqp://", "amqps://")):
         shown = text.partition("://")[0] + "://..." if "://" in text else repr(text)  # it may hold a password
-        raise ValueError(f"{shown} is neither redis://host:port/0 nor amqp://user:password@host:port/vhost")
+        raise ValueError(f"{shown} is neither redis://:password@host:port/0 nor amqp://user:password@host:port//")
     return text
 
 
@@ -229,7 +227,6 @@ def _read_key(raw: Any) -> str:
     return text
 
 
-_BROKERS = ("redis://", "rediss://", "amqp://", "amqps://", "pyamqp://", "sentinel://")
 _FLAGS = {"broker_url": "--broker"}  # where it is called otherwise
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -243,8 +240,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "secrets_file": _read_folder,
     "secrets_vault": _read_text,
     "database_url": _read_database_url,
-    "dispatch": _one_of(DISPATCHES),
     "broker_url": _read_broker_url,
+    "dispatch": _one_of(DISPATCHES),
     "worker_key": _read_key,
-    "concurrency": _read_workers,
 }

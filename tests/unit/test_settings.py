@@ -51,8 +51,8 @@ def test_an_empty_variable_is_none(tmp_path: Path) -> None:
 
 
 def test_what_has_not_landed_is_refused_rather_than_ignored(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="TWINGRAPH_BROKER_URL: has no effect in this version yet"):
-        load(environ={"TWINGRAPH_BROKER_URL": "redis://localhost"}, folder=tmp_path)
+    with pytest.raises(SettingsError, match="TWINGRAPH_DISPATCH: has no effect in this version yet"):
+        load(environ={"TWINGRAPH_DISPATCH": "celery"}, folder=tmp_path)
     load(environ={"TWINGRAPH_DISPATCH": "embedded", "HOME": "/h"}, folder=tmp_path)
 
 
@@ -65,4 +65,18 @@ def test_a_database_is_taken_from_the_environment() -> None:
 def test_another_kind_of_database_is_refused_without_showing_a_password(given: str) -> None:
     with pytest.raises(SettingsError, match=r"TWINGRAPH_DATABASE_URL.*is not postgresql://") as told:
         load(environ={"TWINGRAPH_DATABASE_URL": given}, folder=Path(os.sep))
+    assert "pass@" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost/0", "rediss://:p@r:6380/1", "amqp://ada:p@rabbit//", "amqps://rabbit"]
+)
+def test_a_broker_is_taken_from_the_environment(url: str) -> None:
+    assert load(environ={"TWINGRAPH_BROKER_URL": url}, folder=Path(os.sep)).broker_url == url
+
+
+@pytest.mark.parametrize("given", ["sqs://ada:pass@", "localhost:6379"])
+def test_another_kind_of_broker_is_refused_without_showing_a_password(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"TWINGRAPH_BROKER_URL.*is neither redis://.*nor amqp://") as told:
+        load(environ={"TWINGRAPH_BROKER_URL": given}, folder=Path(os.sep))
     assert "pass@" not in str(told.value)

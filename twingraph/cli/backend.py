@@ -17,6 +17,7 @@ from twingraph.settings import Settings
 
 if TYPE_CHECKING:  # one command's words; the others do not pay for them
     from twingraph.core.wishes import Wish
+    from twingraph.dispatch.broker import BrokerHealth
     from twingraph.store.postgres.health import Health
     from twingraph.store.prune import Progress, Pruned, Retention
 
@@ -129,6 +130,9 @@ class Backend(Protocol):
     def check_database(self, settings: Settings) -> Health | None:
         """How the database stands, where one is configured; StoreError says why it cannot be reached."""
 
+    def check_broker(self, settings: Settings) -> BrokerHealth | None:
+        """How the broker stands, where one is configured; MissingExtraError without its client."""
+
     def shrink(self, settings: Settings) -> None:
         """Make the database's file smaller; ConflictError while somebody else uses the home."""
 
@@ -238,6 +242,11 @@ class WiredBackend:
         from twingraph.wiring.makers import check_database
 
         return check_database(settings)
+
+    def check_broker(self, settings: Settings) -> BrokerHealth | None:
+        from twingraph.wiring.makers import check_broker
+
+        return check_broker(settings)
 
     def shrink(self, settings: Settings) -> None:
         from twingraph.wiring.pruning import shrink

@@ -23,6 +23,7 @@ from twingraph.store.home import Home
 from twingraph.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
+    from twingraph.dispatch.broker import BrokerHealth
     from twingraph.dispatch.jobs import JobDispatch
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
@@ -106,6 +107,15 @@ def check_database(settings: Settings) -> Health | None:
     from twingraph.store.postgres.health import look
 
     return look(settings.database_url)
+
+
+def check_broker(settings: Settings) -> BrokerHealth | None:
+    """How the broker of the settings stands; None where there is none. MissingExtraError without its client."""
+    if settings.broker_url is None:
+        return None
+    from twingraph.dispatch.broker import look
+
+    return look(settings.broker_url)
 
 
 def dispatch_of(settings: Settings, home: Home, secret: bytes, on_error: OnError | None = None) -> Dispatch:

@@ -30,6 +30,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.core.wishes import Wish
+from twingraph.dispatch.broker import BrokerHealth
 from twingraph.settings import Settings
 from twingraph.store import prune as pruning
 from twingraph.store.postgres.health import Health
@@ -385,6 +386,7 @@ class MemoryBackend:
     pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
     neighbours: str | None = None  # of the blobs
     database: Health | Exception | None = None
+    broker: BrokerHealth | Exception | None = None
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -415,6 +417,11 @@ class MemoryBackend:
         if isinstance(self.database, Exception):
             raise self.database
         return self.database
+
+    def check_broker(self, settings: Settings) -> BrokerHealth | None:
+        if isinstance(self.broker, Exception):
+            raise self.broker
+        return self.broker
 
     def shrink(self, settings: Settings) -> None:
         self.asked.append("shrink")

@@ -77,7 +77,7 @@ def worker_app(settings: Settings | None = None) -> Any:
     """The application of a worker. It carries nothing before Celery starts the worker."""
     given = settings or load({})
     app = make_app(given)
-    app.conf.worker_concurrency = given.concurrency or _default_concurrency(given)
+    app.conf.worker_concurrency = lanes_at_once(given)
 
     def begin(sender: Any, **_: object) -> None:
         if sender.app is app:
@@ -103,10 +103,12 @@ def worker_app(settings: Settings | None = None) -> Any:
     return app
 
 
-def _default_concurrency(settings: Settings) -> int:
+def lanes_at_once(settings: Settings) -> int:
+    """One for each process, and some for those that are quick."""
     from twingraph.dispatch.embedded import PoolOptions
 
-    return settings.workers or PoolOptions().workers
+    processes = settings.workers or PoolOptions().workers
+    return processes + min(processes, 8)
 
 
 def _carry(task: Any, text: str, given: str) -> None:
