@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
@@ -12,6 +12,7 @@ from twingraph.settings import Settings, SettingsError, load
 try:
     from celery import Celery, signals
     from celery.worker.control import control_command, inspect_command
+    from kombu import Connection
 except ImportError as error:  # pragma: no cover - told where it is asked for
     raise MissingExtraError("carrying nodes to other machines", "celery") from error
 
@@ -73,8 +74,8 @@ def make_app(settings: Settings) -> Any:
 _carriers: dict[int, Carrier] = {}  # by the application whose worker it belongs to
 
 
-def worker_app(settings: Settings | None = None) -> Any:
-    """The application of a worker. It carries nothing before Celery starts the worker."""
+def worker_app(settings: Settings | None = None, ready: Callable[[], object] = lambda: None) -> Any:
+    """The application of a worker. It carries nothing before Celery starts the worker; `ready` hears when it does."""
     given = settings or load({})
     app = make_app(given)
     app.conf.worker_concurrency = lanes_at_once(given)
@@ -89,6 +90,10 @@ def worker_app(settings: Settings | None = None) -> Any:
                 raise SystemExit(f"error: {error}") from error
             carrier.start()
 
+    def tell(sender: Any, **_: object) -> None:
+        if sender.app is app:
+            ready()
+
     def drain(**_: object) -> None:
         if (carrier := _carriers.get(id(app))) is not None:
             carrier.drain()
@@ -98,6 +103,7 @@ def worker_app(settings: Settings | None = None) -> Any:
             carrier.stop()
 
     signals.worker_init.connect(begin, weak=False)
+    signals.worker_ready.connect(tell, weak=False)
     signals.worker_shutting_down.connect(drain, weak=False)
     signals.worker_shutdown.connect(end, weak=False)
     return app
@@ -125,7 +131,7 @@ def _wish(state: Any, text: str, signature: str) -> None:
         carrier.wish(text, signature)
 
 
-def _status(state: Any) -> dict[str, Any] | None:
+def _status(state: Any) -> Mapping[str, Any] | None:
     carrier = _carriers.get(id(state.app))
     return None if carrier is None else carrier.status()
 
@@ -141,3 +147,18 @@ def ask_workers(app: Any, timeout: float = 1.0) -> dict[str, Any]:
     """What each worker that answers in time says of itself."""
     replies: Sequence[dict[str, Any]] = app.control.broadcast(STATUS, reply=True, timeout=timeout) or ()
     return {name: told for reply in replies for name, told in reply.items() if told}
+
+
+def waiting(app: Any, queue: str) -> int:
+    """How much is in a queue that nobody has yet."""
+    with app.connection_for_read() as connection:
+        return depth(connection, queue)
+
+
+def depth(connection: Connection, queue: str) -> int:
+    """The same over a connection that is there; a queue that does not exist is empty."""
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except connection.channel_errors:
+            return 0

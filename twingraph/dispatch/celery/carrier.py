@@ -328,7 +328,9 @@ class Carrier:
                 self._fulfil(carried, wish)
 
     def _fulfil(self, carried: Carried, wish: Wish) -> None:
-        nodes = [node for node in (wish.nodes if wish.nodes is not None else list(carried.open)) if node in carried.open]
+        nodes = [
+            node for node in (wish.nodes if wish.nodes is not None else list(carried.open)) if node in carried.open
+        ]
         if carried.claimed_at is not None or carried.pool is None:
             runs = [carried.open[node] for node in nodes]
             if wish.act == "cancel":

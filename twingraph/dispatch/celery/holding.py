@@ -83,6 +83,9 @@ class Holding:
     def suspect_is_out(self) -> bool:
         return any(sent.alone for sent in self._lanes.values()) if self._suspects else False
 
+    def all(self) -> list[Sent]:
+        return list(self._lanes.values())
+
     def get(self, number: str) -> Sent | None:
         return self._lanes.get(number)
 
@@ -189,7 +192,9 @@ class Holding:
         begun = {(sent.id, node) for sent in lanes for node in sent.begun & sent.open.keys()}
         begun |= {(sent.id, next(iter(sent.open))) for sent in lanes if sent.open and not sent.begun & sent.open.keys()}
         alone = [sent for sent in lanes if sent.alone and sent.open]
-        guilty = {(sent.id, node) for sent in alone for node in sent.open} if alone else begun if len(begun) == 1 else ()
+        guilty = (
+            {(sent.id, node) for sent in alone for node in sent.open} if alone else begun if len(begun) == 1 else ()
+        )
         gone: list[Gone] = []
         for sent in lanes:
             for run in sent.open.values():

@@ -1,12 +1,11 @@
-"""The threads that speak with the broker. Each has a connection of its own, makes it anew when it breaks, for as long as
-it takes, and loses nothing of what it was given.
+"""The threads that speak with the broker. Each has a connection of its own, makes it anew when it breaks, for as long
+as it takes, and loses nothing of what it was given.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-import socket
 import threading
 import time
 from collections import deque
@@ -85,9 +84,10 @@ class Sender(Generic[Item]):
                     self._send(connection, batch)
                 backoff.went_well()
             except _troubles(connection) as error:
-                connection = _dropped(connection)
+                _drop(connection)
+                connection = None
                 backoff.failed(error)
-        _dropped(connection)
+        _drop(connection)
 
     def _gather(self, batch: deque[Item]) -> bool:
         """Waits only when there is nothing to do. Whether the end was asked for."""
@@ -139,7 +139,7 @@ class Receiver:
                 if not self._ended.is_set():
                     backoff.failed(error)
             finally:
-                _dropped(connection)
+                _drop(connection)
 
     def _listen(self, connection: Connection, backoff: Backoff) -> None:
         channel = connection.channel()
@@ -150,7 +150,7 @@ class Receiver:
             while not self._ended.is_set():
                 try:
                     connection.drain_events(timeout=LOOK_SECONDS)
-                except socket.timeout:
+                except TimeoutError:
                     connection.heartbeat_check()
                 self._acknowledge_due()
             self._acknowledge_due()
@@ -168,7 +168,7 @@ def _troubles(connection: Connection | None) -> tuple[type[BaseException], ...]:
     return (*connection.connection_errors, *connection.channel_errors, OSError)
 
 
-def _dropped(connection: Connection | None) -> None:
+def _drop(connection: Connection | None) -> None:
     if connection is not None:
         try:
             connection.release()

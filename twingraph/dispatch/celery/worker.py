@@ -48,13 +48,15 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
     """TwinGraphError when this machine cannot serve: the home or the blob store cannot be used."""
     home = Home(Path(settings.home)).open()
     seal = seal_of(settings, home)
+    home.close()  # only its files are used from now on: nobody who makes or migrates its database waits for us
     blobs = open_blobs(blob_address(settings, home))
     blobs.check()
+    own = f"{name}#{os.urandom(2).hex()}"  # it counts its messages, and begins anew with each process
     return Carrier(
-        name,
+        own,
         seal,
         OwnGround(settings, home, seal, blobs),
-        Outbox(name, seal, app.connection_for_write),
+        Outbox(own, seal, app.connection_for_write),
         lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
     )
 
