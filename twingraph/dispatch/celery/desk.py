@@ -103,7 +103,7 @@ class CeleryDispatch:
             left = [Wish("drop", sent.id) for sent in self._holding.all()]
             if left:
                 self._sender.put(("wishes", left))
-            await asyncio.to_thread(self._close)
+            self._close()  # the loop has nothing else to do any more, and no other thread may begin at exit
 
     def _close(self) -> None:
         self._sender.close(CLOSE_SECONDS)

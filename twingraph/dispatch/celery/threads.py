@@ -31,14 +31,19 @@ class Backoff:
     def __init__(self, ended: threading.Event) -> None:
         self._ended = ended
         self._pause = PAUSE_SECONDS
+        self._told = False
 
     def failed(self, error: BaseException) -> None:
-        LOG.warning("the broker cannot be reached (%s: %s); trying again", type(error).__name__, error)
+        if not self._told:
+            LOG.warning("the broker cannot be reached (%s: %s); trying until it can", type(error).__name__, error)
+        self._told = True
         self._ended.wait(self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def went_well(self) -> None:
-        self._pause = PAUSE_SECONDS
+        if self._told:
+            LOG.warning("the broker is back")
+        self._pause, self._told = PAUSE_SECONDS, False
 
 
 class Sender(Generic[Item]):
