@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from kombu import Connection, Consumer, Queue
+from kombu.exceptions import OperationalError
 from kombu.message import Message
 
 LOG = logging.getLogger("twingraph.celery")
@@ -170,7 +171,7 @@ class Receiver:
 def _troubles(connection: Connection | None) -> tuple[type[BaseException], ...]:
     if connection is None:
         return (OSError, Exception)
-    return (*connection.connection_errors, *connection.channel_errors, OSError)
+    return (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
 
 
 def _drop(connection: Connection | None) -> None:
