@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.recordclass import recordclass
 
 FILE_NAME = "twingraph.toml"
 PREFIX = "TWINGRAPH_"
@@ -24,7 +25,7 @@ DURABILITIES = ("normal", "full")
 NOT_YET = ("URL", "BROKER_URL", "DISPATCH", "GRAPH_URL")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Settings:
     """What a person may set. In the environment `workers` is `TWINGRAPH_WORKERS`, and so on."""
 

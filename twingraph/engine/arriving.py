@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Adopted, CancelRequested, Event
+from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.ahead import ValuesAhead
@@ -32,7 +33,7 @@ Written = TypeVar("Written")
 Hosts = Callable[[str, CodeRef | None], Host]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Sources:
     """Where what an execution needs is to be had."""
 

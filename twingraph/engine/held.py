@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core.errors import CodecError, ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Changes, ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
@@ -30,7 +30,7 @@ PROGRESS_SECONDS = 0.1
 AttemptOver = NodeEnded | BranchTaken | MapExpanded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Kept:
     """The outcome of a node in an earlier execution, to be taken over instead of running the node again."""
 
@@ -54,7 +54,7 @@ KeptOf = Callable[[str, Changes | None, Sequence[str]], Mapping[str, Kept]]
 _OUTCOMES: Mapping[NodeKind, type[AttemptOver]] = {NodeKind.MAP: MapExpanded, NodeKind.BRANCH: BranchTaken}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Submission:
     """What a conductor is asked to carry out."""
 

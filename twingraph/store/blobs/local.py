@@ -15,13 +15,13 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from twingraph.core.errors import DamagedError, NotFoundError, StoreError
 from twingraph.core.hashing import hasher
+from twingraph.core.recordclass import recordclass
 from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +33,7 @@ _STALE_SECONDS = 24 * 3600  # no writer takes a day; its process may live in ano
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class LocalBlobsOptions:
     """`sync`: wait for the disk at each put, so that a power cut loses nothing (durability = "full")."""
 
