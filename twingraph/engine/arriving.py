@@ -19,7 +19,6 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, KeptOf, Submission
 from twingraph.engine.kernel import State, commands
 from twingraph.engine.link import Bodies
-from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
 from twingraph.store.base import Append, Claim, NewExecution
@@ -285,6 +284,8 @@ class Arriving:
 
     def _restore(self, coming: Coming, claim: Claim, wish: Event | None) -> Iterator[None]:
         """The execution comes under our control, or turns out to be over."""
+        from twingraph.engine.recovery import changes_of, restored  # who only starts executions reads none back
+
         execution_id, handle = coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
@@ -318,6 +319,8 @@ class Arriving:
             act(held)
 
     def _was_over(self, coming: Coming, number: int, held: Held) -> None:
+        from twingraph.engine.recovery import ended_of
+
         self._garbage.drops(number)
         self._journal.release([number], self._name)
         del self._roster.coming[coming.id]
