@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.recordclass import recordclass
 
 NODE_TYPES = ("component", "code", "input", "branch", "map", "workflow")
 PLANNED_TYPES = ("approval", "stream")
@@ -21,7 +22,7 @@ class JsonNode(dict[str, Any]):
     """A node as it came from JSON: its constants are texts of values already, tags and all."""
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class NodeDef:
     raw: Mapping[str, Any]
 
@@ -43,7 +44,7 @@ class NodeDef:
         return {} if config is None else config
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class EdgeDef:
     raw: Mapping[str, Any]
 
@@ -80,7 +81,7 @@ def edge_def(source: str, target: str, output: str | None, input: str | None) ->
     return EdgeDef(raw)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Definition:
     """`outer` and `inner` are what else stood in the document, and in its `definition`."""
 

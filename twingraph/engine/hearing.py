@@ -15,7 +15,6 @@ from twingraph.core.events import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
-from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.keying import Keying
@@ -146,6 +145,8 @@ class Hearing:
             self._turns.about(held, lambda: self._take_message(held, message))
 
     def _take_message(self, held: Held, message: Message) -> None:
+        from twingraph.engine import inbox  # few are ever sent one
+
         held.taken.append((message.id, held.seq + 1))
         said = inbox.event_of(message)
         if said is None:  # from a newer version: nobody here can answer it, ever

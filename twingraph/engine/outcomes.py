@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -56,8 +55,11 @@ def _pages(outcome: Outcome, size: int) -> Iterator[tuple[Event, Sequence[str] |
 
 
 def _ended(outcome: Outcome) -> NodeEnded:
-    error = outcome.error
+    error, chance = outcome.error, 0.5
     if error is not None:
+        from random import random
+
+        chance = random()
         error = replace(error, node_id=outcome.node, attempt=outcome.attempt)
     return NodeEnded(
         outcome.node,
@@ -72,7 +74,7 @@ def _ended(outcome: Outcome) -> NodeEnded:
         tuple(outcome.outputs),
         error,
         outcome.begun,
-        0.5 if error is None else random.random(),
+        chance,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
 from twingraph.sdk.slicing.sources import Source
 from twingraph.sdk.slicing.syntax import ImportRef, chain_of, import_refs, is_main_guard, is_type_checking, root_of
@@ -13,7 +14,7 @@ from twingraph.sdk.slicing.syntax import ImportRef, chain_of, import_refs, is_ma
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False)
 class Statement:
     """One top-level statement."""
 
@@ -37,7 +38,7 @@ class Statement:
         return named or self.is_definition
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False, slots=False)
 class ModuleFacts:
     """Everything the selection asks about one module."""
 
