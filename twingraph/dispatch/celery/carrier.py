@@ -355,7 +355,8 @@ class Carrier:
         if wish.act == "return":
             self._with_pool(pool, lambda: pool.recall(execution, nodes))
             return
-        if wish.act == "drop":
+        if wish.act == "drop":  # of what ends already, a newer attempt may be here
+            nodes = [node for node in nodes if node not in carried.silent]
             carried.silent.update(nodes)
         self._with_pool(pool, lambda: pool.cancel(execution, nodes))
 
