@@ -56,6 +56,8 @@ class Settings:
     dispatch: str = "embedded"
     # A key that conductors and workers share and sign with; None: that of the home, where they share it.
     worker_key: str | None = field(default=None, repr=False)
+    # Lanes (up to 64 nodes, one after another) that a worker holds at once; None: its processes, and up to 8 more.
+    lanes: int | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -244,4 +246,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "broker_url": _read_broker_url,
     "dispatch": _one_of(DISPATCHES),
     "worker_key": _read_key,
+    "lanes": _read_workers,
 }

@@ -18,7 +18,7 @@ from tools.services.base import Service
 KEY = "a key that only tests have"
 # What workers look up themselves; conductors have none of it.
 SECRETS = {"TWINGRAPH_SECRET_TOKEN": "s3cr3t-token", "TWINGRAPH_SECRET_KEPT": "k3pt-value"}
-READY_SECONDS = 30
+READY_SECONDS = 60
 
 
 @dataclass

@@ -69,7 +69,7 @@ def submit(runtime: wiring.Runtime, workflow: Workflow) -> Handle:
     return runtime.submit(workflow.compile(), {})
 
 
-def until(holds: Callable[[], object], seconds: float = 30) -> None:
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come about"
@@ -82,7 +82,7 @@ def attempts(home: Path, handle: Any) -> list[list[str]]:
     ]
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("broker", BROKERS)
 def test_what_a_killed_worker_ran_runs_on_another(
     broker: str, begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
@@ -95,13 +95,13 @@ def test_what_a_killed_worker_ran_runs_on_another(
     here.begin("--concurrency", "2").wait_ready()
     first.kill()
     (tmp_path / "go").touch()
-    assert handle.wait(40)
+    assert handle.wait(60)
     assert handle.status == "completed", handle.error
     assert attempts(home, handle) == [["lost", "completed"]] * 2
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_what_a_broker_forgot_is_sent_again(begin: Callable[[str], Party], opened: Open, home: Path) -> None:
     here = begin("redis")
     runtime = opened(here)
@@ -109,7 +109,7 @@ def test_what_a_broker_forgot_is_sent_again(begin: Callable[[str], Party], opene
     until(lambda: depth(here) > 0)
     empty(here)
     here.begin("--concurrency", "2").wait_ready()
-    assert handle.wait(40)
+    assert handle.wait(60)
     assert handle.status == "completed", handle.error
     nodes = wiring.open_reader(str(home)).view(handle.id).nodes
     assert [[(attempt.number, attempt.status) for attempt in node.attempts] for node in nodes] == [
@@ -131,7 +131,7 @@ def empty(here: Party) -> None:
         client.delete("twingraph.default")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("broker", BROKERS)
 def test_a_broker_that_was_away_costs_nothing_but_time(
     broker: str, begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
@@ -155,7 +155,7 @@ def test_a_broker_that_was_away_costs_nothing_but_time(
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_who_has_another_key_is_refused(begin: Callable[[str], Party], opened: Open) -> None:
     here = begin("redis")
     stranger = here.begin(more={"TWINGRAPH_WORKER_KEY": "a key of somebody else"})
@@ -165,7 +165,7 @@ def test_who_has_another_key_is_refused(begin: Callable[[str], Party], opened: O
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_a_worker_that_keeps_values_elsewhere_says_so(
     begin: Callable[[str], Party], opened: Open, tmp_path: Path
 ) -> None:
@@ -173,14 +173,14 @@ def test_a_worker_that_keeps_values_elsewhere_says_so(
     (tmp_path / "other").mkdir()
     here.begin(more={"TWINGRAPH_BLOB_URL": f"file://{tmp_path}/other"}).wait_ready()
     handle = submit(opened(here), fan(1))
-    assert handle.wait(30)
+    assert handle.wait(60)
     assert handle.error is not None
     assert "TWINGRAPH_BLOB_URL" in handle.error.message
     assert handle.error.code == "code_unavailable"
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_a_worker_that_is_asked_to_end_finishes_what_runs_and_hands_back_the_rest(
     begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
 ) -> None:
@@ -189,14 +189,12 @@ def test_a_worker_that_is_asked_to_end_finishes_what_runs_and_hands_back_the_res
     first.wait_ready()
     handle = submit(opened(here), fan(6, waits, folder=str(tmp_path)))
     until(lambda: any(tmp_path.glob("begun-*")))
-    before = {path.name for path in tmp_path.glob("begun-*")}
     first.process.terminate()
-    first.until("Warm shutdown")
-    here.begin("--concurrency", "6").wait_ready()
-    until(lambda: len(list(tmp_path.glob("begun-*"))) > len(before))
+    until(lambda: depth(here) > 0)  # nobody else is there yet to take what it handed back
     (tmp_path / "go").touch()
-    assert first.process.wait(30) == 0
-    assert handle.wait(30)
+    assert first.process.wait(60) == 0
+    here.begin("--concurrency", "2").wait_ready()
+    assert handle.wait(60)
     assert handle.status == "completed", handle.error
     assert {statuses[-1] for statuses in attempts(home, handle)} == {"completed"}
     assert all(len(path.read_text().split()) == 1 for path in tmp_path.glob("begun-*"))
@@ -216,7 +214,7 @@ handle.wait()
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_another_conductor_goes_on_and_what_the_dead_one_wanted_is_ended(
     begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
 ) -> None:
@@ -239,7 +237,7 @@ def test_another_conductor_goes_on_and_what_the_dead_one_wanted_is_ended(
     first = [int(path.read_text().split()[0]) for path in began]
     until(lambda: not any(alive(pid) for pid in first))
     (tmp_path / "go").touch()
-    assert goes_on.wait(30)
+    assert goes_on.wait(60)
     assert [statuses[-1] for statuses in attempts(home, goes_on)] == ["completed"] * 2
 
 
@@ -251,34 +249,34 @@ def alive(pid: int) -> bool:
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_a_node_goes_to_the_queue_of_its_label(begin: Callable[[str], Party], opened: Open, home: Path) -> None:
     here = begin("redis")
     here.begin("--queues", "default").wait_ready()
     here.begin("--queues", "gpu").wait_ready()
     workflow = fan(1).add_component("special", quick, number=5, labels={"queue": "gpu"})
     handle = submit(opened(here), workflow)
-    assert handle.wait(30)
+    assert handle.wait(60)
     nodes = {node.id: node.attempts[0].worker or "" for node in wiring.open_reader(str(home)).view(handle.id).nodes}
     by_pid = {name: f"{worker.process.pid}-" for name, worker in zip(("n0", "special"), here.workers, strict=True)}
     assert all(nodes[name].startswith(pid) for name, pid in by_pid.items()), nodes
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_celerys_own_command_line_starts_a_worker_too(begin: Callable[[str], Party], opened: Open) -> None:
     here = begin("redis")
     words = [sys.executable, "-m", "celery", "-A", "twingraph.dispatch.celery", "worker", "-c", "4", "-l", "INFO"]
     worker = here.begin(command=words)
     worker.until(" ready.")
     handle = submit(opened(here), fan(3))
-    assert handle.wait(30)
+    assert handle.wait(60)
     assert handle.status == "completed", handle.error
     assert worker.end() == 0
 
 
 @only_with_redis
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened: Open, tmp_path: Path) -> None:
     from twingraph.wiring.workers import workers
 
@@ -292,4 +290,4 @@ def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened:
     assert told["queues"] == {"default": 0}
     assert told["workers"][0]["worker"].startswith(f"{worker.process.pid}-")
     (tmp_path / "go").touch()
-    assert handle.wait(20)
+    assert handle.wait(60)

@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--concurrency", dest="workers", metavar="N", help="most processes that run nodes (TWINGRAPH_WORKERS)"
     )
     parser.add_argument(
+        "--lanes", metavar="N", help="most lanes that it holds, each up to 64 nodes one after another (TWINGRAPH_LANES)"
+    )
+    parser.add_argument(
         "--queues", metavar="A,B", default="default", help="the queues that it serves: a component's label 'queue'"
     )
 

@@ -130,7 +130,7 @@ def lanes_at_once(settings: Settings) -> int:
     from twingraph.dispatch.embedded import PoolOptions
 
     processes = settings.workers or PoolOptions().workers
-    return processes + min(processes, 8)
+    return settings.lanes or processes + min(processes, 8)
 
 
 def _carry(task: Any, text: str, given: str) -> None:
@@ -178,15 +178,32 @@ inspect_command(name=STATUS)(_status)
 # -- in a conductor --------------------------------------------------------------------------------
 
 
+def sending(app: Any) -> Connection:
+    """A connection to publish with. It may be idle for hours, with nobody who sends its heartbeats."""
+    return app.connection_for_write(heartbeat=0)
+
+
+def tell_workers(app: Any, connection: Connection, text: str, given: str) -> None:
+    """All of them, over this very connection."""
+    _mailbox(app, connection).abcast(WISH, {"text": text, "signature": given})
+
+
 def ask_workers(app: Any, timeout: float = 1.0) -> dict[str, Any]:
     """What each worker that answers in time says of itself."""
-    replies: Sequence[dict[str, Any]] = app.control.broadcast(STATUS, reply=True, timeout=timeout) or ()
+    with sending(app) as connection:
+        replies: Sequence[dict[str, Any]] = _mailbox(app, connection).multi_call(STATUS, timeout=timeout) or ()
     return {name: told for reply in replies for name, told in reply.items() if told}
+
+
+def _mailbox(app: Any, connection: Connection) -> Any:
+    mailbox = app.control.mailbox(connection)
+    mailbox.producer_pool = None  # one for the whole process, of connections that nobody mends or closes
+    return mailbox
 
 
 def waiting(app: Any, queue: str) -> int:
     """How much is in a queue that nobody has yet."""
-    with app.connection_for_read() as connection:
+    with sending(app) as connection:
         return depth(connection, queue)
 
 

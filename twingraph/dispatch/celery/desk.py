@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from kombu import Connection, Queue
@@ -46,6 +48,7 @@ LATE_SECONDS = 2.0
 # What was wished and has not come about is wished again.
 AGAIN_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
+PREPARE_SECONDS = 3600.0
 # So many executions are known.
 REMEMBERED = 10_000
 # A desk whose conductor is gone is removed by a broker that can do that.
@@ -67,14 +70,16 @@ class CeleryDispatch:
         prepare: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`prepare` makes what workers look for in the blob store; called on a thread before the first lane goes."""
+        """`prepare` makes what workers look for in the blob store; called on a thread, at first and then now and then,
+        so that no prune takes it away."""
         self._app = app
         self._name = name
         self._desk = application.desk_name(name)
         self._place = place
         self._seal = seal
         self._key = seal.mask(secret)
-        self._prepare: Callable[[], object] | None = prepare
+        self._prepare = prepare
+        self._prepared = -math.inf
         self._clock = clock
         self._holding = Holding()
         self._count = 0
@@ -85,8 +90,7 @@ class CeleryDispatch:
         self._ticked = 0.0
         self._connected: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        connect = app.connection_for_write
-        self._sender: Sender[Errand] = Sender("twingraph-sender", connect, self._send)
+        self._sender: Sender[Errand] = Sender("twingraph-sender", partial(application.sending, app), self._send)
         self._receiver = Receiver("twingraph-desk", app.connection_for_read, self._queue(), self._receive)
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
@@ -320,9 +324,9 @@ class CeleryDispatch:
     # -- the sender's thread -----------------------------------------------------------------------
 
     def _send(self, connection: Connection, batch: deque[Errand]) -> None:
-        if self._prepare is not None:
+        if self._clock() - self._prepared > PREPARE_SECONDS:
             self._prepare()
-            self._prepare = None
+            self._prepared = self._clock()
         while batch:
             kind, what = batch[0]
             if kind == "lane":
@@ -333,8 +337,7 @@ class CeleryDispatch:
                     )
             elif kind == "wishes":
                 text = wishes_text(what)
-                arguments = {"text": text, "signature": self._seal.sign(WISHES, text)}
-                self._app.control.broadcast(application.WISH, arguments=arguments, connection=connection)
+                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
             else:
                 empty = {queue for queue in what if application.depth(connection, queue) == 0}
                 self._loop.call_soon_threadsafe(self._seen, empty)

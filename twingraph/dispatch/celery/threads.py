@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from kombu import Connection, Consumer, Queue
-from kombu.exceptions import OperationalError
 from kombu.message import Message
 
 LOG = logging.getLogger("twingraph.celery")
@@ -89,7 +88,7 @@ class Sender(Generic[Item]):
                 if batch:
                     self._send(connection, batch)
                 backoff.went_well()
-            except _troubles(connection) as error:
+            except Exception as error:  # whatever it is, what was to be said must not be lost with this thread
                 _drop(connection)
                 connection = None
                 backoff.failed(error)
@@ -140,7 +139,7 @@ class Receiver:
             try:
                 connection = self._connect()
                 self._listen(connection, backoff)
-            except _troubles(connection) as error:
+            except Exception as error:
                 self.connected_since = None
                 if not self._ended.is_set():
                     backoff.failed(error)
@@ -166,12 +165,6 @@ class Receiver:
     def _acknowledge_due(self) -> None:
         while self._due:
             self._due.popleft().ack()
-
-
-def _troubles(connection: Connection | None) -> tuple[type[BaseException], ...]:
-    if connection is None:
-        return (OSError, Exception)
-    return (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
 
 
 def _drop(connection: Connection | None) -> None:
