@@ -99,6 +99,7 @@ class ModuleFacts:
                 if statement.makes_callable:
                     changed.update(statement.facts.lazy_mutates)
                     pending.extend(called for called, _ in statement.facts.lazy_calls)
+                    pending.extend(_bases(statement.node))
         return changed, runs
 
     @cached_property
@@ -153,6 +154,12 @@ def _statement(index: int, node: ast.stmt, source: Source, ours: set[str] | None
         refs = tuple(import_refs(node, source.package_name))
     future = isinstance(node, ast.ImportFrom) and node.module == "__future__" and not node.level
     return Statement(index, node, first, node.end_lineno or node.lineno, walk.facts, refs, future=future)
+
+
+def _bases(node: ast.stmt) -> list[str]:
+    """What a class inherits is done by whoever calls it and what it gives."""
+    roots = map(root_of, node.bases) if isinstance(node, ast.ClassDef) else ()
+    return [root[0] for root in roots if root is not None]
 
 
 def _our_names(source: Source) -> set[str]:
