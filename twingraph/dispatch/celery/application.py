@@ -183,6 +183,11 @@ def sending(app: Any) -> Connection:
     return app.connection_for_write(heartbeat=0)
 
 
+def send(app: Any, producer: Any, queue: str, text: str, given: str) -> None:
+    """A lane to a queue."""
+    app.send_task(TASK, (text, given), producer=producer, queue=queue, argsrepr="(...)", kwargsrepr="{}")
+
+
 def tell_workers(app: Any, connection: Connection, text: str, given: str) -> None:
     """All of them, over this very connection."""
     _mailbox(app, connection).abcast(WISH, {"text": text, "signature": given})

@@ -91,7 +91,13 @@ class CeleryDispatch:
         self._connected: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._sender: Sender[Errand] = Sender("twingraph-sender", partial(application.sending, app), self._send)
-        self._receiver = Receiver("twingraph-desk", app.connection_for_read, self._queue(), self._receive)
+        self._receiver = Receiver(
+            "twingraph-desk",
+            app.connection_for_read,
+            self._queue(),
+            self._receive,
+            forgetful=not app.conf.task_acks_late,  # Redis: nobody but us hears this queue, and not twice
+        )
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
 
@@ -327,14 +333,12 @@ class CeleryDispatch:
         if self._clock() - self._prepared > PREPARE_SECONDS:
             self._prepare()
             self._prepared = self._clock()
+        producer = self._app.amqp.Producer(connection.default_channel)
         while batch:
             kind, what = batch[0]
             if kind == "lane":
                 queue, text = what
-                with self._app.amqp.Producer(connection.default_channel) as producer:
-                    self._app.send_task(
-                        application.TASK, (text, self._seal.sign(LANE, text)), producer=producer, queue=queue
-                    )
+                application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
             elif kind == "wishes":
                 text = wishes_text(what)
                 application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))

@@ -109,14 +109,22 @@ class Sender(Generic[Item]):
 
 class Receiver:
     """A thread that hears one queue. `heard(message)` is called on it; a message is acknowledged once `acknowledge` was
-    called for it, on any thread. What was not is delivered again after the connection broke."""
+    called for it, on any thread. What was not is delivered again after the connection broke, unless it is `forgetful`:
+    a broker that would not do that anyway is not asked to keep count."""
 
     def __init__(
-        self, name: str, connect: Callable[[], Connection], source: Queue, heard: Callable[[Message], None]
+        self,
+        name: str,
+        connect: Callable[[], Connection],
+        source: Queue,
+        heard: Callable[[Message], None],
+        *,
+        forgetful: bool = False,
     ) -> None:
         self._connect = connect
         self._source = source
         self._heard = heard
+        self._forgetful = forgetful
         self._due: deque[Message] = deque()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -149,7 +157,14 @@ class Receiver:
     def _listen(self, connection: Connection, backoff: Backoff) -> None:
         channel = connection.channel()
         self._due.clear()  # of the connection before: they come again
-        with Consumer(channel, queues=[self._source], on_message=self._heard, accept=["json"], prefetch_count=500):
+        with Consumer(
+            channel,
+            queues=[self._source],
+            on_message=self._heard,
+            accept=["json"],
+            no_ack=self._forgetful,
+            prefetch_count=500,
+        ):
             self.connected_since = time.monotonic()
             backoff.went_well()
             while not self._ended.is_set():
