@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from twingraph.core.errors import ErrorCode, TwinGraphError
+from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
+from twingraph.dispatch.celery.carried import Carried, handed_back
 from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
@@ -52,21 +53,6 @@ class Ground(Protocol):
 
     def pool_of(self, offer: Offer) -> Dispatch:
         """What runs it; always the same for one place, started on the loop by its first user."""
-
-
-class Carried:
-    """A lane that this worker holds."""
-
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
-        self.open = {run.node: run for run in offer.runs}
-        self.begun: dict[str, None] = {}
-        self.waiting: list[threading.Event] = []  # threads of Celery that acknowledge at the end
-        self.pool: Dispatch | None = None
-        self.silent: set[str] = set()  # of these nodes nobody wants to hear
-        self.given_up: set[str] = set()  # these are ended because the worker ends
-        self.claimed_at: float | None = None
-        self.code: CodeRef | None = None
 
 
 class Carrier:
@@ -106,13 +92,15 @@ class Carrier:
         carried = Carried(offer)
         done = threading.Event()
         carried.waiting.append(done)
-        try:
-            carried.code = self._ground.code_of(offer)
-            carried.pool = self._ground.pool_of(offer)
-        except TwinGraphError as error:
-            self._soon(self._refuse, carried, error)
-        else:
-            self._soon(self._take, carried, redelivered)
+        self._soon(self._take, carried, redelivered)
+        carried.due.wait()
+        if carried.wanted:
+            try:
+                code, pool = self._ground.code_of(offer), self._ground.pool_of(offer)
+            except Exception as error:  # whatever keeps it from running here, its conductor must hear of it
+                self._soon(self._refuse, carried, error)
+            else:
+                self._soon(self._begin, carried, code, pool)
         done.wait()
 
     def wish(self, text: str, given: str) -> None:
@@ -164,27 +152,36 @@ class Carrier:
         known = self._lanes.get(offer.id)
         if known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
+            carried.due.set()
         elif offer.id in self._over or self._desks.get(offer.execution, offer.desk) != offer.desk:
-            _release(carried)
+            carried.release()
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
             carried.claimed_at = time.monotonic()
             self._say(carried, Claim(offer.id))
         else:
             self._lanes[offer.id] = carried
-            self._begin(carried)
+            self._say(carried, Taken(offer.id))
+            self._want(carried)
 
-    def _begin(self, carried: Carried) -> None:
+    def _want(self, carried: Carried) -> None:
+        """It is ours. What it needs may have to be fetched, which its own thread does."""
         carried.claimed_at = None
+        if self._draining:
+            self._hand_back(carried, list(carried.open.values()))
+            return
+        carried.wanted = True
+        carried.due.set()
+
+    def _begin(self, carried: Carried, code: CodeRef, pool: Dispatch) -> None:
         offer = carried.offer
-        self._say(carried, Taken(offer.id))
         if self._draining:
             self._hand_back(carried, list(carried.open.values()))
             return
         unwanted = self._unwanted.pop(offer.id, None)
         if unwanted is not None:
             act, nodes = unwanted
-            gone = [run for run in offer.runs if nodes is None or run.node in nodes]
+            gone = [run for run in carried.open.values() if nodes is None or run.node in nodes]
             if act == "return":
                 self._hand_back(carried, gone)
             elif act == "cancel":
@@ -194,14 +191,12 @@ class Carrier:
         runs = list(carried.open.values())
         if not runs:
             return
-        assert carried.pool is not None
-        assert carried.code is not None, "both are found before it is taken"
+        carried.pool = pool
         for run in runs:
             self._end_older(offer.execution, run)
             self._runs[offer.execution, run.node, run.attempt] = carried
-        lane = offer.lane(carried.code)
+        lane = offer.lane(code)
         lane.runs = runs
-        pool = carried.pool
         self._with_pool(pool, lambda: pool.submit(lane))
 
     def _with_pool(self, pool: Dispatch, act: Callable[[], None]) -> None:
@@ -237,7 +232,7 @@ class Carrier:
         if type(report) is Outcome:
             report.worker = f"{self.name}/{report.worker}" if report.worker else self.name
             if report.status == "cancelled" and report.node in carried.given_up:
-                report.status, report.begun, report.error = "lost", False, _handed_back(report.node)
+                report.status, report.begun, report.error = "lost", False, handed_back(report.node)
             self._ended(carried, report)
             return
         if type(report) is Begun:
@@ -264,13 +259,9 @@ class Carrier:
             record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
             self._ended(carried, self._outcome(carried, run, "cancelled", record))
 
-    def _refuse(self, carried: Carried, error: TwinGraphError) -> None:
+    def _refuse(self, carried: Carried, error: Exception) -> None:
         """It cannot be run on this machine."""
-        if carried.offer.id in self._lanes or carried.offer.id in self._over:
-            self._take(carried, redelivered=True)
-            return
-        self._lanes[carried.offer.id] = carried
-        for run in carried.offer.runs:
+        for run in list(carried.open.values()):
             record = ErrorRecord(
                 code=ErrorCode.CODE_UNAVAILABLE,
                 error_type=type(error).__name__,
@@ -306,7 +297,7 @@ class Carrier:
         if not carried.open:
             del self._lanes[carried.offer.id]
             _remember(self._over, carried.offer.id, None)
-            self._outbox.after(carried.offer.desk, lambda: _release(carried))
+            self._outbox.after(carried.offer.desk, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
         self._outbox.say(carried.offer.desk, word)
@@ -327,7 +318,7 @@ class Carrier:
                     _remember(self._unwanted, wish.lane, (wish.act, nodes))
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
-                    self._begin(carried)
+                    self._want(carried)
             else:
                 self._fulfil(carried, wish)
 
@@ -396,17 +387,7 @@ class Carrier:
         for pool in self._pools:
             await pool.stop()
         for carried in list(self._lanes.values()):
-            _release(carried)
-
-
-def _handed_back(node: str) -> ErrorRecord:
-    message = f"the worker that ran {node} was asked to end; it runs again"
-    return ErrorRecord(code=ErrorCode.WORKER_LOST, error_type="WorkerLost", message=message, node_id=node)
-
-
-def _release(carried: Carried) -> None:
-    for event in carried.waiting:
-        event.set()
+            carried.release()
 
 
 def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:

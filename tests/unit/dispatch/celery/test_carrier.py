@@ -72,8 +72,11 @@ class Machine:
     def __init__(self) -> None:
         self.pool = Pool()
         self.lacks: str | None = None
+        self.slow = threading.Event()
+        self.slow.set()
 
     def code_of(self, offer: Offer) -> CodeRef:
+        assert self.slow.wait(10)
         if self.lacks:
             raise PermanentError(self.lacks)
         return CODE
@@ -223,6 +226,19 @@ def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:
     (outcome,) = scene.said.of(Outcome)
     assert (outcome.status, outcome.error.code, outcome.begun) == ("failed", "code_unavailable", False)
     assert "cannot run on the worker w: there is no such code" in outcome.error.message
+
+
+def test_it_is_taken_before_what_it_needs_is_fetched_and_may_be_cancelled_meanwhile(scene: Scene) -> None:
+    scene.machine.slow.clear()
+    thread = scene.carry("1", ("a", 1), ("b", 1))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.wish("cancel", "1", ["a"])
+    scene.until(lambda: scene.said.of(Outcome))
+    scene.machine.slow.set()
+    scene.end(0)
+    assert scene.over(thread)
+    assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["b"]
+    assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "cancelled"), ("b", "completed")]
 
 
 def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene: Scene) -> None:

@@ -1,0 +1,37 @@
+"""A lane that a worker holds."""
+
+from __future__ import annotations
+
+import threading
+
+from twingraph.core.errors import ErrorCode
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import Dispatch
+from twingraph.dispatch.celery.messages import Offer
+
+
+class Carried:
+    """Changed on the worker's loop alone."""
+
+    def __init__(self, offer: Offer) -> None:
+        self.offer = offer
+        self.open = {run.node: run for run in offer.runs}
+        self.begun: dict[str, None] = {}
+        self.waiting: list[threading.Event] = []  # threads of Celery that acknowledge at the end
+        self.pool: Dispatch | None = None
+        self.silent: set[str] = set()  # of these nodes nobody wants to hear
+        self.given_up: set[str] = set()  # these are ended because the worker ends
+        self.claimed_at: float | None = None
+        self.due = threading.Event()  # it is known what becomes of it,
+        self.wanted = False  # and whether it is to begin
+
+    def release(self) -> None:
+        """It has ended: those who wait for it acknowledge it."""
+        self.due.set()
+        for event in self.waiting:
+            event.set()
+
+
+def handed_back(node: str) -> ErrorRecord:
+    message = f"the worker that ran {node} was asked to end; it runs again"
+    return ErrorRecord(code=ErrorCode.WORKER_LOST, error_type="WorkerLost", message=message, node_id=node)
