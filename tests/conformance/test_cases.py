@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from tests.support.docker import IMAGE, IS_HERE, Engine
 from twingraph import wiring
 from twingraph.settings import load
 
-PAIRS = (("embedded", "local"), ("embedded", "docker"))
-HERE = {"local": True, "docker": IS_HERE}
+PAIRS = (("embedded", "local"), ("embedded", "docker"), ("embedded", "docker warm"))
+HERE = {"local": True, "docker": IS_HERE, "docker warm": IS_HERE}
 Make = Callable[[pytest.FixtureRequest, Path, Path], Bed]
 
 
@@ -31,15 +32,34 @@ def docker(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
     return Bed(runtime, home, shared, "/shared", settings, mounted, lambda execution: len(engine.containers(execution)))
 
 
-MAKERS: dict[tuple[str, str], Make] = {("embedded", "local"): local, ("embedded", "docker"): docker}
+def warm(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
+    """What is alive of an execution there is no container: it is what runs in one beside its first process."""
+    bed = docker(request, home, shared)
+    engine: Engine = request.getfixturevalue("docker_engine")
+    home_id = set(engine.warm())
+
+    def busy(execution: str) -> int:
+        return sum(engine.processes(name) > 1 for name in set(engine.warm()) - home_id)
+
+    settings = {**bed.settings, "platform_config": {"warm": 20}}
+    mounted = {**bed.mounted, "platform_config": {**bed.mounted["platform_config"], "warm": 20}}
+    return replace(bed, settings=settings, mounted=mounted, alive=busy)
+
+
+MAKERS: dict[tuple[str, str], Make] = {
+    ("embedded", "local"): local,
+    ("embedded", "docker"): docker,
+    ("embedded", "docker warm"): warm,
+}
 CELLS = [
     pytest.param(
         pair,
         name,
-        id=f"{pair[0]}-{pair[1]}-{name}",
+        id=f"{pair[0]}-{pair[1].replace(' ', '-')}-{name}",
         marks=pytest.mark.only_where(
             HERE[pair[1]] and (*pair, name) not in LACKS,
-            LACKS.get((*pair, name)) or f"needs what {pair[1]} runs on: python -m tools.services install {pair[1]}",
+            LACKS.get((*pair, name))
+            or f"needs what {pair[1]} runs on: python -m tools.services install {pair[1].split()[0]}",
         ),
     )
     for pair in PAIRS

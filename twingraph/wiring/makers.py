@@ -150,7 +150,8 @@ def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> 
     def make() -> Executor:
         # Two homes may use one engine; who has no own home shares the database.
         place = signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
-        return executor(platform, os.environ, place, secret, blobs_of(settings, home))
+        cache = home.path / "compiled"
+        return executor(platform, os.environ, place, secret, blobs_of(settings, home), cache)
 
     def is_over(execution: str) -> bool:
         with closing(read(home, settings)) as reader:
