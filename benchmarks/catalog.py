@@ -35,6 +35,7 @@ SYSTEMS: dict[str, str] = {
     "dagster-sqlite": "dagster_in_process:DagsterSqlite",
     "dagster-ephemeral": "dagster_in_process:DagsterEphemeral",
     "luigi": "luigi_local:LuigiLocal",
+    "celery": "celery_redis:CeleryRedis",
     "dask": "dask_distributed:DaskDistributed",
     "twingraph-postgres": "twingraph_postgres:DrawnOnPostgres",
     "pipeline-postgres": "twingraph_postgres:PipelineOnPostgres",

@@ -64,6 +64,20 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_support.Endpoint
 
 
 @pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis for as long as tests need it, shared with other test runs; marked `only_with_redis`."""
+    with use("redis") as surroundings:
+        yield surroundings["TWINGRAPH_BROKER_URL"]
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[str]:
+    """The URL of a RabbitMQ for as long as tests need it, shared with other test runs; marked `only_with_rabbitmq`."""
+    with use("rabbitmq") as surroundings:
+        yield surroundings["TWINGRAPH_BROKER_URL"]
+
+
+@pytest.fixture(scope="session")
 def docker_engine() -> Iterator[docker_support.Engine]:
     """A Docker engine for as long as tests need it, named in the environment; marked `only_with_docker`."""
     with pytest.MonkeyPatch.context() as patch, use("docker") as surroundings:

@@ -32,6 +32,9 @@ class BoxExecutor:
     def sweep(self, is_over: Callable[[str], bool]) -> int:
         return 0
 
+    def clear(self, execution: str) -> int:
+        return 0
+
     def close(self) -> None:
         return
 

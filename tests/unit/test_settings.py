@@ -51,9 +51,28 @@ def test_an_empty_variable_is_none(tmp_path: Path) -> None:
 
 
 def test_what_has_not_landed_is_refused_rather_than_ignored(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="TWINGRAPH_BROKER_URL: has no effect in this version yet"):
-        load(environ={"TWINGRAPH_BROKER_URL": "redis://localhost"}, folder=tmp_path)
-    load(environ={"TWINGRAPH_DISPATCH": "embedded", "HOME": "/h"}, folder=tmp_path)
+    with pytest.raises(SettingsError, match="TWINGRAPH_GRAPH_URL: has no effect in this version yet"):
+        load(environ={"TWINGRAPH_GRAPH_URL": "ws://localhost"}, folder=tmp_path)
+    load(environ={"TWINGRAPH_GRAPH_URL": "embedded", "HOME": "/h"}, folder=tmp_path)
+
+
+def test_who_carries_nodes_out_is_a_setting(tmp_path: Path) -> None:
+    assert load(environ={"TWINGRAPH_DISPATCH": "Celery", "HOME": "/h"}, folder=tmp_path).dispatch == "celery"
+    with pytest.raises(SettingsError, match="TWINGRAPH_DISPATCH: 'selery' is not one of embedded, celery"):
+        load(environ={"TWINGRAPH_DISPATCH": "selery"}, folder=tmp_path)
+
+
+def test_a_flag_is_named_as_it_is_typed(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--broker: "):
+        load({"broker_url": "http://here"}, environ={}, folder=tmp_path)
+
+
+def test_a_key_of_workers_is_long_enough_and_is_never_shown(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="TWINGRAPH_WORKER_KEY: is too short"):
+        load(environ={"TWINGRAPH_WORKER_KEY": "short"}, folder=tmp_path)
+    settings = load(environ={"TWINGRAPH_WORKER_KEY": "long enough to be one", "HOME": "/h"}, folder=tmp_path)
+    assert settings.worker_key == "long enough to be one"
+    assert "long enough" not in repr(settings)
 
 
 def test_a_database_is_taken_from_the_environment() -> None:
@@ -65,4 +84,18 @@ def test_a_database_is_taken_from_the_environment() -> None:
 def test_another_kind_of_database_is_refused_without_showing_a_password(given: str) -> None:
     with pytest.raises(SettingsError, match=r"TWINGRAPH_DATABASE_URL.*is not postgresql://") as told:
         load(environ={"TWINGRAPH_DATABASE_URL": given}, folder=Path(os.sep))
+    assert "pass@" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost/0", "rediss://:p@r:6380/1", "amqp://ada:p@rabbit//", "amqps://rabbit"]
+)
+def test_a_broker_is_taken_from_the_environment(url: str) -> None:
+    assert load(environ={"TWINGRAPH_BROKER_URL": url}, folder=Path(os.sep)).broker_url == url
+
+
+@pytest.mark.parametrize("given", ["sqs://ada:pass@", "localhost:6379"])
+def test_another_kind_of_broker_is_refused_without_showing_a_password(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"TWINGRAPH_BROKER_URL.*is neither redis://.*nor amqp://") as told:
+        load(environ={"TWINGRAPH_BROKER_URL": given}, folder=Path(os.sep))
     assert "pass@" not in str(told.value)

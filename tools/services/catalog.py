@@ -5,9 +5,11 @@ from typing import Dict, List, Type
 from tools.services.base import Service, ServiceError
 from tools.services.docker import Docker
 from tools.services.postgres import Postgres
+from tools.services.rabbitmq import RabbitMQ
+from tools.services.redis import Redis
 from tools.services.s3 import S3
 
-SERVICES: Dict[str, Type[Service]] = {kind.name: kind for kind in (Docker, Postgres, S3)}
+SERVICES: Dict[str, Type[Service]] = {kind.name: kind for kind in (Docker, Postgres, RabbitMQ, Redis, S3)}
 
 
 def service(name: str) -> Service:

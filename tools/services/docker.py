@@ -15,9 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from tools.services import images
+from tools.services import apt, images
 from tools.services.base import Service, ServiceError, run
-from tools.services.places import say
 
 PROGRAMS = ("dockerd", "containerd", "runc", "docker")
 PACKAGES = ("docker.io", "busybox-static", "iproute2")
@@ -31,7 +30,7 @@ class Docker(Service):
     def cannot(self) -> Optional[str]:
         if sys.platform != "linux" or os.geteuid() != 0:
             return "a Docker engine needs Linux and root"
-        if shutil.which("apt-get") is None and not self.installed():
+        if not apt.can_install() and not self.installed():
             return "there is no Docker engine on this machine, and no apt-get to install one with"
         return None
 
@@ -44,20 +43,7 @@ class Docker(Service):
         reason = self.cannot()
         if reason is not None:
             raise ServiceError(reason)
-        say("installing a Docker engine with the machine's package manager")
-        policy = Path("/usr/sbin/policy-rc.d")
-        made = not policy.exists()
-        if made:  # the package would start an engine for the whole machine
-            policy.write_text("#!/bin/sh\nexit 101\n")
-            policy.chmod(0o755)
-        apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq"]
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        try:
-            run([*apt, "update"], "looking for packages", env=quiet)
-            run([*apt, "-y", "install", "--no-install-recommends", *PACKAGES], "installing a Docker engine", env=quiet)
-        finally:
-            if made:
-                policy.unlink()
+        apt.install("a Docker engine", *PACKAGES)
 
     @property
     def socket(self) -> Path:

@@ -61,6 +61,7 @@ def all_checks(app: App) -> list[Check]:
         *database,
         *(check_executions(app) if readable else ()),
         *check_blobs(app, readable=readable),
+        *check_broker(app),
         *check_secrets(app.settings),
         check_docker(),
         *check_extras(),
@@ -189,6 +190,24 @@ def check_blobs(app: App, *, readable: bool = True) -> Iterator[Check]:
         return
     if shared is not None:
         yield Check(name="blobs: shared", state="hint", message=shared, remedy=_STORAGE)
+
+
+def check_broker(app: App) -> Iterator[Check]:
+    """Whether the broker of the settings answers, and whether it keeps what it is given."""
+    try:
+        found = app.backend.check_broker(app.settings)
+    except TwinGraphError as error:
+        yield Check(name="broker", state="broken", message=str(error))
+        return
+    if found is None:
+        return
+    if found.wrong is not None:
+        remedy = "start it, or correct TWINGRAPH_BROKER_URL"
+        yield Check(name="broker", state="broken", message=f"{found.place}: {found.wrong}", remedy=remedy)
+        return
+    yield Check(name="broker", state="ok", message=f"{found.server} at {found.place}")
+    if found.risk is not None:
+        yield Check(name="broker: loss", state="hint", message=found.risk, remedy=found.remedy)
 
 
 def check_secrets(settings: Settings) -> Iterator[Check]:

@@ -27,6 +27,7 @@ from twingraph.engine.effects import Effects
 from twingraph.engine.garbage import Garbage
 from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
+from twingraph.engine.handing import Handing
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
 from twingraph.engine.held import Held, KeptOf, Submission
@@ -68,6 +69,7 @@ class Conductor:
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
+        committed: Callable[[], None] | None = None,
         platforms: Collection[str] | None = None,
         adopts: Collection[str] = (),
         clock: Clock | None = None,
@@ -75,17 +77,19 @@ class Conductor:
         sizes: Sizes = USUAL,
         make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
+        """`committed` is called on the loop whenever all that was reported so far is durable."""
         self.name = name
         self._sizes = sizes
         self._make_loop = make_loop
         self._pace = pace
         self._clock = clock or Clock()
         self._make_journal = make_journal
-        self._dispatch = dispatch
+        self._dispatch = Handing(dispatch, self._not_taken)
         self._sources = Sources(blobs=blobs, code_of=code_of, kept_of=kept_of, hosts=hosts)
         self._hash_of = hash_of
         self._platforms = platforms
         self._began = began
+        self._committed = committed
         self._roster = Roster()
         self.garbage = Garbage()
         self._door = Door(lambda: self._arriving.record_due())
@@ -228,7 +232,8 @@ class Conductor:
         )
         outside = Outside(granting, sharing)
         leaving = Leaving(ground, writing, effects, outside)
-        turns = Turns(ground, writing, outside, effects, bodies, leaving, Faults(self._give_up, self._break))
+        faults = Faults(self._give_up, self._break)
+        turns = Turns(ground, writing, outside, effects, bodies, leaving, faults, self._committed)
         hearing = Hearing(ground, turns, effects.timers, outside, keying)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
@@ -321,6 +326,11 @@ class Conductor:
             self._leaving.give_up(held, error)
         except TwinGraphError as fault:
             self._break(fault)
+
+    def _not_taken(self, execution: str, error: Exception) -> None:
+        held = self._roster.named(execution)
+        if held is not None:
+            self._give_up(held, error)
 
     def _unforeseen(self, _: object, context: Mapping[str, Any]) -> None:
         self._break(context.get("exception") or TwinGraphError(str(context.get("message"))))

@@ -43,7 +43,9 @@ class Turns:
         bodies: Bodies,
         leaving: Leaving,
         faults: Faults,
+        told: Callable[[], None] | None = None,
     ) -> None:
+        """`told` is called after a commit that leaves nothing unwritten of what was reported before."""
         self._roster = ground.roster
         self._granting, self._sharing = outside
         self._moments = ground.moments
@@ -53,7 +55,9 @@ class Turns:
         self._bodies = bodies
         self._leaving = leaving
         self._garbage = ground.garbage
+        self._dispatch = ground.dispatch
         self._faults = faults
+        self._told = told
         self._flushing = False
         self._refreshing = False
 
@@ -200,13 +204,16 @@ class Turns:
             self._faults.break_down(error)
             return
         # Doing what one commands may bring events to another: those are not in this commit.
-        for held, todo in [(held, held.committed()) for held in written]:
-            self._garbage.holds(held.number, len(held.state.nodes))
-            if self._roster.has(held):
-                self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
+        with self._dispatch:
+            for held, todo in [(held, held.committed()) for held in written]:
+                self._garbage.holds(held.number, len(held.state.nodes))
+                if self._roster.has(held):
+                    self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
         self._granting.tell()
         if self._writing.due:
             self.flush_soon()
+        elif self._told is not None:
+            self._told()
         self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):
@@ -292,4 +299,5 @@ class Turns:
 
     def _carry_on(self, held: Held) -> None:
         if self._roster.has(held):
-            self.about(held, lambda: self._carry_out(held))
+            with self._dispatch:
+                self.about(held, lambda: self._carry_out(held))

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
+from twingraph.core.errors import ConflictError, NotFoundError, Problem, TwinGraphError, ValidationError
 from twingraph.core.hashing import signature
 from twingraph.core.plan import Plan
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Dispatch
 from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
-from twingraph.settings import Settings, SettingsError
+from twingraph.settings import Settings
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
+from twingraph.store.blobs.settled import blob_address as blob_address
 from twingraph.store.home import Home
 from twingraph.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
+    from twingraph.dispatch.broker import BrokerHealth
     from twingraph.dispatch.jobs import JobDispatch
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
@@ -67,18 +70,6 @@ def read(home: Home, settings: Settings | None = None, *, leaves: bool = False) 
     return Reader(open_store(home, settings).records(), blobs, home.close if leaves else None)
 
 
-def blob_address(settings: Settings, home: Home) -> str:
-    """Where values are kept, as it is told to every process that reads or writes them."""
-    if settings.blob_url is None:
-        return str(home.path)
-    from twingraph.store.blobs.address import check_url, with_cache
-
-    try:
-        return with_cache(check_url(settings.blob_url), home.path / "cache" / "blobs")
-    except ValueError as error:
-        raise SettingsError(f"TWINGRAPH_BLOB_URL: {error}") from error
-
-
 def blobs_of(settings: Settings, home: Home) -> BlobStore:
     return open_blobs(blob_address(settings, home))
 
@@ -119,8 +110,48 @@ def check_database(settings: Settings) -> Health | None:
     return look(settings.database_url)
 
 
-def dispatch_of(settings: Settings, home: Home, secret: bytes, on_error: OnError | None = None) -> Dispatch:
-    return Resolving(_workers(settings, home, secret, on_error), lambda: secrets_of(settings))
+def check_broker(settings: Settings) -> BrokerHealth | None:
+    """How the broker of the settings stands; None where there is none. MissingExtraError without its client."""
+    if settings.broker_url is None:
+        return None
+    from twingraph.dispatch.broker import look
+
+    return look(settings.broker_url)
+
+
+class Carrying(NamedTuple):
+    """Who carries nodes out, and who wants to know of each commit."""
+
+    dispatch: Dispatch
+    committed: Callable[[], None] | None = None
+
+
+def dispatch_of(
+    settings: Settings, home: Home, secret: bytes, conductor: str, on_error: OnError | None = None
+) -> Carrying:
+    if settings.dispatch == "celery" and not settings.inline and on_error is None:
+        return _elsewhere_all(settings, home, secret, conductor)
+    return Carrying(Resolving(_workers(settings, home, secret, on_error), lambda: secrets_of(settings)))
+
+
+def _elsewhere_all(settings: Settings, home: Home, secret: bytes, conductor: str) -> Carrying:
+    """Workers that a broker reaches; they look secrets up themselves."""
+    from twingraph.dispatch.celery.application import make_app
+    from twingraph.dispatch.celery.desk import CeleryDispatch
+    from twingraph.dispatch.celery.messages import probe_of
+    from twingraph.dispatch.celery.worker import seal_of
+
+    place = _place(settings, home, secret)
+    blobs = blobs_of(settings, home)
+    desk = CeleryDispatch(
+        make_app(settings), conductor, place, seal_of(settings, home), secret, lambda: blobs.put(probe_of(place))
+    )
+    return Carrying(desk, desk.committed)
+
+
+def _place(settings: Settings, home: Home, secret: bytes) -> str:
+    """What tells one database, or one home that is its own, from another."""
+    return signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
 
 
 def secrets_of(settings: Settings) -> Secrets:
@@ -145,13 +176,6 @@ def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | 
 def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> JobDispatch:
     """Runs on another platform. Nothing of it is imported before the first one."""
     from twingraph.dispatch.jobs import JobDispatch
-    from twingraph.executors.catalog import executor
-
-    def make() -> Executor:
-        # Two homes may use one engine; who has no own home shares the database.
-        place = signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
-        cache = home.path / "compiled"
-        return executor(platform, os.environ, place, secret, blobs_of(settings, home), cache)
 
     def is_over(execution: str) -> bool:
         with closing(read(home, settings)) as reader:
@@ -160,7 +184,25 @@ def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> 
             except NotFoundError:
                 return True
 
-    return JobDispatch(make, is_over)
+    return JobDispatch(partial(_executor, platform, settings, home, secret), is_over)
+
+
+def _executor(platform: str, settings: Settings, home: Home, secret: bytes) -> Executor:
+    from twingraph.executors.catalog import executor
+
+    place = _place(settings, home, secret)  # two homes may use one engine
+    return executor(platform, os.environ, place, secret, blobs_of(settings, home), home.path / "compiled")
+
+
+def clear_elsewhere(execution: str, platforms: Iterable[str], settings: Settings, home: Home, secret: bytes) -> None:
+    """End what is left on other platforms of an execution that was cancelled after its process was gone."""
+    for platform in platforms:
+        with suppress(TwinGraphError):  # who uses it next does so
+            executor = _executor(platform, settings, home, secret)
+            try:
+                executor.clear(execution)
+            finally:
+                executor.close()
 
 
 def check_platforms(plan: Plan) -> None:

@@ -19,7 +19,16 @@ from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, open_store, read
+from twingraph.wiring.makers import (
+    PLATFORMS,
+    blob_address,
+    blobs_of,
+    clear_elsewhere,
+    dispatch_of,
+    open_home,
+    open_store,
+    read,
+)
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
@@ -70,10 +79,12 @@ class Runtime:
             shows_prints=lambda: self.shows_prints,
         )
         self._submissions = Submissions(self.values, self.codes, self.bodies.live)
+        carrying = dispatch_of(settings, self.home, self.secret, self._name, on_error)
         self.conductor = Conductor(
             self._name,
             make_journal=self.store.journal,
-            dispatch=dispatch_of(settings, self.home, self.secret, on_error),
+            dispatch=carrying.dispatch,
+            committed=carrying.committed,
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,
@@ -249,6 +260,14 @@ class Runtime:
             handle = self.handles[execution] = self.conductor.cancel(execution)
         if not handle.wait(timeout):
             raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
+        if record.owner == "gone":
+            self._clear_elsewhere(execution)
+
+    def _clear_elsewhere(self, execution: str) -> None:
+        with closing(read(self.home, self.settings)) as reader:
+            used = {node.platform for node in reader.view(execution).nodes if node.attempts} - {"local"}
+        if used:
+            clear_elsewhere(execution, used & set(PLATFORMS), self.settings, self.home, self.secret)
 
     def interrupt(self, execution: str, *, kill: bool) -> None:
         self.conductor.interrupt(execution, kill=kill)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,9 @@ class Story:
         self.execution = wiring.open_reader(os.environ["TWINGRAPH_HOME"]).resolve("last")
         assert engine.containers(self.execution, running=True)
 
-    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, *words: str, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "twingraph", *words]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=env)
 
 
 @pytest.fixture
@@ -90,8 +91,14 @@ def waits(folder: str) -> None:
         time.sleep(0.02)
 
 
-def test_what_nobody_wants_is_removed_by_who_comes_next(story: Story, docker_engine: Engine) -> None:
+def test_a_cancel_reaches_the_container_of_a_process_that_is_gone(story: Story, docker_engine: Engine) -> None:
     assert story.ask("cancel", story.execution).returncode == 0
+    assert docker_engine.containers(story.execution) == []
+
+
+def test_what_nobody_wants_is_removed_by_who_comes_next(story: Story, docker_engine: Engine) -> None:
+    away = {**os.environ, "DOCKER_HOST": f"unix://{story.folder}/nothing"}  # so that the cancel cannot reach it
+    assert story.ask("cancel", story.execution, env=away).returncode == 0
     assert docker_engine.containers(story.execution, running=True)
     runs = Runs(Path(os.environ["TWINGRAPH_HOME"]))
     handle = runs.begin(waits, {"folder": "/there"}, platform_config={"volumes": {str(story.folder): "/there"}})

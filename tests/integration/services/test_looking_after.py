@@ -113,7 +113,7 @@ def test_a_port_that_somebody_took_meanwhile_is_left_to_them(page: Page) -> None
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ServiceError, match="there are docker, postgres, s3"):
+    with pytest.raises(ServiceError, match="there are docker, postgres, rabbitmq, redis, s3"):
         services(["s4"])
 
 

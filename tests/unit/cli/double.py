@@ -30,6 +30,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.static_plan import StaticPlan
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.core.wishes import Wish
+from twingraph.dispatch.broker import BrokerHealth
 from twingraph.settings import Settings
 from twingraph.store import prune as pruning
 from twingraph.store.postgres.health import Health
@@ -385,6 +386,8 @@ class MemoryBackend:
     pruned: pruning.Pruned = field(default_factory=pruning.Pruned)
     neighbours: str | None = None  # of the blobs
     database: Health | Exception | None = None
+    broker: BrokerHealth | Exception | None = None
+    worker_states: dict[str, Any] = field(default_factory=lambda: {"workers": [], "queues": {"default": 0}})
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -415,6 +418,18 @@ class MemoryBackend:
         if isinstance(self.database, Exception):
             raise self.database
         return self.database
+
+    def check_broker(self, settings: Settings) -> BrokerHealth | None:
+        if isinstance(self.broker, Exception):
+            raise self.broker
+        return self.broker
+
+    def work(self, settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+        self.asked.append(f"work {settings.broker_url} {settings.workers} {','.join(queues)}")
+        return 0
+
+    def workers(self, settings: Settings) -> dict[str, Any]:
+        return self.worker_states
 
     def shrink(self, settings: Settings) -> None:
         self.asked.append("shrink")

@@ -1,4 +1,4 @@
-"""`doctor` about a database: what is well, what is broken, and what to do."""
+"""`doctor` about a database and a broker: what is well, what is broken, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from tests.unit.cli.double import MemoryBackend, make_console, written
 from twingraph.cli.entry import main
-from twingraph.core.errors import StoreError
+from twingraph.core.errors import MissingExtraError, StoreError
+from twingraph.dispatch.broker import BrokerHealth
 from twingraph.store.postgres.health import Health
 
 WELL = Health(
@@ -29,10 +30,13 @@ WELL = Health(
 
 
 def doctor(
-    home: Path, database: Health | Exception | None, neighbours: str | None = None
+    home: Path,
+    database: Health | Exception | None,
+    neighbours: str | None = None,
+    broker: BrokerHealth | Exception | None = None,
 ) -> tuple[int, dict[str, Any]]:
     console = make_console()
-    backend = MemoryBackend(database=database, neighbours=neighbours)
+    backend = MemoryBackend(database=database, neighbours=neighbours, broker=broker)
     code = main(("doctor", "--home", str(home), "--json"), backend=backend, console=console)
     return code, {check["name"]: check for check in json.loads(written(console.out))["checks"]}
 
@@ -94,3 +98,36 @@ def test_what_wants_looking_after_is_a_hint(tmp_path: Path, found: Health, name:
 def test_values_that_are_kept_beside_anothers_are_a_hint(tmp_path: Path) -> None:
     code, checks = doctor(tmp_path, None, "the home /b keeps its values here too")
     assert (code, checks["blobs: shared"]["state"]) == (0, "hint")
+
+
+def test_without_a_broker_none_is_spoken_of(tmp_path: Path) -> None:
+    assert "broker" not in doctor(tmp_path, None)[1]
+
+
+def test_a_broker_that_is_well_is_told_with_its_version(tmp_path: Path) -> None:
+    code, checks = doctor(tmp_path, None, broker=BrokerHealth("redis://r/0", "Redis 7.0.15"))
+    assert (code, checks["broker"]["message"]) == (0, "Redis 7.0.15 at redis://r/0")
+    assert "broker: loss" not in checks
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (BrokerHealth("amqp://r//", wrong="Connection refused"), "amqp://r//: Connection refused"),
+        (MissingExtraError("a broker", "celery"), "pip install 'twingraph[celery]'"),
+    ],
+)
+def test_a_broker_that_cannot_be_used_is_broken(tmp_path: Path, found: BrokerHealth | Exception, said: str) -> None:
+    code, checks = doctor(tmp_path, None, broker=found)
+    assert (code, checks["broker"]["state"]) == (1, "broken")
+    assert said in checks["broker"]["message"]
+
+
+def test_a_broker_that_may_lose_messages_is_a_hint(tmp_path: Path) -> None:
+    found = BrokerHealth("redis://r/0", "Redis 7", risk="it forgets", remedy="set appendonly to yes")
+    code, checks = doctor(tmp_path, None, broker=found)
+    assert (code, checks["broker: loss"]["state"]) == (0, "hint")
+    assert (checks["broker: loss"]["message"], checks["broker: loss"]["remedy"]) == (
+        "it forgets",
+        "set appendonly to yes",
+    )

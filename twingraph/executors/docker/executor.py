@@ -47,6 +47,13 @@ class DockerExecutor:
                     count += 1
         return count
 
+    def clear(self, execution: str) -> int:
+        engine = self.engine()
+        found = engine.find({"twingraph.home": self.home, "twingraph.execution": execution})
+        for one in found:
+            engine.remove(one.id)
+        return len(found)
+
     def _is_left(self, found: Container, is_over: Callable[[str], bool]) -> bool:
         """A warm one ends with the process that it serves, unless that ended before it was started."""
         if WARM not in found.labels:
