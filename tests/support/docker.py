@@ -35,6 +35,14 @@ class Engine:
     def __init__(self, surroundings: Mapping[str, str]) -> None:
         self._surroundings = {**os.environ, **surroundings}
 
+    @property
+    def surroundings(self) -> Mapping[str, str]:
+        return self._surroundings
+
+    @property
+    def socket(self) -> str:
+        return self._surroundings["DOCKER_HOST"].removeprefix("unix://")
+
     def ask(self, *words: str) -> str:
         told = subprocess.run(["/usr/bin/docker", *words], env=self._surroundings, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr

@@ -40,7 +40,7 @@ class DockerExecutor:
 
     def sweep(self, is_over: Callable[[str], bool]) -> int:
         count = 0
-        for engine in list(self._engines.values()):
+        for engine in list(self._engines.values()) or [self.engine()]:  # the first run may not have come to it yet
             for found in engine.find({"twingraph.home": self.home}):
                 if found.name not in self.names and self._is_left(found, is_over):
                     engine.remove(found.id)
