@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ import pytest
 from tests.support.contained import wait_for
 from tests.support.docker import IMAGE, Engine, Runs, only_with_docker
 from twingraph import component, wiring
+from twingraph.executors.base import Task
+from twingraph.executors.docker.executor import DockerExecutor
+from twingraph.executors.docker.request import request_of
+from twingraph.store.blobs.catalog import open_blobs
 
 pytestmark = [only_with_docker, pytest.mark.timeout(120)]
 
@@ -116,3 +122,45 @@ def test_what_may_still_be_resumed_stays(story: Story, docker_engine: Engine) ->
     (story.folder / "over").touch()
     assert runs.node(handle).status == "completed"
     docker_engine.ask("rm", "--force", *docker_engine.containers(story.execution))
+
+
+class Nobody:
+    """Hears what is told, and says nothing."""
+
+    def began(self, at: float) -> None:
+        return
+
+    def said(self, lines: object) -> None:
+        return
+
+    def gave(self, start: int, texts: object) -> None:
+        return
+
+
+def test_one_that_was_never_told_what_to_do_is_begun_anew(tmp_path: Path, docker_engine: Engine) -> None:
+    """Its process ended between starting it and speaking to it, so no user code has run."""
+    module = {"text": "def same(x):\n    return x\n", "file": "/s.py", "package": False, "main": False}
+    entry = {"module": "s", "mode": "slice", "factory": None, "closure": {}, "file": "/s.py", "name": "same"}
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps({"format": 1, "modules": {"s": module}, "entries": {"same": entry}}))
+    task = Task(
+        execution="e", node="n", attempt=1, component="same", entry="same", bundle_path=str(bundle), code_version="1",
+        args=[("x", "7")], image=IMAGE,
+    )  # fmt: skip
+
+    def executor() -> DockerExecutor:
+        return DockerExecutor(os.environ, tmp_path.name, b"key", open_blobs(str(tmp_path)), tmp_path / "compiled")
+
+    first = executor()
+    container = first.engine().create(request_of(task, first.home, first.key))
+    line = first.engine().attach(container)
+    first.engine().start(container)
+    line.close()
+    first.close()
+    second = executor()
+    job = second.job(replace(task, attempt=2))
+    ended = job.follow(Nobody())
+    job.remove()
+    second.close()
+    assert (ended.status, list(ended.texts)) == ("completed", ["7"]), ended.error
+    assert docker_engine.containers("e") == []

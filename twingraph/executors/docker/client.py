@@ -6,10 +6,10 @@ import select
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
+from twingraph.core.recordclass import recordclass
 from twingraph.executors.docker.request import Request
 
 # For everything but streams and pulls.
@@ -49,7 +49,7 @@ class EngineError(TwinGraphError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Container:
     """What the engine says of one."""
 
@@ -89,7 +89,7 @@ class Engine:
             return made
 
         given["timeout"] = CALL_SECONDS
-        asking = client(None)
+        asking = self._made(lambda: client(None))
         try:  # asked by ourselves, since the library asks before it can be told how to connect
             version = self._made(lambda: str(asking.version(api_version=False)["ApiVersion"]))
         finally:
