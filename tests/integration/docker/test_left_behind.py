@@ -140,7 +140,14 @@ class Nobody:
 def test_one_that_was_never_told_what_to_do_is_begun_anew(tmp_path: Path, docker_engine: Engine) -> None:
     """Its process ended between starting it and speaking to it, so no user code has run."""
     module = {"text": "def same(x):\n    return x\n", "file": "/s.py", "package": False, "main": False}
-    entry = {"module": "s", "mode": "slice", "factory": None, "closure": {}, "file": "/s.py", "name": "same"}
+    entry: dict[str, object] = {
+        "module": "s",
+        "mode": "slice",
+        "factory": None,
+        "closure": {},
+        "file": "/s.py",
+        "name": "same",
+    }
     bundle = tmp_path / "bundle.json"
     bundle.write_text(json.dumps({"format": 1, "modules": {"s": module}, "entries": {"same": entry}}))
     task = Task(
