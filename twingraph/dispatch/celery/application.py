@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ TASK = "twingraph.lane"
 WISH = "twingraph_wish"
 STATUS = "twingraph_status"
 QUEUE = "default"  # of what names none
+# After a lane's task has returned, Celery takes a moment to count it as done.
+WAKE_SECONDS = (0.005, 0.05)
 # Silence is told from what workers say. RabbitMQ gives a lane to another worker at once when a connection ends, so it
 # is acknowledged at its end; Redis would do so after the time below, and kombu's worker does not survive a broken
 # connection with anything unacknowledged on it, so there it is acknowledged when it begins.
@@ -139,18 +143,43 @@ def _carry(task: Any, text: str, given: str) -> None:
     if carrier is None:
         raise TwinGraphError("this worker carries nothing; start it with `twingraph worker`")
     carrier.carry(text, given, redelivered=bool((task.request.delivery_info or {}).get("redelivered")))
+    for seconds in WAKE_SECONDS:
+        carrier.later(seconds, _waker.wake)
 
 
 def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., object]:
     """Celery's own way with a message, but for one thing: a lane that ends after the broker was away cannot be
     acknowledged any more, and on Redis the attempt ends the worker. It is given again, and known."""
     inner = default(task, app, consumer, **options)
+    if getattr(consumer, "hub", None) is not None:
+        consumer.hub.add_reader(_waker.reading, _waker.heard)
 
     def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
         acknowledge = partial(consumer.call_soon_ack, partial(_acknowledge, message))
         return inner(message, body, acknowledge, reject, callbacks, **more)
 
     return handle
+
+
+class _Waker:
+    """Celery looks for the next lane when something happens on one of its sockets, else after a second; the end of the
+    last one does not count as that."""
+
+    def __init__(self) -> None:
+        self.reading, self._writing = os.pipe()
+        os.set_blocking(self.reading, False)
+        os.set_blocking(self._writing, False)
+
+    def wake(self) -> None:
+        with suppress(BlockingIOError):
+            os.write(self._writing, b".")
+
+    def heard(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self.reading, 4096)
+
+
+_waker = _Waker()
 
 
 def _acknowledge(message: Any, *_: object) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twingraph.core.errors import ErrorCode
@@ -110,6 +111,11 @@ class Carrier:
             LOG.error("refused: %s", error)
             return
         self._soon(self._take_wishes, wishes)
+
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """On the loop, unless that has ended."""
+        with suppress(RuntimeError):
+            self._soon(self._loop.call_later, seconds, act)
 
     def drain(self) -> None:
         """Begin nothing more: what has not begun goes back, what runs has a moment. Called in a signal handler too."""
