@@ -170,7 +170,7 @@ class Engine:
     def attach(self, container: str) -> Line:
         """What it says from now on, and what it is told. To be called before it is started."""
         what = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        return _Attached(self._made(lambda: self._api.attach_socket(container, params=what)))
+        return Attached(self._made(lambda: self._api.attach_socket(container, params=what)))
 
     def logs(self, container: str) -> Generator[Piece, None, None]:
         """What it has said so far, and what it says from now on; the second stream when the first is over."""
@@ -226,7 +226,7 @@ class Engine:
             self._api.close()
 
 
-class _Attached:
+class Attached:
     """The engine's own framing: a stream's number and a size stand before each piece. Read whole from the socket, since
     what an encrypted one has already unpacked is not seen by who waits for the descriptor.
     """
@@ -245,7 +245,9 @@ class _Attached:
 
     @property
     def is_still(self) -> bool:
-        return not self._rest and not select.select([self._channel], [], [], 0)[0]
+        waiting = select.poll()  # `select.select` knows no descriptor past the first thousand
+        waiting.register(self._channel.fileno(), select.POLLIN)
+        return not self._rest and not waiting.poll(0)
 
     def __iter__(self) -> Iterator[Piece]:
         while True:

@@ -34,8 +34,9 @@ class SocketAdapter(UnixHTTPAdapter):  # type: ignore[misc]  # the library has n
     """For `http+docker://` of the library."""
 
     def get_connection(self, url: Any, proxies: Any = None) -> Any:
+        """One pool for all addresses: the library's own would keep a connection open for each container."""
         with self.pools.lock:
-            pool = self.pools.get(url)
+            pool = self.pools.get("")
             if pool is None:
-                pool = self.pools[url] = _Pool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
+                pool = self.pools[""] = _Pool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
         return pool

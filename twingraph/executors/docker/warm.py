@@ -13,11 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from twingraph.core.codec_base import dumps_sorted
 from twingraph.core.hashing import content_hash
+from twingraph.core.recordclass import recordclass
 from twingraph.executors.base import Task
 from twingraph.executors.docker.client import EngineError, Line
 from twingraph.executors.docker.request import Request, RequestError
@@ -28,7 +29,7 @@ IDLE_SECONDS = 60.0
 PATIENCE_SECONDS = 0.25
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class WarmPlace:
     """A container that waits for a run, or carries one out."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
+import resource
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 
-from twingraph.executors.docker.client import Engine, EngineError
+from twingraph.executors.docker.client import Attached, Engine, EngineError
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -38,3 +41,24 @@ def test_an_engine_that_is_away_leaves_no_socket_open(tmp_path: Path, how: str) 
             gc.set_debug(0)
             gc.garbage.clear()
             gc.enable()
+
+
+def test_a_line_is_looked_at_whatever_its_descriptor_is() -> None:
+    """In a process with a thousand others open."""
+    near, far = socket.socketpair()
+    with near, far:
+        high = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 10, 2000)
+        with socket.socket(fileno=fcntl.fcntl(near.fileno(), fcntl.F_DUPFD_CLOEXEC, high)) as one:
+            line = Attached(one)
+            assert [line.is_still] == [True]
+            far.sendall(struct.pack(">BxxxL", 1, 3) + b"out" + struct.pack(">BxxxL", 2, 3) + b"er")
+            assert [line.is_still] == [False]
+            said = iter(line)
+            assert next(said) == (b"out", None)
+            assert [line.is_still] == [False]  # there is half of a word
+            far.sendall(b"r")
+            assert next(said) == (None, b"err")
+            assert [line.is_still] == [True]
+            far.shutdown(socket.SHUT_RDWR)
+            assert [line.is_still] == [False]  # nobody is there
+            line.close()
