@@ -21,10 +21,9 @@ from tools.pythons import further, main_python
 REPORTS = ROOT / ".cache" / "reports"
 CODE = ["twingraph", "tests", "tools", "examples"]
 QUICK = ["unit", "pipelines", "simulation", "house"]
-COMPUTING = ["pipelines", "simulation"]  # thousands of lives with a clock of their own: no timings to spoil
+COMPUTING = ["pipelines", "simulation"]  # thousands of lives: coverage would make them much slower
 EVERYTHING = ["unit", "conformance", "integration", "reference", "browser", "house"]
-# What a further Python has to show; the rest is about the checkout.
-LIBRARY_INSIDE, LIBRARY_OUTSIDE = ["unit", "conformance"], ["integration"]
+LIBRARY = ["unit", "conformance", "integration"]  # what a further Python has to show; the rest is about the checkout
 
 
 class Step(NamedTuple):
@@ -134,23 +133,23 @@ def check(environment: Environment, jobs: List[str]) -> List[Step]:
 def everything(environment: Environment, jobs: List[str]) -> List[Step]:
     coverage = ["--cov", "--cov-report=term", "--durations=10"]
     steps = [*static_steps(environment), services_step(environment)]
-    on_all_cores = ["-n", str(os.cpu_count() or 1)]
-    steps.append(test_step(environment, COMPUTING, on_all_cores, called="simulations"))
+    steps.append(test_step(environment, COMPUTING, jobs, called="simulations"))
     steps.append(test_step(environment, EVERYTHING, [*coverage, *jobs], called="tests"))
     others = further(environment.python)
     names = ", ".join(python.name for python in others.values()) or "none"
     print(f"main Python {environment.python.name}; further Pythons from 3.11 on this machine: {names}", flush=True)
     for python in others.values():
         other = environment_of(python, main=False)
-        steps.append(test_step(other, LIBRARY_INSIDE, on_all_cores, called="units"))
-        steps.append(test_step(other, LIBRARY_OUTSIDE, jobs, called="integration"))
+        steps.append(test_step(other, LIBRARY, jobs, called="tests"))
     return steps
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("gate", choices=("check", "test"))
-    parser.add_argument("--jobs", type=int, default=1, help="test processes at once (default 1: timings stay honest)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="test processes at once (default: all cores)"
+    )
     arguments = parser.parse_args()
     began = time.monotonic()
     environment = environment_of(main_python(), main=True)
