@@ -60,7 +60,6 @@ def lives(folder: str) -> int:
         return len(file.read())
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client library forgets sockets that reach nobody
 def test_a_run_whose_engine_was_killed_runs_again_when_it_is_back(own: Own, home: Path, tmp_path: Path) -> None:
     runs = Runs(home)
     handle = runs.begin(lives, {"folder": "/there"}, platform_config={"volumes": {str(tmp_path): "/there"}})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from traceback import clear_frames
 from typing import IO, Any, Protocol, TypeVar
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
@@ -56,6 +55,8 @@ class Engine:
             import docker
             from docker import errors, types, utils
             from docker.utils.socket import frames_iter
+
+            from twingraph.executors.docker.sockets import SocketAdapter
         except ImportError as error:
             raise MissingExtraError("platform='docker'", "docker") from error
         import requests
@@ -67,7 +68,20 @@ class Engine:
         if host:
             given["base_url"] = host
         self.address = given.get("base_url") or "unix:///var/run/docker.sock"
-        self._api: Any = self._made(lambda: docker.APIClient(version="auto", timeout=CALL_SECONDS, **given))
+
+        def client(version: str | None) -> Any:
+            made = docker.APIClient(version=version or docker.constants.DEFAULT_DOCKER_API_VERSION, **given)
+            if "http+docker://" in made.adapters and self.address.startswith(("unix:", "http+unix:", "/")):
+                made.mount("http+docker://", SocketAdapter(utils.parse_host(self.address), CALL_SECONDS))
+            return made
+
+        given["timeout"] = CALL_SECONDS
+        asking = client(None)
+        try:  # asked by ourselves, since the library asks before it can be told how to connect
+            version = self._made(lambda: str(asking.version(api_version=False)["ApiVersion"]))
+        finally:
+            asking.close()
+        self._api: Any = self._made(lambda: client(version))
 
     def _made(self, act: Callable[[], _Given]) -> _Given:
         errors = self._errors
@@ -79,10 +93,8 @@ class Engine:
             kind = "unreachable" if error.status_code in (502, 503, 504) else kind
             raise EngineError(kind, said) from error
         except self._lost as error:
-            _let_go(error)
             raise EngineError("unreachable", self._unreachable(error)) from error
         except errors.DockerException as error:
-            _let_go(error)
             lost = "connection" in str(error).lower() or "fetching server API version" in str(error)
             message = self._unreachable(error) if lost else str(error)
             raise EngineError("unreachable" if lost else "refused", message) from error
@@ -215,13 +227,6 @@ class _Attached:
             if part is not None:
                 with suppress(Exception):  # each of them holds the connection open
                     part.close()
-
-
-def _let_go(error: BaseException | None) -> None:
-    """The library leaves sockets open that reached nobody: they end with the frames that made them."""
-    while error is not None:
-        clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
 
 
 def _parts_of(image: str) -> tuple[str, str | None]:
