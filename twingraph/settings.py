@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ PROGRESS_MODES = ("auto", "live", "plain", "off")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DURABILITIES = ("normal", "full")
 # What will decide where work is done and kept. To ignore it would do the work elsewhere than was asked.
-NOT_YET = ("URL", "DISPATCH", "GRAPH_URL")
+NOT_YET = ("URL", "GRAPH_URL")
+DISPATCHES = ("embedded", "celery")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,10 @@ class Settings:
     database_url: str | None = None
     # The broker between conductors and workers on other machines, `redis://host/0` or `amqp://user@host//`; None: none.
     broker_url: str | None = None
+    # Who carries nodes out: `embedded`, processes of this machine; `celery`, workers that the broker reaches.
+    dispatch: str = "embedded"
+    # A key that conductors and workers share and sign with; None: that of the home, where they share it.
+    worker_key: str | None = field(default=None, repr=False)
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -74,7 +79,7 @@ def load(
     _take_environment(environ, values, problems)
     for key, value in (flags or {}).items():
         if value is not None:
-            _take(key, value, f"--{key.replace('_', '-')}", values, problems)
+            _take(key, value, _FLAGS.get(key, f"--{key.replace('_', '-')}"), values, problems)
     if problems:
         raise SettingsError(problems)
     if "home" not in values:
@@ -215,6 +220,15 @@ def _read_broker_url(raw: Any) -> str:
     return text
 
 
+def _read_key(raw: Any) -> str:
+    text = _read_text(raw)
+    if len(text) < 16:
+        raise ValueError("is too short to be a key; make one: python -c 'import secrets; print(secrets.token_hex(32))'")
+    return text
+
+
+_FLAGS = {"broker_url": "--broker"}  # where it is called otherwise
+
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "home": _read_folder,
     "workers": _read_workers,
@@ -227,4 +241,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "secrets_vault": _read_text,
     "database_url": _read_database_url,
     "broker_url": _read_broker_url,
+    "dispatch": _one_of(DISPATCHES),
+    "worker_key": _read_key,
 }

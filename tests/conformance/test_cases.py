@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,21 @@ import pytest
 from tests.conformance.cases import CASES, Bed
 from tests.conformance.lacks import LACKS
 from tests.conformance.matrix import drawn
+from tests.support.brokers import HAS_RABBITMQ, HAS_REDIS
 from tests.support.docker import IMAGE, IS_HERE, Engine
+from tests.support.workers import Party, party
 from twingraph import wiring
 from twingraph.settings import load
 
-PAIRS = (("embedded", "local"), ("embedded", "docker"))
-HERE = {"local": True, "docker": IS_HERE}
+PAIRS = (("embedded", "local"), ("embedded", "docker"), ("celery-redis", "local"), ("celery-rabbitmq", "local"))
+# What each half of a pair runs on, where it is on this machine.
+HERE = {
+    "embedded": True,
+    "celery-redis": HAS_REDIS,
+    "celery-rabbitmq": HAS_RABBITMQ,
+    "local": True,
+    "docker": IS_HERE,
+}
 Make = Callable[[pytest.FixtureRequest, Path, Path], Bed]
 
 
@@ -32,15 +43,45 @@ def docker(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
     return Bed(runtime, home, shared, "/shared", settings, mounted, lambda execution: len(engine.containers(execution)))
 
 
-MAKERS: dict[tuple[str, str], Make] = {("embedded", "local"): local, ("embedded", "docker"): docker}
+@pytest.fixture(scope="session")
+def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Party]]:
+    """A broker and its worker, begun when somebody asks for them."""
+    made: dict[str, Party] = {}
+    with ExitStack() as last:
+
+        def give(broker: str) -> Party:
+            if broker not in made:
+                made[broker] = last.enter_context(party(broker, tmp_path_factory.mktemp(broker)))
+                made[broker].begin("--concurrency", "4").wait_ready()
+            return made[broker]
+
+        yield give
+
+
+def celery(broker: str, request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
+    give: Callable[[str], Party] = request.getfixturevalue("parties")
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    for name, value in give(broker).surroundings.items():
+        patch.setenv(name, value)
+    runtime = wiring.runtime(settings=load({"home": str(home), "dispatch": "celery"}))
+    request.addfinalizer(partial(wiring.close_all, wait=False))  # before its broker ends
+    return Bed(runtime, home, shared, str(shared), {}, {}, lambda execution: 0)
+
+
+MAKERS: dict[tuple[str, str], Make] = {
+    ("embedded", "local"): local,
+    ("embedded", "docker"): docker,
+    ("celery-redis", "local"): partial(celery, "redis"),
+    ("celery-rabbitmq", "local"): partial(celery, "rabbitmq"),
+}
 CELLS = [
     pytest.param(
         pair,
         name,
         id=f"{pair[0]}-{pair[1]}-{name}",
         marks=pytest.mark.only_where(
-            HERE[pair[1]] and (*pair, name) not in LACKS,
-            LACKS.get((*pair, name)) or f"needs what {pair[1]} runs on: python -m tools.services install {pair[1]}",
+            all(HERE[half] for half in pair) and (*pair, name) not in LACKS,
+            LACKS.get((*pair, name)) or f"needs what {' and '.join(pair)} run on: python -m tools.services install",
         ),
     )
     for pair in PAIRS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.core.execution import (
@@ -133,6 +133,12 @@ class Backend(Protocol):
     def check_broker(self, settings: Settings) -> BrokerHealth | None:
         """How the broker stands, where one is configured; MissingExtraError without its client."""
 
+    def work(self, settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+        """Carry nodes out that come through the broker, until a signal ends it; the code to exit with."""
+
+    def workers(self, settings: Settings) -> dict[str, Any]:
+        """Those that the broker reaches, and how much waits in their queues."""
+
     def shrink(self, settings: Settings) -> None:
         """Make the database's file smaller; ConflictError while somebody else uses the home."""
 
@@ -247,6 +253,16 @@ class WiredBackend:
         from twingraph.wiring.makers import check_broker
 
         return check_broker(settings)
+
+    def work(self, settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+        from twingraph.wiring.workers import work
+
+        return work(settings, queues, note)
+
+    def workers(self, settings: Settings) -> dict[str, Any]:
+        from twingraph.wiring.workers import workers
+
+        return workers(settings)
 
     def shrink(self, settings: Settings) -> None:
         from twingraph.wiring.pruning import shrink

@@ -14,6 +14,9 @@ from twingraph.cli.errors import COMPLETED, FAILED, INTERRUPTED, WRONG_USE, Targ
 from twingraph.core.errors import NotFoundError, TwinGraphError, ValidationError
 from twingraph.settings import Settings, load
 
+# Flags that are settings, by what the commands that have them call them.
+_FLAGS = ("home", "workers", "dispatch", "broker_url")
+
 
 def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, console: Console | None = None) -> int:
     """Run one command. The entry point hands the number to `sys.exit`."""
@@ -22,7 +25,7 @@ def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, c
     settings: Settings | None = None
     try:
         command, args = parser.parse(words, console)
-        settings = load({"home": args.home, "workers": getattr(args, "workers", None)})
+        settings = load({key: getattr(args, key, None) for key in _FLAGS})
         app = App(console=console, settings=settings, backend=backend or WiredBackend())
         return command.run(args, app)
     except parser.Answered as answered:

@@ -25,6 +25,8 @@ COMMANDS = {
     "cancel": "stop an execution for good",
     "signal": "give an execution what it waits for",
     "prune": "remove old executions, and what nothing refers to any more",
+    "worker": "carry nodes out that conductors send through a broker",
+    "status": "say which workers there are, and what runs where",
     "doctor": "say what is installed, reachable and missing",
 }
 

@@ -68,6 +68,7 @@ class Conductor:
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
+        committed: Callable[[], None] | None = None,
         platforms: Collection[str] | None = None,
         adopts: Collection[str] = (),
         clock: Clock | None = None,
@@ -75,6 +76,7 @@ class Conductor:
         sizes: Sizes = USUAL,
         make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
+        """`committed` is called on the loop whenever all that was reported so far is durable."""
         self.name = name
         self._sizes = sizes
         self._make_loop = make_loop
@@ -86,6 +88,7 @@ class Conductor:
         self._hash_of = hash_of
         self._platforms = platforms
         self._began = began
+        self._committed = committed
         self._roster = Roster()
         self.garbage = Garbage()
         self._door = Door(lambda: self._arriving.record_due())
@@ -228,7 +231,8 @@ class Conductor:
         )
         outside = Outside(granting, sharing)
         leaving = Leaving(ground, writing, effects, outside)
-        turns = Turns(ground, writing, outside, effects, bodies, leaving, Faults(self._give_up, self._break))
+        faults = Faults(self._give_up, self._break)
+        turns = Turns(ground, writing, outside, effects, bodies, leaving, faults, self._committed)
         hearing = Hearing(ground, turns, effects.timers, outside, keying)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing

@@ -43,7 +43,9 @@ class Turns:
         bodies: Bodies,
         leaving: Leaving,
         faults: Faults,
+        told: Callable[[], None] | None = None,
     ) -> None:
+        """`told` is called after a commit that leaves nothing unwritten of what was reported before."""
         self._roster = ground.roster
         self._granting, self._sharing = outside
         self._moments = ground.moments
@@ -54,6 +56,7 @@ class Turns:
         self._leaving = leaving
         self._garbage = ground.garbage
         self._faults = faults
+        self._told = told
         self._flushing = False
         self._refreshing = False
 
@@ -207,6 +210,8 @@ class Turns:
         self._granting.tell()
         if self._writing.due:
             self.flush_soon()
+        elif self._told is not None:
+            self._told()
         self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
 from twingraph.core.hashing import signature
@@ -15,9 +16,10 @@ from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import Dispatch
 from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
-from twingraph.settings import Settings, SettingsError
+from twingraph.settings import Settings
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
+from twingraph.store.blobs.settled import blob_address as blob_address
 from twingraph.store.home import Home
 from twingraph.store.sqlite.store import SqliteStore
 
@@ -66,18 +68,6 @@ def read(home: Home, settings: Settings | None = None, *, leaves: bool = False) 
 
     blobs = blobs_of(settings or Settings(home=home.path), home)
     return Reader(open_store(home, settings).records(), blobs, home.close if leaves else None)
-
-
-def blob_address(settings: Settings, home: Home) -> str:
-    """Where values are kept, as it is told to every process that reads or writes them."""
-    if settings.blob_url is None:
-        return str(home.path)
-    from twingraph.store.blobs.address import check_url, with_cache
-
-    try:
-        return with_cache(check_url(settings.blob_url), home.path / "cache" / "blobs")
-    except ValueError as error:
-        raise SettingsError(f"TWINGRAPH_BLOB_URL: {error}") from error
 
 
 def blobs_of(settings: Settings, home: Home) -> BlobStore:
@@ -129,8 +119,39 @@ def check_broker(settings: Settings) -> BrokerHealth | None:
     return look(settings.broker_url)
 
 
-def dispatch_of(settings: Settings, home: Home, secret: bytes, on_error: OnError | None = None) -> Dispatch:
-    return Resolving(_workers(settings, home, secret, on_error), lambda: secrets_of(settings))
+class Carrying(NamedTuple):
+    """Who carries nodes out, and who wants to know of each commit."""
+
+    dispatch: Dispatch
+    committed: Callable[[], None] | None = None
+
+
+def dispatch_of(
+    settings: Settings, home: Home, secret: bytes, conductor: str, on_error: OnError | None = None
+) -> Carrying:
+    if settings.dispatch == "celery" and not settings.inline and on_error is None:
+        return _elsewhere_all(settings, home, secret, conductor)
+    return Carrying(Resolving(_workers(settings, home, secret, on_error), lambda: secrets_of(settings)))
+
+
+def _elsewhere_all(settings: Settings, home: Home, secret: bytes, conductor: str) -> Carrying:
+    """Workers that a broker reaches; they look secrets up themselves."""
+    from twingraph.dispatch.celery.application import make_app
+    from twingraph.dispatch.celery.desk import CeleryDispatch
+    from twingraph.dispatch.celery.messages import probe_of
+    from twingraph.dispatch.celery.worker import seal_of
+
+    place = _place(settings, home, secret)
+    blobs = blobs_of(settings, home)
+    desk = CeleryDispatch(
+        make_app(settings), conductor, place, seal_of(settings, home), secret, lambda: blobs.put(probe_of(place))
+    )
+    return Carrying(desk, desk.committed)
+
+
+def _place(settings: Settings, home: Home, secret: bytes) -> str:
+    """What tells one database, or one home that is its own, from another."""
+    return signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
 
 
 def secrets_of(settings: Settings) -> Secrets:
@@ -158,8 +179,7 @@ def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> 
     from twingraph.executors.catalog import executor
 
     def make() -> Executor:
-        # Two homes may use one engine; who has no own home shares the database.
-        place = signature(secret, "home", settings.database_url or str(home.path.resolve()))[:32]
+        place = _place(settings, home, secret)  # two homes may use one engine
         return executor(platform, os.environ, place, secret, blobs_of(settings, home))
 
     def is_over(execution: str) -> bool:

@@ -70,10 +70,12 @@ class Runtime:
             shows_prints=lambda: self.shows_prints,
         )
         self._submissions = Submissions(self.values, self.codes, self.bodies.live)
+        carrying = dispatch_of(settings, self.home, self.secret, self._name, on_error)
         self.conductor = Conductor(
             self._name,
             make_journal=self.store.journal,
-            dispatch=dispatch_of(settings, self.home, self.secret, on_error),
+            dispatch=carrying.dispatch,
+            committed=carrying.committed,
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,

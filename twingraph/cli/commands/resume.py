@@ -9,6 +9,7 @@ from typing import Any
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend, execution_document
 from twingraph.cli.backend import RunHandle
+from twingraph.cli.dispatching import add_dispatch
 from twingraph.cli.errors import COMPLETED, FAILED, INTERRUPTED, UsageError
 from twingraph.cli.target import current_code
 from twingraph.cli.words import printable, stopped
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the code that it was started with, or the file as it is now (recorded)",
     )
     parser.add_argument("--workers", metavar="N", help="most worker processes on this machine (TWINGRAPH_WORKERS)")
+    add_dispatch(parser)
 
 
 def run(args: argparse.Namespace, app: App) -> int:

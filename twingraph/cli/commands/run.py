@@ -9,6 +9,7 @@ from typing import Any
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend
 from twingraph.cli.background import start_in_background
+from twingraph.cli.dispatching import add_dispatch, hand_on
 from twingraph.cli.inputs import inputs_of, read_inputs
 from twingraph.cli.target import load_target, made_ready, recorded_target
 from twingraph.core.errors import ValidationError
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="start it in the background and print its id")
     parser.add_argument("--refresh", action="store_true", help="run everything, also what a cache could answer")
     parser.add_argument("--workers", metavar="N", help="most worker processes on this machine (TWINGRAPH_WORKERS)")
+    add_dispatch(parser)
     parser.add_argument("--announce", metavar="FD", type=int, help=argparse.SUPPRESS)
 
 
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace, app: App) -> int:
     inputs = read_inputs(args.input, args.inputs)
     # What the file itself starts while it is loaded belongs to the same home.
     os.environ["TWINGRAPH_HOME"] = str(app.settings.home)
+    hand_on(app.settings)
     thing = load_target(args.target)
     compiled = made_ready(thing)
     if args.no_wait:

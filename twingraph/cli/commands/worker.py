@@ -1,0 +1,30 @@
+"""`twingraph worker`: carry nodes out that conductors send through a broker."""
+
+from __future__ import annotations
+
+import argparse
+
+from twingraph.cli.app import App
+from twingraph.cli.dispatching import add_broker
+from twingraph.cli.errors import UsageError
+
+EXAMPLE = """twingraph worker --broker redis://127.0.0.1:6379/0
+twingraph worker --concurrency 4 --queues default,gpu
+celery -A twingraph.dispatch.celery worker -Q twingraph.default     # the same"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_broker(parser)
+    parser.add_argument(
+        "--concurrency", dest="workers", metavar="N", help="most processes that run nodes (TWINGRAPH_WORKERS)"
+    )
+    parser.add_argument(
+        "--queues", metavar="A,B", default="default", help="the queues that it serves: a component's label 'queue'"
+    )
+
+
+def run(args: argparse.Namespace, app: App) -> int:
+    queues = [name.strip() for name in str(args.queues).split(",") if name.strip()]
+    if not queues:
+        raise UsageError("--queues names no queue; leave it out for 'default'")
+    return app.backend.work(app.settings, queues, app.console.note)

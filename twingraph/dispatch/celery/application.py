@@ -1,0 +1,164 @@
+"""The Celery application: one task, one remote control command, and what ties a worker's life to ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twingraph.core.errors import MissingExtraError, TwinGraphError
+from twingraph.settings import Settings, SettingsError, load
+
+try:
+    from celery import Celery, signals
+    from celery.worker.control import control_command, inspect_command
+    from kombu import Connection
+except ImportError as error:  # pragma: no cover - told where it is asked for
+    raise MissingExtraError("carrying nodes to other machines", "celery") from error
+
+if TYPE_CHECKING:
+    from twingraph.dispatch.celery.carrier import Carrier
+
+LOG = logging.getLogger("twingraph.celery")
+
+TASK = "twingraph.lane"
+WISH = "twingraph_wish"
+STATUS = "twingraph_status"
+QUEUE = "default"  # of what names none
+# The broker's own redelivery is far out: silence is told from what workers say. A lane is acknowledged at its end.
+FAR_OUT_SECONDS = 7 * 86_400
+
+
+def queue_name(word: str) -> str:
+    return f"twingraph.{word}"
+
+
+def desk_name(conductor: str) -> str:
+    return f"twingraph.desk.{conductor}"
+
+
+def make_app(settings: Settings) -> Any:
+    """What conductors and workers have in common."""
+    if settings.broker_url is None:
+        raise SettingsError("no broker is set: give --broker URL, or TWINGRAPH_BROKER_URL=redis://... or amqp://...")
+    app = Celery("twingraph", broker=settings.broker_url, set_as_current=False)
+    options: dict[str, Any] = {"confirm_publish": True}
+    if settings.broker_url.startswith(("redis", "valkey", "sentinel")):
+        options = {"visibility_timeout": FAR_OUT_SECONDS, "socket_keepalive": True, "health_check_interval": 10}
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        event_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_default_queue=queue_name(QUEUE),
+        task_send_sent_event=False,
+        worker_send_task_events=False,
+        worker_prefetch_multiplier=1,
+        worker_pool="threads",
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        control_exchange="twingraph",
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=options,
+        broker_heartbeat=10,
+        enable_utc=True,
+    )
+    app.task(name=TASK, bind=True, acks_late=True, ignore_result=True)(_carry)
+    return app
+
+
+# -- in a worker -----------------------------------------------------------------------------------
+
+_carriers: dict[int, Carrier] = {}  # by the application whose worker it belongs to
+
+
+def worker_app(settings: Settings | None = None, ready: Callable[[], object] = lambda: None) -> Any:
+    """The application of a worker. It carries nothing before Celery starts the worker; `ready` hears when it does."""
+    given = settings or load({})
+    app = make_app(given)
+    app.conf.worker_concurrency = lanes_at_once(given)
+
+    def begin(sender: Any, **_: object) -> None:
+        if sender.app is app:
+            from twingraph.dispatch.celery.worker import make_carrier
+
+            try:
+                carrier = _carriers[id(app)] = make_carrier(given, app, sender.hostname)
+            except TwinGraphError as error:  # anything less would be caught and logged, and the worker would go on
+                raise SystemExit(f"error: {error}") from error
+            carrier.start()
+
+    def tell(sender: Any, **_: object) -> None:
+        if sender.app is app:
+            ready()
+
+    def drain(**_: object) -> None:
+        if (carrier := _carriers.get(id(app))) is not None:
+            carrier.drain()
+
+    def end(sender: Any, **_: object) -> None:
+        if sender.app is app and (carrier := _carriers.pop(id(app), None)) is not None:
+            carrier.stop()
+
+    signals.worker_init.connect(begin, weak=False)
+    signals.worker_ready.connect(tell, weak=False)
+    signals.worker_shutting_down.connect(drain, weak=False)
+    signals.worker_shutdown.connect(end, weak=False)
+    return app
+
+
+def lanes_at_once(settings: Settings) -> int:
+    """One for each process, and some for those that are quick."""
+    from twingraph.dispatch.embedded import PoolOptions
+
+    processes = settings.workers or PoolOptions().workers
+    return processes + min(processes, 8)
+
+
+def _carry(task: Any, text: str, given: str) -> None:
+    """The task: on a thread of the worker, until the lane has ended and its outcomes are with the broker."""
+    carrier = _carriers.get(id(task.app))
+    if carrier is None:
+        raise TwinGraphError("this worker carries nothing; start it with `twingraph worker`")
+    carrier.carry(text, given, redelivered=bool((task.request.delivery_info or {}).get("redelivered")))
+
+
+def _wish(state: Any, text: str, signature: str) -> None:
+    """Cancel, recall, drop or grant. On the thread that hears the broker."""
+    if (carrier := _carriers.get(id(state.app))) is not None:
+        carrier.wish(text, signature)
+
+
+def _status(state: Any) -> Mapping[str, Any] | None:
+    carrier = _carriers.get(id(state.app))
+    return None if carrier is None else carrier.status()
+
+
+control_command(name=WISH, args=[("text", str), ("signature", str)])(_wish)
+inspect_command(name=STATUS)(_status)
+
+
+# -- in a conductor --------------------------------------------------------------------------------
+
+
+def ask_workers(app: Any, timeout: float = 1.0) -> dict[str, Any]:
+    """What each worker that answers in time says of itself."""
+    replies: Sequence[dict[str, Any]] = app.control.broadcast(STATUS, reply=True, timeout=timeout) or ()
+    return {name: told for reply in replies for name, told in reply.items() if told}
+
+
+def waiting(app: Any, queue: str) -> int:
+    """How much is in a queue that nobody has yet."""
+    with app.connection_for_read() as connection:
+        return depth(connection, queue)
+
+
+def depth(connection: Connection, queue: str) -> int:
+    """The same over a connection that is there; a queue that does not exist is empty."""
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except connection.channel_errors:
+            return 0

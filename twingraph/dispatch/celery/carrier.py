@@ -1,0 +1,403 @@
+"""What a worker holds: lanes come in on threads of Celery, the pool runs them on a loop of its own, outcomes go out.
+
+Everything marked 'loop' runs on that loop's thread; nothing there blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from twingraph.core.errors import ErrorCode, TwinGraphError
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
+from twingraph.dispatch.celery.messages import (
+    LANE,
+    WISHES,
+    Beat,
+    Claim,
+    Offer,
+    Taken,
+    UnreadableError,
+    Wish,
+    Word,
+    offer_of,
+    wishes_of,
+)
+from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.signing import ForgedError, Seal
+
+LOG = logging.getLogger("twingraph.celery")
+
+BEAT_SECONDS = 2.0
+# A claim that nobody answers for so long is given up: its conductor is gone, and its heir begins the next attempt.
+CLAIM_SECONDS = 30.0
+# What runs when the worker is asked to end has so long; the rest is handed back.
+GRACE_SECONDS = 20.0
+STOP_SECONDS = 10.0
+# So many lanes that are over, or that were recalled before they came, are known.
+REMEMBERED = 10_000
+
+
+class Ground(Protocol):
+    """What a worker has on its machine. Called on any thread; it may block."""
+
+    def code_of(self, offer: Offer) -> CodeRef:
+        """The code, fetched if need be. TwinGraphError says what is missing."""
+
+    def pool_of(self, offer: Offer) -> Dispatch:
+        """What runs it; always the same for one place, started on the loop by its first user."""
+
+
+class Carried:
+    """A lane that this worker holds."""
+
+    def __init__(self, offer: Offer) -> None:
+        self.offer = offer
+        self.open = {run.node: run for run in offer.runs}
+        self.begun: dict[str, None] = {}
+        self.waiting: list[threading.Event] = []  # threads of Celery that acknowledge at the end
+        self.pool: Dispatch | None = None
+        self.silent: set[str] = set()  # of these nodes nobody wants to hear
+        self.given_up: set[str] = set()  # these are ended because the worker ends
+        self.claimed_at: float | None = None
+        self.code: CodeRef | None = None
+
+
+class Carrier:
+    def __init__(self, name: str, seal: Seal, ground: Ground, outbox: Outbox, queues: Callable[[], Sequence[str]]):
+        self.name = name
+        self._seal = seal
+        self._ground = ground
+        self._outbox = outbox
+        self._queues = queues
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
+        self._lanes: dict[str, Carried] = {}
+        self._runs: dict[tuple[str, str, int], Carried] = {}
+        self._pools: dict[Dispatch, asyncio.Task[None]] = {}
+        self._over: OrderedDict[str, None] = OrderedDict()
+        self._unwanted: OrderedDict[str, tuple[str, frozenset[str] | None]] = OrderedDict()
+        self._draining = False
+        self._emptied = threading.Event()
+        self._ran = 0
+        self._since = time.time()
+
+    # -- any thread --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._outbox.start()
+        self._thread.start()
+        self._soon(self._beat)
+
+    def carry(self, text: str, given: str, *, redelivered: bool) -> None:
+        """Take a lane; returns when it has ended and its outcomes are with the broker."""
+        try:
+            offer = offer_of(self._seal.check(LANE, text, given))
+        except (ForgedError, UnreadableError) as error:
+            LOG.error("refused: %s", error)
+            return
+        carried = Carried(offer)
+        done = threading.Event()
+        carried.waiting.append(done)
+        try:
+            carried.code = self._ground.code_of(offer)
+            carried.pool = self._ground.pool_of(offer)
+        except TwinGraphError as error:
+            self._soon(self._refuse, carried, error)
+        else:
+            self._soon(self._take, carried, redelivered)
+        done.wait()
+
+    def wish(self, text: str, given: str) -> None:
+        try:
+            wishes = wishes_of(self._seal.check(WISHES, text, given))
+        except (ForgedError, UnreadableError) as error:
+            LOG.error("refused: %s", error)
+            return
+        self._soon(self._take_wishes, wishes)
+
+    def drain(self) -> None:
+        """Begin nothing more: what has not begun goes back, what runs has a moment. Called in a signal handler too."""
+        self._soon(self._drain)
+
+    def stop(self) -> None:
+        """After the last lane, or in place of it."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._stop_pools(), self._loop).result(STOP_SECONDS)
+            self._outbox.close(STOP_SECONDS)
+            self._soon(self._loop.stop)
+            self._thread.join(STOP_SECONDS)
+
+    def status(self) -> Mapping[str, Any]:
+        """Read from another thread: a picture of a moment."""
+        lanes = list(self._lanes.values())
+        return {
+            "worker": self.name,
+            "queues": list(self._queues()),
+            "since": self._since,
+            "ran": self._ran,
+            "draining": self._draining,
+            "lanes": len(lanes),
+            "runs": sum(len(carried.open) for carried in lanes),
+            "running": [[carried.offer.execution, node] for carried in lanes for node in list(carried.begun)][:200],
+        }
+
+    def _soon(self, act: Callable[..., object], *args: object) -> None:
+        self._loop.call_soon_threadsafe(act, *args)
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _take(self, carried: Carried, redelivered: bool) -> None:
+        offer = carried.offer
+        known = self._lanes.get(offer.id)
+        if known is not None:  # it came again while it is here: after the broker had lost us
+            known.waiting += carried.waiting
+        elif offer.id in self._over:
+            _release(carried)
+        elif redelivered and not self._draining:
+            self._lanes[offer.id] = carried
+            carried.claimed_at = time.monotonic()
+            self._say(carried, Claim(offer.id))
+        else:
+            self._lanes[offer.id] = carried
+            self._begin(carried)
+
+    def _begin(self, carried: Carried) -> None:
+        carried.claimed_at = None
+        offer = carried.offer
+        self._say(carried, Taken(offer.id))
+        if self._draining:
+            self._hand_back(carried, list(carried.open.values()))
+            return
+        unwanted = self._unwanted.pop(offer.id, None)
+        if unwanted is not None:
+            act, nodes = unwanted
+            gone = [run for run in offer.runs if nodes is None or run.node in nodes]
+            if act == "return":
+                self._hand_back(carried, gone)
+            elif act == "cancel":
+                self._cancelled(carried, gone)
+            else:
+                self._forget(carried, gone)
+        runs = list(carried.open.values())
+        if not runs:
+            return
+        assert carried.pool is not None
+        assert carried.code is not None, "both are found before it is taken"
+        for run in runs:
+            self._end_older(offer.execution, run)
+            self._runs[offer.execution, run.node, run.attempt] = carried
+        lane = offer.lane(carried.code)
+        lane.runs = runs
+        pool = carried.pool
+        self._with_pool(pool, lambda: pool.submit(lane))
+
+    def _with_pool(self, pool: Dispatch, act: Callable[[], None]) -> None:
+        """The first user starts it."""
+        starting = self._pools.get(pool)
+        if starting is None:
+            starting = self._pools[pool] = self._loop.create_task(pool.start(self._report))
+        if starting.done():
+            act()
+        else:
+            starting.add_done_callback(lambda _: act())
+
+    def _end_older(self, execution: str, run: NodeRun) -> None:
+        """An attempt of the same node that the conductor gave up while it could not be heard."""
+        for attempt in range(run.attempt - 1, max(0, run.attempt - 4), -1):
+            older = self._runs.get((execution, run.node, attempt))
+            if older is not None and older.pool is not None:
+                older.silent.add(run.node)
+                older.pool.cancel(execution, [run.node])
+
+    def _report(self, report: Report) -> None:
+        """Of a pool."""
+        if type(report) is Returned:
+            for node, attempt in report.runs:
+                carried = self._runs.get((report.execution, node, attempt))
+                if carried is not None:
+                    self._hand_back(carried, [carried.open[node]])
+            return
+        assert not isinstance(report, Returned)
+        carried = self._runs.get((report.execution, report.node, report.attempt))
+        if carried is None:
+            return
+        if type(report) is Outcome:
+            report.worker = f"{self.name}/{report.worker}" if report.worker else self.name
+            if report.status == "cancelled" and report.node in carried.given_up:
+                report.status, report.begun, report.error = "lost", False, _handed_back(report.node)
+            self._ended(carried, report)
+            return
+        if type(report) is Begun:
+            carried.begun[report.node] = None
+            report.worker = f"{self.name}/{report.worker}"
+        if report.node not in carried.silent:
+            self._say(carried, report)
+
+    def _ended(self, carried: Carried, outcome: Outcome) -> None:
+        self._ran += 1
+        if outcome.node not in carried.silent:
+            self._say(carried, outcome)
+        self._close(carried, outcome.node)
+
+    def _hand_back(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
+        back = [(run.node, run.attempt) for run in runs if run.node not in carried.silent]
+        if back:
+            self._say(carried, Returned(carried.offer.execution, back))
+        self._forget(carried, runs)
+
+    def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
+        for run in runs:
+            message = f"{run.node} was cancelled before it began"
+            record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
+            self._ended(carried, self._outcome(carried, run, "cancelled", record))
+
+    def _refuse(self, carried: Carried, error: TwinGraphError) -> None:
+        """It cannot be run on this machine."""
+        if carried.offer.id in self._lanes or carried.offer.id in self._over:
+            self._take(carried, redelivered=True)
+            return
+        self._lanes[carried.offer.id] = carried
+        for run in carried.offer.runs:
+            record = ErrorRecord(
+                code=ErrorCode.CODE_UNAVAILABLE,
+                error_type=type(error).__name__,
+                message=f"{run.node} cannot run on the worker {self.name}: {error}",
+                node_id=run.node,
+                attempt=run.attempt,
+            )
+            self._ended(carried, self._outcome(carried, run, "failed", record))
+
+    def _outcome(self, carried: Carried, run: NodeRun, status: str, record: ErrorRecord) -> Outcome:
+        return Outcome(
+            carried.offer.execution,
+            run.node,
+            run.attempt,
+            status,
+            None,
+            time.time(),
+            worker=self.name,
+            error=record,
+            begun=False,
+        )
+
+    def _forget(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
+        for run in runs:
+            self._close(carried, run.node)
+
+    def _close(self, carried: Carried, node: str) -> None:
+        run = carried.open.pop(node, None)
+        if run is None:
+            return
+        carried.begun.pop(node, None)
+        self._runs.pop((carried.offer.execution, node, run.attempt), None)
+        if not carried.open:
+            del self._lanes[carried.offer.id]
+            _remember(self._over, carried.offer.id, None)
+            self._outbox.after(carried.offer.desk, lambda: _release(carried))
+
+    def _say(self, carried: Carried, word: Word) -> None:
+        self._outbox.say(carried.offer.desk, word)
+
+    # -- wishes ------------------------------------------------------------------------------------
+
+    def _take_wishes(self, wishes: Sequence[Wish]) -> None:
+        for wish in wishes:
+            if wish.worker is not None and wish.worker != self.name:
+                continue
+            carried = self._lanes.get(wish.lane)
+            if carried is None:
+                if wish.act != "grant" and wish.lane not in self._over:
+                    nodes = None if wish.nodes is None else frozenset(wish.nodes)
+                    _remember(self._unwanted, wish.lane, (wish.act, nodes))
+            elif wish.act == "grant":
+                if carried.claimed_at is not None:
+                    self._begin(carried)
+            else:
+                self._fulfil(carried, wish)
+
+    def _fulfil(self, carried: Carried, wish: Wish) -> None:
+        nodes = [
+            node for node in (wish.nodes if wish.nodes is not None else list(carried.open)) if node in carried.open
+        ]
+        if carried.claimed_at is not None or carried.pool is None:
+            runs = [carried.open[node] for node in nodes]
+            if wish.act == "cancel":
+                self._cancelled(carried, runs)
+            elif wish.act == "return":
+                self._hand_back(carried, runs)
+            else:
+                self._forget(carried, runs)
+            return
+        pool, execution = carried.pool, carried.offer.execution
+        if wish.act == "return":
+            self._with_pool(pool, lambda: pool.recall(execution, nodes))
+            return
+        if wish.act == "drop":
+            carried.silent.update(nodes)
+        self._with_pool(pool, lambda: pool.cancel(execution, nodes))
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        self._loop.call_later(BEAT_SECONDS, self._beat)
+        desks: dict[str, dict[str, list[str]]] = {}
+        now = time.monotonic()
+        for carried in list(self._lanes.values()):
+            if carried.claimed_at is None:
+                desks.setdefault(carried.offer.desk, {})[carried.offer.id] = list(carried.begun)
+            elif now - carried.claimed_at > CLAIM_SECONDS:
+                self._forget(carried, list(carried.open.values()))
+            else:
+                self._say(carried, Claim(carried.offer.id))
+        for desk, lanes in desks.items():
+            self._outbox.say(desk, Beat(lanes))
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        for carried in list(self._lanes.values()):
+            if carried.pool is not None:
+                self._fulfil(carried, Wish("return", carried.offer.id))
+        self._loop.call_later(GRACE_SECONDS, self._hand_back_begun)
+
+    def _hand_back_begun(self) -> None:
+        """What did not end in time is ended, and goes again elsewhere without being charged."""
+        for carried in list(self._lanes.values()):
+            carried.given_up.update(carried.open)
+            if carried.pool is not None:
+                carried.pool.cancel(carried.offer.execution, list(carried.open))
+
+    async def _stop_pools(self) -> None:
+        for pool in self._pools:
+            await pool.stop()
+        for carried in list(self._lanes.values()):
+            _release(carried)
+
+
+def _handed_back(node: str) -> ErrorRecord:
+    message = f"the worker that ran {node} was asked to end; it runs again"
+    return ErrorRecord(code=ErrorCode.WORKER_LOST, error_type="WorkerLost", message=message, node_id=node)
+
+
+def _release(carried: Carried) -> None:
+    for event in carried.waiting:
+        event.set()
+
+
+def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
+    kept[key] = value
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)

@@ -1,0 +1,380 @@
+"""The dispatch of a conductor that has workers elsewhere: lanes go out through a broker, reports come to its desk.
+
+What a worker says is applied on the loop and acknowledged once the conductor has committed what came of it. Word about
+a run that is not open here (ended, given up, never sent) is nobody's, and the worker that says it is told to drop it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from kombu import Connection, Queue
+from kombu.message import Message
+
+from twingraph.core.errors import ErrorCode
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
+from twingraph.dispatch.celery import application
+from twingraph.dispatch.celery.holding import Gone, Holding, Sent
+from twingraph.dispatch.celery.messages import (
+    LANE,
+    REPORTS,
+    WISHES,
+    Beat,
+    Claim,
+    Taken,
+    UnreadableError,
+    Wish,
+    Word,
+    lane_text,
+    reports_of,
+    wishes_text,
+)
+from twingraph.dispatch.celery.signing import ForgedError, Seal
+from twingraph.dispatch.celery.threads import Receiver, Sender
+
+LOG = logging.getLogger("twingraph.celery")
+
+TICK_SECONDS = 0.5
+# A tick that comes so much later tells that this machine slept.
+LATE_SECONDS = 2.0
+# What was wished and has not come about is wished again.
+AGAIN_SECONDS = 2.0
+CLOSE_SECONDS = 5.0
+# A desk whose conductor is gone is removed by a broker that can do that.
+DESK_EXPIRES_SECONDS = 3600.0
+
+Errand = tuple[str, Any]  # lane: (queue, text) | wishes: [...] | look: queues
+
+
+class CeleryDispatch:
+    """See `dispatch.base.Dispatch`."""
+
+    def __init__(
+        self,
+        app: Any,
+        name: str,
+        place: str,
+        seal: Seal,
+        secret: bytes,
+        prepare: Callable[[], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`prepare` makes what workers look for in the blob store; called on a thread before the first lane goes."""
+        self._app = app
+        self._name = name
+        self._desk = application.desk_name(name)
+        self._place = place
+        self._seal = seal
+        self._key = seal.mask(secret)
+        self._prepare: Callable[[], object] | None = prepare
+        self._clock = clock
+        self._holding = Holding()
+        self._count = 0
+        self._suspects: deque[Lane] = deque()  # each waits until the one before it has ended
+        self._heard: list[Message] = []  # applied, and not committed yet
+        self._looked = 0.0
+        self._ticked = 0.0
+        self._connected: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        connect = app.connection_for_write
+        self._sender: Sender[Errand] = Sender("twingraph-sender", connect, self._send)
+        self._receiver = Receiver("twingraph-desk", app.connection_for_read, self._queue(), self._receive)
+        self._loop: asyncio.AbstractEventLoop
+        self._report: Callable[[Report], None]
+
+    async def start(self, report: Callable[[Report], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._report = report
+        self._ticked = self._clock()
+        self._sender.start()
+        self._receiver.start()
+        self._tick()
+
+    async def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            left = [Wish("drop", sent.id) for sent in self._holding.all()]
+            if left:
+                self._sender.put(("wishes", left))
+            self._close()  # the loop has nothing else to do any more, and no other thread may begin at exit
+
+    def _close(self) -> None:
+        self._sender.close(CLOSE_SECONDS)
+        self._receiver.close(CLOSE_SECONDS)
+
+    def _queue(self) -> Queue:
+        return Queue(self._desk, routing_key=self._desk, durable=True, expires=DESK_EXPIRES_SECONDS)
+
+    # -- wishes of the conductor -------------------------------------------------------------------
+
+    def submit(self, lane: Lane) -> None:
+        suspects = [run for run in lane.runs if self._holding.is_suspect(lane.execution, run.node)]
+        for run in suspects:
+            self._suspects.append(_part(lane, [run]))
+        rest = [run for run in lane.runs if run not in suspects] if suspects else lane.runs
+        if rest:
+            self._go(_part(lane, rest) if suspects else lane)
+        if suspects:
+            self._next_suspect()
+
+    def _go(self, lane: Lane) -> Sent:
+        self._count += 1
+        number = f"{self._name}:{self._count}"
+        queue = application.queue_name(str(lane.settings.labels.get("queue") or application.QUEUE))
+        text = lane_text(number, self._desk, self._place, self._key, lane)
+        self._sender.put(("lane", (queue, text)))
+        return self._holding.send(number, lane, queue, self._clock())
+
+    def _next_suspect(self) -> None:
+        if self._suspects and not self._holding.suspect_is_out():
+            self._go(self._suspects.popleft()).alone = True
+
+    def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        wishes = []
+        waiting = [run for lane in self._not_gone(execution, nodes) for run in lane.runs]
+        if waiting:
+            back = Returned(execution, [(run.node, run.attempt) for run in waiting])
+            self._loop.call_soon(self._report, back)
+        for sent, found in self._holding.of(execution, nodes):
+            if sent.holder is not None:
+                wishes.append(self._wished(sent, found, "return"))
+                continue
+            wishes.append(Wish("drop", sent.id, found))  # whoever takes it meanwhile knows of that, or will be told
+            for node in found:
+                outcome = _lost(sent, sent.open[node], "it was recalled on its way", charged=False)
+                self._holding.close(sent, node, ended=False)
+                self._loop.call_soon(self._report, outcome)
+        if wishes:
+            self._sender.put(("wishes", wishes))
+
+    def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        wishes = []
+        for lane in self._not_gone(execution, nodes):
+            for run in lane.runs:
+                self._loop.call_soon(self._report, _cancelled(lane, run))
+        for sent, found in self._holding.of(execution, nodes):
+            if sent.holder is not None:
+                wishes.append(self._wished(sent, found, "cancel"))
+                continue
+            wishes.append(Wish("drop", sent.id, found))
+            for node in found:
+                outcome = _cancelled(sent.lane, sent.open[node])
+                self._holding.close(sent, node)
+                self._loop.call_soon(self._report, outcome)
+        if wishes:
+            self._sender.put(("wishes", wishes))
+
+    def _not_gone(self, execution: str, nodes: Sequence[str] | None) -> list[Lane]:
+        """Suspects that wait here."""
+        found = [
+            lane
+            for lane in self._suspects
+            if lane.execution == execution and (nodes is None or lane.runs[0].node in nodes)
+        ]
+        for lane in found:
+            self._suspects.remove(lane)
+        return found
+
+    def _wished(self, sent: Sent, nodes: Sequence[str], act: str) -> Wish:
+        now = self._clock()
+        for node in nodes:
+            if act == "cancel" or node not in sent.wishes:
+                sent.wishes[node] = act, now
+        return Wish(act, sent.id, nodes)
+
+    # -- what workers say --------------------------------------------------------------------------
+
+    def committed(self) -> None:
+        """Everything that was reported so far is durable. On the loop."""
+        heard, self._heard = self._heard, []
+        for message in heard:
+            self._receiver.acknowledge(message)
+
+    def _receive(self, message: Message) -> None:
+        """On the receiver's thread."""
+        try:
+            body = message.body
+            text = body if isinstance(body, str) else bytes(body).decode("utf-8", "surrogatepass")
+            self._seal.check(REPORTS + self._desk, text, message.headers.get("signature"))
+            worker, number, words = reports_of(text)
+        except (ForgedError, UnreadableError, UnicodeDecodeError) as error:
+            LOG.error("refused: %s", error)
+            self._receiver.acknowledge(message)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._hear, message, worker, number, words)
+        except RuntimeError:
+            LOG.debug("the conductor has ended; what it did not hear stays at its desk")
+
+    def _hear(self, message: Message, worker: str, number: int, words: Sequence[Word]) -> None:
+        if not self._holding.heard(worker, number, self._clock()):
+            self._receiver.acknowledge(message)
+            return
+        wishes: list[Wish] = []
+        journaled = [self._take(worker, word, wishes) for word in words]
+        if any(journaled):
+            self._heard.append(message)
+        else:
+            self._receiver.acknowledge(message)
+        if wishes:
+            self._sender.put(("wishes", wishes))
+        self._next_suspect()
+
+    def _take(self, worker: str, word: Word, wishes: list[Wish]) -> bool:
+        """Whether something of it is to be journaled."""
+        if type(word) is Taken:
+            if not self._holding.taken(worker, word.lane):
+                wishes.append(Wish("drop", word.lane, None, worker))
+        elif type(word) is Claim:
+            sent = self._holding.get(word.lane)
+            free = sent is not None and sent.holder is None and self._holding.taken(worker, word.lane)
+            wishes.append(Wish("grant" if free else "drop", word.lane, None, worker))
+        elif type(word) is Beat:
+            self._take_beat(worker, word, wishes)
+        elif type(word) is Returned:
+            back = [(node, attempt) for node, attempt in word.runs if self._closed(word.execution, node, attempt)]
+            if back:
+                self._report(Returned(word.execution, back))
+            return bool(back)
+        else:
+            assert not isinstance(word, Taken | Claim | Beat | Returned)
+            sent = self._holding.find(word.execution, word.node, word.attempt)
+            if sent is None:
+                return False
+            if type(word) is Outcome:
+                self._holding.close(sent, word.node, ended=word.status != "lost")
+            else:
+                sent.begun.add(word.node)
+            self._report(word)
+            return True
+        return False
+
+    def _closed(self, execution: str, node: str, attempt: int) -> bool:
+        sent = self._holding.find(execution, node, attempt)
+        if sent is not None:
+            self._holding.close(sent, node, ended=False)
+        return sent is not None
+
+    def _take_beat(self, worker: str, beat: Beat, wishes: list[Wish]) -> None:
+        strange, gone = self._holding.beat(worker, dict(beat.lanes))
+        wishes += [Wish("drop", number, None, worker) for number in strange]
+        self._bury(gone)
+        now = self._clock()
+        for number in beat.lanes:
+            sent = self._holding.get(number)
+            for node, (act, at) in list(sent.wishes.items()) if sent is not None else ():
+                if sent is not None and now - at > AGAIN_SECONDS:
+                    wishes.append(self._wished(sent, [node], act))
+
+    def _bury(self, gone: Iterable[Gone]) -> None:
+        for one in gone:
+            if self._holding.find(one.sent.lane.execution, one.run.node, one.run.attempt) is not one.sent:
+                continue
+            self._holding.close(one.sent, one.run.node, ended=one.for_good)
+            self._report(_vanished(one) if one.for_good else _lost(one.sent, one.run, one.why, charged=one.charged))
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+        now = self._clock()
+        slept = now - self._ticked > TICK_SECONDS + LATE_SECONDS
+        self._ticked = now
+        connected = self._receiver.connected_since
+        if slept or connected != self._connected:
+            self._connected = connected
+            self._holding.begin_anew(now)
+        if connected is None:
+            return
+        self._bury(self._holding.silent(now))
+        self._next_suspect()
+        overdue = self._holding.overdue(now)
+        if overdue and now - self._looked > 2 * TICK_SECONDS:
+            self._looked = now
+            self._sender.put(("look", sorted(overdue)))
+
+    def _seen(self, empty: set[str]) -> None:
+        self._bury(self._holding.vanished(empty, self._clock()))
+
+    # -- the sender's thread -----------------------------------------------------------------------
+
+    def _send(self, connection: Connection, batch: deque[Errand]) -> None:
+        if self._prepare is not None:
+            self._prepare()
+            self._prepare = None
+        while batch:
+            kind, what = batch[0]
+            if kind == "lane":
+                queue, text = what
+                with self._app.amqp.Producer(connection.default_channel) as producer:
+                    self._app.send_task(
+                        application.TASK, (text, self._seal.sign(LANE, text)), producer=producer, queue=queue
+                    )
+            elif kind == "wishes":
+                text = wishes_text(what)
+                arguments = {"text": text, "signature": self._seal.sign(WISHES, text)}
+                self._app.control.broadcast(application.WISH, arguments=arguments, connection=connection)
+            else:
+                empty = {queue for queue in what if application.depth(connection, queue) == 0}
+                self._loop.call_soon_threadsafe(self._seen, empty)
+            batch.popleft()
+
+
+def _part(lane: Lane, runs: Sequence[NodeRun]) -> Lane:
+    return Lane(lane.number, lane.execution, lane.code, lane.settings, runs, lane.secrets)
+
+
+def _cancelled(lane: Lane, run: NodeRun) -> Outcome:
+    message = f"{run.node} was cancelled before it began"
+    record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
+    return Outcome(lane.execution, run.node, run.attempt, "cancelled", None, time.time(), error=record, begun=False)
+
+
+def _lost(sent: Sent, run: NodeRun, why: str, *, charged: bool) -> Outcome:
+    record = ErrorRecord(
+        code=ErrorCode.WORKER_LOST,
+        error_type="WorkerLost",
+        message=f"{why} while {run.node} was its",
+        node_id=run.node,
+        attempt=run.attempt,
+    )
+    return Outcome(
+        sent.lane.execution,
+        run.node,
+        run.attempt,
+        "lost",
+        None,
+        time.time(),
+        worker=sent.holder,
+        error=record,
+        begun=charged,
+    )
+
+
+def _vanished(one: Gone) -> Outcome:
+    record = ErrorRecord(
+        code=ErrorCode.WORKER_LOST,
+        error_type="NobodyTookIt",
+        message=f"{one.run.node} was taken out of the queue {one.sent.queue} again and again, and nobody said so: "
+        "workers refuse what is not signed with their key; give conductors and workers the same TWINGRAPH_WORKER_KEY",
+        node_id=one.run.node,
+        attempt=one.run.attempt,
+        permanent=True,
+    )
+    return Outcome(
+        one.sent.lane.execution,
+        one.run.node,
+        one.run.attempt,
+        "failed",
+        None,
+        time.time(),
+        error=record,
+        begun=False,
+    )

@@ -1,0 +1,227 @@
+"""Who holds what was sent, and what of it is lost. No clock and no broker of its own: times are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from twingraph.dispatch.base import Lane, NodeRun
+
+# A worker that says nothing for so long is gone.
+SILENCE_SECONDS = 6.0
+# What nobody has taken for so long, though it is not in its queue any more, is gone too.
+UNTAKEN_SECONDS = 6.0
+# So often in a row may a node vanish on its way.
+VANISH_LIMIT = 3
+# So many numbers of a worker's messages are known, so that none counts twice.
+NUMBERS = 4096
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """A lane on its way or with a worker, with the runs of it that have not ended."""
+
+    id: str
+    lane: Lane
+    queue: str
+    order: int
+    at: float
+    open: dict[str, NodeRun]
+    alone: bool = False  # the one suspect that is out
+    holder: str | None = None
+    begun: set[str] = field(default_factory=set)
+    wishes: dict[str, tuple[str, float]] = field(default_factory=dict)  # by node: what was wished, and when it was said
+    passed_at: float | None = None  # since when a later one of its queue is known to be taken
+    missed: int = 0  # beats of its holder that did not name it
+
+
+@dataclass(slots=True)
+class Gone:
+    """A run that ended with its worker, or on its way. `charged`: nobody else can have brought the worker down."""
+
+    sent: Sent
+    run: NodeRun
+    why: str
+    charged: bool = False
+    for_good: bool = False
+
+
+@dataclass(slots=True)
+class _Worker:
+    seen: float
+    numbers: dict[int, None] = field(default_factory=dict)
+    lanes: dict[str, Sent] = field(default_factory=dict)
+
+
+class Holding:
+    def __init__(self) -> None:
+        self._lanes: dict[str, Sent] = {}
+        self._runs: dict[tuple[str, str], Sent] = {}
+        self._of: dict[str, dict[str, Sent]] = {}
+        self._workers: dict[str, _Worker] = {}
+        self._untaken: dict[str, Sent] = {}
+        self._latest: dict[str, int] = {}  # by queue: the newest that was taken
+        self._order = 0
+        self._suspects: set[tuple[str, str]] = set()
+        self._vanished: dict[tuple[str, str], int] = {}
+
+    # -- what is sent ------------------------------------------------------------------------------
+
+    def send(self, number: str, lane: Lane, queue: str, now: float) -> Sent:
+        self._order += 1
+        sent = Sent(number, lane, queue, self._order, now, {run.node: run for run in lane.runs})
+        self._lanes[number] = self._untaken[number] = sent
+        self._of.setdefault(lane.execution, {})[number] = sent
+        for run in lane.runs:
+            self._runs[lane.execution, run.node] = sent
+        return sent
+
+    def is_suspect(self, execution: str, node: str) -> bool:
+        """Whether it may have brought its worker down: such go one at a time over all workers."""
+        return (execution, node) in self._suspects
+
+    def suspect_is_out(self) -> bool:
+        return any(sent.alone for sent in self._lanes.values()) if self._suspects else False
+
+    def all(self) -> list[Sent]:
+        return list(self._lanes.values())
+
+    def get(self, number: str) -> Sent | None:
+        return self._lanes.get(number)
+
+    def of(self, execution: str, nodes: Collection[str] | None) -> Iterator[tuple[Sent, list[str]]]:
+        """The lanes with open runs of these nodes, and which."""
+        for sent in list(self._of.get(execution, {}).values()):
+            found = [node for node in sent.open if nodes is None or node in nodes]
+            if found:
+                yield sent, found
+
+    def find(self, execution: str, node: str, attempt: int) -> Sent | None:
+        """Where this attempt is open."""
+        sent = self._runs.get((execution, node))
+        if sent is None or (run := sent.open.get(node)) is None or run.attempt != attempt:
+            return None
+        return sent
+
+    def close(self, sent: Sent, node: str, *, ended: bool = True) -> None:
+        """A run of it is over, with an ending of its own or without one."""
+        execution = sent.lane.execution
+        sent.open.pop(node, None)
+        sent.begun.discard(node)
+        sent.wishes.pop(node, None)
+        self._runs.pop((execution, node), None)
+        if ended:
+            self._suspects.discard((execution, node))
+            self._vanished.pop((execution, node), None)
+        if not sent.open:
+            self._lanes.pop(sent.id, None)
+            self._untaken.pop(sent.id, None)
+            lanes = self._of.get(execution, {})
+            lanes.pop(sent.id, None)
+            if not lanes:
+                self._of.pop(execution, None)
+            if sent.holder is not None and (worker := self._workers.get(sent.holder)) is not None:
+                worker.lanes.pop(sent.id, None)
+
+    # -- what workers say --------------------------------------------------------------------------
+
+    def heard(self, name: str, number: int, now: float) -> bool:
+        """A message of a worker; False when it has been heard before."""
+        worker = self._workers.get(name)
+        if worker is None:
+            worker = self._workers[name] = _Worker(now)
+        worker.seen = now
+        if number in worker.numbers:
+            return False
+        worker.numbers[number] = None
+        if len(worker.numbers) > NUMBERS:
+            del worker.numbers[next(iter(worker.numbers))]
+        return True
+
+    def taken(self, name: str, number: str) -> bool:
+        """Whether this worker may keep it."""
+        sent = self._lanes.get(number)
+        if sent is None or sent.holder not in (None, name):
+            return False
+        if sent.holder is None:
+            sent.holder = name
+            self._untaken.pop(number, None)
+            self._latest[sent.queue] = max(self._latest.get(sent.queue, 0), sent.order)
+            self._workers[name].lanes[number] = sent
+        return True
+
+    def beat(self, name: str, lanes: dict[str, Sequence[str]]) -> tuple[list[str], list[Gone]]:
+        """The lanes that this worker must drop, and what it does not know of though it was to hold it."""
+        strange = []
+        for number, begun in lanes.items():
+            if self.taken(name, number):
+                sent = self._lanes[number]
+                sent.missed = 0
+                sent.begun.update(node for node in begun if node in sent.open)
+            else:
+                strange.append(number)
+        gone: list[Gone] = []
+        for number, sent in list(self._workers[name].lanes.items()):
+            if number not in lanes:
+                sent.missed += 1
+                if sent.missed > 1:
+                    gone += [Gone(sent, run, "what came of it was lost on the way") for run in sent.open.values()]
+        return strange, gone
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def begin_anew(self, now: float) -> None:
+        """We could not hear for a while: nobody's silence counts, and what was taken may not have been told."""
+        for worker in self._workers.values():
+            worker.seen = now
+        for sent in self._untaken.values():
+            sent.at, sent.passed_at = now, None
+
+    def silent(self, now: float) -> list[Gone]:
+        """What those held who have said nothing for too long. They are forgotten."""
+        gone: list[Gone] = []
+        for name, worker in list(self._workers.items()):
+            if now - worker.seen > SILENCE_SECONDS:
+                del self._workers[name]
+                gone += self._lost_with(name, list(worker.lanes.values()))
+        return gone
+
+    def _lost_with(self, name: str, lanes: list[Sent]) -> list[Gone]:
+        """Whoever had begun may have done it: of a lane, what is known to, else the next one. With several, nobody
+        knows; each then goes alone."""
+        begun = {(sent.id, node) for sent in lanes for node in sent.begun & sent.open.keys()}
+        begun |= {(sent.id, next(iter(sent.open))) for sent in lanes if sent.open and not sent.begun & sent.open.keys()}
+        alone = [sent for sent in lanes if sent.alone and sent.open]
+        guilty = (
+            {(sent.id, node) for sent in alone for node in sent.open} if alone else begun if len(begun) == 1 else ()
+        )
+        gone: list[Gone] = []
+        for sent in lanes:
+            for run in sent.open.values():
+                key = (sent.id, run.node)
+                if key in begun and not alone:
+                    self._suspects.add((sent.lane.execution, run.node))
+                gone.append(Gone(sent, run, f"the worker {name} fell silent", charged=key in guilty))
+        return gone
+
+    def overdue(self, now: float) -> set[str]:
+        """The queues that somebody must look into: something was sent there and not taken for long."""
+        return {sent.queue for sent in self._untaken.values() if now - sent.at > UNTAKEN_SECONDS}
+
+    def vanished(self, empty: Collection[str], now: float) -> list[Gone]:
+        """What is not in its queue any more and was not taken: the queue is `empty`, or later ones were taken."""
+        gone: list[Gone] = []
+        for sent in list(self._untaken.values()):
+            if now - sent.at <= UNTAKEN_SECONDS:
+                continue
+            if sent.order < self._latest.get(sent.queue, 0):
+                sent.passed_at = now if sent.passed_at is None else sent.passed_at
+            passed = sent.passed_at is not None and now - sent.passed_at > UNTAKEN_SECONDS
+            if passed or sent.queue in empty:
+                gone += [self._vanish(sent, run) for run in sent.open.values()]
+        return gone
+
+    def _vanish(self, sent: Sent, run: NodeRun) -> Gone:
+        key = (sent.lane.execution, run.node)
+        times = self._vanished[key] = self._vanished.get(key, 0) + 1
+        return Gone(sent, run, "it was taken out of its queue by nobody who says so", for_good=times >= VANISH_LIMIT)

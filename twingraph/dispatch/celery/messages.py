@@ -1,0 +1,253 @@
+"""What conductors and workers say to each other, as JSON text. Pure: nothing is sent here.
+
+A reader of these has checked the signature; a text that cannot be read is `UnreadableError`, and harms nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from twingraph.core.codec_base import make_dumps
+from twingraph.core.errors import TwinGraphError
+from twingraph.core.hashing import content_hash
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import (
+    Begun,
+    CodeRef,
+    ItemsOut,
+    Lane,
+    LogLines,
+    NodeRun,
+    Outcome,
+    Report,
+    Returned,
+    RunSettings,
+)
+
+VERSION = 1
+LANE = "lane"
+REPORTS = "reports"
+WISHES = "wishes"
+
+_dumps = make_dumps(allow_nan=True)
+Made = TypeVar("Made")
+
+
+class UnreadableError(TwinGraphError):
+    """A message of another version, or damaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A lane on its way. `key` is the masked key that signs pickles; `description` says the code and its world."""
+
+    id: str
+    desk: str
+    place: str
+    key: str
+    execution: str
+    version: str
+    description: str
+    settings: RunSettings
+    runs: Sequence[NodeRun]
+
+    def lane(self, code: CodeRef) -> Lane:
+        return Lane(number=0, execution=self.execution, code=code, settings=self.settings, runs=self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A worker has the lane."""
+
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker was given a lane that had been delivered before, and asks whether it may run it."""
+
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """All lanes that a worker holds for this desk, each with the nodes of which user code has begun."""
+
+    lanes: Mapping[str, Sequence[str]]
+
+
+Word = Report | Taken | Claim | Beat
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim). `worker` None: all of them;
+    `nodes` None: the whole lane."""
+
+    act: str
+    lane: str
+    nodes: Sequence[str] | None = None
+    worker: str | None = None
+
+
+def probe_of(place: str) -> bytes:
+    """What the conductors of a place put into the blob store, so that a worker can tell that it shares it."""
+    return f"twingraph workers of {place} read this\n".encode()
+
+
+def probe_hash(place: str) -> str:
+    return content_hash(probe_of(place))
+
+
+# -- lanes -----------------------------------------------------------------------------------------
+
+_SETTINGS = tuple(
+    (field.name, None if field.default_factory is MISSING else field.default_factory(), field.default)
+    for field in fields(RunSettings)
+)
+
+
+def lane_text(number: str, desk: str, place: str, key: str, lane: Lane) -> str:
+    """A settings field that has its default is left out."""
+    settings = {}
+    for name, made, default in _SETTINGS:
+        value = getattr(lane.settings, name)
+        if value != (default if made is None else made):
+            settings[name] = value if made is None else dict(value)
+    return _text(
+        {
+            "v": VERSION,
+            "id": number,
+            "desk": desk,
+            "place": place,
+            "key": key,
+            "execution": lane.execution,
+            "version": lane.code.version,
+            "code": lane.code.description,
+            "settings": settings,
+            "runs": [[run.node, run.attempt, [[name, text] for name, text in run.args]] for run in lane.runs],
+        }
+    )
+
+
+def offer_of(text: str) -> Offer:
+    def read(raw: Any) -> Offer:
+        return Offer(
+            id=raw["id"],
+            desk=raw["desk"],
+            place=raw["place"],
+            key=raw["key"],
+            execution=raw["execution"],
+            version=raw["version"],
+            description=raw["code"],
+            settings=RunSettings(**raw["settings"]),
+            runs=[
+                NodeRun(node, attempt, [(name, value) for name, value in args]) for node, attempt, args in raw["runs"]
+            ],
+        )
+
+    return _read(text, read)
+
+
+# -- reports ---------------------------------------------------------------------------------------
+
+
+def word(said: Word) -> list[Any]:
+    """As a list that begins with its kind."""
+    if type(said) is Outcome:
+        error = None if said.error is None else asdict(said.error)
+        outputs = [list(output) for output in said.outputs]
+        return [
+            "o", said.execution, said.node, said.attempt, said.status, said.started, said.ended, said.cpu, said.memory,
+            said.worker, said.shape, outputs, list(said.texts), error, said.begun,
+        ]  # fmt: skip
+    if type(said) is Begun:
+        return ["g", said.execution, said.node, said.attempt, said.at, said.worker]
+    if type(said) is Returned:
+        return ["r", said.execution, [list(run) for run in said.runs]]
+    if type(said) is LogLines:
+        return ["l", said.execution, said.node, said.attempt, [list(line) for line in said.lines]]
+    if type(said) is ItemsOut:
+        return ["i", said.execution, said.node, said.attempt, said.start, list(said.texts)]
+    if type(said) is Taken:
+        return ["t", said.lane]
+    if type(said) is Claim:
+        return ["c", said.lane]
+    assert type(said) is Beat
+    return ["b", {lane: list(begun) for lane, begun in said.lanes.items()}]
+
+
+def reports_text(worker: str, number: int, words: Sequence[list[Any]]) -> str:
+    """`number` is this worker's own count of what it has sent to this desk."""
+    return _text({"v": VERSION, "worker": worker, "number": number, "words": words})
+
+
+def reports_of(text: str) -> tuple[str, int, list[Word]]:
+    def read(raw: Any) -> tuple[str, int, list[Word]]:
+        return raw["worker"], int(raw["number"]), [_word_of(*entry) for entry in raw["words"]]
+
+    return _read(text, read)
+
+
+def _word_of(kind: str, *parts: Any) -> Word:
+    return _WORDS[kind](*parts)
+
+
+def _outcome(execution: str, node: str, attempt: int, status: str, *rest: Any) -> Outcome:
+    started, ended, cpu, memory, worker, shape, outputs, texts, error, begun = rest
+    record = None if error is None else ErrorRecord(**{**error, "types": tuple(error["types"])})
+    given = [(name, digest, size) for name, digest, size in outputs]
+    return Outcome(
+        execution, node, attempt, status, started, ended, cpu, memory, worker, shape, given, texts, record, begun
+    )
+
+
+def _lines(execution: str, node: str, attempt: int, lines: list[Any]) -> LogLines:
+    return LogLines(execution, node, attempt, [(at, level, stream, text) for at, level, stream, text in lines])
+
+
+def _returned(execution: str, runs: list[Any]) -> Returned:
+    return Returned(execution, [(node, attempt) for node, attempt in runs])
+
+
+_WORDS: Mapping[str, Callable[..., Word]] = {
+    "o": _outcome,
+    "g": Begun,
+    "r": _returned,
+    "l": _lines,
+    "i": ItemsOut,
+    "t": Taken,
+    "c": Claim,
+    "b": Beat,
+}
+
+
+# -- wishes ----------------------------------------------------------------------------------------
+
+
+def wishes_text(wishes: Sequence[Wish]) -> str:
+    return _text({"v": VERSION, "wishes": [[wish.act, wish.lane, wish.nodes, wish.worker] for wish in wishes]})
+
+
+def wishes_of(text: str) -> list[Wish]:
+    return _read(text, lambda raw: [Wish(*entry) for entry in raw["wishes"]])
+
+
+# -- both ------------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str:
+    return _dumps(value)
+
+
+def _read(text: str, read: Callable[[Any], Made]) -> Made:
+    try:
+        raw = json.loads(text)
+        if raw["v"] != VERSION:
+            raise UnreadableError(f"a message of version {raw['v']!r:.20} cannot be read here, only version {VERSION}")
+        return read(raw)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UnreadableError(f"a message cannot be read: {type(error).__name__}: {error}") from error

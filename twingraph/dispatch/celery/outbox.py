@@ -1,0 +1,96 @@
+"""What a worker says to its conductors: in batches, in order, each signed."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from kombu import Connection, Producer
+
+from twingraph.dispatch.base import LogLines
+from twingraph.dispatch.celery.messages import REPORTS, Word, reports_text, word
+from twingraph.dispatch.celery.signing import Seal
+from twingraph.dispatch.celery.threads import Sender
+
+LOG = logging.getLogger("twingraph.celery")
+
+# Of one message.
+MOST_WORDS = 500
+MOST_CHARACTERS = 1_000_000
+# With so many words waiting for a broker that is away, what nodes print is let go of.
+MOST_WAITING = 50_000
+
+After = Callable[[], None]
+Entry = tuple[str, list[Any] | None, After | None]  # the desk, what is said, what to do once all before it is sent
+
+
+class Outbox:
+    """`say` and `after` on any thread."""
+
+    def __init__(self, worker: str, seal: Seal, connect: Callable[[], Connection]) -> None:
+        self._worker = worker
+        self._seal = seal
+        self._numbers: dict[str, int] = {}
+        self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send)
+        self._dropping = False
+
+    def start(self) -> None:
+        self._sender.start()
+
+    def close(self, timeout: float) -> None:
+        self._sender.close(timeout)
+
+    def say(self, desk: str, said: Word) -> None:
+        if type(said) is LogLines and self._sender.waiting() > MOST_WAITING:
+            if not self._dropping:
+                LOG.warning("the broker is away: what nodes print is not kept until it is back")
+            self._dropping = True
+            return
+        self._dropping = False
+        self._sender.put((desk, word(said), None))
+
+    def after(self, desk: str, act: After) -> None:
+        """Called on the sending thread once everything said before is with the broker."""
+        self._sender.put((desk, None, act))
+
+    def _send(self, connection: Connection, batch: deque[Entry]) -> None:
+        """What goes to one desk one after another is one message. A message that fails stays, and goes again."""
+        producer = Producer(connection.default_channel, auto_declare=False)
+        while batch:
+            desk = batch[0][0]
+            words: list[list[Any]] = []
+            count = size = 0
+            for to, said, _ in batch:
+                if to != desk or len(words) >= MOST_WORDS or size > MOST_CHARACTERS:
+                    break
+                count += 1
+                if said is not None:
+                    words.append(said)
+                    size += _characters(said)
+            if words:
+                self._publish(producer, desk, words)
+            for _ in range(count):
+                _, _, act = batch.popleft()
+                if act is not None:
+                    act()
+
+    def _publish(self, producer: Producer, desk: str, words: list[list[Any]]) -> None:
+        number = self._numbers.get(desk, 0) + 1
+        text = reports_text(self._worker, number, words)
+        producer.publish(
+            text.encode("utf-8", "surrogatepass"),
+            routing_key=desk,
+            exchange="",
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={"signature": self._seal.sign(REPORTS + desk, text)},
+            delivery_mode=2,
+        )
+        self._numbers[desk] = number
+
+
+def _characters(said: list[Any]) -> int:
+    """About so many: what is long is a list of texts, or of lines."""
+    return 100 + sum(sum(len(str(part)) for part in entry) for entry in said if type(entry) is list)

@@ -1,0 +1,152 @@
+"""What a worker needs of its machine: a folder, the shared blob store, pools. No database."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
+from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.dispatch.celery.carrier import Carrier
+from twingraph.dispatch.celery.messages import Offer, probe_hash
+from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.signing import Seal
+from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+from twingraph.dispatch.jobs import JobDispatch
+from twingraph.dispatch.routing import Routing
+from twingraph.dispatch.secrets import Resolving
+from twingraph.dispatch.secrets.catalog import configured
+from twingraph.executors.base import Executor
+from twingraph.executors.catalog import executor
+from twingraph.settings import Settings
+from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.catalog import open_blobs
+from twingraph.store.blobs.settled import blob_address
+from twingraph.store.home import Home
+
+# Platforms beside the pool on which a worker carries nodes out.
+ELSEWHERE = ("docker",)
+
+
+class NotSharedError(PermanentError):
+    """A worker and a conductor keep values at different places."""
+
+
+def seal_of(settings: Settings, home: Home) -> Seal:
+    """With a key of its own, or, where conductor and workers share a home, with that of the home."""
+    return Seal(settings.worker_key.encode() if settings.worker_key is not None else home.secret())
+
+
+def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
+    """TwinGraphError when this machine cannot serve: the home or the blob store cannot be used."""
+    home = Home(Path(settings.home)).open()
+    seal = seal_of(settings, home)
+    home.close()  # only its files are used from now on: nobody who makes or migrates its database waits for us
+    blobs = open_blobs(blob_address(settings, home))
+    blobs.check()
+    own = f"{name}#{os.urandom(2).hex()}"  # it counts its messages, and begins anew with each process
+    return Carrier(
+        own,
+        seal,
+        OwnGround(settings, home, seal, blobs),
+        Outbox(own, seal, app.connection_for_write),
+        lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+    )
+
+
+def worker_name() -> str:
+    """Two workers of one machine need different names."""
+    return f"{os.getpid()}-{os.urandom(3).hex()}@{socket.gethostname()}"
+
+
+class OwnGround:
+    """See `carrier.Ground`."""
+
+    def __init__(self, settings: Settings, home: Home, seal: Seal, blobs: BlobStore) -> None:
+        self._settings = settings
+        self._home = home
+        self._seal = seal
+        self._blobs = blobs
+        self._lock = threading.Lock()
+        self._codes: dict[str, CodeRef] = {}
+        self._pools: dict[str, Dispatch] = {}
+
+    def code_of(self, offer: Offer) -> CodeRef:
+        known = self._codes.get(offer.version)
+        if known is None:
+            self._check_shared(offer.place)
+            known = self._codes[offer.version] = _code(offer, self._kept)
+        return known
+
+    def _check_shared(self, place: str) -> None:
+        if not self._blobs.exists(probe_hash(place)):
+            raise NotSharedError(
+                f"what the conductor keeps is not at {blob_address(self._settings, self._home)}; give conductor and "
+                "workers the same TWINGRAPH_BLOB_URL"
+            )
+
+    def _kept(self, digest: str) -> str:
+        path = self._blobs.keep(digest)
+        if path is not None:
+            return str(path)
+        folder = self._home.path / "cache" / "code"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / digest
+        if not file.exists():
+            fresh = folder / f"{digest}.{os.getpid()}.{threading.get_ident()}"
+            fresh.write_bytes(self._blobs.read(digest))
+            fresh.replace(file)
+        return str(file)
+
+    def pool_of(self, offer: Offer) -> Dispatch:
+        with self._lock:
+            known = self._pools.get(offer.place)
+            if known is None:
+                known = self._pools[offer.place] = self._pool(offer.place, self._seal.unmask(offer.key))
+            return known
+
+    def _pool(self, place: str, secret: bytes) -> Dispatch:
+        options = PoolOptions() if self._settings.workers is None else PoolOptions(workers=self._settings.workers)
+        address = blob_address(self._settings, self._home)
+        pool = EmbeddedPool(options, blobs_path=address, secret_key=secret)
+        others = {name: partial(self._elsewhere, name, place, secret) for name in ELSEWHERE}
+        return Resolving(
+            Routing(pool, others),
+            lambda: configured(os.environ, self._settings.secrets_file, self._settings.secrets_vault),
+        )
+
+    def _elsewhere(self, platform: str, place: str, secret: bytes) -> JobDispatch:
+        def make() -> Executor:
+            return executor(platform, os.environ, place, secret, self._blobs)
+
+        return JobDispatch(make, lambda execution: False)  # a worker cannot know what is over, and sweeps nothing
+
+
+def _code(offer: Offer, kept: Callable[[str], str]) -> CodeRef:
+    """The recorded world, as far as this machine has it; where it has none of it, this worker's own."""
+    if not offer.description:
+        return CodeRef(version=offer.version, bundle_path="", interpreter="", working_dir="")
+    try:
+        world: Mapping[str, Any] = json.loads(offer.description)
+        bundle = kept(world["bundle"])
+        interpreter, folder = str(world["interpreter"]), str(world["working_dir"])
+        sys_path = tuple(str(entry) for entry in world["sys_path"])
+    except (NotFoundError, TwinGraphError) as error:
+        raise PermanentError(f"its code cannot be fetched: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise PermanentError(f"what is said of its code cannot be read: {type(error).__name__}: {error}") from error
+    return CodeRef(
+        version=offer.version,
+        bundle_path=bundle,
+        interpreter=interpreter if Path(interpreter).exists() else sys.executable,
+        working_dir=folder if Path(folder).is_dir() else os.getcwd(),
+        sys_path=sys_path,
+        description=offer.description,
+    )

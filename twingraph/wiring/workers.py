@@ -1,0 +1,40 @@
+"""A worker in this process, and a look at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twingraph.settings import Settings
+
+
+def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+    """Carry nodes out until a signal says that it is enough; the code to exit with."""
+    from twingraph.dispatch.celery.application import queue_name, worker_app
+    from twingraph.dispatch.celery.worker import worker_name
+
+    app = worker_app(settings, lambda: note(f"ready: worker serves {', '.join(queues)}"))
+    worker = app.Worker(
+        hostname=worker_name(),
+        pool="threads",
+        concurrency=app.conf.worker_concurrency,
+        queues=[queue_name(queue) for queue in queues],
+        loglevel="WARNING" if settings.log_level in ("warning", "error") else settings.log_level.upper(),
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def workers(settings: Settings) -> dict[str, Any]:
+    """What each worker that answers says of itself, and what waits in the queues that they serve."""
+    from twingraph.dispatch.celery.application import QUEUE, ask_workers, make_app, queue_name, waiting
+
+    app = make_app(settings)
+    told = ask_workers(app)
+    found = sorted(told.values(), key=lambda worker: str(worker["worker"]))
+    queues = {QUEUE, *(queue for worker in found for queue in worker["queues"])}
+    return {"workers": found, "queues": {name: waiting(app, queue_name(name)) for name in sorted(queues)}}
