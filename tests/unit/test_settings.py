@@ -51,9 +51,28 @@ def test_an_empty_variable_is_none(tmp_path: Path) -> None:
 
 
 def test_what_has_not_landed_is_refused_rather_than_ignored(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="TWINGRAPH_DISPATCH: has no effect in this version yet"):
-        load(environ={"TWINGRAPH_DISPATCH": "celery"}, folder=tmp_path)
-    load(environ={"TWINGRAPH_DISPATCH": "embedded", "HOME": "/h"}, folder=tmp_path)
+    with pytest.raises(SettingsError, match="TWINGRAPH_GRAPH_URL: has no effect in this version yet"):
+        load(environ={"TWINGRAPH_GRAPH_URL": "ws://localhost"}, folder=tmp_path)
+    load(environ={"TWINGRAPH_GRAPH_URL": "embedded", "HOME": "/h"}, folder=tmp_path)
+
+
+def test_who_carries_nodes_out_is_a_setting(tmp_path: Path) -> None:
+    assert load(environ={"TWINGRAPH_DISPATCH": "Celery", "HOME": "/h"}, folder=tmp_path).dispatch == "celery"
+    with pytest.raises(SettingsError, match="TWINGRAPH_DISPATCH: 'selery' is not one of embedded, celery"):
+        load(environ={"TWINGRAPH_DISPATCH": "selery"}, folder=tmp_path)
+
+
+def test_a_flag_is_named_as_it_is_typed(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--broker: "):
+        load({"broker_url": "http://here"}, environ={}, folder=tmp_path)
+
+
+def test_a_key_of_workers_is_long_enough_and_is_never_shown(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="TWINGRAPH_WORKER_KEY: is too short"):
+        load(environ={"TWINGRAPH_WORKER_KEY": "short"}, folder=tmp_path)
+    settings = load(environ={"TWINGRAPH_WORKER_KEY": "long enough to be one", "HOME": "/h"}, folder=tmp_path)
+    assert settings.worker_key == "long enough to be one"
+    assert "long enough" not in repr(settings)
 
 
 def test_a_database_is_taken_from_the_environment() -> None:

@@ -87,19 +87,20 @@ def empty(broker: Service) -> None:
 
 @only_with_redis
 def test_a_node_that_kills_its_worker_each_time_ends_alone(redis: Service, tmp_path: Path) -> None:
-    with stage(tmp_path, redis, node_seconds=0.005) as played:
-        (played.folder / "marks" / "poison" / "150").touch()
+    with stage(tmp_path, redis, node_seconds=0.005, concurrency=1) as played:
+        poison = "all[0]"
+        (played.folder / "marks" / "poison" / "0").touch()
         played.run(COUNT, "keeping")
         played.wait("the end", lambda: looked_after(played))
         view = played.finish()
         assert view.record.status == "completed", played.words()
-        tasks = {node.id: node for node in view.nodes if node.kind == "task"}
-        failed = [node for node in tasks.values() if node.status != "completed"]
-        assert [node.id for node in failed] == ["all[150]"]
+        failed = [node for node in view.nodes if node.kind == "task" and node.status != "completed"]
+        assert [node.id for node in failed] == [poison]
         assert failed[0].error is not None
         assert failed[0].error.code == "worker_lost"
-        assert 3 <= len([mark for mark in played.marks("begun") if mark.node == "all[150]"]) <= 4
-        assert len({mark.node for mark in played.marks("done")}) == COUNT - 1
+        # Not each loss is charged: others may have begun too, and a killed worker may have been unable to say what had.
+        assert 3 <= len([mark for mark in played.marks("begun") if mark.node == poison]) <= 10
+        assert {mark.node for mark in played.marks("done")} == {f"all[{n}]" for n in range(1, COUNT)}
 
 
 def looked_after(played: Stage) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +59,7 @@ class Stage:
     folder: Path
     broker: Service
     node_seconds: float = 0.03
-    extra: Mapping[str, str] = field(default_factory=dict)
+    concurrency: int = 2
     workers: list[Worker] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
     conductor: subprocess.Popen[bytes] | None = None
@@ -81,7 +80,7 @@ class Stage:
             "MARKS": str(self.folder / "marks"),
             "NODE_SECONDS": str(self.node_seconds),
         }
-        return {**plain, **ours, **self.extra, **more}
+        return {**plain, **ours, **more}
 
     def _start(self, words: list[str], log: Path, **more: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "twingraph", *words]
@@ -92,7 +91,9 @@ class Stage:
 
     def add_worker(self, **more: str) -> Worker:
         log = self.folder / f"worker-{len(list(self.folder.glob('worker-*')))}.log"
-        worker = Worker(self._start(["worker", "--concurrency", "2"], log, FAR_WORKER=str(log), **more), log)
+        worker = Worker(
+            self._start(["worker", "--concurrency", str(self.concurrency)], log, FAR_WORKER=str(log), **more), log
+        )
         self.workers.append(worker)
         return worker
 
@@ -214,17 +215,13 @@ def _plain(node: str) -> str:
 
 
 @contextmanager
-def stage(folder: Path, broker: Service, *, workers: int = 2, node_seconds: float = 0.03) -> Iterator[Stage]:
-    made = Stage(folder, broker, node_seconds)
+def stage(
+    folder: Path, broker: Service, *, workers: int = 2, node_seconds: float = 0.03, concurrency: int = 2
+) -> Iterator[Stage]:
+    made = Stage(folder, broker, node_seconds, concurrency)
     try:
         for _ in range(workers):
             made.add_worker()
         yield made
     finally:
         made.close()
-
-
-def kill_broker(broker: Service) -> None:
-    os.kill(broker.pid(), signal.SIGKILL)
-    while broker.running():
-        time.sleep(0.01)

@@ -387,6 +387,7 @@ class MemoryBackend:
     neighbours: str | None = None  # of the blobs
     database: Health | Exception | None = None
     broker: BrokerHealth | Exception | None = None
+    worker_states: dict[str, Any] = field(default_factory=lambda: {"workers": [], "queues": {"default": 0}})
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)
@@ -422,6 +423,13 @@ class MemoryBackend:
         if isinstance(self.broker, Exception):
             raise self.broker
         return self.broker
+
+    def work(self, settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+        self.asked.append(f"work {settings.broker_url} {settings.workers} {','.join(queues)}")
+        return 0
+
+    def workers(self, settings: Settings) -> dict[str, Any]:
+        return self.worker_states
 
     def shrink(self, settings: Settings) -> None:
         self.asked.append("shrink")

@@ -53,6 +53,7 @@ def make_app(settings: Settings) -> Any:
         task_acks_late=True,
         task_default_queue=queue_name(QUEUE),
         task_send_sent_event=False,
+        task_publish_retry=False,  # who sends knows better what to do meanwhile
         worker_send_task_events=False,
         worker_prefetch_multiplier=1,
         worker_pool="threads",

@@ -1,0 +1,264 @@
+"""Workers die, brokers go away and forget: nothing is lost, and nothing counts twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.brokers import BROKERS, only_with_redis, url_of
+from tests.support.workers import Party, party
+from twingraph import Workflow, component, wiring
+from twingraph.engine.handle import Handle
+from twingraph.settings import load
+
+Open = Callable[[Party], wiring.Runtime]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[[str], Party]]:
+    with ExitStack() as last:
+        yield lambda broker: last.enter_context(party(broker, tmp_path / "party"))
+
+
+@pytest.fixture
+def opened(begin: object, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """A conductor; it is closed before its broker ends."""
+
+    def open_(given: Party) -> wiring.Runtime:
+        for name, value in given.surroundings.items():
+            monkeypatch.setenv(name, value)
+        return wiring.runtime(settings=load({"home": str(home), "dispatch": "celery"}))
+
+    yield open_
+    wiring.close_all(wait=False)
+
+
+@component
+def waits(folder: str, number: int) -> int:
+    import os
+    import time
+
+    with open(f"{folder}/begun-{number}", "a") as file:
+        file.write(f"{os.getpid()} ")
+    while not os.path.exists(f"{folder}/go"):
+        time.sleep(0.02)
+    return number
+
+
+@component
+def quick(number: int) -> int:
+    return number
+
+
+def fan(count: int, what: object = quick, **more: Any) -> Workflow:
+    workflow = Workflow("fan")
+    for number in range(count):
+        workflow.add_component(f"n{number}", what, number=number, **more)
+    return workflow
+
+
+def submit(runtime: wiring.Runtime, workflow: Workflow) -> Handle:
+    return runtime.submit(workflow.compile(), {})
+
+
+def until(holds: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def attempts(home: Path, handle: Handle) -> list[list[str]]:
+    return [
+        [attempt.status for attempt in node.attempts] for node in wiring.open_reader(str(home)).view(handle.id).nodes
+    ]
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_what_a_killed_worker_ran_runs_on_another(
+    broker: str, begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
+) -> None:
+    here = begin(broker)
+    first = here.begin("--concurrency", "2")
+    first.wait_ready()
+    handle = submit(opened(here), fan(2, waits, folder=str(tmp_path)))
+    until(lambda: (tmp_path / "begun-0").exists() and (tmp_path / "begun-1").exists())
+    here.begin("--concurrency", "2").wait_ready()
+    first.kill()
+    (tmp_path / "go").touch()
+    assert handle.wait(40)
+    assert handle.status == "completed", handle.error
+    assert attempts(home, handle) == [["lost", "completed"]] * 2
+
+
+@component
+def kills_its_worker(number: int, poison: int) -> int:
+    import os
+    import signal
+    import time
+
+    if number == poison:
+        with open("/proc/%d/stat" % os.getppid()) as file:
+            parent = int(file.read().rpartition(")")[2].split()[1])
+        name = open("/proc/%d/cmdline" % os.getppid()).read()
+        os.kill(os.getppid() if "worker" in name else parent, signal.SIGKILL)
+        time.sleep(60)
+    return number
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_what_a_broker_forgot_is_sent_again(begin: Callable[[str], Party], opened: Open, home: Path) -> None:
+    here = begin("redis")
+    runtime = opened(here)
+    handle = submit(runtime, fan(3))
+    until(lambda: depth(here) > 0)
+    empty(here)
+    here.begin("--concurrency", "2").wait_ready()
+    assert handle.wait(40)
+    assert handle.status == "completed", handle.error
+    assert {tuple(statuses) for statuses in attempts(home, handle)} == {("lost", "completed")}
+
+
+def depth(here: Party) -> int:
+    import redis
+
+    with redis.Redis.from_url(url_of(here.broker)) as client:
+        return int(client.llen("twingraph.default"))
+
+
+def empty(here: Party) -> None:
+    import redis
+
+    with redis.Redis.from_url(url_of(here.broker)) as client:
+        client.delete("twingraph.default")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_broker_that_was_away_costs_nothing_but_time(
+    broker: str, begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
+) -> None:
+    here = begin(broker)
+    worker = here.begin("--concurrency", "2")
+    worker.wait_ready()
+    runtime = opened(here)
+    handle = submit(runtime, fan(2, waits, folder=str(tmp_path)))
+    until(lambda: (tmp_path / "begun-0").exists() and (tmp_path / "begun-1").exists())
+    here.broker.stop()
+    (tmp_path / "go").touch()  # they end while nobody can be told
+    time.sleep(1)
+    later = submit(runtime, fan(3))
+    here.broker.start()
+    assert handle.wait(60)
+    assert later.wait(60)
+    assert (handle.status, later.status) == ("completed", "completed")
+    assert worker.process.poll() is None
+    assert all(len((tmp_path / f"begun-{number}").read_text().split()) <= 2 for number in range(2))
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_who_has_another_key_is_refused_and_the_node_says_so(
+    begin: Callable[[str], Party], opened: Open, home: Path
+) -> None:
+    here = begin("redis")
+    stranger = here.begin(more={"TWINGRAPH_WORKER_KEY": "a key of somebody else"})
+    stranger.wait_ready()
+    handle = submit(opened(here), fan(1))
+    assert handle.wait(45)
+    assert handle.error is not None
+    assert "TWINGRAPH_WORKER_KEY" in handle.error.message
+    assert "refused" in stranger.said()
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_a_worker_that_keeps_values_elsewhere_says_so(
+    begin: Callable[[str], Party], opened: Open, tmp_path: Path
+) -> None:
+    here = begin("redis")
+    (tmp_path / "other").mkdir()
+    here.begin(more={"TWINGRAPH_BLOB_URL": f"file://{tmp_path}/other"}).wait_ready()
+    handle = submit(opened(here), fan(1))
+    assert handle.wait(30)
+    assert handle.error is not None
+    assert "TWINGRAPH_BLOB_URL" in handle.error.message
+    assert handle.error.code == "code_unavailable"
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_a_worker_that_is_asked_to_end_finishes_what_runs_and_hands_back_the_rest(
+    begin: Callable[[str], Party], opened: Open, home: Path, tmp_path: Path
+) -> None:
+    here = begin("redis")
+    first = here.begin("--concurrency", "1")
+    first.wait_ready()
+    handle = submit(opened(here), fan(6, waits, folder=str(tmp_path)))
+    until(lambda: any(tmp_path.glob("begun-*")))
+    before = {path.name for path in tmp_path.glob("begun-*")}
+    first.process.terminate()
+    first.until("Warm shutdown")
+    here.begin("--concurrency", "6").wait_ready()
+    until(lambda: len(list(tmp_path.glob("begun-*"))) > len(before))
+    (tmp_path / "go").touch()
+    assert first.process.wait(30) == 0
+    assert handle.wait(30)
+    assert handle.status == "completed", handle.error
+    assert {statuses[-1] for statuses in attempts(home, handle)} == {"completed"}
+    assert all(len(path.read_text().split()) == 1 for path in tmp_path.glob("begun-*"))
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_a_node_goes_to_the_queue_of_its_label(begin: Callable[[str], Party], opened: Open, home: Path) -> None:
+    here = begin("redis")
+    here.begin("--queues", "default").wait_ready()
+    here.begin("--queues", "gpu").wait_ready()
+    workflow = fan(1).add_component("special", quick, number=5, labels={"queue": "gpu"})
+    handle = submit(opened(here), workflow)
+    assert handle.wait(30)
+    nodes = {node.id: node.attempts[0].worker or "" for node in wiring.open_reader(str(home)).view(handle.id).nodes}
+    by_pid = {name: f"{worker.process.pid}-" for name, worker in zip(("n0", "special"), here.workers, strict=True)}
+    assert all(nodes[name].startswith(pid) for name, pid in by_pid.items()), nodes
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_celerys_own_command_line_starts_a_worker_too(begin: Callable[[str], Party], opened: Open) -> None:
+    import sys
+
+    here = begin("redis")
+    words = [sys.executable, "-m", "celery", "-A", "twingraph.dispatch.celery", "worker", "-c", "4", "-l", "INFO"]
+    worker = here.begin(command=words)
+    worker.until(" ready.")
+    handle = submit(opened(here), fan(3))
+    assert handle.wait(30)
+    assert handle.status == "completed", handle.error
+    assert worker.end() == 0
+
+
+@only_with_redis
+@pytest.mark.timeout(60)
+def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened: Open, tmp_path: Path) -> None:
+    from twingraph.wiring.workers import workers
+
+    here = begin("redis")
+    worker = here.begin("--concurrency", "1")
+    worker.wait_ready()
+    handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))
+    settings = load({"home": os.environ["TWINGRAPH_HOME"]})
+    until(lambda: [one["running"] for one in workers(settings)["workers"]] == [[[handle.id, "n0"]]])
+    told = workers(settings)
+    assert told["queues"] == {"default": 0}
+    assert told["workers"][0]["worker"].startswith(f"{worker.process.pid}-")
+    (tmp_path / "go").touch()
+    assert handle.wait(20)

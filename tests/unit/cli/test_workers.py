@@ -1,0 +1,62 @@
+"""`worker` and `status`: words in, words out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.unit.cli.double import MemoryBackend, make_console, written
+from twingraph.cli.entry import main
+
+BROKER = "redis://127.0.0.1:6379/0"
+WORKER: dict[str, Any] = {
+    "worker": "w@here",
+    "queues": ["default", "gpu"],
+    "lanes": 1,
+    "runs": 3,
+    "ran": 7,
+    "draining": False,
+    "running": [["exec-1", "split"]],
+}
+
+
+def test_a_worker_serves_the_queues_that_it_is_told_with_so_many_processes() -> None:
+    backend = MemoryBackend()
+    words = ("worker", "--broker", BROKER, "--queues", "default, gpu", "--concurrency", "3")
+    assert main(words, backend=backend, console=make_console()) == 0
+    assert backend.asked == [f"work {BROKER} 3 default,gpu"]
+
+
+def test_a_worker_of_no_queue_is_wrong_use() -> None:
+    console = make_console()
+    assert main(("worker", "--queues", ","), backend=MemoryBackend(), console=console) == 2
+    assert "--queues names no queue" in written(console.err)
+
+
+def test_a_broker_of_an_unknown_kind_is_wrong_use() -> None:
+    console = make_console()
+    assert main(("worker", "--broker", "http://here"), backend=MemoryBackend(), console=console) == 2
+    assert "--broker: http://... is neither redis://" in written(console.err)
+
+
+def test_the_status_says_who_serves_what_and_what_runs_where() -> None:
+    console = make_console()
+    backend = MemoryBackend(worker_states={"workers": [WORKER], "queues": {"default": 2, "gpu": 0}})
+    assert main(("status",), backend=backend, console=console) == 0
+    out = written(console.out)
+    assert "default  2 waiting" in out
+    assert "w@here  serves default, gpu  3 held in 1 lanes, 7 done" in out
+    assert "runs exec-1 split" in out
+
+
+def test_the_status_without_workers_says_how_to_start_one() -> None:
+    console = make_console()
+    assert main(("status",), backend=MemoryBackend(), console=console) == 0
+    assert "twingraph worker" in written(console.err)
+
+
+def test_the_status_is_one_document() -> None:
+    console = make_console()
+    states = {"workers": [WORKER], "queues": {"default": 0}}
+    assert main(("status", "--json"), backend=MemoryBackend(worker_states=states), console=console) == 0
+    assert json.loads(written(console.out)) == states
