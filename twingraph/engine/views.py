@@ -103,9 +103,11 @@ class Attempts:
 
     def take(self, event: Event, at: float) -> None:
         if isinstance(event, NodeEnded):
-            self._open.pop((event.node, event.attempt), None)
+            opened = self._open.pop((event.node, event.attempt), None)
             if event.begun and event.cached_from is None:
                 self._put(event.node, event.attempt, event.status, event)
+            elif opened is not None:  # it is not charged, but had begun
+                self._put(event.node, event.attempt, event.status, event._replace(started=opened))
         elif isinstance(event, BranchTaken):
             self._open.pop((event.node, event.attempt), None)
             if event.started is not None:  # else it was not decided anew

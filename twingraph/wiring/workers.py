@@ -10,7 +10,7 @@ from twingraph.settings import Settings
 
 def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
     """Carry nodes out until a signal says that it is enough; the code to exit with."""
-    from twingraph.dispatch.celery.application import queue_name, worker_app
+    from twingraph.dispatch.celery.application import let_go, queue_name, worker_app
     from twingraph.dispatch.celery.worker import worker_name
 
     app = worker_app(settings, lambda: note(f"ready: worker serves {', '.join(queues)}"))
@@ -25,7 +25,10 @@ def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object
         without_mingle=True,
         without_heartbeat=True,
     )
-    worker.start()
+    try:
+        worker.start()
+    finally:
+        let_go(app)  # a defect in what speaks with the broker must not leave a process behind that does nothing
     return int(worker.exitcode or 0)
 
 

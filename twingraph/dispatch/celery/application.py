@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
@@ -12,6 +13,7 @@ from twingraph.settings import Settings, SettingsError, load
 try:
     from celery import Celery, signals
     from celery.worker.control import control_command, inspect_command
+    from celery.worker.strategy import default
     from kombu import Connection
 except ImportError as error:  # pragma: no cover - told where it is asked for
     raise MissingExtraError("carrying nodes to other machines", "celery") from error
@@ -25,7 +27,9 @@ TASK = "twingraph.lane"
 WISH = "twingraph_wish"
 STATUS = "twingraph_status"
 QUEUE = "default"  # of what names none
-# The broker's own redelivery is far out: silence is told from what workers say. A lane is acknowledged at its end.
+# Silence is told from what workers say. RabbitMQ gives a lane to another worker at once when a connection ends, so it
+# is acknowledged at its end; Redis would do so after the time below, and kombu's worker does not survive a broken
+# connection with anything unacknowledged on it, so there it is acknowledged when it begins.
 FAR_OUT_SECONDS = 7 * 86_400
 
 
@@ -43,14 +47,16 @@ def make_app(settings: Settings) -> Any:
         raise SettingsError("no broker is set: give --broker URL, or TWINGRAPH_BROKER_URL=redis://... or amqp://...")
     app = Celery("twingraph", broker=settings.broker_url, set_as_current=False)
     options: dict[str, Any] = {"confirm_publish": True}
-    if settings.broker_url.startswith(("redis", "valkey", "sentinel")):
+    is_redis = settings.broker_url.startswith("redis")
+    if is_redis:
         options = {"visibility_timeout": FAR_OUT_SECONDS, "socket_keepalive": True, "health_check_interval": 10}
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
         event_serializer="json",
         task_ignore_result=True,
-        task_acks_late=True,
+        task_acks_late=not is_redis,
+        worker_disable_prefetch=is_redis,
         task_default_queue=queue_name(QUEUE),
         task_send_sent_event=False,
         task_publish_retry=False,  # who sends knows better what to do meanwhile
@@ -66,10 +72,12 @@ def make_app(settings: Settings) -> Any:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=options,
+        broker_connection_retry=True,
         broker_heartbeat=10,
         enable_utc=True,
     )
-    app.task(name=TASK, bind=True, acks_late=True, ignore_result=True)(_carry)
+    strategy = f"{__name__}:strategy"
+    app.task(name=TASK, bind=True, ignore_result=True, Strategy=strategy)(_carry)
     return app
 
 
@@ -103,14 +111,20 @@ def worker_app(settings: Settings | None = None, ready: Callable[[], object] = l
             carrier.drain()
 
     def end(sender: Any, **_: object) -> None:
-        if sender.app is app and (carrier := _carriers.pop(id(app), None)) is not None:
-            carrier.stop()
+        if sender.app is app:
+            let_go(app)
 
     signals.worker_init.connect(begin, weak=False)
     signals.worker_ready.connect(tell, weak=False)
     signals.worker_shutting_down.connect(drain, weak=False)
     signals.worker_shutdown.connect(end, weak=False)
     return app
+
+
+def let_go(app: Any) -> None:
+    """The end of what its worker carries, whatever became of that."""
+    if (carrier := _carriers.pop(id(app), None)) is not None:
+        carrier.stop()
 
 
 def lanes_at_once(settings: Settings) -> int:
@@ -127,6 +141,25 @@ def _carry(task: Any, text: str, given: str) -> None:
     if carrier is None:
         raise TwinGraphError("this worker carries nothing; start it with `twingraph worker`")
     carrier.carry(text, given, redelivered=bool((task.request.delivery_info or {}).get("redelivered")))
+
+
+def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., object]:
+    """Celery's own way with a message, but for one thing: a lane that ends after the broker was away cannot be
+    acknowledged any more, and on Redis the attempt ends the worker. It is given again, and known."""
+    inner = default(task, app, consumer, **options)
+
+    def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
+        acknowledge = partial(consumer.call_soon_ack, partial(_acknowledge, message))
+        return inner(message, body, acknowledge, reject, callbacks, **more)
+
+    return handle
+
+
+def _acknowledge(message: Any, *_: object) -> None:
+    try:
+        message.ack()
+    except Exception as error:
+        LOG.info("a lane could not be acknowledged, and will be given again: %s", error)
 
 
 def _wish(state: Any, text: str, signature: str) -> None:
