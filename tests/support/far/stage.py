@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from kombu import Connection
 
 from tests.support.brokers import url_of
 from tests.support.conducting import fresh_home
@@ -103,6 +106,17 @@ class Stage:
     def resume(self) -> None:
         self.conductor = self._start(["resume", "--all"], self.folder / "conductor.log")
 
+    def hold(self) -> None:
+        """Nodes that begin stay where they are until `go_on`."""
+        (self.folder / "marks" / "hold").touch()
+
+    def go_on(self) -> None:
+        (self.folder / "marks" / "hold").unlink()
+
+    def poison(self, number: int) -> None:
+        """The node of this number will kill its worker each time."""
+        (self.folder / "marks" / "poison" / str(number)).touch()
+
     def kill_worker(self, worker: Worker) -> None:
         """With -9; what its processes have done until then belongs to the kill."""
         finished = self.finished()
@@ -114,6 +128,21 @@ class Stage:
         self.workers.remove(worker)
         assert none_left(mark, 15) == [], "processes of a killed worker live on"
         self.kills.append(Kill(at, pids, finished))
+
+    def kill_some(self, seed: int, kills: int, count: int) -> None:
+        """At moments told by how much is done, not by a clock; another worker comes in the place of each."""
+        chance = random.Random(seed)
+        for moment in sorted(chance.sample(range(5, count - 20), kills)):
+            self.wait_until_done(moment)
+            self.kill_worker(chance.choice(self.workers))
+            self.add_worker()
+
+    def look_after(self) -> bool:
+        """A worker that has died is followed by another; whether the conductor has ended."""
+        for worker in [worker for worker in self.workers if not worker.lives()]:
+            self.workers.remove(worker)
+            self.add_worker()
+        return not self._conducts()
 
     def kill_conductor(self) -> None:
         assert self.conductor is not None
@@ -199,6 +228,17 @@ class Stage:
             again = {node: begun[node] for node, often in kill.finished.items() if begun[node] > often}
             assert not again, f"ran again after their outcome was journaled: {again}"
 
+    def check_poison(self, node: str, view: ExecutionView, count: int) -> None:
+        """It alone has failed, as `worker_lost`."""
+        assert view.record.status == "completed", self.words()
+        failed = [one for one in view.nodes if one.kind == "task" and one.status != NodeStatus.COMPLETED]
+        assert [one.id for one in failed] == [node], self.words()
+        assert failed[0].error is not None
+        assert failed[0].error.code == "worker_lost"
+        # Not each loss is charged: others may have begun too, and a killed worker may have been unable to say what had.
+        assert 3 <= len([mark for mark in self.marks("begun") if mark.node == node]) <= 10
+        assert len({mark.node for mark in self.marks("done")} - {node}) == count - 1
+
     def waits_after_kills(self) -> Iterator[float]:
         """Seconds from a kill to user code of the next attempt, for each node that it struck."""
         begun = self.marks("begun")
@@ -225,3 +265,12 @@ def stage(
         yield made
     finally:
         made.close()
+
+
+def empty(broker: Service) -> None:
+    """By mistake, as operators do."""
+    with Connection(url_of(broker)) as connection:
+        if broker.name == "redis":
+            connection.default_channel.client.flushall()
+        else:
+            connection.default_channel.queue_purge("twingraph.default")

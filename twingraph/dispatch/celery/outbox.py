@@ -57,8 +57,8 @@ class Outbox:
         self._sender.put((desk, None, act))
 
     def _send(self, connection: Connection, batch: deque[Entry]) -> None:
-        """What goes to one desk one after another is one message. One that failed goes again as it was: it may have come
-        there, and then a second of its number is not read."""
+        """What goes to one desk one after another is one message. One that failed goes again as it was: it may have
+        come there, and then a second of its number is not read."""
         producer = Producer(connection.default_channel, auto_declare=False)
         while batch:
             if self._under_way is None:
