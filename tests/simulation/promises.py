@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tests.support.snapshots import told
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
@@ -47,8 +48,8 @@ def _clocks_running(state: State) -> list[str]:
 
 def compare(world: World, when: str) -> None:
     """Folding everything, and folding what follows a snapshot, give the state that lives."""
-    live = json.dumps(snapshot.dump(world.state))
-    if json.dumps(snapshot.dump(fold_all(world))) != live:
+    live = told(world.state)
+    if told(fold_all(world)) != live:
         raise Broken(f"folding the journal gives another state {when}")
     if world.saved is None or world.saved[0] > len(world.journal):
         return
@@ -56,7 +57,7 @@ def compare(world: World, when: str) -> None:
     state = snapshot.load(json.loads(text))
     for number, (event, at) in enumerate(world.journal[seq:], seq + 1):
         apply(state, event, at, number)
-    if json.dumps(snapshot.dump(state)) != live:
+    if told(state) != live:
         raise Broken(f"a snapshot at {seq} and the rest give another state {when}")
 
 

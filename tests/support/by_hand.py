@@ -24,9 +24,15 @@ from twingraph.testing.dispatch import MemoryDispatch
 
 
 class ByHand:
-    """A conductor whose turns are taken one by one."""
+    """A conductor whose turns are taken one by one. Unless `pace` says otherwise, a moment is over at the next look."""
 
-    def __init__(self, home: Home, act: Act, journal: Callable[[Home], Journal] = SqliteJournal) -> None:
+    def __init__(
+        self,
+        home: Home,
+        act: Act,
+        journal: Callable[[Home], Journal] = SqliteJournal,
+        pace: Callable[[], float] | None = None,
+    ) -> None:
         self.loop = asyncio.SelectorEventLoop()
         self.dispatch = MemoryDispatch(act)
         self.records = SqliteRecords(home)
@@ -37,7 +43,7 @@ class ByHand:
             dispatch=self.dispatch,
             blobs=MemoryBlobs(),
             code_of=no_code,
-            pace=lambda: float(next(looks)),
+            pace=pace or (lambda: float(next(looks))),
         )
         assert self.conductor.begin_on(self.loop)
 

@@ -12,6 +12,7 @@ from twingraph.cli.display.tree import draw
 from twingraph.cli.words import (
     changes_words,
     columns,
+    from_here,
     moment_text,
     printable,
     quoted,
@@ -102,7 +103,9 @@ def _cache(view: ExecutionView, width: int) -> list[Line]:
     wide = max(len(printable(node.id)) for node, _ in shown)
     lines: list[Line] = [BLANK, [("cache", "bold")]]
     for node, story in shown:
-        lines.append(fit([(f"  {printable(node.id).ljust(wide)}  ", ""), (printable(story.words), "dim")], width))
+        lines.append(
+            fit([(f"  {printable(node.id).ljust(wide)}  ", ""), (printable(from_here(story.words)), "dim")], width)
+        )
     if len(told) > _MOST_STORIES:
         lines.append([("  …", "dim")])
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from twingraph.cli.app import App
@@ -15,6 +16,7 @@ from twingraph.cli.words import (
     clock,
     component_and_kind,
     face,
+    from_here,
     printable,
     quoted,
     reason_word,
@@ -34,6 +36,7 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.core.wire import time_to_wire
 
 _LOG_TAIL = 20
+_LABEL = 12  # columns of the name of a fact
 
 
 def node_lines(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
@@ -43,9 +46,8 @@ def node_lines(view: ExecutionView, node: NodeView, app: App) -> list[Line]:
         f" ({reason_word(node.reason, node.status)})" if node.reason else ""
     )
     lines: list[Line] = [fit([(printable(node.id), "bold"), ("  ", ""), (status, face(node.status).colour)], width)]
-    lines += [
-        fit([(f"  {name.ljust(10)}", "dim"), (printable(text), "")], width) for name, text in _facts(view, node, app)
-    ]
+    for name, text in _facts(view, node, app):
+        lines += _fact(name, printable(text), width)
     if node.attempts:
         rows = [_attempt_row(attempt) for attempt in node.attempts]
         lines += [BLANK, [("attempts", "bold")], *table(rows, width, grow=6)]
@@ -61,7 +63,7 @@ def _facts(view: ExecutionView, node: NodeView, app: App) -> list[tuple[str, str
     if node.kind in ("task", "handler"):
         facts.append(("platform", node.platform))
     if node.place:
-        facts.append(("called at", node.place))
+        facts.append(("called at", from_here(node.place)))
     waits = waiting_words(node.kind, node.signal, node.until, app.now())
     if waits and node.status is NodeStatus.RUNNING:
         facts.append(("now", waits))
@@ -87,9 +89,17 @@ def _facts(view: ExecutionView, node: NodeView, app: App) -> list[tuple[str, str
                 else f"{story.verdict}: differs from {story.execution} {story.node}",
             )
         )
-        facts += [("", f"  {told}") for told in story.differences]
+        facts += [("", f"  {from_here(told)}") for told in story.differences]
     facts += [(word, value) for word, value in (("hash", node.hash), ("cache key", node.cache_key)) if value]
     return facts
+
+
+def _fact(name: str, text: str, width: int) -> list[Line]:
+    """On as many lines as it takes: what a long one ends with may be what somebody looks for."""
+    indent = " " * (len(text) - len(text.lstrip()))
+    rows = wrap(text, max(width - _LABEL, 20), subsequent_indent=indent, break_on_hyphens=False) or [""]
+    names = [name, *[""] * (len(rows) - 1)]
+    return [fit([(f"  {name}".ljust(_LABEL), "dim"), (row, "")], width) for name, row in zip(names, rows, strict=True)]
 
 
 def _names(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -209,6 +210,12 @@ def value_text(value: Any, *, indent: int | None = None) -> str:
 def preview(value: Any, width: int) -> str:
     """One line of a value."""
     return cut(value_text(value), width)
+
+
+def from_here(text: str) -> str:
+    """A text with the paths in it that lie below the working directory as one would type them."""
+    here = os.path.join(os.getcwd(), "")
+    return text if here == os.sep else text.replace(here, "")
 
 
 def cut(text: str, width: int) -> str:

@@ -75,6 +75,7 @@ class Arriving:
         self._moments = ground.moments
         self._clock = ground.clock
         self._garbage = ground.garbage
+        self._dispatch = ground.dispatch
         self._sizes = ground.sizes
         self._turns = turns
         self._bodies = bodies
@@ -182,11 +183,12 @@ class Arriving:
             for one, _ in firsts:
                 one.handle.fail(error)
             return
-        for one, _ in firsts:
-            try:
-                self._enter(one)
-            except Exception as error:
-                one.handle.fail(error)
+        with self._dispatch:
+            for one, _ in firsts:
+                try:
+                    self._enter(one)
+                except Exception as error:
+                    one.handle.fail(error)
 
     def _create(self, firsts: Sequence[tuple[Beginning, Append]]) -> None:
         if len(firsts) == 1:

@@ -27,6 +27,7 @@ from twingraph.engine.effects import Effects
 from twingraph.engine.garbage import Garbage
 from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
+from twingraph.engine.handing import Handing
 from twingraph.engine.handle import Handle
 from twingraph.engine.hearing import Hearing
 from twingraph.engine.held import Held, KeptOf, Submission
@@ -83,7 +84,7 @@ class Conductor:
         self._pace = pace
         self._clock = clock or Clock()
         self._make_journal = make_journal
-        self._dispatch = dispatch
+        self._dispatch = Handing(dispatch, self._not_taken)
         self._sources = Sources(blobs=blobs, code_of=code_of, kept_of=kept_of, hosts=hosts)
         self._hash_of = hash_of
         self._platforms = platforms
@@ -325,6 +326,11 @@ class Conductor:
             self._leaving.give_up(held, error)
         except TwinGraphError as fault:
             self._break(fault)
+
+    def _not_taken(self, execution: str, error: Exception) -> None:
+        held = self._roster.named(execution)
+        if held is not None:
+            self._give_up(held, error)
 
     def _unforeseen(self, _: object, context: Mapping[str, Any]) -> None:
         self._break(context.get("exception") or TwinGraphError(str(context.get("message"))))

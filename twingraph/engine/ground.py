@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from twingraph.dispatch.base import Dispatch
 from twingraph.engine.clock import Clock
 from twingraph.engine.garbage import Garbage
+from twingraph.engine.handing import Handing
 from twingraph.engine.moments import Moments
 from twingraph.engine.roster import Roster
 from twingraph.engine.sizes import USUAL, Sizes
@@ -17,7 +17,7 @@ class Ground(NamedTuple):
     name: str  # under which the conductor holds executions
     roster: Roster
     journal: Journal
-    dispatch: Dispatch
+    dispatch: Handing
     clock: Clock
     moments: Moments
     garbage: Garbage

@@ -38,7 +38,7 @@ class Keying:
         self._ground = ground
         self._submit = submit
         self._waiting: deque[Asking] = deque()
-        self._running: dict[tuple[str, str, int], Asking] = {}  # by execution, node and attempt
+        self._running: dict[tuple[str, str], tuple[int, Asking]] = {}  # by execution and node: the newest attempt
         self._lost: dict[tuple[int, str], int] = {}
         self._attempt = 0  # tells runs of one node apart: the answer of one that was given up counts for nothing
         self._called = False
@@ -57,15 +57,21 @@ class Keying:
         if self._waiting:
             self._call_soon()
 
+    def end(self, held: Held, node: str) -> None:
+        """The node is over before it has its key: the function need not say one any more."""
+        self._lost.pop((held.number, node), None)
+        if self._running.pop((held.state.execution, node), None) is not None:
+            self._ground.dispatch.cancel(held.state.execution, [node + KEY_MARK])
+            self.look()
+
     def drop(self, number: int) -> None:
         """The execution is not ours any more: nothing of it runs on."""
-        running = [
-            (execution, node) for (execution, node, _), one in self._running.items() if one.held.number == number
-        ]
+        running = [place for place, (_, one) in self._running.items() if one.held.number == number]
         if running:
-            self._ground.dispatch.cancel(running[0][0], [f"{node}{KEY_MARK}" for _, node in running])
+            self._ground.dispatch.cancel(running[0][0], [node + KEY_MARK for _, node in running])
+        for place in running:
+            del self._running[place]
         self._waiting = deque(one for one in self._waiting if one.held.number != number)
-        self._running = {key: one for key, one in self._running.items() if one.held.number != number}
         self._lost = {key: times for key, times in self._lost.items() if key[0] != number}
 
     def _call(self) -> None:
@@ -94,11 +100,19 @@ class Keying:
         runs = []
         for asking in several:
             self._attempt += 1
-            self._running[held.state.execution, asking.node, self._attempt] = asking
+            self._running[held.state.execution, asking.node] = self._attempt, asking
             runs.append((asking.node, self._attempt))
-        attempts = dict(runs)
         for node, why in self._submit(held, spec, runs):
-            self._running.pop((held.state.execution, node, attempts[node])).told(None, why)
+            self._running.pop((held.state.execution, node))[1].told(None, why)
+
+    def _over(self, execution: str, name: str, attempt: int) -> Asking | None:
+        """Who asked, unless nobody waits for this run any more."""
+        place = execution, name.removesuffix(KEY_MARK)
+        number, asking = self._running.get(place, (0, None))
+        if asking is None or number != attempt:
+            return None
+        del self._running[place]
+        return asking
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -113,7 +127,7 @@ class Keying:
             report.node, report.attempt = node.removesuffix(KEY_MARK), 1
             return False
         if isinstance(report, Outcome):
-            asking = self._running.pop((report.execution, node.removesuffix(KEY_MARK), report.attempt), None)
+            asking = self._over(report.execution, node, report.attempt)
             if asking is not None:
                 self._ended(asking, report)
                 self.look()
@@ -123,7 +137,7 @@ class Keying:
         """Handed back before they began: again. What is left of the report is about nodes."""
         ours = [run for run in report.runs if run[0].endswith(KEY_MARK)]
         for name, attempt in ours:
-            asking = self._running.pop((report.execution, name.removesuffix(KEY_MARK), attempt), None)
+            asking = self._over(report.execution, name, attempt)
             if asking is not None:
                 self.ask(asking)
         if ours:

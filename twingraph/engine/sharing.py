@@ -132,6 +132,7 @@ class Sharing:
     def settle(self, held: Held, command: SettleCache, seq: int, at: float) -> None:
         """The work is nobody's with this event: what it gave goes into the same commit."""
         place = held.number, command.node
+        self._keying.end(held, command.node)
         asked = self._asked.pop(place, None)
         if asked is not None and asked.told and not command.completed:
             return  # it is somebody else's; without an answer it may be its own, from a conductor that is dead

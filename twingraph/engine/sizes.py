@@ -11,7 +11,7 @@ class Sizes(NamedTuple):
     log_lines: int = 1_000  # of what was printed, so many are noted without a pause
     begun_at_once: int = 500  # nodes of a drawn workflow: a larger one begins by and by
     map_page: int = 1_000  # keys of a map in one event
-    kept_page: int = 1_000  # outcomes that a replay keeps in one event: the kernel takes them in within milliseconds
+    kept_page: int = 250  # outcomes that a replay keeps in one event, which is one turn
     past_page: int = 1_000  # steps of a body's history in one message
     snapshot_events: int = 10_000  # no snapshot is due before,
     snapshot_events_per_node: int = 3  # nor before so many for each node

@@ -55,6 +55,7 @@ class Turns:
         self._bodies = bodies
         self._leaving = leaving
         self._garbage = ground.garbage
+        self._dispatch = ground.dispatch
         self._faults = faults
         self._told = told
         self._flushing = False
@@ -203,10 +204,11 @@ class Turns:
             self._faults.break_down(error)
             return
         # Doing what one commands may bring events to another: those are not in this commit.
-        for held, todo in [(held, held.committed()) for held in written]:
-            self._garbage.holds(held.number, len(held.state.nodes))
-            if self._roster.has(held):
-                self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
+        with self._dispatch:
+            for held, todo in [(held, held.committed()) for held in written]:
+                self._garbage.holds(held.number, len(held.state.nodes))
+                if self._roster.has(held):
+                    self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
         self._granting.tell()
         if self._writing.due:
             self.flush_soon()
@@ -297,4 +299,5 @@ class Turns:
 
     def _carry_on(self, held: Held) -> None:
         if self._roster.has(held):
-            self.about(held, lambda: self._carry_out(held))
+            with self._dispatch:
+                self.about(held, lambda: self._carry_out(held))

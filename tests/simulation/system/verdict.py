@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.simulation.promises import Broken
+from tests.support.snapshots import told
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.folding import restore
-from twingraph.engine.kernel import Node, bounds, snapshot
+from twingraph.engine.kernel import Node, bounds
 
 if TYPE_CHECKING:
     from tests.simulation.system.process import Process
@@ -54,7 +55,7 @@ def check_end(world: System) -> None:
         _check_signals(world, known)
         _check_attempts(world, known)
         again = restore(known.id, None, known.rows)
-        if json.dumps(snapshot.dump(again)) != json.dumps(snapshot.dump(known.shadow)):
+        if told(again) != told(known.shadow):
             world.broken(f"the journal of {known.id} does not fold to the same state twice")
     for claim in world.store.claims.values():
         if world.store.by_number[claim.number].over:

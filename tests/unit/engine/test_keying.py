@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, args, plan, value, wait_until
+from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, args, plan, until_node, value, wait_until
 from twingraph.core.execution import NodeView
-from twingraph.core.plan import NodeSpec, Plan, PlanNode
-from twingraph.core.records import ErrorRecord
+from twingraph.core.plan import NodeKind, NodeSpec, Plan, PlanNode, ScopeSettings, Template
+from twingraph.core.records import ErrorRecord, Settings
+from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, LogLines, NodeRun, Outcome, Returned
 from twingraph.engine.effects import KEY_SECONDS
 from twingraph.engine.keying import LOSSES, RUNS
@@ -179,6 +180,26 @@ def test_nothing_of_it_runs_on_when_the_execution_is_over(rig: Rig) -> None:
     rig.dispatch.wait_for(1)
     assert rig.conductor.cancel(handle.id).wait(SOON)
     wait_until(lambda: not rig.dispatch.waiting, otherwise="it still waits")
+
+
+def test_nothing_of_it_runs_on_when_its_node_alone_is_cancelled(tmp_path: Path) -> None:
+    """A sub-workflow is given up where one of its nodes fails; what stands beside it goes on."""
+
+    def act(lane: Lane, run: NodeRun) -> object:
+        raise ValueError("bad")
+
+    inner = Template(nodes=(PlanNode(id="bad", spec=3), PlanNode(id="a", spec=0, args={"x": ("11",)})))
+    scope = PlanNode(id="s", kind=NodeKind.SCOPE, template="inner", bounds=ScopeSettings(error_handler="fail"))
+    whole = plan(scope, PlanNode(id="beside", spec=3), specs=(CACHED, EXPAND, BRANCH, TASK), templates={"inner": inner})
+    with Rig(tmp_path / "home", act, hold=True) as rig:
+        handle = rig.submit(whole, settings=Settings(error_handler="continue"))
+        assert sorted(rig.dispatch.wait_for(3)) == ["beside", "s/a!key", "s/bad"]
+        rig.dispatch.let_one_go("s/bad")
+        wait_until(lambda: len(rig.dispatch.waiting) == 1, otherwise="the function runs on")
+        assert rig.dispatch.wait_for(1) == ["beside"]
+        until_node(rig, handle.id, "s/a", NodeStatus.CANCELLED)
+        rig.dispatch.let_go()
+        assert handle.wait(SOON)
 
 
 def test_what_is_handed_back_together_with_nodes_keeps_none_of_them(rig: Rig) -> None:

@@ -19,6 +19,7 @@ from twingraph.engine.clock import Clock
 from twingraph.engine.garbage import Garbage
 from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
+from twingraph.engine.handing import Handing
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State, commands
@@ -208,6 +209,10 @@ def test_who_waits_does_not_write_again_and_again(one: Rig, two: Rig) -> None:
     assert journal.looks <= 40
 
 
+def refuse(execution: str, error: Exception) -> None:
+    raise error
+
+
 def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
     """Paused and resumed while a long piece of work was done about it: it has asked again, and stands in line."""
     told: list[Event] = []
@@ -218,7 +223,7 @@ def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
     moments = Moments(loop, time.perf_counter)
     journal = SqliteJournal(one.home)
     begun = begin(one, limited("other", gpu=1))
-    ground = Ground("x", roster, journal, one.dispatch, Clock(), moments, Garbage())
+    ground = Ground("x", roster, journal, Handing(one.dispatch, refuse), Clock(), moments, Garbage())
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
     ask = commands.AskLimit("a", (("db", 1),), 0)
     again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]

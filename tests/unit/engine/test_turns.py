@@ -15,13 +15,16 @@ from tests.support.conducting import Act, each, echo, fresh_home, plan, task, va
 from twingraph.core.errors import StoreError
 from twingraph.core.events import Created, Event, GraphClosed, GraphExtended, body_of, event_from
 from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source
-from twingraph.core.records import Settings
+from twingraph.core.records import Changes, Settings
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import State, apply
+from twingraph.engine.recorded import Recorded
+from twingraph.engine.replay import kept
 from twingraph.engine.sizes import USUAL
 from twingraph.store.base import Append, Claim, NewExecution
+from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.store.sqlite.journal import SqliteJournal
 
 MANY = 3_000
@@ -301,6 +304,23 @@ def test_a_value_that_is_missing_ends_the_node_and_not_the_engine(opened: Opens)
     assert handle.status == "failed"
     assert handle.error is not None
     assert "gave no output 'nothing'" in handle.error.message
+
+
+def test_what_a_replay_keeps_comes_in_many_turns(by_hand: ByHand) -> None:
+    flow = plan(*(task(f"n{number}") for number in range(MANY)), task("end"))
+    first = by_hand.submit(flow, parallel=1_000)
+    by_hand.turns_until(lambda: over(first))
+    changes = Changes(anew=("end",))
+    known = kept(Recorded(by_hand.records, first.id, MemoryBlobs()), changes)
+    assert len(known) == MANY
+    again = by_hand.submit(flow, replay_of=first.id, changes=changes, kept=known)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(again.id) is not None)
+    state = by_hand.state(again)
+    ended = [state.ended_count]
+    by_hand.turns_until(lambda: over(again), lambda: ended.append(state.ended_count))
+    # A page for what is to run now, and one that goes with the commit.
+    assert max(after - before for before, after in itertools.pairwise(ended)) <= 2 * 250 + 1
+    assert again.status == "completed"
 
 
 def test_a_flood_of_printed_lines_is_noted_in_many_turns_and_all_of_it_before_the_end(opened: Opens) -> None:

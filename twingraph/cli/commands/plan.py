@@ -18,7 +18,7 @@ from twingraph.cli.inputs import describe_inputs, inputs_of, plan_of, read_input
 from twingraph.cli.planning import PlannedNode, planned, unknowns
 from twingraph.cli.shown_node import story_document
 from twingraph.cli.target import is_pipeline, load_target, made_ready, recorded_target
-from twingraph.cli.words import component_and_kind, plural, printable, seconds
+from twingraph.cli.words import component_and_kind, from_here, plural, printable, seconds
 from twingraph.core.execution import CacheStory
 from twingraph.core.plan import Plan
 from twingraph.core.static_plan import StaticPlan
@@ -94,7 +94,7 @@ def _cache_lines(stories: Mapping[str, CacheStory], unknown: str | None, width: 
     if not stories:
         return []
     rows: list[list[Span]] = [
-        [("", ""), (printable(name), ""), (printable(story.words), "dim")] for name, story in stories.items()
+        [("", ""), (printable(name), ""), (printable(from_here(story.words)), "dim")] for name, story in stories.items()
     ]
     return [BLANK, [("cache", "bold")], *table(rows, width, grow=2)]
 

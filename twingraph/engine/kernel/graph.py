@@ -16,7 +16,7 @@ AT_ONCE = 200
 def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
     """Create the nodes in their scope and wire their edges. The new nodes, in order."""
     created = _create(state, scope, plans)
-    _wire(scope, created)
+    _wire(created)
     return created
 
 
@@ -27,7 +27,7 @@ def adding(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Generator[N
         created += _create(state, scope, plans[start : start + AT_ONCE])
         yield
     for start in range(0, len(created), AT_ONCE):
-        _wire(scope, created[start : start + AT_ONCE])
+        _wire(created[start : start + AT_ONCE])
         yield
     return created
 
@@ -45,16 +45,23 @@ def _create(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]
     return created
 
 
-def _wire(scope: Scope, created: Iterable[Node]) -> None:
+def _wire(created: Iterable[Node]) -> None:
     for node in created:
-        for edge in node.plan.edges:
-            source = scope.nodes[edge.source]
-            if source.over:
-                node.pending -= 1
-            else:
-                if source.dependents is None:
-                    source.dependents = []
-                source.dependents.append(node)
+        node.pending -= depend(node)
+
+
+def depend(node: Node) -> int:
+    """Let it be told by its sources; how many of these are over already."""
+    over = 0
+    for edge in node.plan.edges:
+        source = node.scope.nodes[edge.source]
+        if source.over:
+            over += 1
+        elif source.dependents is None:
+            source.dependents = [node]
+        else:
+            source.dependents.append(node)
+    return over
 
 
 def open_scope(state: State, path: str, parent: Node, index: int | None) -> tuple[Scope, list[Node]]:

@@ -131,13 +131,14 @@ def _idle(state: State) -> Iterator[str]:
 
 
 def _leads_through(state: State, key: QueueKey, scope: Scope, stands: Place | None) -> bool:
-    """Whether this queue will come to the scope: it may go, or stands aside further outside."""
+    """Whether this queue will come to the scope: it may go, or stands aside further outside. One that waits at its spec
+    takes nothing."""
     if isinstance(key, int):
         return False
     around = [bound.path for bound in bounds.around(state.scopes[key[1]])]
     if scope.path not in around:
         return False
-    return not isinstance(stands, str) or around.index(stands) > around.index(scope.path)
+    return stands is None or (isinstance(stands, str) and around.index(stands) > around.index(scope.path))
 
 
 def _clocks(state: State) -> Iterator[str]:

@@ -3,8 +3,8 @@
 The nodes of a bounded scope have queues of their own. A queue whose scope has no lane left is parked at the nearest
 scope that is full; one of whose spec enough lanes find out how long it takes, at the spec. Whatever comes free there
 lets one come back: of the highest priority the one that has waited longest, behind those that can go already. One that
-comes back and cannot use the place after all, because it stands still further inside or has nothing left, lets the
-next one come. So for every free place of a scope with parked queues there is a queue on its way to it.
+comes back and cannot use the place after all, because it stands still further inside, or at its spec, or has nothing
+left, lets the next one come. So for every free place of a scope with parked queues there is a queue on its way to it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def crowded(state: State, spec: int) -> bool:
 
 def park(state: State, priority: int, key: tuple[int, str], queue: deque[Node], place: Place) -> None:
     """The queue, which was taken out of those that may go, waits for this. Who waits for a place that it came back for
-    and does not use, which lies outside this one, may come."""
+    and does not use, which lies outside this one, may come. Outside a spec lie all the scopes."""
     waiting = state.parked.setdefault(place, {})
     waiting.setdefault(priority, Queues())[key] = queue
     state.parked_at[priority, key] = place
+    outside = bounds.around(state.scopes[key[1]])
     if isinstance(place, str):
-        outside = bounds.around(state.scopes[key[1]])
         while next(outside).path != place:
             pass
-        _let_others(state, outside, key[0])
+    _let_others(state, outside, key[0])
 
 
 def passed(state: State, key: tuple[int, str]) -> None:

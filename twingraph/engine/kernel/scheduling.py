@@ -86,7 +86,10 @@ def dispatch(state: State) -> None:
         if priority == ENDLESS:
             _serve_endless(state, queues)
         elif free > 0:
-            free = _serve(state, priority, queues, free)
+            left = _serve(state, priority, queues, free)
+            if left is None:
+                return
+            free = left
         if queues and free <= 0 and priority != ENDLESS:
             _make_room(state, priority, queues)
             return
@@ -130,13 +133,14 @@ def _serve_endless(state: State, queues: Queues) -> None:
     queues.clear()
 
 
-def _serve(state: State, priority: int, queues: Queues, free: int) -> int:
-    """One lane for each spec in turn, as long as any is free; how many are left for others."""
+def _serve(state: State, priority: int, queues: Queues, free: int) -> int | None:
+    """One lane for each spec in turn, as long as any is free; how many are left for others. None: this event has handed
+    over enough, and lanes are left for the next, so that nobody need make room."""
     held_back = 0
     most, most_lanes = state.in_flight + RUNS_AT_ONCE, state.lanes_open + LANES_AT_ONCE
     while free > 0 and held_back < len(queues):
         if state.in_flight >= most or state.lanes_open >= most_lanes:
-            return 0
+            return None
         key, queue = queues.popitem(last=False)
         spec = key if isinstance(key, int) else key[0]
         crowded = parking.crowded(state, spec)

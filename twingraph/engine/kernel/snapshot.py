@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
@@ -27,12 +27,13 @@ from twingraph.core.plan_json import (
 )
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, scheduling
-from twingraph.engine.kernel.state import Lane, Node, QueueKey, Queues, Scope, State
+from twingraph.engine.kernel import bounds, graph, queued, scheduling
+from twingraph.engine.kernel.state import Lane, Node, Scope, State
 
-VERSION = 3
-# What the oldest engine wrote says nothing of bodies, since none ran; with the one after it, no queue stood aside.
-READABLE = (1, 2, VERSION)
+VERSION = 4
+# What the oldest engine wrote says nothing of bodies, since none ran; with the one after it, no queue stood aside; the
+# third named what lies in a scope and in a queue all in one.
+READABLE = (1, 2, 3, VERSION)
 
 Made = TypeVar("Made")
 
@@ -50,8 +51,9 @@ _PLAIN_STATE = (
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
-# What stands between the lines of nodes and scopes, which are JSON together.
-_NODES, _SCOPES, _END = ',"nodes":[', '],"scopes":[', "]}"
+# What stands between the lines of nodes, scopes and queues, which are JSON together.
+_NODES, _SCOPES, _QUEUED, _END = ',"nodes":[', '],"scopes":[', '],"queued":[', "]}"
+_BETWEEN = {_SCOPES: "scopes", _QUEUED: "queued"}
 # So many nodes and scopes are made again without a pause.
 _AT_ONCE = 200
 
@@ -81,10 +83,8 @@ def _dump_node(node: Node, shared: dict[int, list[Any]], defaults: Node) -> dict
         raw["error"] = error_to_json(node.error)
     if node.outputs:
         raw["outputs"] = node.outputs
-    if node.dependents:
-        raw["dependents"] = [dependent.id for dependent in node.dependents]
     if node.children is not None:
-        raw["children"] = [["scope", c.path] if isinstance(c, Scope) else ["node", c.id] for c in node.children]
+        raw["children"] = True
     if node.pages is not None:
         raw["pages"] = node.pages
     if node.given is not None:
@@ -97,7 +97,6 @@ def _dump_scope(scope: Scope) -> dict[str, Any]:
         "path": scope.path,
         "parent": scope.parent.id if scope.parent else None,
         "index": scope.index,
-        "nodes": {relative: node.id for relative, node in scope.nodes.items()},
         "open": scope.open,
         "closed": scope.closed,
         "driven": scope.driven,
@@ -124,10 +123,11 @@ def written(state: State, at_once: int) -> Generator[None, None, str]:
     around = _encode(_dump_around(state))
     nodes = yield from _encoded(_dump_nodes(state), at_once)
     scopes = yield from _encoded((_dump_scope(scope) for scope in state.scopes.values()), at_once)
-    return f"{around[:-1]}{_NODES}\n{nodes}\n{_SCOPES}\n{scopes}\n{_END}"
+    standing = yield from _encoded(queued.dump(state), 1)
+    return f"{around[:-1]}{_NODES}\n{nodes}\n{_SCOPES}\n{scopes}\n{_QUEUED}\n{standing}\n{_END}"
 
 
-def _encoded(records: Iterable[dict[str, Any]], at_once: int) -> Generator[None, None, str]:
+def _encoded(records: Iterable[Any], at_once: int) -> Generator[None, None, str]:
     left = iter(records)
     lines: list[str] = []
     while some := [_encode(record) for record in islice(left, at_once)]:
@@ -143,7 +143,8 @@ def text(state: State) -> str:
 
 def dump(state: State) -> dict[str, Any]:
     scopes = [_dump_scope(scope) for scope in state.scopes.values()]
-    return {**_dump_around(state), "nodes": list(_dump_nodes(state)), "scopes": scopes}
+    nodes, standing = list(_dump_nodes(state)), list(queued.dump(state))
+    return {**_dump_around(state), "nodes": nodes, "scopes": scopes, "queued": standing}
 
 
 def _dump_nodes(state: State) -> Iterator[dict[str, Any]]:
@@ -156,7 +157,7 @@ def _dump_nodes(state: State) -> Iterator[dict[str, Any]]:
 
 
 def _dump_around(state: State) -> dict[str, Any]:
-    """Everything but nodes and scopes."""
+    """Everything but nodes, scopes, and who stands in the queues."""
     lanes = {node.lane.number: node.lane for node in state.nodes.values() if node.lane is not None}
     return {
         "version": VERSION,
@@ -174,11 +175,8 @@ def _dump_around(state: State) -> dict[str, Any]:
             ]
             for lane in lanes.values()
         ],
-        "ready": [[priority, _queues(queues)] for priority, queues in state.ready.items()],
-        "parked": [
-            [place, [[priority, _queues(queues)] for priority, queues in waiting.items()]]
-            for place, waiting in state.parked.items()
-        ],
+        "ready": queued.order(state.ready),
+        "parked": [[place, queued.order(waiting)] for place, waiting in state.parked.items()],
         "means": list(state.means.items()),
         "probing": list(state.probing.items()),
         "ending": state.ending,
@@ -189,28 +187,29 @@ def _dump_around(state: State) -> dict[str, Any]:
     }
 
 
-def _queues(queues: Mapping[QueueKey, Iterable[Node]]) -> list[Any]:
-    return [[key, [node.id for node in queue]] for key, queue in queues.items()]
-
-
-def _queues_back(state: State, raw: list[Any]) -> Queues:
-    return Queues((_key(key), deque(state.nodes[node] for node in nodes)) for key, nodes in raw)
-
-
 def read(text: str) -> Generator[None, None, State]:
     """The state that was written down, by and by."""
-    first, *lines = text.split("\n")
-    if not lines:  # of an engine that wrote all of it in one
+    lines = _lines(text)
+    first, second = next(lines), next(lines, None)
+    if second is None:  # of an engine that wrote all of it in one
         return load(json.loads(first))
     raw = json.loads(first + "]}")
     into = raw["nodes"]
-    for line in lines:
-        if line == _SCOPES:
-            into = raw["scopes"] = []
+    for line in chain([second], lines):
+        if line in _BETWEEN:
+            into = raw[_BETWEEN[line]] = []
         elif line != _END:
             into += json.loads(f"[{line.removesuffix(',')}]")
             yield
     return (yield from _loading(raw))
+
+
+def _lines(text: str) -> Iterator[str]:
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def load(raw: dict[str, Any]) -> State:
@@ -240,14 +239,7 @@ def _loading(raw: dict[str, Any]) -> Generator[None, None, State]:
     for name, value in raw["plain"].items():
         setattr(state, name, value)
     yield from _load_graph(state, raw)
-    state.ready = {priority: _queues_back(state, queues) for priority, queues in raw["ready"]}
-    state.parked = {
-        place: {priority: _queues_back(state, queues) for priority, queues in waiting}
-        for place, waiting in raw.get("parked", ())
-    }
-    for place, waiting in state.parked.items():
-        for priority, queues in waiting.items():
-            state.parked_at.update(((priority, key), place) for key in queues)
+    yield from queued.load(state, raw)
     state.means = dict(raw["means"])
     state.probing = dict(raw["probing"])
     state.ending = ExecutionStatus(raw["ending"]) if raw["ending"] else None
@@ -266,8 +258,9 @@ def _paused(records: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
 
 
 def _load_graph(state: State, raw: dict[str, Any]) -> Iterator[None]:
-    """Scopes and nodes refer to each other: make them all first, then join them. What they are made from is freed on
-    the way, since to free all of it at once takes long too."""
+    """Scopes and nodes refer to each other: make them all first, then join them, in the order in which they came: what
+    lies in a scope or a map, and who waits for a node, follows from that. What they are made from is freed on the way,
+    since to free all of it at once takes long too."""
     for pause, given in _paused(raw["scopes"]):
         if pause:
             yield
@@ -294,6 +287,8 @@ def _load_graph(state: State, raw: dict[str, Any]) -> Iterator[None]:
         scope = loose if plan.kind is NodeKind.HANDLER else state.scopes[given["scope"]]
         node = Node(given["id"], plan, scope)
         state.add(node)
+        if "item_of" not in given and scope is not loose:  # items are found by their map
+            scope.nodes[plan.id] = node
         _load_node(node, given, lanes)
         state.counts[NodeStatus.PENDING] -= 1
         state.counts[node.status] += 1
@@ -316,13 +311,6 @@ def _open_again(state: State, lanes: Iterable[Lane]) -> None:
             state.recalled += 1
         elif lane.priority is not None:
             scheduling.may_yield(state, lane)
-    for node in state.nodes.values():
-        if node.lane is not None:
-            node.lane.nodes.append(node)
-
-
-def _key(raw: int | list[Any]) -> QueueKey:
-    return (raw[0], raw[1]) if isinstance(raw, list) else raw
 
 
 def _decision(body: str) -> DecisionMade:
@@ -340,6 +328,8 @@ def _load_node(node: Node, given: dict[str, Any], lanes: dict[int, Lane]) -> Non
     node.lane = lanes[given["lane"]] if "lane" in given else None
     node.error = _error_back(given.get("error"))
     node.outputs = tuple((name, digest, size) for name, digest, size in given.get("outputs", ()))
+    if "children" in given:
+        node.children = []
     if "pages" in given:
         node.pages = [(start, seq) for start, seq in given["pages"]]
     if "given" in given:
@@ -352,24 +342,25 @@ def _join(state: State, raw: dict[str, Any]) -> Iterator[None]:
             yield
         scope = state.scopes[given["path"]]
         scope.parent = state.nodes[given["parent"]] if given["parent"] else None
+        if scope.parent is not None and scope.parent.children is not None:
+            scope.parent.children.append(scope)
         bounds.bind(scope)
         scope.lanes_open = given.get("lanes_open", 0)
         if scope.clock is not None:
             for name, value in zip(_CLOCK, given["clock"], strict=True):
                 setattr(scope.clock, name, value)
-        scope.nodes = {relative: state.nodes[node] for relative, node in given["nodes"].items()}
     for pause, given in _paused(raw["nodes"]):
         if pause:
             yield
         node = state.nodes[given["id"]]
-        if node.lane is not None and node.lane.counted and node.kind is not NodeKind.HANDLER:
-            node.lane.bound = node.scope.bound
+        if node.lane is not None:
+            node.lane.nodes.append(node)
+            if node.lane.counted and node.kind is not NodeKind.HANDLER:
+                node.lane.bound = node.scope.bound
         if "item_of" in given:
             node.item_of = state.nodes[given["item_of"]]
-        if "dependents" in given:
-            node.dependents = [state.nodes[dependent] for dependent in given["dependents"]]
-        if "children" in given:
-            node.children = [
-                state.scopes[name] if kind == "scope" else state.nodes[name] for kind, name in given["children"]
-            ]
+            if node.item_of.children is not None:
+                node.item_of.children.append(node)
+        else:
+            graph.depend(node)
         given.clear()

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.plans import Drawn, Pencil
+from tests.support.snapshots import told
 from tests.unit.engine.kernel.hand import OUTPUT, error
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
@@ -211,7 +212,7 @@ class History:
 def folded(events: list[tuple[ev.Event, float]], state: State, start: int = 0) -> str:
     for seq, (event, at) in enumerate(events[start:], start + 1):
         apply(state, ev.event_from(ev.KINDS[type(event)], ev.body_of(event)), at, seq)
-    return json.dumps(snapshot.dump(state))
+    return told(state)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -227,7 +228,7 @@ def test_whatever_happens_what_must_hold_holds(plan: int, steps: int, draw: st.D
             saved = len(history.events), json.dumps(snapshot.dump(history.state))
     history.to_its_end()
     assert history.state.status in EXECUTION_OVER
-    whole = json.dumps(snapshot.dump(history.state))
+    whole = told(history.state)
     assert folded(history.events, State("exec-1")) == whole
     if saved is not None:
         assert folded(history.events, snapshot.load(json.loads(saved[1])), saved[0]) == whole

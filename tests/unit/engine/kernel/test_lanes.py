@@ -111,6 +111,17 @@ def test_where_a_lane_is_free_nobody_is_recalled() -> None:
     assert [type(command) for command in told] == [commands.Dispatch]
 
 
+def test_where_more_came_than_one_event_hands_over_nobody_is_recalled() -> None:
+    """Lanes are left for them: they go with the next event."""
+    hand = Hand(*many(12, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=2 * scheduling.LANES_AT_ONCE)
+    hand.call(task("high", spec=1))
+    hand.begun("high")  # from here on they travel alone
+    more = tuple(task(f"high{number}", spec=1) for number in range(scheduling.LANES_AT_ONCE + 50))
+    told = hand.feed(ev.GraphExtended(more, driven=True))
+    assert (len(of(commands.Dispatch, told)), of(commands.Recall, told)) == (scheduling.LANES_AT_ONCE, [])
+    assert len(of(commands.Dispatch, hand.feed(ev.TimerFired("x")))) == 50
+
+
 def test_a_restored_execution_makes_room_alike() -> None:
     hand = Hand(*many(12, 0, "low"), driven=True, specs=LOW_AND_HIGH, max_parallel=3)
     hand.call(task("high0", spec=1))

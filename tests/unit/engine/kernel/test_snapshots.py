@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.snapshots import dumped_before, told
 from tests.unit.engine.kernel.hand import Hand, mapped, node, task
 from twingraph.core import events as ev
 from twingraph.core.plan import Hole, NodeKind, ScopeSettings, Source
@@ -69,8 +70,7 @@ def test_bounds_go_on_as_they_were() -> None:
 def test_what_an_older_engine_wrote_can_be_read() -> None:
     hand = Hand(task("a"), task("b", "a"), mapped("m"))
     hand.end("a")
-    raw = json.loads(json.dumps(snapshot.dump(hand.state)))
-    raw["version"] = 1
+    raw = dumped_before(hand.state, 1)
     for name in ("body", "computing", "elapsed", "ended_count", "timed"):
         del raw["plain"][name]
     for given in raw["nodes"]:
@@ -80,6 +80,43 @@ def test_what_an_older_engine_wrote_can_be_read() -> None:
             del given[name]
     state = snapshot.load(raw)
     assert (state.nodes["a"].order, state.ended_count, state.root.decisions) == (1, 1, [])
+
+
+def many() -> Hand:
+    """A thousand nodes in one scope, queue and map, a thousand that wait for one, and queues that stand aside."""
+    hand = Hand(driven=True, max_parallel=4)
+    for name in ("s", "t"):
+        hand.call(node(NodeKind.SCOPE, name, bounds=ScopeSettings(max_parallel=1)))
+        for number in range(3):
+            hand.call(task(f"n{number}"), name)
+    hand.call(mapped("m"))
+    hand.expand("m", *map(str, range(1_200)))
+    hand.call(task("source"))
+    hand.feed(ev.GraphExtended(tuple(task(f"n{number}", "source") for number in range(1_200)), driven=True))
+    hand.feed(ev.GraphExtended(tuple(task(f"o{number}") for number in range(1_200)), driven=True))
+    assert hand.state.parked
+    return hand
+
+
+def test_the_third_version_can_be_read() -> None:
+    state = many().state
+    raw = dumped_before(state)
+    assert told(snapshot.load(dumped_before(state))) == told(state)
+    _, *lines = written(state, 50).split("\n")
+    around = {name: value for name, value in raw.items() if name not in ("nodes", "scopes")}
+    scopes = ",".join(json.dumps(scope) for scope in raw["scopes"])
+    nodes = lines[: lines.index('],"scopes":[')]
+    old = "\n".join([json.dumps(around)[:-1] + ',"nodes":[', *nodes, '],"scopes":[', scopes, "]}"])
+    assert told(by_and_by(old)[0]) == told(state)
+
+
+def test_no_line_is_long_however_much_lies_in_one_scope_or_queue() -> None:
+    state = many().state
+    text = written(state, 1)
+    assert max(map(len, text.split("\n"))) < 10_000
+    again = by_and_by(text)[0]
+    assert written(again, 1) == text
+    assert told(again) == told(state)
 
 
 def test_what_a_newer_engine_wrote_is_refused() -> None:
