@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twingraph.dispatch import spawner
 
 # Before the heavier imports below: the first worker comes up meanwhile.
-if not os.environ.get("TWINGRAPH_INLINE"):
+if not os.environ.get("TWINGRAPH_INLINE") and os.environ.get("TWINGRAPH_DISPATCH") != "celery":
     spawner.start_ahead()
 
 from twingraph import wiring

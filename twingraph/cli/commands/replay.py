@@ -11,6 +11,7 @@ from typing import Any
 from twingraph.cli.app import App
 from twingraph.cli.attend import attend
 from twingraph.cli.backend import Runtime
+from twingraph.cli.dispatching import add_dispatch
 from twingraph.cli.errors import UsageError
 from twingraph.cli.inputs import named, read_inputs, read_value
 from twingraph.cli.target import current_code
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--debug", action="store_true", help="run one node here: breakpoint() works, and pdb opens where it fails"
     )
     parser.add_argument("--workers", metavar="N", help="most worker processes on this machine (TWINGRAPH_WORKERS)")
+    add_dispatch(parser)
 
 
 def run(args: argparse.Namespace, app: App) -> int:

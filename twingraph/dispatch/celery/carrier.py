@@ -83,6 +83,7 @@ class Carrier:
         self._pools: dict[Dispatch, asyncio.Task[None]] = {}
         self._over: OrderedDict[str, None] = OrderedDict()
         self._unwanted: OrderedDict[str, tuple[str, frozenset[str] | None]] = OrderedDict()
+        self._desks: OrderedDict[str, str] = OrderedDict()  # of executions that were taken over
         self._draining = False
         self._emptied = threading.Event()
         self._ran = 0
@@ -163,7 +164,7 @@ class Carrier:
         known = self._lanes.get(offer.id)
         if known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
-        elif offer.id in self._over:
+        elif offer.id in self._over or self._desks.get(offer.execution, offer.desk) != offer.desk:
             _release(carried)
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
@@ -316,6 +317,9 @@ class Carrier:
         for wish in wishes:
             if wish.worker is not None and wish.worker != self.name:
                 continue
+            if wish.act == "leave":
+                self._leave(wish.lane, (wish.nodes or ("",))[0])
+                continue
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
@@ -326,6 +330,13 @@ class Carrier:
                     self._begin(carried)
             else:
                 self._fulfil(carried, wish)
+
+    def _leave(self, execution: str, desk: str) -> None:
+        """Another conductor has taken the execution over, and began the next attempts."""
+        _remember(self._desks, execution, desk)
+        for carried in list(self._lanes.values()):
+            if carried.offer.execution == execution and carried.offer.desk != desk:
+                self._fulfil(carried, Wish("drop", carried.offer.id))
 
     def _fulfil(self, carried: Carried, wish: Wish) -> None:
         nodes = [
@@ -344,7 +355,8 @@ class Carrier:
         if wish.act == "return":
             self._with_pool(pool, lambda: pool.recall(execution, nodes))
             return
-        if wish.act == "drop":
+        if wish.act == "drop":  # of what ends already, a newer attempt may be here
+            nodes = [node for node in nodes if node not in carried.silent]
             carried.silent.update(nodes)
         self._with_pool(pool, lambda: pool.cancel(execution, nodes))
 

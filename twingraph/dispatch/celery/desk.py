@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -46,6 +46,8 @@ LATE_SECONDS = 2.0
 # What was wished and has not come about is wished again.
 AGAIN_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
+# So many executions are known.
+REMEMBERED = 10_000
 # A desk whose conductor is gone is removed by a broker that can do that.
 DESK_EXPIRES_SECONDS = 3600.0
 
@@ -77,6 +79,7 @@ class CeleryDispatch:
         self._holding = Holding()
         self._count = 0
         self._suspects: deque[Lane] = deque()  # each waits until the one before it has ended
+        self._executions: OrderedDict[str, None] = OrderedDict()
         self._heard: list[Message] = []  # applied, and not committed yet
         self._looked = 0.0
         self._ticked = 0.0
@@ -115,6 +118,7 @@ class CeleryDispatch:
     # -- wishes of the conductor -------------------------------------------------------------------
 
     def submit(self, lane: Lane) -> None:
+        self._announce(lane)
         suspects = [run for run in lane.runs if self._holding.is_suspect(lane.execution, run.node)]
         for run in suspects:
             self._suspects.append(_part(lane, [run]))
@@ -123,6 +127,15 @@ class CeleryDispatch:
             self._go(_part(lane, rest) if suspects else lane)
         if suspects:
             self._next_suspect()
+
+    def _announce(self, lane: Lane) -> None:
+        """An execution that begins here with second attempts was taken over: workers may be busy with the first."""
+        if lane.execution not in self._executions:
+            self._executions[lane.execution] = None
+            if len(self._executions) > REMEMBERED:
+                self._executions.popitem(last=False)
+            if any(run.attempt > 1 for run in lane.runs):
+                self._sender.put(("wishes", [Wish("leave", lane.execution, [self._desk])]))
 
     def _go(self, lane: Lane) -> Sent:
         self._count += 1
@@ -133,7 +146,8 @@ class CeleryDispatch:
         return self._holding.send(number, lane, queue, self._clock())
 
     def _next_suspect(self) -> None:
-        if self._suspects and not self._holding.suspect_is_out():
+        """The next that must go alone, when the one before it has shown that it does no harm."""
+        if self._suspects and not self._holding.suspect_is_out(self._clock()):
             self._go(self._suspects.popleft()).alone = True
 
     def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:

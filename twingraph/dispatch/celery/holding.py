@@ -11,6 +11,10 @@ from twingraph.dispatch.base import Lane, NodeRun
 SILENCE_SECONDS = 6.0
 # What nobody has taken for so long, though it is not in its queue any more, is gone too.
 UNTAKEN_SECONDS = 6.0
+# Whoever was there when so many workers died may be why: from then on it goes alone ...
+SUSPICIOUS = 2
+# ... and the next such one follows when it has lived so long, or has ended.
+TRIAL_SECONDS = 10.0
 # So often in a row may a node vanish on its way.
 VANISH_LIMIT = 3
 # So many numbers of a worker's messages are known, so that none counts twice.
@@ -62,7 +66,7 @@ class Holding:
         self._untaken: dict[str, Sent] = {}
         self._latest: dict[str, int] = {}  # by queue: the newest that was taken
         self._order = 0
-        self._suspects: set[tuple[str, str]] = set()
+        self._deaths: dict[tuple[str, str], int] = {}  # of workers that they were on, in a row
         self._vanished: dict[tuple[str, str], int] = {}
 
     # -- what is sent ------------------------------------------------------------------------------
@@ -77,11 +81,13 @@ class Holding:
         return sent
 
     def is_suspect(self, execution: str, node: str) -> bool:
-        """Whether it may have brought its worker down: such go one at a time over all workers."""
-        return (execution, node) in self._suspects
+        """Whether it may bring workers down: such go one at a time over all of them."""
+        return bool(self._deaths) and self._deaths.get((execution, node), 0) >= SUSPICIOUS
 
-    def suspect_is_out(self) -> bool:
-        return any(sent.alone for sent in self._lanes.values()) if self._suspects else False
+    def suspect_is_out(self, now: float) -> bool:
+        return bool(self._deaths) and any(
+            sent.alone and (sent.holder is None or now - sent.at < TRIAL_SECONDS) for sent in self._lanes.values()
+        )
 
     def all(self) -> list[Sent]:
         return list(self._lanes.values())
@@ -111,7 +117,7 @@ class Holding:
         sent.wishes.pop(node, None)
         self._runs.pop((execution, node), None)
         if ended:
-            self._suspects.discard((execution, node))
+            self._deaths.pop((execution, node), None)
             self._vanished.pop((execution, node), None)
         if not sent.open:
             self._lanes.pop(sent.id, None)
@@ -187,20 +193,20 @@ class Holding:
         return gone
 
     def _lost_with(self, name: str, lanes: list[Sent]) -> list[Gone]:
-        """Whoever had begun may have done it: of a lane, what is known to, else the next one. With several, nobody
-        knows; each then goes alone."""
+        """Whoever had begun may have done it: of a lane, what is known to, else the next one. With several nobody
+        knows, unless one of them was on trial."""
         begun = {(sent.id, node) for sent in lanes for node in sent.begun & sent.open.keys()}
         begun |= {(sent.id, next(iter(sent.open))) for sent in lanes if sent.open and not sent.begun & sent.open.keys()}
-        alone = [sent for sent in lanes if sent.alone and sent.open]
-        guilty = (
-            {(sent.id, node) for sent in alone for node in sent.open} if alone else begun if len(begun) == 1 else ()
-        )
+        alone = max((sent for sent in lanes if sent.alone and sent.open), key=lambda sent: sent.order, default=None)
+        on_trial = set() if alone is None else {(alone.id, node) for node in alone.open}
+        guilty = on_trial or (begun if len(begun) == 1 else set())
         gone: list[Gone] = []
         for sent in lanes:
             for run in sent.open.values():
                 key = (sent.id, run.node)
-                if key in begun and not alone:
-                    self._suspects.add((sent.lane.execution, run.node))
+                if key in (on_trial or begun):
+                    whom = sent.lane.execution, run.node
+                    self._deaths[whom] = self._deaths.get(whom, 0) + 1
                 gone.append(Gone(sent, run, f"the worker {name} fell silent", charged=key in guilty))
         return gone
 

@@ -84,7 +84,8 @@ Word = Report | Taken | Claim | Beat
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim). `worker` None: all of them;
+    """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
+    the execution `lane` and not for the desk in `nodes`: it has another conductor now). `worker` None: all of them;
     `nodes` None: the whole lane."""
 
     act: str

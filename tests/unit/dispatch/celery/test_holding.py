@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, RunSettings
-from twingraph.dispatch.celery.holding import SILENCE_SECONDS, UNTAKEN_SECONDS, VANISH_LIMIT, Gone, Holding, Sent
+from twingraph.dispatch.celery.holding import (
+    SILENCE_SECONDS,
+    SUSPICIOUS,
+    TRIAL_SECONDS,
+    UNTAKEN_SECONDS,
+    VANISH_LIMIT,
+    Gone,
+    Holding,
+    Sent,
+)
 
 CODE = CodeRef(version="v", bundle_path="", interpreter="", working_dir="")
 SETTINGS = RunSettings(component="c", entry="c")
@@ -51,33 +60,56 @@ def test_what_a_silent_worker_held_is_lost_and_the_only_one_is_charged() -> None
     assert scene.holding.all() == []
 
 
-def test_of_several_that_had_begun_none_is_charged_and_each_is_a_suspect() -> None:
+def died_with(scene: Scene, *nodes: str) -> dict[str, bool]:
+    """A worker that had begun all of these."""
+    scene.count += 1
+    name = f"w{scene.count}"
+    for node in nodes:
+        scene.taken(name, node)
+    return scene.bury(scene.holding.silent(LONG))
+
+
+def test_of_several_that_had_begun_none_is_charged() -> None:
     scene = Scene()
     scene.taken("w", "a", "b")
     scene.taken("w", "c")
     assert scene.bury(scene.holding.silent(LONG)) == {"a": False, "b": False, "c": False}
-    assert [scene.holding.is_suspect("e", node) for node in "abc"] == [True, False, True]
+    assert not any(scene.holding.is_suspect("e", node) for node in "abc")
+
+
+def test_who_was_there_at_every_death_is_a_suspect() -> None:
+    scene = Scene()
+    died_with(scene, "a", "b")
+    died_with(scene, "a", "c")
+    assert [scene.holding.is_suspect("e", node) for node in "abc"] == [True, False, False]
 
 
 def test_the_suspect_that_was_out_alone_is_charged_whatever_ran_beside_it() -> None:
     scene = Scene()
-    scene.taken("w", "a")
-    scene.taken("w", "b")
-    scene.bury(scene.holding.silent(LONG))
-    assert not scene.holding.suspect_is_out()
+    for _ in range(SUSPICIOUS):
+        died_with(scene, "a", "b")
+    assert not scene.holding.suspect_is_out(0)
     scene.taken("v", "a").alone = True
     scene.taken("v", "innocent")
-    assert scene.holding.suspect_is_out()
+    assert scene.holding.suspect_is_out(0)
     assert scene.bury(scene.holding.silent(LONG)) == {"a": True, "innocent": False}
     assert not scene.holding.is_suspect("e", "innocent")
 
 
+def test_who_has_lived_long_enough_lets_the_next_one_go() -> None:
+    scene = Scene()
+    died_with(scene, "a", "b")
+    scene.taken("v", "a").alone = True
+    assert scene.holding.suspect_is_out(TRIAL_SECONDS - 1)
+    assert not scene.holding.suspect_is_out(TRIAL_SECONDS + 1)
+
+
 def test_who_ends_by_itself_is_no_suspect_any_more() -> None:
     scene = Scene()
-    for node in "ab":
-        scene.taken("w", node)
-    scene.bury(scene.holding.silent(LONG))
+    died_with(scene, "a", "b")
     scene.holding.close(scene.taken("v", "a"), "a")
+    died_with(scene, "a", "b")
+    assert scene.holding.is_suspect("e", "b")
     assert not scene.holding.is_suspect("e", "a")
 
 

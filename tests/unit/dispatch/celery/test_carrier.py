@@ -1,0 +1,234 @@
+"""What a worker does with lanes, wishes and the reports of its pool; broker, pool and machine are doubles."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from twingraph.core.errors import PermanentError
+from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun, Outcome, Report, Returned, RunSettings
+from twingraph.dispatch.celery.carrier import Carrier
+from twingraph.dispatch.celery.messages import LANE, WISHES, Claim, Offer, Taken, Wish, Word, lane_text, wishes_text
+from twingraph.dispatch.celery.signing import Seal
+
+SEAL = Seal(b"key")
+CODE = CodeRef(version="v", bundle_path="", interpreter="", working_dir="", description="{}")
+
+
+class Said:
+    """An outbox whose broker takes everything at once."""
+
+    def __init__(self) -> None:
+        self.words: list[tuple[str, Word]] = []
+
+    def start(self) -> None: ...
+
+    def close(self, timeout: float) -> None: ...
+
+    def say(self, desk: str, said: Word) -> None:
+        self.words.append((desk, said))
+
+    def after(self, desk: str, act: Callable[[], None]) -> None:
+        act()
+
+    def of(self, kind: type) -> list[Any]:
+        return [said for _, said in self.words if type(said) is kind]
+
+
+class Pool:
+    """It begins what it is given and ends nothing by itself."""
+
+    def __init__(self) -> None:
+        self.lanes: list[Lane] = []
+        self.report: Callable[[Report], None]
+
+    async def start(self, report: Callable[[Report], None]) -> None:
+        self.report = report
+
+    def submit(self, lane: Lane) -> None:
+        self.lanes.append(lane)
+
+    def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        runs = [(run.node, run.attempt) for lane in self.lanes for run in lane.runs if run.node in (nodes or ())]
+        self.report(Returned(execution, runs))
+
+    def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        for lane in self.lanes:
+            for run in lane.runs:
+                if run.node in (nodes or ()):
+                    self.end(run, "cancelled")
+
+    def end(self, run: NodeRun, status: str = "completed") -> None:
+        self.report(Outcome("e", run.node, run.attempt, status, 1.0, 2.0))
+
+    async def stop(self) -> None: ...
+
+
+class Machine:
+    def __init__(self) -> None:
+        self.pool = Pool()
+        self.lacks: str | None = None
+
+    def code_of(self, offer: Offer) -> CodeRef:
+        if self.lacks:
+            raise PermanentError(self.lacks)
+        return CODE
+
+    def pool_of(self, offer: Offer) -> Dispatch:
+        return self.pool
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.machine, self.said = Machine(), Said()
+        outbox: Any = self.said
+        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"])
+        self.carrier.start()
+        self.threads: list[threading.Thread] = []
+
+    def carry(
+        self, number: str, *runs: tuple[str, int], desk: str = "d", redelivered: bool = False, seal: Seal = SEAL
+    ) -> threading.Thread:
+        nodes = [NodeRun(node, attempt, []) for node, attempt in runs]
+        text = lane_text(number, desk, "p", "k", Lane(1, "e", CODE, RunSettings(component="c", entry="c"), nodes))
+        thread = threading.Thread(
+            target=lambda: self.carrier.carry(text, seal.sign(LANE, text), redelivered=redelivered), daemon=True
+        )
+        thread.start()
+        self.threads.append(thread)
+        return thread
+
+    def wish(self, act: str, lane: str, nodes: Sequence[str] | None = None, worker: str | None = None) -> None:
+        text = wishes_text([Wish(act, lane, nodes, worker)])
+        self.carrier.wish(text, SEAL.sign(WISHES, text))
+
+    def end(self, lane: int, run: int = 0, status: str = "completed") -> None:
+        """Of what the pool has."""
+        self.until(lambda: len(self.machine.pool.lanes) > lane)
+        found = self.machine.pool.lanes[lane].runs[run]
+        self.carrier._loop.call_soon_threadsafe(self.machine.pool.end, found, status)
+
+    def until(self, holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 10
+        while not holds():
+            assert time.monotonic() < deadline, self.said.words
+            time.sleep(0.002)
+
+    def over(self, thread: threading.Thread) -> bool:
+        thread.join(10)
+        return not thread.is_alive()
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.carrier.stop()
+    assert all(made.over(thread) for thread in made.threads)
+
+
+def test_a_lane_is_taken_and_acknowledged_when_all_its_runs_have_ended(scene: Scene) -> None:
+    thread = scene.carry("1", ("a", 1), ("b", 1))
+    scene.end(0, 0)
+    scene.until(lambda: scene.said.of(Outcome))
+    assert thread.is_alive()
+    scene.end(0, 1, "failed")
+    assert scene.over(thread)
+    assert scene.said.of(Taken) == [Taken("1")]
+    assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "completed"), ("b", "failed")]
+
+
+def test_what_is_forged_is_acknowledged_and_never_begins(scene: Scene) -> None:
+    assert scene.over(scene.carry("1", ("a", 1), seal=Seal(b"other")))
+    assert scene.said.words == []
+    assert scene.machine.pool.lanes == []
+
+
+def test_what_is_given_again_asks_first_and_begins_when_it_is_granted(scene: Scene) -> None:
+    scene.carry("1", ("a", 1), redelivered=True)
+    scene.until(lambda: scene.said.of(Claim))
+    assert scene.machine.pool.lanes == []
+    scene.wish("grant", "1", worker="somebody else")
+    scene.wish("grant", "1", worker="w")
+    scene.end(0)
+    scene.until(lambda: scene.said.of(Outcome))
+
+
+def test_what_is_given_again_and_not_granted_is_let_go(scene: Scene) -> None:
+    thread = scene.carry("1", ("a", 1), redelivered=True)
+    scene.until(lambda: scene.said.of(Claim))
+    scene.wish("drop", "1", worker="w")
+    assert scene.over(thread)
+    assert scene.machine.pool.lanes == []
+
+
+def test_what_is_given_again_to_who_has_it_runs_once(scene: Scene) -> None:
+    first = scene.carry("1", ("a", 1))
+    scene.until(lambda: scene.machine.pool.lanes)
+    again = scene.carry("1", ("a", 1), redelivered=True)
+    scene.end(0)
+    assert scene.over(first)
+    assert scene.over(again)
+    assert scene.over(scene.carry("1", ("a", 1), redelivered=True))
+    assert len(scene.machine.pool.lanes) == 1
+    assert len(scene.said.of(Outcome)) == 1
+
+
+@pytest.mark.parametrize(("act", "said"), [("return", Returned), ("cancel", Outcome), ("drop", Taken)])
+def test_what_was_recalled_before_it_came_never_begins(scene: Scene, act: str, said: type) -> None:
+    scene.wish(act, "1", ["a"])
+    thread = scene.carry("1", ("a", 1), ("b", 1))
+    scene.end(0)
+    assert scene.over(thread)
+    assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["b"]
+    assert scene.said.of(said)
+
+
+def test_what_is_dropped_ends_without_a_word(scene: Scene) -> None:
+    thread = scene.carry("1", ("a", 1))
+    scene.until(lambda: scene.machine.pool.lanes)
+    scene.wish("drop", "1")
+    assert scene.over(thread)
+    assert scene.said.of(Outcome) == []
+
+
+def test_a_newer_attempt_ends_the_older_one_without_a_word(scene: Scene) -> None:
+    first = scene.carry("1", ("a", 1))
+    scene.until(lambda: scene.machine.pool.lanes)
+    scene.carry("2", ("a", 2))
+    assert scene.over(first)
+    scene.end(1)
+    scene.until(lambda: scene.said.of(Outcome))
+    assert [one.attempt for one in scene.said.of(Outcome)] == [2]
+
+
+def test_what_another_conductor_took_over_is_left(scene: Scene) -> None:
+    first = scene.carry("1", ("a", 1), desk="old")
+    scene.until(lambda: scene.machine.pool.lanes)
+    scene.wish("leave", "e", ["new"])
+    assert scene.over(first)
+    assert scene.over(scene.carry("2", ("b", 1), desk="old"))
+    scene.carry("3", ("a", 2), desk="new")
+    scene.end(1)
+    scene.until(lambda: scene.said.of(Outcome))
+
+
+def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:
+    scene.machine.lacks = "there is no such code"
+    assert scene.over(scene.carry("1", ("a", 1)))
+    (outcome,) = scene.said.of(Outcome)
+    assert (outcome.status, outcome.error.code, outcome.begun) == ("failed", "code_unavailable", False)
+    assert "cannot run on the worker w: there is no such code" in outcome.error.message
+
+
+def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene: Scene) -> None:
+    scene.carry("1", ("a", 1))
+    scene.until(lambda: scene.machine.pool.lanes)
+    scene.carrier.drain()
+    scene.until(lambda: scene.said.of(Returned))
+    assert scene.over(scene.carry("2", ("b", 1)))
+    assert [one.runs for one in scene.said.of(Returned)] == [[("a", 1)], [("b", 1)]]
