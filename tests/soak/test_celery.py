@@ -1,4 +1,4 @@
-"""`make soak`: workers behind a real broker are killed 100 times, the broker is away for 30 s, a node kills its worker."""
+"""`make soak`: workers behind a real broker are killed 100 times, the broker is away for 30 s, a node is poison."""
 
 from __future__ import annotations
 

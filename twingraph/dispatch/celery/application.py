@@ -32,6 +32,8 @@ QUEUE = "default"  # of what names none
 # connection with anything unacknowledged on it, so there it is acknowledged when it begins.
 FAR_OUT_SECONDS = 7 * 86_400
 
+AFTER_A_LANE = (0.001, 0.02)
+
 
 def queue_name(word: str) -> str:
     return f"twingraph.{word}"
@@ -62,8 +64,8 @@ def make_app(settings: Settings) -> Any:
         task_publish_retry=False,  # who sends knows better what to do meanwhile
         worker_send_task_events=False,
         worker_prefetch_multiplier=1,
-        # After a reconnect it would wait for the broker on the thread of a lane, beside the thread that reads from it: both
-        # then hang until the broker misses the heartbeat (30 s).
+        # After a reconnect it would wait for the broker on the thread of a lane, beside the thread that reads from it:
+        # both then hang until the broker misses the heartbeat (30 s).
         worker_enable_prefetch_count_reduction=False,
         worker_pool="threads",
         worker_hijack_root_logger=False,
@@ -84,6 +86,7 @@ def make_app(settings: Settings) -> Any:
 # -- in a worker -----------------------------------------------------------------------------------
 
 _carriers: dict[int, Carrier] = {}  # by the application whose worker it belongs to
+_hubs: dict[int, Any] = {}  # its loop
 
 
 def worker_app(settings: Settings | None = None, ready: Callable[[], object] = lambda: None) -> Any:
@@ -140,13 +143,25 @@ def _carry(task: Any, text: str, given: str) -> None:
     carrier = _carriers.get(id(task.app))
     if carrier is None:
         raise TwinGraphError("this worker carries nothing; start it with `twingraph worker`")
-    carrier.carry(text, given, redelivered=bool((task.request.delivery_info or {}).get("redelivered")))
+    try:
+        carrier.carry(text, given, redelivered=bool((task.request.delivery_info or {}).get("redelivered")))
+    finally:
+        if (hub := _hubs.get(id(task.app))) is not None:
+            hub.call_soon(_look_again, hub)
+
+
+def _look_again(hub: Any) -> None:
+    """A worker that holds all it may asks Redis for more only when its loop turns, which else is once a second. This
+    lane counts until Celery has done with it, a moment after it has ended; so the loop turns then."""
+    for seconds in AFTER_A_LANE:
+        hub.call_later(seconds, int)
 
 
 def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., object]:
     """Celery's own way with a message, but for one thing: a lane that ends after the broker was away cannot be
     acknowledged any more, and on Redis the attempt ends the worker. It is given again, and known."""
     inner = default(task, app, consumer, **options)
+    _hubs[id(app)] = consumer.hub
 
     def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
         acknowledge = partial(consumer.call_soon_ack, partial(_acknowledge, message))
