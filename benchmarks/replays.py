@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import whole
 from twingraph import wiring
 
 SHAPES = ("chain", "fan", "calls", "loop")
@@ -73,9 +74,8 @@ def _again(execution: str, nodes: int, home: Path) -> tuple[float, float, float]
 
 
 def _twingraph(words: Sequence[str], nodes: int, home: Path) -> str:
-    variables = {**os.environ, "TWINGRAPH_HOME": str(home), "TWINGRAPH_PROGRESS": "off", "REPLAY_NODES": str(nodes)}
-    if variables.pop("PYTHONDONTWRITEBYTECODE", None):  # compiled, as what is installed is
-        variables["PYTHONPYCACHEPREFIX"] = str(home.parent / "compiled")
+    ours = {"TWINGRAPH_HOME": str(home), "TWINGRAPH_PROGRESS": "off", "REPLAY_NODES": str(nodes)}
+    variables = whole.as_installed({**os.environ, **ours}, home.parent)
     command = [sys.executable, "-m", "twingraph", *words, "--json"]
     done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE)
     document = json.loads(done.stdout)

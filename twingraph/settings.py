@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.recordclass import recordclass
 
 FILE_NAME = "twingraph.toml"
 PREFIX = "TWINGRAPH_"
@@ -25,7 +26,7 @@ NOT_YET = ("URL", "GRAPH_URL")
 DISPATCHES = ("embedded", "celery")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Settings:
     """What a person may set. In the environment `workers` is `TWINGRAPH_WORKERS`, and so on."""
 

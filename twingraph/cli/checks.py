@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from twingraph.cli.app import App
 from twingraph.cli.parser import version
 from twingraph.cli.words import plural, size, stopped
 from twingraph.core.errors import TwinGraphError
+from twingraph.core.recordclass import recordclass
 from twingraph.settings import Settings
 from twingraph.wiring import secrets_of
 
@@ -42,7 +42,7 @@ _STORAGE = "see docs/guides/storage.md"
 _MOST_STOPPED = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Check:
     name: str
     state: Literal["ok", "absent", "hint", "broken"]

@@ -7,10 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
 from twingraph.cli.words import columns, cut, face, pad
+from twingraph.core.recordclass import recordclass
 
 # A piece of a line: its text and its colour ('' is the terminal's own).
 Span = tuple[str, str]
@@ -20,7 +20,7 @@ _CODES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "
 _PROBE = "✓✗●◌↻○⊘█…│"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Surface:
     """One stream and what it can show."""
 
@@ -81,7 +81,7 @@ def _can_encode(stream: TextIO) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Console:
     """Answers go to `out`, talk about them to `err`."""
 

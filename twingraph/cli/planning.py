@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from twingraph.core.plan import NodeKind, Plan, PlanNode, Template
+from twingraph.core.recordclass import recordclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class PlannedNode:
     id: str
     component: str

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,9 +15,10 @@ from twingraph.cli.errors import TargetError, UsageError
 from twingraph.cli.userframes import format_user_traceback
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.nearest import did_you_mean, nearest
+from twingraph.core.recordclass import recordclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Target:
     """What was typed, taken apart."""
 

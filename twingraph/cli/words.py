@@ -6,15 +6,15 @@ import json
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from twingraph.core.execution import ExecutionRecord
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Changes
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Face:
     """A status as people see it. `plain` stands in where the terminal has no Unicode."""
 

@@ -6,7 +6,6 @@ Everything here is linear in nodes and edges, and knows nothing of code: a `Libr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core import compile_bind, compile_nodes
@@ -14,6 +13,7 @@ from twingraph.core.checks import check_edges, check_nodes, in_order
 from twingraph.core.compile_ports import Library, Port
 from twingraph.core.errors import Problem
 from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.recordclass import recordclass
 from twingraph.core.signatures import ComponentInfo
 from twingraph.core.workflow import Definition, EdgeDef, with_lists_as_edges
 
@@ -21,7 +21,7 @@ Inputs = dict[str, dict[str, Any]]
 Checks = Mapping[str, Callable[[Any], str | None]]  # input -> what is expected of a value that does not fit
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Compiled:
     """One definition as a template, and what it asks from whoever opens it."""
 

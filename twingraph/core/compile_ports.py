@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from twingraph.core.plan import Argument, Edge, NodeKind, Source
+from twingraph.core.recordclass import recordclass
 from twingraph.core.signatures import ComponentInfo, Parameter
 from twingraph.core.workflow import Definition, NodeDef
 
@@ -34,7 +35,7 @@ class Library(Protocol):
         """A constant as the JSON text of a value."""
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Incoming:
     """One edge on its way into a parameter."""
 
@@ -43,7 +44,7 @@ class Incoming:
     guards: Guards
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Port:
     """A node being compiled. `parameters` are what edges can bind; `constants` are their literal texts."""
 

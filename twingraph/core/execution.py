@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Changes, ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Progress:
     total_nodes: int = 0
     completed_nodes: int = 0
@@ -20,7 +21,7 @@ class Progress:
     skipped_nodes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ExecutionRecord:
     """One row of the list of executions."""
 
@@ -42,7 +43,7 @@ class ExecutionRecord:
     seq: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class OutputView:
     name: str
     text: str | None  # the value's JSON text; None when it was not asked for
@@ -50,7 +51,7 @@ class OutputView:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class AttemptView:
     number: int
     status: str  # running | completed | failed | crashed | lost | timeout | cancelled
@@ -71,7 +72,7 @@ _VERDICTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class CacheStory:
     """Why a node that may use a kept outcome did, or did not."""
 
@@ -101,7 +102,7 @@ def _unknown() -> tuple[str | None, str | None]:
     return None, None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class NodeView:
     id: str
     component: str
@@ -145,7 +146,7 @@ def _nothing(_node: str) -> Mapping[str, str]:
     return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ExecutionView:
     """Everything about one execution, folded from its journal."""
 
@@ -160,7 +161,7 @@ class ExecutionView:
     given: Callable[[str], Mapping[str, str]] = field(default=_nothing, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class TreeRow:
     """One line of the live tree: a node, and for a container how its children stand."""
 
@@ -180,7 +181,7 @@ class TreeRow:
     until: datetime | None = None  # when a sleep ends, or the time limit of a signal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class TreeSnapshot:
     """What a live display draws. Rows of a container's children are given only up to a bound, failures first."""
 
@@ -188,7 +189,7 @@ class TreeSnapshot:
     rows: tuple[TreeRow, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class LogRecord:
     seq: int
     timestamp: datetime

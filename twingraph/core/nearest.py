@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def nearest(word: str, known: Iterable[str], most: int = 3) -> tuple[str, ...]:
+    from difflib import get_close_matches  # few words are wrong
+
     return tuple(get_close_matches(word, list(known), n=most, cutoff=0.5))
 
 

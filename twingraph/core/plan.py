@@ -13,12 +13,13 @@ node is dispatched.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twingraph.core.policies import RetryPolicy
+from twingraph.core.recordclass import recordclass
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -77,7 +78,7 @@ class Edge(NamedTuple):
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class NodeSpec:
     """How nodes of one component are carried out; shared by all nodes with the same settings."""
 
@@ -106,7 +107,7 @@ class NodeSpec:
     asynchronous: bool = False  # `async def`: many may wait at once in one process
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ScopeSettings:
     """What bounds a scope beside what bounds its execution: a sub-pipeline's own settings. None: nothing of its own."""
 
@@ -137,7 +138,7 @@ class PlanNode(NamedTuple):
     bounds: ScopeSettings | None = None  # of a sub-pipeline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Template:
     """Nodes that are opened together. `result` says what the scope gives when all of them are over."""
 
@@ -147,7 +148,7 @@ class Template:
     last_nodes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Plan:
     name: str
     root: Template

@@ -6,13 +6,13 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.quantities import byte_count
+from twingraph.core.recordclass import recordclass
 
 
 class Backoff(StrEnum):
@@ -28,7 +28,7 @@ class ErrorHandler(StrEnum):
     CUSTOM = "custom"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class RetryPolicy:
     """When a failed attempt is followed by another. `exceptions` None: every error but permanent ones."""
 

@@ -3,10 +3,10 @@ does otherwise than the execution that it replays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from twingraph.core.recordclass import recordclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ErrorRecord:
     """A failure in the words of the wire."""
 
@@ -22,7 +22,7 @@ class ErrorRecord:
     exception: str | None = None  # its arguments and attributes as a value's text, where they can be stored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Settings:
     """What bounds one execution."""
 
@@ -35,7 +35,7 @@ class Settings:
     fresh_from: float | None = None  # cached work that was begun before this counts for nothing: `--refresh`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class GivenOutcome:
     """What a node is taken to have given, without being run. Its outputs' texts stand beside this."""
 
@@ -45,7 +45,7 @@ class GivenOutcome:
     handle: str | None = None  # of a branch, instead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Changes:
     """What a replay does otherwise than the execution that it replays; what else had finished there is kept."""
 

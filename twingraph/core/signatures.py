@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from twingraph.core.recordclass import recordclass
 
 # Names that a handle keeps for itself; a component that declares an output of such a name is refused.
 RESERVED_OUTPUTS = frozenset({"outputs", "hash", "id", "result"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Parameter:
     """One input port. `accepts` gives what is expected when a value does not fit; None: any value is taken."""
 
@@ -19,7 +21,7 @@ class Parameter:
     accepts: Callable[[Any], str | None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ComponentInfo:
     """A component as the compiler sees it. `settings` are fields of `NodeSpec` that the author set."""
 

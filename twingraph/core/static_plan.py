@@ -7,15 +7,17 @@ what it depends; nodes inside of it name it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from typing import Any
+
+from twingraph.core.recordclass import recordclass
 
 DYNAMIC = "dynamic"
 GUESSED = "depends on"  # begins the label of a region whose nodes are a guess: others may stand there
 DATA, CONTROL = "data_flow", "control_flow"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Condition:
     """A node that does not run in every case: in which, and the line that decides it."""
 
@@ -23,7 +25,7 @@ class Condition:
     place: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class StaticNode:
     id: str
     component: str
@@ -38,7 +40,7 @@ class StaticNode:
     call: tuple[Any, Mapping[str, Any] | None] | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class StaticEdge:
     source: str
     target: str
@@ -47,7 +49,7 @@ class StaticEdge:
     label: str = DATA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class StaticPlan:
     name: str
     nodes: tuple[StaticNode, ...] = ()
@@ -94,7 +96,7 @@ def _node(raw: Mapping[str, Any]) -> StaticNode:
     return StaticNode(**{**raw, "conditional": None if condition is None else Condition(**condition)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ActualNode:
     """What an overlay needs of a node that an execution has."""
 
@@ -105,7 +107,7 @@ class ActualNode:
     place: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class OverlayRow:
     """One line of planned laid over actual. `what`: 'ran', 'not_run', 'dynamic' (ran in a region), 'unplanned'."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from twingraph.core.errors import ValidationError
+from twingraph.core.recordclass import recordclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Wish:
     """Without any of these everything is done again. `node`: this one alone."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.recordclass import recordclass
 
 NODE_TYPES = ("component", "code", "input", "branch", "map", "workflow")
 PLANNED_TYPES = ("approval", "stream")
@@ -21,7 +22,7 @@ class JsonNode(dict[str, Any]):
     """A node as it came from JSON: its constants are texts of values already, tags and all."""
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class NodeDef:
     raw: Mapping[str, Any]
 
@@ -43,7 +44,7 @@ class NodeDef:
         return {} if config is None else config
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class EdgeDef:
     raw: Mapping[str, Any]
 
@@ -80,7 +81,7 @@ def edge_def(source: str, target: str, output: str | None, input: str | None) ->
     return EdgeDef(raw)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Definition:
     """`outer` and `inner` are what else stood in the document, and in its `definition`."""
 
@@ -125,7 +126,7 @@ def parse_definition(raw: Any) -> Definition:
             problems.append(Problem(field=where, message="must be an object"))
     nodes = _objects(inner.get("nodes", []), "nodes", problems)
     edges = _objects(inner.get("edges", []), "edges", problems)
-    problems.extend(_bad_handles(edges))
+    problems.extend(_bad_edges(edges))
     if problems:
         raise ValidationError(problems)
     return Definition(
@@ -147,9 +148,9 @@ def _objects(raw: Any, field: str, problems: list[Problem]) -> list[dict[str, An
     return [deepcopy(dict(entry)) for entry in raw if isinstance(entry, Mapping)]
 
 
-def _bad_handles(edges: Iterable[Mapping[str, Any]]) -> Iterable[Problem]:
+def _bad_edges(edges: Iterable[Mapping[str, Any]]) -> Iterable[Problem]:
     for position, edge in enumerate(edges):
-        for key in ("sourceHandle", "targetHandle"):
+        for key in ("source", "target", "sourceHandle", "targetHandle"):
             if edge.get(key) is not None and not isinstance(edge[key], str):
                 yield Problem(field=f"edges[{position}].{key}", message=f"must be a text, not {edge[key]!r}")
 

@@ -9,13 +9,14 @@ ending; after a crash of the conductor nothing is delivered, and the next conduc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import ErrorRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class CodeRef:
     """The code that a lane needs: where its bundle is, and the world in which it runs.
 
@@ -32,7 +33,7 @@ class CodeRef:
     description: str = ""  # all of this as JSON text, as it is recorded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class RunSettings:
     """What holds for every run of a lane."""
 
@@ -52,7 +53,7 @@ class RunSettings:
     asynchronous: bool = False  # `async def`: its runs may wait beside those of other lanes in one process
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class NodeRun:
     """One attempt of one node. `args` are (parameter, JSON text)."""
 
@@ -61,7 +62,7 @@ class NodeRun:
     args: Sequence[tuple[str, str]] = field(repr=False)
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Lane:
     number: int  # unique in this conductor
     execution: str
@@ -71,7 +72,7 @@ class Lane:
     secrets: Sequence[str] = field(default=(), repr=False)  # values in it that must be hidden in whatever is said of it
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Begun:
     """User code of a run has begun. Sent only for runs that take a while or give items; an outcome implies it."""
 
@@ -82,7 +83,7 @@ class Begun:
     worker: str
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Outcome:
     """The end of one attempt.
 
@@ -108,7 +109,7 @@ class Outcome:
     begun: bool = True
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Returned:
     """Runs that were recalled, or handed back, before their user code began."""
 
@@ -116,7 +117,7 @@ class Returned:
     runs: Sequence[tuple[str, int]]  # (node, attempt)
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class LogLines:
     """What a run printed or logged. Each line: (time, level, stream, message)."""
 
@@ -126,7 +127,7 @@ class LogLines:
     lines: Sequence[tuple[float, str, str, str]]
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class ItemsOut:
     """Items that a generator has yielded while it still runs: their JSON texts, from index `start` on.
 

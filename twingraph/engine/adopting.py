@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from twingraph.core.errors import ConflictError, LeaseLost
+from twingraph.core.recordclass import recordclass
 from twingraph.engine.handle import Handle
 
 # How often somebody looks for what is left, and how much is taken at once. Whoever else looks takes the rest.
@@ -22,7 +23,7 @@ FIRST_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 300.0
 
 
-@dataclass(slots=True, kw_only=True)
+@recordclass(frozen=False)
 class Adopting:
     """`adopt` takes one over, or finds out that this conductor has lost it. All is called on the conductor's loop."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from twingraph.core import codec
 from twingraph.core.errors import CodecError, ConflictError, DamagedError, NotFoundError
 from twingraph.core.plan import Argument, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.detached import settings_of
@@ -30,7 +31,7 @@ _INSTEAD = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Alone:
     """What it takes to run one node: as a plan, or as the body of the pipeline that it stands for."""
 

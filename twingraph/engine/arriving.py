@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Adopted, CancelRequested, Event
+from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.ahead import ValuesAhead
@@ -18,7 +19,6 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, KeptOf, Submission
 from twingraph.engine.kernel import State, commands
 from twingraph.engine.link import Bodies
-from twingraph.engine.recovery import changes_of, ended_of, restored
 from twingraph.engine.roster import Coming
 from twingraph.engine.turns import Turns
 from twingraph.store.base import Append, Claim, NewExecution
@@ -32,7 +32,7 @@ Written = TypeVar("Written")
 Hosts = Callable[[str, CodeRef | None], Host]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Sources:
     """Where what an execution needs is to be had."""
 
@@ -155,6 +155,7 @@ class Arriving:
         """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
         is wished meanwhile comes after that."""
         try:
+            self._garbage.makes(-id(held), _nodes(submission))
             for event, data in events:
                 for _ in self._turns.noting(held, event, data, now):
                     self._garbage.makes(-id(held), len(held.state.nodes))
@@ -286,6 +287,8 @@ class Arriving:
 
     def _restore(self, coming: Coming, claim: Claim, wish: Event | None) -> Iterator[None]:
         """The execution comes under our control, or turns out to be over."""
+        from twingraph.engine.recovery import changes_of, restored  # who only starts executions reads none back
+
         execution_id, handle = coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
         code_of, kept_of = self._sources.code_of, self._sources.kept_of
@@ -319,6 +322,8 @@ class Arriving:
             act(held)
 
     def _was_over(self, coming: Coming, number: int, held: Held) -> None:
+        from twingraph.engine.recovery import ended_of
+
         self._garbage.drops(number)
         self._journal.release([number], self._name)
         del self._roster.coming[coming.id]

@@ -11,11 +11,8 @@ from twingraph.core.events import Event
 from twingraph.core.plan import NodeKind
 from twingraph.core.secrets import protect
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun
-from twingraph.engine import handler_args
-from twingraph.engine.cached_work import check_code
 from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
-from twingraph.engine.keeping import kept_now
 from twingraph.engine.kernel import Node, commands
 from twingraph.engine.link import Bodies
 from twingraph.engine.outcomes import impossible
@@ -125,8 +122,11 @@ class Effects:
         return taken
 
     def _bring_kept(self, held: Held, commanded: Sequence[commands.Command]) -> None:
-        for event in kept_now(held, commanded) if held.kept else ():
-            self._apply_lines(held, event, None)
+        if held.kept:
+            from twingraph.engine.keeping import kept_now  # of replays only
+
+            for event in kept_now(held, commanded):
+                self._apply_lines(held, event, None)
 
     def _dispatch_lane(self, held: Held, command: commands.Dispatch) -> None:
         """Fill in the arguments and hand the lane over, but for nodes whose outcome is kept from before."""
@@ -200,6 +200,8 @@ class Effects:
         given = held.state.specs[spec]
         platform = given.platform
         if given.cache and self._slices:
+            from twingraph.engine.cached_work import check_code
+
             check_code(given)
         if self._platforms is not None and platform not in self._platforms:
             can = ", ".join(self._platforms)
@@ -224,6 +226,8 @@ class Effects:
 
     def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
         if node.kind is NodeKind.HANDLER:
+            from twingraph.engine import handler_args
+
             return [(name, protect(text)) for name, text in handler_args.of(held.state, node)]
         if node.kind is NodeKind.BRANCH or node.kind is NodeKind.MAP:  # these are never given secrets
             return held.values.arguments(node)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from twingraph.core.events import Event, GraphExtended, NodeEnded, OutcomesKept
 from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.core.recordclass import recordclass
 from twingraph.engine.shared import Shared
 
 # What a node gave, and where its values stand.
@@ -20,7 +20,7 @@ def kept_in(outcomes: Iterable[Elsewhere]) -> Iterator[OutcomesKept]:
         yield OutcomesKept(execution, tuple((e.node, place.seq, e.shape, e.outputs) for place, e in some))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Repeated:
     """The first calls of a body, with what each gave."""
 

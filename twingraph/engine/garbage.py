@@ -2,11 +2,14 @@
 
 Python looks through everything that it has, every time that a quarter has come to it: half a second for an execution
 of 100,000 nodes, in which nothing else of the process goes on. But all of that is in use as long as the execution is
-here. So whatever has just been looked through, and is in use, is left out from then on (`gc.freeze`), until no large
-execution is held any more; then it all is as it was. What a script drops meanwhile is found as ever, but for what had
-been looked through before it was dropped: that is found at the end, or once twice as much is left out as was in use
-when all was looked through last, or has come since with the nodes of large executions, for then all is looked through
-again. So one that grows does not lead to that, and what stays is still bounded by what is needed.
+here, and so is nearly all that there was before. So what is there when an execution turns out to be large is left out
+at once (`gc.freeze`), but for what came last, which is looked through in a moment; and from then on whatever has been
+looked through, and is in use. When no large execution is held any more, it all is as it was.
+
+What a script drops meanwhile is found as ever, but for what had been left out before it was dropped: that is found at
+the end, or once twice as much is left out as there was at first, or was in use when all was looked through last, or has
+come since with the nodes of large executions, for then all is looked through again. So one that grows does not lead to
+that, and what stays is still bounded by what is needed: Python itself lets garbage come to a quarter of all.
 
 Who has frozen objects before, or switched the search off, is left alone. Thresholds that a script sets meanwhile stay;
 but what it freezes meanwhile is unfrozen with ours, since Python keeps all of it in one place.
@@ -39,6 +42,7 @@ class Collector(Protocol):
     callbacks: list[Any]
 
     def isenabled(self) -> bool: ...
+    def collect(self, generation: int = ..., /) -> int: ...
     def freeze(self) -> None: ...
     def unfreeze(self) -> None: ...
     def get_freeze_count(self) -> int: ...
@@ -54,8 +58,7 @@ class Garbage:
         self._large: dict[int, int] = {}  # how many nodes each has
         self._usual: tuple[int, int, int] | None = None  # thresholds, while ours are in force
         self._ours = (0, 0, 0)
-        self._others = 0  # objects in use when all was looked through last, beside those of nodes
-        self._looked_at_all = False
+        self._others = 0  # objects at first, or in use when all was looked through last, beside those of nodes
         self._looks_at_all = False
 
     @property
@@ -72,15 +75,18 @@ class Garbage:
                 first, second, third = self._gc.get_threshold()
                 self._ours = first, second, min(third, _THRESHOLD)
                 self._usual = first, second, third
-                self._looked_at_all = False
+                self._looks_at_all = False
                 self._gc.set_threshold(*self._ours)
+                self._gc.collect(1)
+                self._gc.freeze()
+                self._others = self._left_out_beside_nodes()
                 self._gc.callbacks.append(self._looked)
 
     def makes(self, number: int, nodes: int) -> None:
         """One is being begun or read back, and has so many nodes by now. What is new is in use, and is left out unseen;
         whatever a script drops in this moment waits until all is looked through."""
         self.holds(number, nodes)
-        if self._usual is not None and self._looked_at_all:
+        if self._usual is not None:
             self._gc.freeze()
 
     def drops(self, number: int) -> None:
@@ -110,16 +116,19 @@ class Garbage:
             return
         if phase == "start":
             needed = self._others + self._of_nodes()
-            self._looks_at_all = not self._looked_at_all or self._gc.get_freeze_count() > 2 * needed
+            self._looks_at_all = self._gc.get_freeze_count() > 2 * needed
             if self._looks_at_all:
                 self._gc.unfreeze()
             return
         self._gc.freeze()
         if self._looks_at_all:
-            self._others = max(0, self._gc.get_freeze_count() - self._of_nodes())
-            self._looked_at_all, self._looks_at_all = True, False
+            self._others = self._left_out_beside_nodes()
+            self._looks_at_all = False
         if not self._large:  # the last one was dropped on its thread meanwhile
             self._gc.unfreeze()
+
+    def _left_out_beside_nodes(self) -> int:
+        return max(0, self._gc.get_freeze_count() - self._of_nodes())
 
     def _of_nodes(self) -> int:
         return _PER_NODE * sum(self._large.values())

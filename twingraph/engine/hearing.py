@@ -15,7 +15,6 @@ from twingraph.core.events import (
 )
 from twingraph.core.plan import NodeKind
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
-from twingraph.engine import inbox
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.keying import Keying
@@ -76,7 +75,7 @@ class Hearing:
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
         node = held.state.nodes.get(outcome.node)
-        events = events_of(node, outcome, held.sizes.map_page)
+        events = events_of(held.state, node, outcome, held.sizes.map_page)
         if node is not None and node.kind is NodeKind.MAP:
             self._turns.in_moments(held, self._apply_all(held, events))
         else:
@@ -146,6 +145,8 @@ class Hearing:
             self._turns.about(held, lambda: self._take_message(held, message))
 
     def _take_message(self, held: Held, message: Message) -> None:
+        from twingraph.engine import inbox  # few are ever sent one
+
         held.taken.append((message.id, held.seq + 1))
         said = inbox.event_of(message)
         if said is None:  # from a newer version: nobody here can answer it, ever

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import CodecError, ExecutionFailed
 from twingraph.core.events import KINDS, BranchTaken, Event, MapExpanded, NodeEnded, body_of, error_to_json
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Changes, ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
 from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.ahead import ValuesAhead
-from twingraph.engine.elsewhere import Elsewhere, Repeated
 from twingraph.engine.handle import Handle
-from twingraph.engine.kernel import Node, State, snapshot
+from twingraph.engine.kernel import Node, State
 from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
+
+if TYPE_CHECKING:  # of replays only
+    from twingraph.engine.elsewhere import Elsewhere, Repeated
 
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
@@ -30,7 +32,7 @@ PROGRESS_SECONDS = 0.1
 AttemptOver = NodeEnded | BranchTaken | MapExpanded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Kept:
     """The outcome of a node in an earlier execution, to be taken over instead of running the node again."""
 
@@ -54,7 +56,7 @@ KeptOf = Callable[[str, Changes | None, Sequence[str]], Mapping[str, Kept]]
 _OUTCOMES: Mapping[NodeKind, type[AttemptOver]] = {NodeKind.MAP: MapExpanded, NodeKind.BRANCH: BranchTaken}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Submission:
     """What a conductor is asked to carry out."""
 
@@ -218,6 +220,8 @@ class Held:
 
     def take_snapshot(self) -> Iterator[None]:
         """By and by; nothing may happen to it meanwhile."""
+        from twingraph.engine.kernel import snapshot  # short executions have none
+
         seq = self.seq
         text = yield from snapshot.written(self.state, self.sizes.snapshot_nodes)
         self.snapshot, self.snapshot_at = text, seq

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,17 +17,31 @@ from twingraph.engine.kernel.commands import Finish
 from twingraph.store.base import LogRow
 
 
-def events_of(node: Node | None, outcome: Outcome, map_page: int) -> Iterator[tuple[Event, Sequence[str] | None]]:
-    """The end of an attempt as events, each with the lines of its data."""
+def events_of(
+    state: State, node: Node | None, outcome: Outcome, map_page: int
+) -> Iterator[tuple[Event, Sequence[str] | None]]:
+    """The end of an attempt as events, each with the lines of its data. A page of a map has so many keys, and fewer
+    where an item is more than one node."""
     if outcome.status == "completed" and node is not None:
         if node.kind is NodeKind.BRANCH:
             handle = "true" if outcome.texts[0] == "true" else "false"
             yield BranchTaken(outcome.node, outcome.attempt, handle, outcome.started, outcome.ended), None
             return
         if node.kind is NodeKind.MAP:
-            yield from _pages(outcome, map_page)
+            yield from _pages(outcome, max(1, map_page // _nodes_of_item(state, node)))
             return
     yield _ended(outcome), outcome.texts if outcome.status == "completed" else None
+
+
+def _nodes_of_item(state: State, node: Node) -> int:
+    """How many there are at once of an item of this map, with those of workflows in it."""
+    templates, count = [node.plan.template], 0
+    while templates:
+        name = templates.pop()
+        nodes = state.templates[name].nodes if name is not None else ()
+        count += len(nodes)
+        templates += [inner.template for inner in nodes if inner.kind is NodeKind.SCOPE]
+    return max(1, count)
 
 
 def _pages(outcome: Outcome, size: int) -> Iterator[tuple[Event, Sequence[str] | None]]:
@@ -42,8 +55,11 @@ def _pages(outcome: Outcome, size: int) -> Iterator[tuple[Event, Sequence[str] |
 
 
 def _ended(outcome: Outcome) -> NodeEnded:
-    error = outcome.error
+    error, chance = outcome.error, 0.5
     if error is not None:
+        from random import random
+
+        chance = random()
         error = replace(error, node_id=outcome.node, attempt=outcome.attempt)
     return NodeEnded(
         outcome.node,
@@ -58,7 +74,7 @@ def _ended(outcome: Outcome) -> NodeEnded:
         tuple(outcome.outputs),
         error,
         outcome.begun,
-        0.5 if error is None else random.random(),
+        chance,
     )
 
 

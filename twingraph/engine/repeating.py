@@ -7,14 +7,17 @@ it neither waits for one after the other, nor is each compared by what it was ca
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from twingraph.core.events import NodeEnded
 from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.engine.elsewhere import Elsewhere, Repeated
+from twingraph.engine.looking import looks_around
 from twingraph.engine.recorded import Outcome, Recorded
 
 # What gives something else in each execution, and is written down nowhere.
@@ -24,12 +27,25 @@ _BY_IMPORT = re.compile(r'"mode":\s*"import"')
 
 
 def may_repeat(body_path: str) -> bool:
-    """Whether bodies with this text depend on nothing that is another one in each execution."""
+    """Whether bodies with this text depend, as far as it shows, on nothing that is another one in each execution or
+    that nobody wrote down."""
     try:
         text = Path(body_path).read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        if _OF_THE_EXECUTION.search(text) or _BY_IMPORT.search(text):
+            return False
+        return not any(looks_around(code) for code in _code_in(json.loads(text)))
+    except (OSError, ValueError, RecursionError):
         return False
-    return not (_OF_THE_EXECUTION.search(text) or _BY_IMPORT.search(text))
+
+
+def _code_in(bundle: Any) -> Iterator[str]:
+    """The text of its modules, and of what makes functions that were defined in others."""
+    if isinstance(bundle, dict):
+        for key, value in bundle.items():
+            if key in ("text", "factory") and isinstance(value, str):
+                yield value
+            else:
+                yield from _code_in(value)
 
 
 def repeated(recorded: Recorded, kept: Collection[str]) -> Repeated:

@@ -8,11 +8,11 @@ keeps the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from twingraph.core.errors import CodecError
 from twingraph.core.events import BranchTaken, NodeEnded
 from twingraph.core.plan import NodeKind, NodeSpec, Plan
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Changes, Settings
 from twingraph.engine.anew import with_consequences
 from twingraph.engine.elsewhere import Repeated
@@ -21,7 +21,7 @@ from twingraph.engine.recorded import Outcome, Recorded
 from twingraph.engine.repeating import elsewhere, repeated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Earlier:
     execution: str
     plan: Plan | None  # of a drawn workflow,

@@ -10,12 +10,11 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from twingraph.core.caching import CachePolicy, policy_of
 from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
 from twingraph.core.statuses import ExecutionStatus
-from twingraph.engine.cached_work import Described, Unusable, check_age, describe, hit, parts_text
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node
@@ -23,6 +22,9 @@ from twingraph.engine.kernel.commands import SettleCache
 from twingraph.engine.keying import Asking, Keying
 from twingraph.store.base import CachedOutcome, Done, LogRow, Settled, Work
 from twingraph.store.blobs.base import BlobStore
+
+if TYPE_CHECKING:  # what is not cached needs none of it
+    from twingraph.engine.cached_work import Described
 
 # Who waits looks this often without being called: a conductor that dies tells nobody.
 LOOK_SECONDS = 1.0
@@ -118,7 +120,7 @@ class Sharing:
             held.logs.append(LogRow(self._ground.clock.now(), "warning", node, None, None, "stderr", why))
             self._bring(held, CacheAnswered(node, "miss", why), None)
             return
-        self._ask(held, node, describe(held.state, held.values, held.state.nodes[node], held.workflow, said))
+        self._ask(held, node, self._describe(held, held.state.nodes[node], said))
 
     def _ask(self, held: Held, node: str, described: Described | None) -> None:
         if described is None:
@@ -143,13 +145,17 @@ class Sharing:
             return
         done = None
         if command.completed:
+            from twingraph.engine.cached_work import parts_text
+
             done = Done(seq, at, described.component, parts_text(held.state, held.values, node))
         begun = known[1] if known is not None else 0.0
         held.settled.append(Settled(described.scope, described.key, command.node, begun, done))
         self._stirred.add(held.number)
 
-    def _describe(self, held: Held, node: Node) -> Described | None:
-        return describe(held.state, held.values, node, held.workflow)
+    def _describe(self, held: Held, node: Node, said: str | None = None) -> Described | None:
+        from twingraph.engine.cached_work import describe
+
+        return describe(held.state, held.values, node, held.workflow, said)
 
     def drop(self, number: int) -> None:
         """The execution is not ours any more."""
@@ -259,6 +265,8 @@ class Sharing:
     def _hit(self, asker: Asker, outcome: CachedOutcome) -> None:
         if not self._stands(asker):
             return
+        from twingraph.engine.cached_work import Unusable, check_age, hit
+
         held, node, asked = asker
         try:
             check_age(asked.described.policy, outcome, self._ground.clock.now())

@@ -9,15 +9,16 @@ next process that is asked for the same work, or removed by `sweep` once its exe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import ErrorRecord
 
 Line = tuple[float, str, str, str]  # time, level, stream, message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Task:
     """One attempt of one node, with all that it needs."""
 
@@ -44,7 +45,7 @@ class Task:
         return self.execution, self.node, self.attempt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Finished:
     """How an attempt ended; the words are those of `dispatch.base.Outcome`."""
 

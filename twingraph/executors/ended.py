@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from twingraph.core.codec_base import loads
 from twingraph.core.errors import ErrorCode
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import ErrorRecord
 from twingraph.executors.base import Finished, Task
 from twingraph.executors.exits import ending_of
@@ -18,7 +19,7 @@ _UNKNOWN = 255
 _STATUSES = frozenset({"completed", "failed"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Standing:
     """What is known of a container when its run is over. `ending` and `answer` are the runner's own words."""
 

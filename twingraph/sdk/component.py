@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from twingraph.core.caching import problems_of_key
 from twingraph.core.component_settings import DECORATOR_SETTINGS, check_settings, merge
 from twingraph.core.errors import ValidationError
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk import signature
 from twingraph.sdk.body.active import active
 from twingraph.sdk.declared import Declared, Definition, describe, id_trouble, name_trouble, unknown_words
@@ -19,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class ComponentDefinition(Definition):
     """What was declared. `settings` are checked fields of a node's spec."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import update_wrapper
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, ParamSpec, Self, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, ParamSpec, Self, TypeVar
 from twingraph.core.caching import KEY_MARK
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.recordclass import recordclass
 from twingraph.core.signatures import Parameter
 from twingraph.sdk import signature
 
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Definition:
     """Where the function stands, and what it takes; `id` names the node that a call of a variant becomes."""
 

@@ -22,8 +22,6 @@ from twingraph.core.errors import ConflictError, ExecutionFailed
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import failure
-from twingraph.sdk.awaiting import in_running_loop, until_over
-from twingraph.sdk.failures import enrich
 from twingraph.sdk.frames import own_frames, short
 from twingraph.sdk.standing import target_of
 
@@ -109,8 +107,11 @@ def submit_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> 
 def call_pipeline(pipeline: Pipeline[..., Any], inputs: Mapping[str, Any]) -> Any:
     """Its value. Where an event loop runs, or is about to, an async pipeline gives an awaitable; else this blocks."""
     start = _starter(pipeline, inputs)
-    if pipeline.is_async and (in_running_loop() or _goes_to_a_loop()):
-        return _awaited(start)
+    if pipeline.is_async:
+        from twingraph.sdk.awaiting import in_running_loop
+
+        if in_running_loop() or _goes_to_a_loop():
+            return _awaited(start)
     return _carried_out(start(drawn=True))
 
 
@@ -165,6 +166,8 @@ async def _awaited(start: _Start) -> Any:
     def begin() -> Begun:
         runtime, handle = start(drawn=True)
         return Begun(runtime, handle, _shown(runtime, handle))
+
+    from twingraph.sdk.awaiting import until_over
 
     over: Begun = await until_over(begin)
     return result_of(over.runtime, over.handle)
@@ -277,6 +280,8 @@ def _raised(runtime: wiring.Runtime, handle: Handle, error: ExecutionFailed) -> 
     record = handle.error
     if record is None:
         return error
+    from twingraph.sdk.failures import enrich
+
     parts = runtime.values.decode_exception(record.exception) if record.exception else {}
     live = runtime.bodies.error_of(handle.id)
     shown = own_frames(live) if live is not None else None

@@ -6,11 +6,12 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from twingraph.core.errors import SliceError
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.sameness import closed_over
 from twingraph.sdk.signature import code_of, is_pipeline
 from twingraph.sdk.slicing import Slice, bundle, slice_of
@@ -21,7 +22,7 @@ Stamp = tuple[int, int] | None
 _NEVER_CHANGED = ("<string>", "<stdin>")
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Packed:
     """Bundles as canonical JSON (equal code gives equal bytes), and what they were read from."""
 

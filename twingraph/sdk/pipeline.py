@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
 from twingraph.core.errors import Problem, ValidationError
+from twingraph.core.recordclass import recordclass
 from twingraph.core.signatures import Parameter
 from twingraph.sdk.body.active import active
 from twingraph.sdk.declared import Declared, Definition, describe, id_trouble, name_trouble, unknown_words
@@ -25,7 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class PipelineDefinition(Definition):
     """What was declared; `detached` says that a call of a variant is an execution of its own."""
 

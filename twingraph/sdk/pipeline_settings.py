@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.workflow_settings import SETTING_KEYS, check_workflow_settings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ OPTIONS = ("id", "detached", "name", *BOUNDS)
 CRON_FIELDS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class PipelineSettings:
     """What was declared; `raw` as it was written, so that a variant can change a part of it."""
 

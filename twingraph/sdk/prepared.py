@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import NotFoundError, Problem, ValidationError
 from twingraph.core.inputs import check_given
 from twingraph.core.plan import NodeSpec
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Settings
 from twingraph.core.signatures import Parameter
 from twingraph.sdk import signature
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from twingraph.sdk.pipeline import Pipeline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class CompiledPipeline:
     """What a runtime needs to begin an execution of it."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from twingraph.core.errors import NotFoundError, Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import ErrorHandler
+from twingraph.core.recordclass import recordclass
 from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
 from twingraph.sdk.frames import short
 from twingraph.sdk.registry import DEFAULT, Registry
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # needed once somebody compiles; drawing stays cheap
     from twingraph.core.records import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class CompiledWorkflow:
     """A plan and the code that it needs: functions and classes to be sliced, and the texts of code nodes."""
 

@@ -7,9 +7,10 @@ middle either all of one call is there or nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import ExecutionStatus
 
 if TYPE_CHECKING:  # the writing side, which every run pays for, has no use for what readers are given
@@ -90,7 +91,7 @@ class CacheRow(NamedTuple):
     parts: str
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Append:
     """What one execution gained since the last commit. Refused whole when the epoch is not the store's."""
 
@@ -107,7 +108,7 @@ class Append:
     freed: Sequence[str] = ()  # nodes that hold no named limit from now on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class NewExecution:
     id: str
     workflow_id: str
@@ -130,7 +131,7 @@ class Message(NamedTuple):
     body: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Claim:
     number: int
     epoch: int

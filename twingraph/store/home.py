@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -97,10 +96,10 @@ class Home:
             return path.read_bytes()
         except FileNotFoundError:
             pass
-        fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
+        fresh = path.with_name(f"secret.{os.getpid()}.{os.urandom(4).hex()}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(os.urandom(32))
         try:
             os.link(fresh, path)  # fails when another process was first; never replaces its key
         except FileExistsError:

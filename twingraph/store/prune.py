@@ -21,13 +21,14 @@ import mmap
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 from twingraph.core.errors import DamagedError, NotFoundError
+from twingraph.core.recordclass import recordclass
 from twingraph.store.blobs.base import BlobInfo, BlobStore
 
 Item = TypeVar("Item")
@@ -46,7 +47,7 @@ _BYTES_HASH = re.compile(rb"[0-9a-f]{64}")
 _BYTES_NESTED = re.compile(_NESTED.pattern.encode())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Retention:
     """What may go: of each workflow what ended before `ended_before` and is not among its newest `keep`."""
 
@@ -113,7 +114,7 @@ class PruneStore(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Pruned:
     """What went, or would go."""
 

@@ -263,7 +263,9 @@ class Life:
             return
         match report:
             case Outcome():
-                for event, lines in events_of(held.state.nodes.get(report.node), report, held.sizes.map_page):
+                for event, lines in events_of(
+                    held.state, held.state.nodes.get(report.node), report, held.sizes.map_page
+                ):
                     self._apply(held, event, lines)
             case ItemsOut():
                 given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))

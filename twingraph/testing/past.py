@@ -15,6 +15,7 @@ from twingraph.core.errors import NotFoundError, ValidationError
 from twingraph.core.events import error_from_json, error_to_json
 from twingraph.core.nearest import did_you_mean, nearest
 from twingraph.core.plan import NodeKind
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.recorded import Recorded
@@ -34,7 +35,7 @@ _KEYS = frozenset(
 _WRITTEN = "write it again: twingraph.testing.past_run(execution, node).save(path)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class _Recorded:
     """A run as texts, which any process can make values of."""
 

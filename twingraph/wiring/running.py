@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -57,7 +56,7 @@ class Runtime:
             sign(settings, self.home, self.store, self.blobs)
         self.handles: dict[str, Handle] = {}
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
-        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._alive = self.store.begin(self._name)
         self.values = ProcessValues(self.blobs, self.secret)
         self.codes = CodeBook(self.store, self.blobs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -199,4 +199,4 @@ def is_pipeline(compiled: CompiledWorkflow | CompiledPipeline) -> TypeIs[Compile
 
 
 def _new_id() -> str:
-    return execution_id(time.time_ns() // 1_000_000, secrets.randbits(35))
+    return execution_id(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(5)) >> 5)

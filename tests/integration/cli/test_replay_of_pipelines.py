@@ -22,7 +22,7 @@ from twingraph.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[3]
 STEPS = """
-import os, time
+import os, time, traceback
 from twingraph import component, now, pipeline
 
 @component
@@ -59,7 +59,23 @@ def asks() -> int:
     return last(add(x, year - year))
 
 @pipeline
-def wanders() -> int:
+def hides() -> int:
+    return last(add(1, len(traceback.linecache.getlines("moved")) or 2))
+"""
+LOOKS = """
+import os
+from twingraph import component, pipeline
+
+@component
+def add(x: int, y: int) -> int:
+    return x + y
+
+@component
+def last(x: int) -> int:
+    return x
+
+@pipeline
+def looks() -> int:
     return last(add(1, 3 if os.path.exists("moved") else 2))
 """
 CHANCE = """
@@ -84,6 +100,7 @@ Go = Callable[..., ExecutionView]
 def go(home: Path, tmp_path: Path) -> Go:
     """Run or replay; what came of it."""
     (tmp_path / "steps.py").write_text(STEPS)
+    (tmp_path / "looks.py").write_text(LOOKS)
     (tmp_path / "chance.py").write_text(CHANCE)
 
     def run(*words: str) -> ExecutionView:
@@ -160,9 +177,16 @@ def test_chance_is_another_one_in_each_execution(go: Go, home: Path) -> None:
     assert (second.record.status, ran(second)) == ("completed", ["number", "last"])
 
 
-def test_a_body_that_does_something_else_by_itself_is_told_so(go: Go, tmp_path: Path) -> None:
-    first = go("run", "steps.py:wanders")
+def test_a_body_that_looks_at_a_file_is_compared_and_may_do_something_else(go: Go, tmp_path: Path) -> None:
+    first = go("run", "looks.py:looks")
     (tmp_path / "moved").touch()
+    second = go("replay", first.record.id, "--from", "last")
+    assert (second.result, ran(second)) == ("4", ["add", "last"])
+
+
+def test_a_body_that_does_something_else_and_does_not_look_like_it_is_told_so(go: Go, tmp_path: Path) -> None:
+    first = go("run", "steps.py:hides")
+    (tmp_path / "moved").write_text("1\n2\n3\n")
     second = go("replay", first.record.id, "--from", "last")
     assert second.record.status == "failed"
     assert second.record.error is not None

@@ -25,12 +25,17 @@ class Counted:
     def __init__(self, *, enabled: bool = True, frozen: int = 0) -> None:
         self.callbacks: list[Any] = []
         self.enabled, self.frozen, self.fresh = enabled, frozen, 100
+        self.collected: list[int] = []  # which generations
         self.unfrozen = 0  # how often
         self.dropped = 0  # of what is frozen, or was
         self.threshold = (700, 10, 10)
 
     def isenabled(self) -> bool:
         return self.enabled
+
+    def collect(self, generation: int = 2, /) -> int:
+        self.collected.append(generation)
+        return 0
 
     def freeze(self) -> None:
         self.frozen, self.fresh = self.frozen + self.fresh, 0
@@ -56,14 +61,17 @@ class Counted:
                 self.fresh, self.dropped = self.fresh - self.dropped, 0
 
 
-def test_what_was_looked_through_is_left_out_while_a_large_execution_is_held() -> None:
+def test_what_was_there_and_what_was_looked_through_is_left_out_while_a_large_execution_is_held() -> None:
+    """All that is there is never looked through at once, only what came last."""
     counted = Counted()
     watched = Garbage(counted)
     watched.holds(1, MANY)
+    assert (counted.collected, counted.frozen, counted.fresh) == ([1], 100, 0)
+    counted.fresh += 30
     counted.look(generation=1)
-    assert counted.frozen == 0
+    assert counted.frozen == 100
     counted.look()
-    assert (counted.frozen, counted.fresh) == (100, 0)
+    assert (counted.frozen, counted.fresh, counted.unfrozen) == (130, 0, 0)
 
 
 def test_all_is_as_it_was_when_the_last_large_one_is_gone() -> None:
@@ -129,19 +137,29 @@ def test_an_execution_that_grows_is_not_looked_through_again_and_again() -> None
     counted = Counted()
     counted.fresh = 50_000
     watched = Garbage(counted)
-    assert looks(counted, watched, 500_000, 12) == 1
+    assert looks(counted, watched, 500_000, 12) == 0
     assert looks(counted, watched, 500_000, 100) > 1  # that is more than its nodes are
 
 
-def test_what_is_being_made_is_left_out_once_the_rest_was_looked_through() -> None:
+def test_what_is_being_made_is_left_out_unseen() -> None:
     counted = Counted()
     watched = Garbage(counted)
     watched.makes(1, MANY)
-    assert counted.frozen == 0
-    counted.look()
     counted.fresh += 5_000
     watched.makes(1, MANY + 1_000)
-    assert (counted.frozen, counted.fresh, counted.unfrozen) == (5_100, 0, 1)
+    assert (counted.frozen, counted.fresh, counted.unfrozen) == (5_100, 0, 0)
+
+
+def test_garbage_that_was_there_before_is_found_once_as_much_has_come() -> None:
+    counted = Counted()
+    counted.fresh, counted.dropped = 100_000, 20_000
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    while counted.dropped and counted.frozen < 500_000:
+        counted.fresh += 10_000
+        counted.look()
+    assert counted.dropped == 0
+    assert counted.frozen < 220_000
 
 
 def test_while_a_small_one_is_made_nothing_changes() -> None:
@@ -153,7 +171,7 @@ def test_while_a_small_one_is_made_nothing_changes() -> None:
 def test_what_a_large_one_left_behind_is_found_beside_another() -> None:
     counted = Counted()
     watched = Garbage(counted)
-    assert looks(counted, watched, 100_000, 8) == 1
+    assert looks(counted, watched, 100_000, 8) == 0
     watched.holds(2, MANY)
     watched.drops(1)
     counted.dropped = 700_000

@@ -9,6 +9,17 @@ import pytest
 
 from twingraph.engine.repeating import may_repeat
 
+TIMED = "import time\ndef flow():\n    return one(time.time())\n"
+
+
+@pytest.mark.parametrize("text", [{"modules": {"flow": {"text": TIMED}}}, {"entries": {"f": {"factory": TIMED}}}])
+def test_one_that_looks_at_a_clock_is_compared(text: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "bodies.json"
+    path.write_text(json.dumps(text))
+    assert not may_repeat(str(path))
+    path.write_text(json.dumps(text).replace("time.time()", "2"))
+    assert may_repeat(str(path))
+
 
 @pytest.mark.parametrize(
     ("entry", "may"),

@@ -14,7 +14,7 @@ from tests.support.by_hand import ByHand
 from tests.support.conducting import Act, each, echo, fresh_home, plan, task, value
 from twingraph.core.errors import StoreError
 from twingraph.core.events import Created, Event, GraphClosed, GraphExtended, body_of, event_from
-from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source
+from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source, Template
 from twingraph.core.records import Changes, Settings
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
@@ -97,6 +97,15 @@ def test_a_large_workflow_begins_in_many_turns_and_others_go_on_between(by_hand:
     assert by_hand.turns_until(lambda: large.wait_recorded(0)) > MANY // 1_000
     by_hand.turns_until(lambda: over(large))
     assert large.status == "completed"
+
+
+def test_a_large_workflow_is_not_searched_for_garbage_while_it_begins(by_hand: ByHand) -> None:
+    handle = by_hand.submit(wide())
+    by_hand.turn()
+    assert not handle.wait_recorded(0)
+    assert by_hand.conductor.garbage.in_force
+    by_hand.turns_until(lambda: over(handle))
+    by_hand.turns_until(lambda: not by_hand.conductor.garbage.in_force)
 
 
 def test_the_journal_of_a_large_workflow_is_that_of_any_other(by_hand: ByHand) -> None:
@@ -210,6 +219,24 @@ def test_long_arguments_are_put_together_in_many_turns(opened: Opens, shape: str
     assert given == [[1] * MANY]
     by_hand.turns_until(lambda: over(handle))
     assert value(handle) == 1
+
+
+def test_the_items_of_a_map_that_are_workflows_come_in_many_turns(opened: Opens) -> None:
+    """With those that lie in them."""
+    by_hand = opened(items)
+    inner = Template(nodes=tuple(PlanNode(id=f"k{number}", spec=0) for number in range(6)), last_nodes=("k0",))
+    outer = Template(
+        nodes=(*(task(f"o{number}") for number in range(3)), PlanNode(id="w", kind=NodeKind.SCOPE, template="inner")),
+        last_nodes=("w",),
+    )
+    flow = plan(task("a"), each("m", "a", template="outer"), templates={"outer": outer, "inner": inner})
+    handle = by_hand.submit(flow)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(handle.id) is not None)
+    state = by_hand.state(handle)
+    there = [0]
+    by_hand.turns_until(lambda: state.nodes["m"].expanded, lambda: there.append(len(state.nodes)))
+    assert len(state.nodes) == 2 + 10 * MANY
+    assert max(after - before for before, after in itertools.pairwise(there)) <= USUAL.map_page
 
 
 def test_the_memory_of_a_large_execution_is_freed_by_and_by(by_hand: ByHand) -> None:

@@ -315,6 +315,13 @@ def test_no_definition_breaks_the_compiler(document: dict[str, Any]) -> None:
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
 
 
+@pytest.mark.parametrize("end", ["source", "target", "sourceHandle", "targetHandle"])
+def test_an_end_of_an_edge_that_is_no_text_is_told_with_its_place(end: str) -> None:
+    edges = [{"source": "a", "target": "a"}, {"source": "a", "target": "a", end: []}]
+    with pytest.raises(ValidationError, match=rf"edges\[1\]\.{end}: must be a text, not \[\]"):
+        Workflow.from_dict({"name": "flow", "definition": {"nodes": [{"id": "a"}], "edges": edges}}, registry=registry)
+
+
 def test_a_thousand_nodes_compile_quickly() -> None:
     wf = new()
     for number in range(1000):

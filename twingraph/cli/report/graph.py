@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from twingraph.cli.display.tree import tally
 from twingraph.cli.report.layout import Layout, lay_out
 from twingraph.cli.words import between, cut, face, kind_word, plural, reason_word, seconds
 from twingraph.core.execution import NodeView
+from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import NodeStatus
 
 WIDTH, HEIGHT = 184, 54
@@ -32,7 +33,7 @@ _BAR_ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Box:
     id: str
     x: float
@@ -51,7 +52,7 @@ class Way(NamedTuple):
     dashed: bool  # no value goes along: a pipeline's body looked at one before it called the other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Drawing:
     boxes: tuple[Box, ...]
     lines: tuple[Way, ...]
@@ -61,7 +62,7 @@ class Drawing:
     members: Mapping[str, Sequence[NodeView]] = field(default_factory=dict)  # of boxes that stand for many
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class _Group:
     """What one box stands for: a node, or many that look alike."""
 

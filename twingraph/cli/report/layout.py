@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from twingraph.core.recordclass import recordclass
 
 _SWEEPS = 6
 # Long edges are led through places of their own, unless that would make more places than it is worth.
 _MOST_PLACES = 6000
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Layout:
     """Where each node's middle is, in (layer, position along it); what each edge passes through; the extent."""
 

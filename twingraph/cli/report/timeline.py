@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from twingraph.cli.words import between, seconds
 from twingraph.core.execution import NodeView
+from twingraph.core.recordclass import recordclass
 
 _MOST_ROWS = 250
 # A gap is folded when it is longer than this part of the busy time, and a second.
@@ -19,7 +19,7 @@ _TICKS = 6
 _WAITS = ("sleep", "signal", "detached")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Bar:
     left: float  # percent
     width: float
@@ -27,7 +27,7 @@ class Bar:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Row:
     id: str
     depth: int
@@ -36,13 +36,13 @@ class Row:
     time: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Mark:
     left: float
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Timeline:
     rows: tuple[Row, ...]
     ticks: tuple[Mark, ...]

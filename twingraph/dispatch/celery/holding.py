@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from twingraph.core.recordclass import recordclass
 from twingraph.dispatch.base import Lane, NodeRun
 
 # A worker that says nothing for so long is gone.
@@ -39,7 +40,7 @@ class Sent:
     missed: int = 0  # beats of its holder that did not name it
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Gone:
     """A run that ended with its worker, or on its way. `charged`: nobody else can have brought the worker down."""
 
@@ -50,7 +51,7 @@ class Gone:
     for_good: bool = False
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class _Worker:
     seen: float
     numbers: dict[int, None] = field(default_factory=dict)

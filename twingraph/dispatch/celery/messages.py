@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar
 
 from twingraph.core.codec_base import make_dumps
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.hashing import content_hash
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import (
     Begun,
@@ -40,7 +41,7 @@ class UnreadableError(TwinGraphError):
     """A message of another version, or damaged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Offer:
     """A lane on its way. `key` is the masked key that signs pickles; `description` says the code and its world."""
 
@@ -58,21 +59,21 @@ class Offer:
         return Lane(number=0, execution=self.execution, code=code, settings=self.settings, runs=self.runs)
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Taken:
     """A worker has the lane."""
 
     lane: str
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Claim:
     """A worker was given a lane that had been delivered before, and asks whether it may run it."""
 
     lane: str
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Beat:
     """All lanes that a worker holds for this desk, each with the nodes of which user code has begun."""
 
@@ -82,7 +83,7 @@ class Beat:
 Word = Report | Taken | Claim | Beat
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
     the execution `lane` and not for the desk in `nodes`: it has another conductor now). `worker` None: all of them;

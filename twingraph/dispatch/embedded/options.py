@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from twingraph.core.recordclass import recordclass
 
 
 def _default_workers() -> int:
     return max(16, 4 * (os.cpu_count() or 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class PoolOptions:
     """Each field may be set alone."""
 

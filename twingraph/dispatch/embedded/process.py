@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.dispatch import spawner
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
@@ -18,7 +18,9 @@ from twingraph.dispatch.embedded.capturing import CapturedFile
 from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.strays import end_strays
 from twingraph.executors.marks import FIRST, LANES, STEPS, Marks
-from twingraph.executors.mask import Flow, Mask
+
+if TYPE_CHECKING:
+    from twingraph.executors.mask import Mask
 
 # What a pipe holds. The system maps and unmaps a much larger buffer for each reading, which costs more
 # than a small node does.
@@ -142,6 +144,8 @@ class WorkerProcess:
         """What it and its children write below Python's streams is read here, and hidden here."""
         known = self._secrets
         if not known.issuperset(values):
+            from twingraph.executors.mask import Flow, Mask  # few runs have secrets
+
             known.update(values)
             self.mask = Mask(known)
             for file in self.captured:

@@ -7,10 +7,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from twingraph.core.errors import ErrorCode, SecretError, SecretUnavailable, TwinGraphError
+from twingraph.core.recordclass import recordclass
 from twingraph.core.records import ErrorRecord
 from twingraph.core.secrets import MARK, MalformedReferenceError, expand, expand_tree, names_in, texts_in
 from twingraph.dispatch.base import Dispatch, Lane, NodeRun, Outcome, Report, Returned, RunSettings
@@ -22,7 +23,7 @@ _THREADS = 8
 Answer = str | TwinGraphError
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class _Waiting:
     """A lane whose secrets are being asked for; `runs` are those that nobody has taken back."""
 

@@ -14,17 +14,18 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from twingraph.core.errors import SecretError, SecretUnavailable
+from twingraph.core.recordclass import recordclass
 
 _LARGEST = 1 << 20
 # Answers that may be others a moment later: a standby, a sealed vault, one that is overloaded or being restored.
 _TEMPORARY = frozenset({408, 412, 425, 429, 472, 473, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class VaultOptions:
     """Named as Vault's own tools name them in the environment: VAULT_ADDR, VAULT_TOKEN, ..."""
 

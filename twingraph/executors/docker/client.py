@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, Any, Protocol, TypeVar
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
+from twingraph.core.recordclass import recordclass
 from twingraph.executors.docker.request import Request
 
 # For everything but streams and pulls.
@@ -34,7 +34,7 @@ class EngineError(TwinGraphError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Container:
     """What the engine says of one."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from twingraph.core.codec_base import dumps_sorted
 from twingraph.core.hashing import content_hash, signature
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.quantities import byte_count, unit_count
+from twingraph.core.recordclass import recordclass
 from twingraph.executors.base import Task
 
 FOLDER = "/.twingraph"
@@ -22,7 +23,7 @@ class RequestError(ValueError):
     """What the author asked for cannot be had anywhere."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Request:
     """A container, in the engine's words."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twingraph.core.codec import Encoded, encode
 from twingraph.core.codec_base import dumps, loads
 from twingraph.core.plan import Argument, Hole, Source
+from twingraph.core.recordclass import recordclass
 
 _HOLE = re.compile(r'\{"\$":"hole","v":([0-9]+)\}')
 # (source, parameter, output): what an edge of a plan says.
@@ -19,7 +19,7 @@ _SIMPLE = frozenset((int, float, bool, type(None)))
 _SURE = 1 << 63  # smaller numbers are written as every JSON library writes them
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Reference:
     """A value that a node of this scope gives: the whole of it, or one output; with `element`, one element of that."""
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from random import Random
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core.bodies import Ended
 from twingraph.core.events import DecisionMade, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.calling import author_frame, place_of
-from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.handles import Handle, handles_in, plain
 from twingraph.sdk.body.hearing import COMPLETED
 from twingraph.sdk.body.history import Move
 from twingraph.sdk.body.holding import Holding
+
+if TYPE_CHECKING:  # few bodies take chances
+    from random import Random
+    from uuid import UUID
 
 
 class Body(Holding):
@@ -97,6 +98,8 @@ class Body(Holding):
         return self._chance("random")
 
     def uuid4(self) -> UUID:
+        from uuid import UUID
+
         self._check()
         return UUID(int=self._chance("uuid4").getrandbits(128), version=4)
 
@@ -104,6 +107,8 @@ class Body(Holding):
         key = f"{what}|{self.execution}|{self.scope}|{self.task}"
         known = self._chances.get(key)
         if known is None:
+            from random import Random
+
             known = self._chances[key] = Random(key)
         return known
 
@@ -128,6 +133,8 @@ class Body(Holding):
             self._check()
         except Exception as error:
             self._check()
+            from twingraph.sdk.body.describing import describe
+
             record = describe(error, self.coder, node=name)
             event = NodeEnded(name, 1, "failed", started, self.clock(), error=record)
             self._link.feed(self.execution, event, None)

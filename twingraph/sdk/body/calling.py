@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
@@ -12,6 +11,7 @@ from twingraph.core.bodies import Link, Opened
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import GraphExtended
 from twingraph.core.plan import Edge, NodeKind, PlanNode
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.body import frames
 from twingraph.sdk.body.arguments import Coder, Edged, Writing
 from twingraph.sdk.body.given import Given
@@ -22,7 +22,7 @@ from twingraph.sdk.body.targets import PARENTS, Target
 from twingraph.sdk.sameness import closed_over
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Called:
     """What a body remembers of one of its calls."""
 

@@ -11,7 +11,6 @@ from twingraph.core.outputs import take_apart
 from twingraph.core.plan import Argument
 from twingraph.sdk.body.arguments import Coder, Writing
 from twingraph.sdk.body.body import Body
-from twingraph.sdk.body.describing import describe, looked_through
 from twingraph.sdk.body.handles import Handle
 from twingraph.sdk.body.stopping import BodyStopped
 
@@ -28,6 +27,8 @@ def closed(
     except BaseException as error:  # the author's code: whatever it raises ends this scope and nothing else
         if body.stopped is not None:
             raise body.stopped from None
+        from twingraph.sdk.body.describing import describe, looked_through  # most bodies return
+
         left = body.unwound(looked_through(error))
         return GraphClosed(body.scope, error=describe(left, coder), met=tuple(body.met)), left
     if body.stopped is not None:  # it held on to what should have ended it

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from queue import SimpleQueue
 from time import time
 from typing import Any
 
 from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
+from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body.handles import HandleMisused
 from twingraph.sdk.body.history import History
@@ -24,17 +24,17 @@ from twingraph.sdk.body.unwinding import Unwinding
 COMPLETED = NodeStatus.COMPLETED.value
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Stop:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Evict:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Answer:
     number: int
     value: Any

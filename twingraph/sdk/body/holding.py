@@ -14,7 +14,6 @@ from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body.arguments import Reference
 from twingraph.sdk.body.calling import Calling
-from twingraph.sdk.body.describing import failure_of
 from twingraph.sdk.body.given import Cell
 from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, plain
 from twingraph.sdk.body.hearing import COMPLETED
@@ -111,6 +110,8 @@ class Holding(Calling):
 
     def failure(self, node: str) -> BaseException:
         """What made the node fail, as an error for the body; it has met it now."""
+        from twingraph.sdk.body.describing import failure_of
+
         culprit = self._culprit(node)
         self.met[node] = self.met[culprit] = None
         return failure_of(self, culprit, self.over[culprit], self.coder)

@@ -20,7 +20,6 @@ from twingraph.sdk.body.active import active
 from twingraph.sdk.body.arguments import Coder
 from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.closing import closed
-from twingraph.sdk.body.describing import describe
 from twingraph.sdk.body.hearing import Answer, Evict
 from twingraph.sdk.body.known import Known
 from twingraph.sdk.body.needs import codes_of, needs_rewriting
@@ -228,6 +227,8 @@ class BodyHost:
             body.evicts_itself = self._evict_when_idle
             body.inbox, body.clock = self.make_inbox(), self.clock
         except Exception as error:  # the code cannot be loaded: everybody who waits must learn it
+            from twingraph.sdk.body.describing import describe
+
             self._close(opened, GraphClosed(opened.scope, error=describe(error, coder)), error)
             return None
         with self._lock:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import partial
 from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import Component
 from twingraph.sdk.signature import code_of, is_handle, is_pipeline
@@ -25,7 +26,7 @@ _HANDED_ON = (staticmethod, classmethod)
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Reached:
     """Each in the order in which it was found, once."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from twingraph.core.recordclass import recordclass
 from twingraph.core.static_plan import StaticEdge, StaticNode
 
 
@@ -18,7 +19,7 @@ class Ended(BaseException):
         self.label = label
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Limits:
     """What bounds the tracing of one pipeline."""
 
@@ -39,7 +40,7 @@ class Region:
     id: str
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Inner:
     """What a sub-pipeline's own tracing gave, with ids of its own."""
 
@@ -48,7 +49,7 @@ class Inner:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@recordclass(frozen=False, kw_only=False)
 class Path:
     """What was met on one way through a body."""
 

@@ -7,10 +7,10 @@ import builtins
 import json
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from twingraph.core.errors import SliceError
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.signature import code_of, is_handle
 from twingraph.sdk.slicing.rewriting import node_lines
 from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
@@ -24,7 +24,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _REMEDY = "pass it as a parameter, or move the function to module level"
 
 
-@dataclass(frozen=True)
+@recordclass(kw_only=False)
 class Lifted:
     """A nested function found in its module."""
 

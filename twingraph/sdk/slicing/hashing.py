@@ -9,11 +9,11 @@ the order of the statements that touch it does matter.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from twingraph.core.hashing import content_hash
 from twingraph.sdk.slicing.rewriting import is_our_decorator
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.sources import Source
@@ -151,14 +151,14 @@ def code_hash(modules: Mapping[str, Kept], entry: tuple[str, str], *, factory: s
         for used, sequence in _sequences(kept, dump):
             rows.append((labels[name], used, sequence))
     structure = ["slice 1", labels.get(entry[0], entry[0]), entry[1], sorted(rows), factory, closure]
-    return hashlib.blake2b(json.dumps(structure).encode(), digest_size=32).hexdigest()
+    return content_hash(json.dumps(structure).encode())
 
 
 def text_hash(text: str) -> str:
     """Hash of a code node, which is a module of its own."""
     source = Source(name="code", file="<code>", text=text, package=False, main=False)
     dump = Dump(source, set(), {}).dump(source.tree)
-    return hashlib.blake2b(json.dumps(["code 1", dump]).encode(), digest_size=32).hexdigest()
+    return content_hash(json.dumps(["code 1", dump]).encode())
 
 
 def _sequences(kept: Kept, dump: Dump) -> Iterable[tuple[str, list[str]]]:

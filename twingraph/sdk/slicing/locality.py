@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
+from twingraph.core.recordclass import recordclass
+
 _INSTALLED = ("site-packages", "dist-packages")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Place:
     """Where a project-local module lies; `file` is None for a namespace package and for compiled modules."""
 

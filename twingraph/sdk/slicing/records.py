@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from twingraph.core.recordclass import recordclass
 
 LOWEST_PYTHON = (3, 8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class SliceModule:
     """One pruned module; line numbers are those of the user's file."""
 
@@ -23,7 +25,7 @@ class SliceModule:
     """Folders in which compiled siblings of a package are still found; empty almost always."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class Slice:
     """A function or class with everything of the project that it uses."""
 

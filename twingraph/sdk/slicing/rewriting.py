@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from twingraph.sdk.slicing.selection import Kept
 from twingraph.sdk.slicing.sources import Source
@@ -17,8 +17,7 @@ from twingraph.sdk.slicing.syntax import ImportRef, absolute_module, all_argumen
 _FROM = re.compile(rb"from\b(.*?)\bimport\b", re.DOTALL)
 
 
-@dataclass(frozen=True, order=True)
-class Edit:
+class Edit(NamedTuple):
     """Bytes between two places are replaced; line breaks between them stay, joined by backslashes if `bare`."""
 
     line: int

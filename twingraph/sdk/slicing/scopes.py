@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.slicing.syntax import (
     Chain,
     ImportRef,
@@ -54,7 +55,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False)
 class Facts:
     """What one piece of syntax does to the names of its module."""
 
@@ -74,7 +75,7 @@ class Facts:
     bases: list[tuple[str, Chain]] = field(default_factory=list)
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False)
 class _Scope:
     kind: str  # function, class
     names: set[str] = field(default_factory=set)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import builtins
 import sys
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.slicing.locality import Place, find_local
 from twingraph.sdk.slicing.runs import refuse_run
 from twingraph.sdk.slicing.scopes import Facts
@@ -26,7 +27,7 @@ class CannotSliceError(Exception):
         self.file, self.line = source.file, line
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False)
 class Kept:
     """What is kept of one module."""
 

@@ -11,10 +11,11 @@ import sys
 import threading
 import tokenize
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from twingraph.core.errors import SliceError
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.slicing.locality import Place, find_local
 from twingraph.sdk.slicing.prompt import typed
 
@@ -29,7 +30,7 @@ _NO_SOURCE = (
 PARSING = threading.RLock()
 
 
-@dataclass(frozen=True)
+@recordclass(kw_only=False, slots=False)
 class Source:
     """One module's text. `name` is the name under which it is shipped."""
 

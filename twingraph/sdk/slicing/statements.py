@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from twingraph.core.recordclass import recordclass
 from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
 from twingraph.sdk.slicing.sources import Source
 from twingraph.sdk.slicing.syntax import ImportRef, chain_of, import_refs, is_main_guard, is_type_checking, root_of
@@ -13,7 +14,7 @@ from twingraph.sdk.slicing.syntax import ImportRef, chain_of, import_refs, is_ma
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False)
 class Statement:
     """One top-level statement."""
 
@@ -37,7 +38,7 @@ class Statement:
         return named or self.is_definition
 
 
-@dataclass
+@recordclass(frozen=False, kw_only=False, slots=False)
 class ModuleFacts:
     """Everything the selection asks about one module."""
 
@@ -98,6 +99,7 @@ class ModuleFacts:
                 if statement.makes_callable:
                     changed.update(statement.facts.lazy_mutates)
                     pending.extend(called for called, _ in statement.facts.lazy_calls)
+                    pending.extend(_bases(statement.node))
         return changed, runs
 
     @cached_property
@@ -152,6 +154,12 @@ def _statement(index: int, node: ast.stmt, source: Source, ours: set[str] | None
         refs = tuple(import_refs(node, source.package_name))
     future = isinstance(node, ast.ImportFrom) and node.module == "__future__" and not node.level
     return Statement(index, node, first, node.end_lineno or node.lineno, walk.facts, refs, future=future)
+
+
+def _bases(node: ast.stmt) -> list[str]:
+    """What a class inherits is done by whoever calls it and what it gives."""
+    roots = map(root_of, node.bases) if isinstance(node, ast.ClassDef) else ()
+    return [root[0] for root in roots if root is not None]
 
 
 def _our_names(source: Source) -> set[str]:

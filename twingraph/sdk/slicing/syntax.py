@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from twingraph.core.recordclass import recordclass
 
 Chain = tuple[str, ...]
 
@@ -18,7 +19,7 @@ _SILENT = frozenset({
 # fmt: on
 
 
-@dataclass(frozen=True)
+@recordclass(kw_only=False)
 class ImportRef:
     """One alias of one import statement; `module` is absolute."""
 

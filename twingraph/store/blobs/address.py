@@ -10,17 +10,18 @@ Pure: nothing is opened here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.quantities import byte_count
+from twingraph.core.recordclass import recordclass
 
 _FORMS = "s3://bucket/prefix?endpoint=http://127.0.0.1:9000 or file:///folder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class S3Options:
     """Objects of one bucket, and how patiently they are asked for."""
 

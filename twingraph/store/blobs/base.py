@@ -9,16 +9,17 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from twingraph.core.recordclass import recordclass
+
 BytesLike = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class BlobInfo:
     """One stored blob; `time` is that of its last put."""
 

@@ -11,17 +11,15 @@ import errno
 import math
 import os
 import re
-import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from twingraph.core.errors import DamagedError, NotFoundError, StoreError
 from twingraph.core.hashing import hasher
+from twingraph.core.recordclass import recordclass
 from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +31,7 @@ _STALE_SECONDS = 24 * 3600  # no writer takes a day; its process may live in ano
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@recordclass
 class LocalBlobsOptions:
     """`sync`: wait for the disk at each put, so that a power cut loses nothing (durability = "full")."""
 
@@ -116,9 +114,11 @@ class LocalBlobs(BlobStore):
         going.unlink(missing_ok=True)
 
     def check(self) -> str:
+        import shutil
+
         with _explained(f"blob folder {self._root}"):
             free = shutil.disk_usage(self._root).free
-            probe = self._root / _TEMPORARY / f"probe-{uuid.uuid4().hex}"
+            probe = self._root / _TEMPORARY / f"probe-{_new_name()}"
             probe.write_bytes(b"probe")
             found = probe.read_bytes()
             probe.unlink()
@@ -127,7 +127,7 @@ class LocalBlobs(BlobStore):
         return f"{self._root} ({free / 1e9:,.1f} GB free)"
 
     def sign(self, user: str, words: str) -> None:
-        fresh = self._root / _TEMPORARY / uuid.uuid4().hex
+        fresh = self._root / _TEMPORARY / _new_name()
         with _explained(f"blob folder {self._root}"):
             (self._root / _USERS).mkdir(exist_ok=True)
             fresh.write_text(words, encoding="utf-8")
@@ -203,7 +203,7 @@ class _LocalWriter(BlobWriter):
         self._root = root
         self._options = options
         self._hash = hasher()
-        self._temporary = root / _TEMPORARY / uuid.uuid4().hex
+        self._temporary = root / _TEMPORARY / _new_name()
         with _explained(f"blob folder {root}"):
             self._file = self._temporary.open("xb")
 
@@ -291,3 +291,7 @@ def _explained(what: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreError(f"{what}: the disk is full; free space or move the home (TWINGRAPH_HOME)") from error
         raise StoreError(f"{what}: {error.strerror or error}") from error
+
+
+def _new_name() -> str:
+    return os.urandom(16).hex()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+from twingraph.core.recordclass import recordclass
 
 Result = TypeVar("Result")
 
@@ -18,7 +19,7 @@ class Again(Exception):  # noqa: N818 - not an error yet
     """An attempt failed in a way that the next one may not."""
 
 
-@dataclass(frozen=True, slots=True)
+@recordclass(kw_only=False)
 class Retries:
     """`attempts` in all; `sleep` and `chance` can be replaced by tests."""
 

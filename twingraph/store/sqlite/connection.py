@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import time
 import weakref
@@ -76,7 +75,9 @@ def persistently(act: Callable[[], Result], path: Path, patience: float = PATIEN
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or time.monotonic() > deadline:
                 raise refusal(error, path) from error
-            time.sleep(random.uniform(0.001, 0.005))
+            from random import uniform
+
+            time.sleep(uniform(0.001, 0.005))
         except sqlite3.Error as error:
             raise refusal(error, path) from error
 

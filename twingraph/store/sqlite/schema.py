@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import time
-from importlib import resources
 from pathlib import Path
 
 from twingraph.core.errors import HomeError, StoreError
@@ -84,6 +82,8 @@ def _wait_for_creator(home: Home, lock: FileLock) -> None:
 
 def create(path: Path) -> None:
     """The whole schema in one transaction: after a crash it is there or not."""
+    from importlib import resources  # brings temporary files and archives along, and a home is made once
+
     script = resources.files("twingraph.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
     connection = connect(path)
     try:
@@ -109,6 +109,8 @@ def _migrate(home: Home, at: str) -> None:
 
 def _copy(database: Path, copy: Path) -> None:
     """A copy to go back to, whole or not there at all."""
+    import shutil
+
     connection = connect(database)
     try:
         connection.execute("pragma wal_checkpoint(truncate)")

@@ -109,3 +109,15 @@ def test_what_a_script_does_with_a_library_is_left_out(project: Project) -> None
     project.write("sample", text + "time.sleep(60)\nlogging.info('go')\nsys.exit(3)\n" + "#" * 50)
     again = slice_of(sys.modules["sample"].run)
     assert (again.code_hash, again.modules["sample"].text) == (found.code_hash, found.modules["sample"].text)
+
+
+@pytest.mark.parametrize("base", ["Base", "Base[int]"])
+def test_what_a_class_inherits_changes_what_it_changes(base: str, project: Project) -> None:
+    text = (
+        "from typing import Generic, TypeVar\nT = TypeVar('T')\nCOUNT = []\n"
+        "class Base(Generic[T]):\n    def grow(self):\n        COUNT.append(1)\n        return len(COUNT)\n"
+        f"class Derived({base}):\n    pass\n"
+        "class Unused:\n    size = Derived().grow()\n"
+        "def run():\n    return Derived().grow()\n"
+    )
+    assert "size = Derived().grow()" in project.slice(text).modules["sample"].text
