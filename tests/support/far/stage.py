@@ -53,6 +53,11 @@ class Worker:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
+    @property
+    def mark(self) -> str:
+        """In the environment of all its processes."""
+        return f"FAR_WORKER={self.log}"
+
     def lives(self) -> bool:
         return self.process.poll() is None
 
@@ -61,7 +66,7 @@ class Worker:
 class Stage:
     folder: Path
     broker: Service
-    node_seconds: float = 0.03
+    node_seconds: float = 0.05
     concurrency: int = 2
     workers: list[Worker] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
@@ -117,25 +122,33 @@ class Stage:
         """The node of this number will kill its worker each time."""
         (self.folder / "marks" / "poison" / str(number)).touch()
 
-    def kill_worker(self, worker: Worker) -> None:
-        """With -9; what its processes have done until then belongs to the kill."""
-        finished = self.finished()
-        mark = f"FAR_WORKER={worker.log}"
-        pids = frozenset(pid for pid, _ in marked(mark))
-        at = time.time()
-        worker.process.kill()
-        worker.process.wait(20)
-        self.workers.remove(worker)
-        assert none_left(mark, 15) == [], "processes of a killed worker live on"
-        self.kills.append(Kill(at, pids, finished))
-
     def kill_some(self, seed: int, kills: int, count: int) -> None:
-        """At moments told by how much is done, not by a clock; another worker comes in the place of each."""
+        """Workers that are at a node, at moments told by how much is done, not by a clock. Another comes in the place
+        of each."""
         chance = random.Random(seed)
         for moment in sorted(chance.sample(range(5, count - 20), kills)):
             self.wait_until_done(moment)
-            self.kill_worker(chance.choice(self.workers))
-            self.add_worker()
+            self.wait("somebody is at a node", lambda: bool(self._at_work()) or not self._conducts())
+            finished = self.finished()
+            victims = self._at_work()
+            if victims:
+                self._kill_worker(*chance.choice(victims), finished)
+                self.add_worker()
+
+    def _at_work(self) -> list[tuple[Worker, frozenset[int]]]:
+        """Those with a node that has begun, each with its processes."""
+        workers = [(worker, frozenset(pid for pid, _ in marked(worker.mark))) for worker in self.workers]
+        done = {(mark.node, mark.attempt, mark.pid) for mark in self.marks("done")}
+        running = {mark.pid for mark in self.marks("begun") if (mark.node, mark.attempt, mark.pid) not in done}
+        return [(worker, pids) for worker, pids in workers if running & pids]
+
+    def _kill_worker(self, worker: Worker, pids: frozenset[int], finished: dict[str, int]) -> None:
+        """With -9; what its processes have done until then belongs to the kill."""
+        self.kills.append(Kill(time.time(), pids, finished))
+        worker.process.kill()
+        worker.process.wait(20)
+        self.workers.remove(worker)
+        assert none_left(worker.mark, 15) == [], "processes of a killed worker live on"
 
     def look_after(self) -> bool:
         """A worker that has died is followed by another; whether the conductor has ended."""
@@ -247,7 +260,8 @@ class Stage:
             for mark in begun:
                 if mark.pid in kill.pids and (mark.node, mark.attempt) not in done:
                     later = [other.at for other in begun if other.node == mark.node and other.attempt > mark.attempt]
-                    yield min(later) - kill.at
+                    if later:  # else it had done its work, and was killed while it said so to us
+                        yield min(later) - kill.at
 
 
 def _plain(node: str) -> str:
@@ -256,7 +270,7 @@ def _plain(node: str) -> str:
 
 @contextmanager
 def stage(
-    folder: Path, broker: Service, *, workers: int = 2, node_seconds: float = 0.03, concurrency: int = 2
+    folder: Path, broker: Service, *, workers: int = 2, node_seconds: float = 0.05, concurrency: int = 2
 ) -> Iterator[Stage]:
     made = Stage(folder, broker, node_seconds, concurrency)
     try:
