@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from tests.support.workers import Party, party
 from twingraph import wiring
 from twingraph.settings import load
 
-PAIRS = (("embedded", "local"), ("embedded", "docker"), ("celery-redis", "local"), ("celery-rabbitmq", "local"))
+PAIRS = (
+    ("embedded", "local"),
+    ("embedded", "docker"),
+    ("embedded", "docker warm"),
+    ("celery-redis", "local"),
+    ("celery-rabbitmq", "local"),
+)
 # What each half of a pair runs on, where it is on this machine.
 HERE = {
     "embedded": True,
@@ -26,6 +33,7 @@ HERE = {
     "celery-rabbitmq": HAS_RABBITMQ,
     "local": True,
     "docker": IS_HERE,
+    "docker warm": IS_HERE,
 }
 Make = Callable[[pytest.FixtureRequest, Path, Path], Bed]
 
@@ -41,6 +49,20 @@ def docker(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
     settings = {"platform": "docker", "docker_image": IMAGE}
     mounted = {**settings, "platform_config": {"volumes": {str(shared): "/shared"}}}
     return Bed(runtime, home, shared, "/shared", settings, mounted, lambda execution: len(engine.containers(execution)))
+
+
+def warm(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
+    """What is alive of an execution there is no container: it is what runs in one beside its first process."""
+    bed = docker(request, home, shared)
+    engine: Engine = request.getfixturevalue("docker_engine")
+    home_id = set(engine.warm())
+
+    def busy(execution: str) -> int:
+        return sum(engine.processes(name) > 1 for name in set(engine.warm()) - home_id)
+
+    settings = {**bed.settings, "platform_config": {"warm": 20}}
+    mounted = {**bed.mounted, "platform_config": {**bed.mounted["platform_config"], "warm": 20}}
+    return replace(bed, settings=settings, mounted=mounted, alive=busy)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +93,7 @@ def celery(broker: str, request: pytest.FixtureRequest, home: Path, shared: Path
 MAKERS: dict[tuple[str, str], Make] = {
     ("embedded", "local"): local,
     ("embedded", "docker"): docker,
+    ("embedded", "docker warm"): warm,
     ("celery-redis", "local"): partial(celery, "redis"),
     ("celery-rabbitmq", "local"): partial(celery, "rabbitmq"),
 }
@@ -78,7 +101,7 @@ CELLS = [
     pytest.param(
         pair,
         name,
-        id=f"{pair[0]}-{pair[1]}-{name}",
+        id=f"{pair[0]}-{pair[1].replace(' ', '-')}-{name}",
         marks=pytest.mark.only_where(
             all(HERE[half] for half in pair) and (*pair, name) not in LACKS,
             LACKS.get((*pair, name)) or f"needs what {' and '.join(pair)} run on: python -m tools.services install",

@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from twingraph.executors import one_file
 from twingraph.executors.base import Finished, Hears, Task
-from twingraph.executors.docker.archive import going_in
-from twingraph.executors.docker.request import FOLDER, name_of, token_of
+from twingraph.executors.docker.archive import GoingIn
+from twingraph.executors.docker.request import name_of, token_of
 from twingraph.executors.ended import Standing, finished
 from twingraph.executors.told import Told
 from twingraph.store.blobs.base import BlobStore
@@ -30,6 +30,9 @@ class BoxExecutor:
         return BoxJob(self, task)
 
     def sweep(self, is_over: Callable[[str], bool]) -> int:
+        return 0
+
+    def clear(self, execution: str) -> int:
         return 0
 
     def close(self) -> None:
@@ -54,17 +57,19 @@ class BoxJob:
 
     def follow(self, hears: Hears) -> Finished:
         task, place = self._task, self._executor.folder / self.name
-        place.mkdir()
-        with going_in(task, self.name, (), self._executor.blobs) as data, tarfile.open(fileobj=data) as archive:
-            archive.extractall(place, filter="fully_trusted")
-        own = str(place / FOLDER.lstrip("/"))
+        going_in = GoingIn(task, (), self._executor.blobs)
         told = Told(token_of(self.name), task.secrets, hears, time.time)
         with self._lock:
             if self._asked is not None:
                 return finished(task, Standing(asked=self._asked), time.time())
-            command = [sys.executable, "-B", f"{own}/run.py", own]
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            command = [sys.executable, "-B", "-c", one_file.BOOT]
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
         assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(one_file.opening(token=token_of(self.name), folder=str(place)))
+            for piece in going_in.pieces():
+                pipe.write(piece)
         while data_read := os.read(self._process.stdout.fileno(), 65536):
             told.feed(data_read, None)
         told.finish()

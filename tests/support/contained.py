@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from tools.pythons import Python, candidates, find
 from twingraph.executors import one_file
 from twingraph.executors.frames import FrameReader
+from twingraph.executors.parcel import head
 
 TOKEN = "t0ken"
 PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
@@ -60,8 +62,21 @@ class Box:
     python: Python
     code: str
     given: dict[str, Any] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    kept: bytes = b""
+    keep: bool = False
+    sources: bytes | None = None
+    _count: int = 0
 
-    def begin(self, entry: str, arguments: dict[str, Any], **given: Any) -> subprocess.Popen[bytes]:
+    @property
+    def root(self) -> Path:
+        """Of the run that was begun last."""
+        return self.folder / f"place-{self._count}"
+
+    def begin(
+        self, entry: str, arguments: dict[str, Any], *, part: float = 1.0, **given: Any
+    ) -> subprocess.Popen[bytes]:
+        """`part` of what is to be said to it is said."""
         file = "/somewhere/user_code.py"
         record: dict[str, Any] = {
             "module": "user_code",
@@ -75,29 +90,47 @@ class Box:
         bundle = {"format": 1, "modules": {"user_code": module}, "entries": {entry: record}}
         payload = {
             "entry": entry, "config": None, "execution": "e1", "node": "n1", "attempt": 2, "environment": {},
-            "secrets": [], "timeout": None, "generator": False, "token": TOKEN,
+            "secrets": [], "timeout": None, "generator": False,
             "args": [[name, json.dumps(value)] for name, value in arguments.items()], **given,
         }  # fmt: skip
-        (self.folder / "out").mkdir()
-        (self.folder / "bundle.json").write_text(json.dumps(bundle))
-        (self.folder / "payload.json").write_text(json.dumps(payload))
-        (self.folder / "run.py").write_text(one_file.text())
-        command = [self.python.path, "-B", str(self.folder / "run.py"), str(self.folder)]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=OUTSIDE, cwd=self.folder.parent
+        self._count += 1
+        told = one_file.opening(
+            token=TOKEN, folder=str(self.root), kept=self.kept, keep=self.keep, sources=self.sources
         )
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [self.python.path, "-B", "-c", one_file.BOOT],
+            stdin=pipe, stdout=pipe, stderr=pipe, env=OUTSIDE, cwd=self.folder,
+        )  # fmt: skip
+        assert process.stdin is not None
+        told += run_of(bundle, payload, self.blobs)
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(told[: int(len(told) * part)])
+        process.stdin = None
+        return process
 
     def end(self, process: subprocess.Popen[bytes]) -> Told:
         out, err = process.communicate(timeout=40)
-        reader = FrameReader(TOKEN)
-        parts = [*reader.feed(out), *reader.finish()]
+        parts = parts_of(out)
         messages = [json.loads(data) for is_ours, data in parts if is_ours]
         beside = b"".join(data for is_ours, data in parts if not is_ours)
-        return Told(process.returncode, messages, beside, err.decode(errors="replace"), self.folder)
+        said = b"".join(data for is_ours, data in parts_of(err) if not is_ours)
+        return Told(process.returncode, messages, beside, said.decode(errors="replace"), self.root / "1")
 
     def run(self, entry: str, arguments: dict[str, Any] | None = None, **given: Any) -> Told:
         return self.end(self.begin(entry, arguments or {}, **given))
+
+
+def parts_of(said: bytes) -> list[tuple[bool, bytes]]:
+    reader = FrameReader(TOKEN)
+    return [*reader.feed(said), *reader.finish()]
+
+
+def run_of(bundle: Any, payload: Any, blobs: Mapping[str, bytes]) -> bytes:
+    """One run, as a place is told of it."""
+    parts = [(b"p", json.dumps(payload).encode(), ""), (b"b", json.dumps(bundle).encode(), "")]
+    parts += [(b"v", data, digest) for digest, data in blobs.items()]
+    return b"n" + b"".join(head(kind, len(data), name) + data for kind, data, name in parts) + head(b"e", 0)
 
 
 def wait_for(path: Path, seconds: float = 20) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tools.services.catalog import service
 from tools.services.images import PROBE
 from twingraph import Workflow, wiring
 from twingraph.core.codec import decode
+from twingraph.core.errors import NotFoundError
 from twingraph.core.execution import LogRecord, NodeView
 from twingraph.engine.handle import Handle
 from twingraph.settings import load
@@ -33,6 +35,14 @@ class Engine:
     def __init__(self, surroundings: Mapping[str, str]) -> None:
         self._surroundings = {**os.environ, **surroundings}
 
+    @property
+    def surroundings(self) -> Mapping[str, str]:
+        return self._surroundings
+
+    @property
+    def socket(self) -> str:
+        return self._surroundings["DOCKER_HOST"].removeprefix("unix://")
+
     def ask(self, *words: str) -> str:
         told = subprocess.run(["/usr/bin/docker", *words], env=self._surroundings, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr
@@ -43,6 +53,27 @@ class Engine:
         label = "twingraph.home" if execution is None else f"twingraph.execution={execution}"
         words = ["ps", "--format", "{{.Names}}", "--filter", f"label={label}", *([] if running else ["--all"])]
         return self.ask(*words).split()
+
+    def warm(self) -> list[str]:
+        """Names of those that serve many runs."""
+        return self.ask("ps", "--all", "--format", "{{.Names}}", "--filter", "label=twingraph.warm").split()
+
+    def processes(self, name: str) -> int:
+        """How many run in it; none where it is gone or going."""
+        told = subprocess.run(
+            ["/usr/bin/docker", "top", name], env=self._surroundings, capture_output=True, text=True, check=False
+        )
+        return max(0, len(told.stdout.splitlines()) - 1)
+
+    def gone(self, name: str | None, seconds: float = 20) -> bool:
+        """Whether nothing is left of it, soon."""
+        assert name
+        deadline = time.monotonic() + seconds
+        while name in self.ask("ps", "--all", "--format", "{{.Names}}").split():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def inspect(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.ask("inspect", name))[0]
@@ -92,6 +123,20 @@ class Runs:
         assert node.status == "completed", node.error
         assert handle.result is not None
         return decode(handle.result)
+
+    def result(self, handle: Handle) -> Any:
+        assert handle.result is not None, handle.error
+        return decode(handle.result)
+
+    def begun(self, handle: Handle, seconds: float = 30) -> None:
+        """Once its user code runs."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(NotFoundError):  # it may not be written down yet
+                if any(attempt.worker is not None for attempt in self.view(handle).attempts):
+                    return
+            assert time.monotonic() < deadline, "it did not begin"
+            time.sleep(0.02)
 
     def logs(self, handle: Handle) -> Sequence[LogRecord]:
         return wiring.open_reader(str(self.home)).logs(handle.id)

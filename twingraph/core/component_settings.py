@@ -16,7 +16,7 @@ PLATFORM_KEYS: Mapping[str, tuple[str, ...]] = {
     "local": ("cpu", "memory", "gpu", "timeout", "environment"),
     "docker": (
         *("memory", "cpu", "gpu", "volumes", "network", "timeout", "environment"),
-        *("user", "pull_policy", "credentials", "host", "python"),
+        *("user", "pull_policy", "credentials", "host", "python", "warm"),
     ),
     "kubernetes": ("namespace", "resources", "node_selector", "pull_policy", "timeout", "environment"),
     "lambda": ("function_name", "runtime", "memory_size", "timeout", "environment", "layers"),

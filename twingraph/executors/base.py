@@ -90,5 +90,8 @@ class Executor(Protocol):
     def sweep(self, is_over: Callable[[str], bool]) -> int:
         """Remove what earlier processes left of executions that are over; how many there were."""
 
+    def clear(self, execution: str) -> int:
+        """End and remove what any process has left of an execution that nobody carries out; how many there were."""
+
     def close(self) -> None:
         """Let go of connections; does not wait for anything."""

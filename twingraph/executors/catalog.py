@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from twingraph.executors.base import Executor
 from twingraph.store.blobs.base import BlobStore
@@ -10,9 +11,12 @@ from twingraph.store.blobs.base import BlobStore
 PLATFORMS = ("docker",)
 
 
-def executor(platform: str, environment: Mapping[str, str], home: str, key: bytes, blobs: BlobStore) -> Executor:
+def executor(
+    platform: str, environment: Mapping[str, str], home: str, key: bytes, blobs: BlobStore, cache: Path
+) -> Executor:
+    """`cache` is a folder for what can be made again."""
     if platform == "docker":
         from twingraph.executors.docker.executor import DockerExecutor
 
-        return DockerExecutor(environment, home, key, blobs)
+        return DockerExecutor(environment, home, key, blobs, cache)
     raise LookupError(f"no executor for {platform!r}; there are {', '.join(PLATFORMS)}")

@@ -1,9 +1,9 @@
 """One node, in a place of its own: the process that runs the author's code there. Python 3.8, standard library only.
 
-Everything it needs lies in one folder, and everything that it gives is left there; `first_process` says what is where.
+What it gives is left in one folder; `first_process` says what is where.
 What is to be known while it runs is said in frames (see `frames`):
 
-- ["b", time]: user code has begun
+- ["b", time, folder]: user code has begun, in this folder
 - ["l", [[time, level, stream, message], ...]]: what was printed or logged
 - ["i", start, [text, ...]]: items of a generator, from index `start` on
 """
@@ -28,8 +28,10 @@ FLUSH_SECONDS = 0.1
 class Contained:
     """The run, as user code reaches it through `twingraph.current()`, and as it is told outside."""
 
-    def __init__(self, given: Any, folder: str, frames: FrameWriter, begun: int) -> None:
-        self._given = given
+    def __init__(self, payload: str, bundle: str, folder: str, frames: FrameWriter, begun: int) -> None:
+        """`payload` and `bundle` are JSON: the run, and the code."""
+        self._given = given = loads(payload)
+        self._bundle = bundle
         self._folder = folder
         self._frames = frames
         self._begun = begun
@@ -114,8 +116,7 @@ class Contained:
         from twingraph.executors.slice_loader import load
 
         try:
-            with open(os.path.join(self._folder, "bundle.json"), encoding="utf-8") as file:
-                loaded = load(loads(file.read().strip()))
+            loaded = load(loads(self._bundle.strip()))
         except (OSError, ValueError, RecursionError, ImportError) as error:
             raise runner.CodeUnavailableError("the recorded code cannot be loaded: " + str(error)) from None
         return loaded.get(self._given["entry"])
@@ -139,9 +140,10 @@ class Contained:
         capture.on_import_of_logging(lambda logging: capture.install_handler(logging, self, self.written))
         os.register_at_fork(after_in_child=self._in_child)
         started = time.time()
-        os.write(self._begun, b"b")
+        limit = given["timeout"]
+        os.write(self._begun, b" " if limit is None else repr(limit).encode("ascii"))
         os.close(self._begun)
-        self._frames.send(dumps(["b", started]))
+        self._frames.send(dumps(["b", started, self._folder]))
         try:
             answer = self._answer()
         except BaseException as error:  # of a trace function or a signal, in the moment between

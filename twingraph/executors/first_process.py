@@ -1,17 +1,17 @@
 """The first process of a container: it starts the node's, bounds it, outlives it and tells how it ended.
 
 Python 3.8, standard library only. It is its own, because what user code does to its process (an exit, a segfault, all
-memory used up) must not end the one that can tell. Its folder holds
+memory used up) must not end the one that can tell. It is told what to do on its standard input (`one_file`, `parcel`);
+the node's process reads its own part itself, so that nothing of one run, a secret least of all, is ever in the process
+that the next one is forked from. Of each run a folder holds
 
-    run.py          this, with all that it needs, as one file
-    payload.json    the run: entry, arguments, environment, secrets, time limit; read and removed at once
-    bundle.json     the code
     blobs/          large parts of the arguments, by content hash
     out/answer      how the run ended: a line of JSON, then the outputs' texts, a line each
     out/ending      how its process ended, as JSON
     out/blobs/      large parts of the outputs
 
-The last frame repeats the ending, with the answer where that is small.
+The last frame repeats the ending, with the answer where that is small. An empty one stands on the other stream, so
+that who listens knows when all is said.
 """
 
 from __future__ import annotations
@@ -24,66 +24,49 @@ import time
 from contextlib import suppress
 from typing import Any, Dict, Iterable, Optional
 
-from twingraph.core.codec_base import dumps, loads
+from twingraph.core.codec_base import dumps
 from twingraph.executors.contained import Contained
 from twingraph.executors.frames import FrameWriter
+from twingraph.executors.parcel import UNFED, Parts, Unfed
 
 # Between asking a process to end and ending it.
 GRACE_SECONDS = 1.0
 # An answer of so many bytes travels with the last frame.
 SMALL = 65536
+_NO_FOLDER = 74
 _EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 
 
-def main(folder: str) -> None:
-    payload = os.path.join(folder, "payload.json")
-    with open(payload, encoding="utf-8") as file:
-        given = loads(file.read())
-    with suppress(OSError):
-        os.unlink(payload)
-    frames = FrameWriter(os.dup(1), given["token"])
-    first = FirstProcess(folder, given, frames)
-    first.listen()
-    began, begun = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _run_node(given, folder, frames, begun)
-    os.close(begun)
-    ending = first.watch(child, began)
-    first.tell(ending)
-    os._exit(ending["exit"] if ending["exit"] is not None else 128 + ending["signal"])
-
-
-def _run_node(given: Any, folder: str, frames: FrameWriter, begun: int) -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setsid()
-    import faulthandler
-
-    faulthandler.enable(2)
-    try:
-        Contained(given, folder, frames, begun).carry_out()
-    except BaseException:  # there is no room for an answer, or the folder is gone
-        import traceback
-
-        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
-        os._exit(1)
-    os._exit(0)  # leaked threads of user code shall not keep it alive
-
-
 class FirstProcess:
-    def __init__(self, folder: str, given: Any, frames: FrameWriter) -> None:
-        self._folder = folder
-        self._timeout = given["timeout"]
-        self._frames = frames
+    def __init__(self, folder: str, token: str, idle: float) -> None:
+        """With `idle` it carries out one run after another, until so many seconds pass without one."""
+        self._idle = idle
+        self._token = token
+        self._frames = FrameWriter(os.dup(1), token)
+        self._beside = FrameWriter(os.dup(2), token)
+        self._root = _made(folder, token)
+        self._count = 0
         self._woken = -1
         self._asked = False
-        self._killed = _oom_kills()
+        self._killed = 0
 
-    def listen(self) -> None:
+    def tell_kept(self, data: bytes) -> None:
+        from binascii import b2a_base64
+
+        self._frames.send(dumps(["k", b2a_base64(data, newline=False).decode("ascii")]))
+
+    def serve(self) -> None:
+        """Never returns."""
+        self._listen()
+        while self._is_wanted():
+            self._count += 1
+            ending = self._carried_out()
+            if not self._idle:
+                os._exit(ending["exit"] if ending["exit"] is not None else 128 + ending["signal"])
+        os._exit(0)
+
+    def _listen(self) -> None:
         """Before there is anything to end: the first process of a container does not hear what it has no ear for."""
         self._woken, waker = os.pipe()
         os.set_blocking(waker, False)
@@ -96,17 +79,98 @@ class FirstProcess:
     def _ask(self, *_: Any) -> None:
         self._asked = True
 
-    def watch(self, child: int, began: int) -> Dict[str, Any]:  # noqa: UP006
+    def _is_wanted(self) -> bool:
+        """Waits for a run. The byte that announces it is all that this process reads of it."""
+        until = time.monotonic() + self._idle
+        while not self._asked:
+            left = max(0.0, until - time.monotonic()) if self._idle else None
+            heard = select.select([self._woken, 0], [], [], left)[0]
+            if self._woken in heard:
+                os.read(self._woken, 4096)
+            if 0 in heard:
+                found = os.read(0, 1)
+                if not found and not self._count:
+                    os._exit(UNFED)
+                return bool(found)
+            if left == 0.0:
+                return False
+        return False
+
+    def _carried_out(self) -> Dict[str, Any]:  # noqa: UP006
+        folder = os.path.join(self._root, str(self._count))
+        self._killed = _oom_kills()
+        began, begun = os.pipe()
+        child = os.fork()
+        if child == 0:
+            self._run_node(folder, begun)
+        os.close(begun)
+        if not self._idle:
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.close(null)
+        ending = self._watch(child, began)
+        os.close(began)
+        if ending["exit"] == UNFED and not ending["begun"]:
+            os._exit(UNFED)
+        if self._idle:
+            _end_all()
+        self._tell(ending, folder)
+        return ending
+
+    # -- the node's process ------------------------------------------------------------------------
+
+    def _run_node(self, folder: str, begun: int) -> None:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.setsid()
+        import faulthandler
+
+        faulthandler.enable(2)
+        try:
+            _clear(os.path.join(self._root, str(self._count - 1)))
+            self._contained(folder, begun).carry_out()
+        except Unfed:
+            os._exit(UNFED)
+        except BaseException:  # there is no room for an answer, or the folder is gone
+            import traceback
+
+            os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+            os._exit(1)
+        os._exit(0)  # leaked threads of user code shall not keep it alive
+
+    def _contained(self, folder: str, begun: int) -> Contained:
+        blobs = os.path.join(folder, "blobs")
+        for place in (folder, blobs, os.path.join(folder, "out")):
+            os.mkdir(place)
+        texts = {b"p": "", b"b": ""}
+        parts = Parts(0)
+        for kind, name, size in parts:
+            if kind == b"v":
+                parts.save(size, os.path.join(blobs, name))
+            else:
+                texts[kind] = parts.read(size).decode("utf-8")
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        return Contained(texts[b"p"], texts[b"b"], folder, self._frames, begun)
+
+    # -- beside it ---------------------------------------------------------------------------------
+
+    def _watch(self, child: int, began: int) -> Dict[str, Any]:  # noqa: UP006
         """Until it has ended, which it does in time."""
         status: Optional[int] = None  # noqa: UP045
-        used, doom, late, kill_at = 0.0, None, None, None
+        used, most, doom, late, kill_at, said = 0.0, 0, None, None, None, b""
         ears = [self._woken, began]
         while True:
             for pid, how, usage in _ended():
                 used += usage.ru_utime + usage.ru_stime
+                most = max(most, usage.ru_maxrss)
                 if pid == child:
                     status = how
             if status is not None:
+                said = said or os.read(began, 64)  # it closed it before user code began, or just now
                 break
             now = time.monotonic()
             if kill_at is not None and now >= kill_at:
@@ -122,21 +186,34 @@ class FirstProcess:
                 os.read(self._woken, 4096)
             if began in heard:
                 ears.remove(began)
-                if os.read(began, 1) and self._timeout is not None:
-                    late = time.monotonic() + self._timeout
-        ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+                said = os.read(began, 64)  # its time limit, once user code begins
+                if said.strip():
+                    late = time.monotonic() + float(said)
+                if said and self._idle:
+                    ears.append(0)
+            if 0 in heard:  # nobody speaks to it while it works, so who did is gone
+                ears.remove(0)
+                self._asked = True
         return {
             "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            "signal": ended_by,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            "begun": bool(said),
             "doom": doom,
             "cpu": used,
-            "memory": _peak(),
+            "memory": self._memory(most),
             "oom": _oom_kills() - self._killed,
             "ended": time.time(),
         }
 
-    def tell(self, ending: Dict[str, Any]) -> None:  # noqa: UP006
-        out = os.path.join(self._folder, "out")
+    def _memory(self, most: int) -> int:
+        """The most memory that the container had; of the run's processes where that is not told, or of many runs."""
+        for place in _PEAKS if os.getpid() == 1 and not self._idle else ():
+            with suppress(OSError, ValueError), open(place) as file:
+                return int(file.read())
+        return int(most * 1024 if sys.platform == "linux" else most)
+
+    def _tell(self, ending: Dict[str, Any], folder: str) -> None:  # noqa: UP006
+        out = os.path.join(folder, "out")
         with suppress(OSError), open(os.path.join(out, "ending"), "w", encoding="utf-8") as file:
             file.write(dumps(ending))
         answer = None
@@ -146,7 +223,30 @@ class FirstProcess:
                 with open(place, encoding="utf-8") as file:
                     answer = file.read()
         made = os.path.exists(os.path.join(out, "blobs"))
-        self._frames.send(dumps(["e", ending, answer, made]))
+        self._beside.send('["e"]')
+        self._frames.send(dumps(["e", ending, answer, made, folder]))
+
+
+def _made(folder: str, token: str) -> str:
+    """Where it works: in the folder that who speaks to it looks at first, or where else one may write."""
+    places = [os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm", os.getcwd()]
+    for place in [folder, *(os.path.join(one, ".twingraph-" + token) for one in places if one)]:
+        with suppress(OSError):
+            os.mkdir(place)
+            return place
+    os.write(2, b"TwinGraph's runner found no folder in which it may write\n")
+    os._exit(_NO_FOLDER)
+
+
+def _clear(folder: str) -> None:
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                _clear(entry.path)
+            else:
+                with suppress(OSError):
+                    os.unlink(entry.path)
+        os.rmdir(folder)
 
 
 def _ended() -> Iterable[Any]:
@@ -169,6 +269,22 @@ def _end(child: int, number: int) -> None:
             os.kill(-1, number)
 
 
+def _end_all() -> None:
+    """Whatever a run has left behind must not see, or be heard in, the next."""
+    if os.getpid() != 1:
+        return
+    until = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < until:
+        with suppress(OSError):
+            os.kill(-1, signal.SIGKILL)
+        try:
+            if os.wait4(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.001)
+        except ChildProcessError:
+            return
+    os._exit(1)
+
+
 def _oom_kills() -> int:
     for place in _EVENTS if os.getpid() == 1 else ():
         with suppress(OSError, ValueError), open(place) as file:
@@ -176,14 +292,3 @@ def _oom_kills() -> int:
                 if line.startswith("oom_kill "):
                     return int(line.split()[1])
     return 0
-
-
-def _peak() -> int | None:
-    """The most memory that the container had; of its processes where that is not told."""
-    for place in _PEAKS if os.getpid() == 1 else ():
-        with suppress(OSError, ValueError), open(place) as file:
-            return int(file.read())
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return int(most * 1024 if sys.platform == "linux" else most)

@@ -22,7 +22,7 @@ class Told:
 
     def __init__(self, token: str, secrets: Sequence[str], hears: Hears, now: Callable[[], float]) -> None:
         mask = Mask(secrets) if secrets else None
-        self._frames = FrameReader(token)
+        self._frames, self._beside = FrameReader(token), FrameReader(token)
         self._out = _Lines("info", "stdout", mask)
         self._err = _Lines("warning", "stderr", mask)
         self._hears = hears
@@ -34,7 +34,15 @@ class Told:
         self.ending: dict[str, Any] | None = None
         self.answer: str | None = None
         self.left_files = False
+        self.folder = ""  # in its place
+        self.kept = ""  # what it compiled before it began, as base64
+        self._is_quiet = False
         self.heard = [0, 0]  # bytes of each stream
+
+    @property
+    def is_over(self) -> bool:
+        """All was said, on both streams."""
+        return self.ending is not None and self._is_quiet
 
     @property
     def last(self) -> list[str]:
@@ -52,12 +60,15 @@ class Told:
                 self._take(is_ours, data)
         if err:
             self.heard[1] += len(err)
-            self._say(self._err.feed(err))
+            for is_ours, data in self._beside.feed(err):
+                self._take_beside(is_ours, data)
 
     def finish(self) -> None:
         """Nothing more comes."""
         for is_ours, data in self._frames.finish():
             self._take(is_ours, data)
+        for is_ours, data in self._beside.finish():
+            self._take_beside(is_ours, data)
         self._say(self._out.finish())
         self._say(self._err.finish())
 
@@ -71,10 +82,18 @@ class Told:
         except (CodecError, ValueError, TypeError):  # user code speaks as we do
             self._say(self._out.feed(data + b"\n"))
 
+    def _take_beside(self, is_ours: bool, data: bytes) -> None:
+        if is_ours:
+            self._is_quiet = True
+        else:
+            self._say(self._err.feed(data))
+
     def _message(self, kind: str, rest: list[Any]) -> None:
         if kind == "b":
-            self.began = float(rest[0])
+            self.began, self.folder = float(rest[0]), str(rest[1])
             self._hears.began(self.began)
+        elif kind == "k" and self.began is None:  # later it may be user code that says so
+            self.kept = str(rest[0])
         elif kind == "l":
             lines = [(float(at), str(level), str(stream), str(message)) for at, level, stream, message in rest[0]]
             self._last.extend(message for _, _, stream, message in lines if stream not in ("progress", "artifact"))
@@ -83,6 +102,7 @@ class Told:
             self._hears.gave(int(rest[0]), [str(text) for text in rest[1]])
         elif kind == "e":
             self.ending, self.answer, self.left_files = dict(rest[0]), rest[1], bool(rest[2])
+            self.folder = str(rest[3])
 
     def _say(self, found: Iterator[tuple[str, str, str]]) -> None:
         lines: list[Line] = []

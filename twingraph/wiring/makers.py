@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from twingraph.core.errors import ConflictError, NotFoundError, Problem, ValidationError
+from twingraph.core.errors import ConflictError, NotFoundError, Problem, TwinGraphError, ValidationError
 from twingraph.core.hashing import signature
 from twingraph.core.plan import Plan
 from twingraph.core.statuses import EXECUTION_OVER
@@ -176,11 +176,6 @@ def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | 
 def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> JobDispatch:
     """Runs on another platform. Nothing of it is imported before the first one."""
     from twingraph.dispatch.jobs import JobDispatch
-    from twingraph.executors.catalog import executor
-
-    def make() -> Executor:
-        place = _place(settings, home, secret)  # two homes may use one engine
-        return executor(platform, os.environ, place, secret, blobs_of(settings, home))
 
     def is_over(execution: str) -> bool:
         with closing(read(home, settings)) as reader:
@@ -189,7 +184,25 @@ def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> 
             except NotFoundError:
                 return True
 
-    return JobDispatch(make, is_over)
+    return JobDispatch(partial(_executor, platform, settings, home, secret), is_over)
+
+
+def _executor(platform: str, settings: Settings, home: Home, secret: bytes) -> Executor:
+    from twingraph.executors.catalog import executor
+
+    place = _place(settings, home, secret)  # two homes may use one engine
+    return executor(platform, os.environ, place, secret, blobs_of(settings, home), home.path / "compiled")
+
+
+def clear_elsewhere(execution: str, platforms: Iterable[str], settings: Settings, home: Home, secret: bytes) -> None:
+    """End what is left on other platforms of an execution that was cancelled after its process was gone."""
+    for platform in platforms:
+        with suppress(TwinGraphError):  # who uses it next does so
+            executor = _executor(platform, settings, home, secret)
+            try:
+                executor.clear(execution)
+            finally:
+                executor.close()
 
 
 def check_platforms(plan: Plan) -> None:

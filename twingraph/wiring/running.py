@@ -18,7 +18,16 @@ from twingraph.engine.held import Kept, Submission
 from twingraph.settings import Settings
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
-from twingraph.wiring.makers import PLATFORMS, blob_address, blobs_of, dispatch_of, open_home, open_store, read
+from twingraph.wiring.makers import (
+    PLATFORMS,
+    blob_address,
+    blobs_of,
+    clear_elsewhere,
+    dispatch_of,
+    open_home,
+    open_store,
+    read,
+)
 from twingraph.wiring.submissions import Submissions
 from twingraph.wiring.values import ProcessValues
 
@@ -250,6 +259,14 @@ class Runtime:
             handle = self.handles[execution] = self.conductor.cancel(execution)
         if not handle.wait(timeout):
             raise TwinGraphError(f"{execution} has not ended within {timeout:g} s of being cancelled")
+        if record.owner == "gone":
+            self._clear_elsewhere(execution)
+
+    def _clear_elsewhere(self, execution: str) -> None:
+        with closing(read(self.home, self.settings)) as reader:
+            used = {node.platform for node in reader.view(execution).nodes if node.attempts} - {"local"}
+        if used:
+            clear_elsewhere(execution, used & set(PLATFORMS), self.settings, self.home, self.secret)
 
     def interrupt(self, execution: str, *, kill: bool) -> None:
         self.conductor.interrupt(execution, kill=kill)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,10 @@ import pytest
 from tests.support.contained import wait_for
 from tests.support.docker import IMAGE, Engine, Runs, only_with_docker
 from twingraph import component, wiring
+from twingraph.executors.base import Task
+from twingraph.executors.docker.executor import DockerExecutor
+from twingraph.executors.docker.request import request_of
+from twingraph.store.blobs.catalog import open_blobs
 
 pytestmark = [only_with_docker, pytest.mark.timeout(120)]
 
@@ -53,9 +60,9 @@ class Story:
         self.execution = wiring.open_reader(os.environ["TWINGRAPH_HOME"]).resolve("last")
         assert engine.containers(self.execution, running=True)
 
-    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, *words: str, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "twingraph", *words]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=env)
 
 
 @pytest.fixture
@@ -90,8 +97,14 @@ def waits(folder: str) -> None:
         time.sleep(0.02)
 
 
-def test_what_nobody_wants_is_removed_by_who_comes_next(story: Story, docker_engine: Engine) -> None:
+def test_a_cancel_reaches_the_container_of_a_process_that_is_gone(story: Story, docker_engine: Engine) -> None:
     assert story.ask("cancel", story.execution).returncode == 0
+    assert docker_engine.containers(story.execution) == []
+
+
+def test_what_nobody_wants_is_removed_by_who_comes_next(story: Story, docker_engine: Engine) -> None:
+    away = {**os.environ, "DOCKER_HOST": f"unix://{story.folder}/nothing"}  # so that the cancel cannot reach it
+    assert story.ask("cancel", story.execution, env=away).returncode == 0
     assert docker_engine.containers(story.execution, running=True)
     runs = Runs(Path(os.environ["TWINGRAPH_HOME"]))
     handle = runs.begin(waits, {"folder": "/there"}, platform_config={"volumes": {str(story.folder): "/there"}})
@@ -109,3 +122,52 @@ def test_what_may_still_be_resumed_stays(story: Story, docker_engine: Engine) ->
     (story.folder / "over").touch()
     assert runs.node(handle).status == "completed"
     docker_engine.ask("rm", "--force", *docker_engine.containers(story.execution))
+
+
+class Nobody:
+    """Hears what is told, and says nothing."""
+
+    def began(self, at: float) -> None:
+        return
+
+    def said(self, lines: object) -> None:
+        return
+
+    def gave(self, start: int, texts: object) -> None:
+        return
+
+
+def test_one_that_was_never_told_what_to_do_is_begun_anew(tmp_path: Path, docker_engine: Engine) -> None:
+    """Its process ended between starting it and speaking to it, so no user code has run."""
+    module = {"text": "def same(x):\n    return x\n", "file": "/s.py", "package": False, "main": False}
+    entry: dict[str, object] = {
+        "module": "s",
+        "mode": "slice",
+        "factory": None,
+        "closure": {},
+        "file": "/s.py",
+        "name": "same",
+    }
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps({"format": 1, "modules": {"s": module}, "entries": {"same": entry}}))
+    task = Task(
+        execution="e", node="n", attempt=1, component="same", entry="same", bundle_path=str(bundle), code_version="1",
+        args=[("x", "7")], image=IMAGE,
+    )  # fmt: skip
+
+    def executor() -> DockerExecutor:
+        return DockerExecutor(os.environ, tmp_path.name, b"key", open_blobs(str(tmp_path)), tmp_path / "compiled")
+
+    first = executor()
+    container = first.engine().create(request_of(task, first.home, first.key))
+    line = first.engine().attach(container)
+    first.engine().start(container)
+    line.close()
+    first.close()
+    second = executor()
+    job = second.job(replace(task, attempt=2))
+    ended = job.follow(Nobody())
+    job.remove()
+    second.close()
+    assert (ended.status, list(ended.texts)) == ("completed", ["7"]), ended.error
+    assert docker_engine.containers("e") == []

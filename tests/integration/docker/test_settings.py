@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.docker import Engine, Runs, only_with_docker
-from twingraph import component
+from twingraph import component, wiring
 
 pytestmark = [only_with_docker, pytest.mark.timeout(120)]
 
@@ -129,7 +130,26 @@ def test_another_program_and_user_names(runs: Runs) -> None:
 
 
 def test_the_client_is_not_loaded_before_it_is_needed() -> None:
-    import subprocess
-
     load = "import twingraph, twingraph.wiring, sys; sys.exit('docker' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", load], check=False).returncode == 0
+
+
+FLOW = """
+from twingraph import pipeline
+
+@pipeline
+def flow():
+    return process_data([0.2, 0.7, 0.9])
+
+print(flow())
+"""
+
+
+def test_the_reference_documents_example_as_printed(tmp_path: Path, home: Path, docker_engine: Engine) -> None:
+    printed = (Path(__file__).parents[2] / "reference" / "snippets" / "component.txt").read_text()
+    (tmp_path / "flow.py").write_text(f"from collections import namedtuple\n{printed}{FLOW}")
+    told = subprocess.run([sys.executable, "flow.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout) == (0, "Output(filtered=[0.7, 0.9], count=2)\n"), told.stderr
+    reader = wiring.open_reader(str(home))
+    node = reader.view(reader.resolve("last")).nodes[0]
+    assert (node.platform, str(node.attempts[0].worker).startswith("twingraph-")) == ("docker", True)

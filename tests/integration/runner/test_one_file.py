@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import marshal
 import signal
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,14 +142,14 @@ def test_the_documented_example(box: Box) -> None:
     assert [name for name, _, _ in told.head["outputs"]] == ["filtered", "count"]
     assert told.texts == ["[0.9,0.7]", "2"]
     assert (told.code, told.ending["exit"], told.ending["doom"]) == (0, 0, None)
-    assert not (box.folder / "payload.json").exists()
 
 
 def test_a_small_answer_comes_with_the_last_word(box: Box) -> None:
     told = box.run("same", {"value": {"a": [1, None, "\u263a"]}})
-    kind, ending, answer, made = told.messages[-1]
-    assert (kind, made, answer) == ("e", False, (box.folder / "out" / "answer").read_text())
-    assert json.loads((box.folder / "out" / "ending").read_text()) == ending
+    kind, ending, answer, made, folder = told.messages[-1]
+    assert (kind, made, answer) == ("e", False, (told.folder / "out" / "answer").read_text())
+    assert folder == str(told.folder)
+    assert json.loads((told.folder / "out" / "ending").read_text()) == ending
     assert told.messages[0][0] == "b"
     assert ending["cpu"] > 0
     assert ending["memory"] > 1 << 20
@@ -247,19 +250,17 @@ def test_coroutines_are_awaited(box: Box) -> None:
 def test_large_values_are_left_as_files(box: Box) -> None:
     told = box.run("large", {"size": 1_000_000})
     data, numbers, small = map(json.loads, told.texts)
-    assert (box.folder / "out" / "blobs" / data["hash"]).read_bytes() == b"x" * 1_000_000
+    assert (told.folder / "out" / "blobs" / data["hash"]).read_bytes() == b"x" * 1_000_000
     assert numbers["rung"] == "list"
     assert small == 1
     assert told.messages[-1][3] is True
 
 
 def test_large_arguments_are_found(box: Box) -> None:
-    given = box.folder / "blobs"
-    given.mkdir()
     from twingraph.core.hashing import content_hash
 
     data = b"y" * 100_000
-    (given / content_hash(data)).write_bytes(data)
+    box.blobs[content_hash(data)] = data
     told = box.run(
         "same", args=[["value", json.dumps({"$": "ref", "rung": "bytes", "hash": content_hash(data), "size": 1})]]
     )
@@ -291,7 +292,7 @@ def test_a_breakpoint_is_refused(box: Box) -> None:
 def test_an_artifact_is_kept(box: Box) -> None:
     told = box.run("keeps")
     digest = json.loads(told.texts[0])
-    assert (box.folder / "out" / "blobs" / digest).read_bytes() == b"hello"
+    assert (told.folder / "out" / "blobs" / digest).read_bytes() == b"hello"
     assert ("info", "artifact", f"notes.txt {digest} 5 bytes") in told.lines
 
 
@@ -307,12 +308,46 @@ def test_what_cannot_be_stored_names_the_remedy(box: Box) -> None:
 
 
 def test_code_that_is_gone(box: Box) -> None:
-    process = box.begin("same", {"value": 1})
-    process.kill()
-    process.communicate()
-    for part in (box.folder / "out").iterdir():
-        part.unlink()
-    (box.folder / "out").rmdir()
     broken = Box(box.folder, box.python, "def same(:\n")
     error = broken.run("same", {"value": 1}).head["error"]
     assert error["error_type"] == "SyntaxError"
+
+
+# -- what was compiled is kept ---------------------------------------------------------------------
+
+
+def kept_of(box: Box) -> bytes:
+    box.keep = True
+    told = box.run("same", {"value": 1})
+    box.keep = False
+    assert told.messages[0][0] == "k"
+    return base64.b64decode(told.messages[0][1])
+
+
+def test_what_one_has_compiled_another_uses(box: Box) -> None:
+    box.kept = kept_of(box)
+    assert len(box.kept) > 50_000
+    # Nothing is left to compile from: it works all the same.
+    box.sources = zlib.compress(marshal.dumps({}, 2))
+    assert box.run("same", {"value": [1.5]}).texts == ["[1.5]"]
+    box.sources = None
+    error = box.run("fails", {"x": "key"}).head["error"]
+    assert 'File "/somewhere/user_code.py", line' in error["traceback"]
+    assert "runner.py" not in error["traceback"]
+
+
+def test_what_another_build_of_python_compiled_is_not_touched(box: Box) -> None:
+    kept = kept_of(box)
+    stamp, _, codes = kept.partition(b"\n")
+    for wrong in (stamp.replace(b"3.", b"4.", 1) + b"\n" + codes, b"\n" + codes, b"nonsense"):
+        box.kept = wrong
+        assert box.run("same", {"value": 2}).texts == ["2"]
+
+
+def test_it_ends_unharmed_when_who_speaks_to_it_is_gone(box: Box) -> None:
+    for part in (0.0, 0.3, 0.9, 0.999):
+        process = box.begin("same", {"value": "x" * 1000}, part=part)
+        told = box.end(process)
+        assert told.code == 75
+        assert told.of("b") == told.of("e") == []
+        assert told.stderr == ""

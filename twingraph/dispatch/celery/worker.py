@@ -124,7 +124,7 @@ class OwnGround:
 
     def _elsewhere(self, platform: str, place: str, secret: bytes) -> JobDispatch:
         def make() -> Executor:
-            return executor(platform, os.environ, place, secret, self._blobs)
+            return executor(platform, os.environ, place, secret, self._blobs, self._home.path / "compiled")
 
         return JobDispatch(make, lambda execution: False)  # a worker cannot know what is over, and sweeps nothing
 

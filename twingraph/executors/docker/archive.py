@@ -1,11 +1,10 @@
-"""What travels into a container and out of it: the runner's folder, as tar archives."""
+"""What travels into a container, as one stream (see `executors.parcel`), and out of it, as a tar archive."""
 
 from __future__ import annotations
 
 import io
 import re
 import tarfile
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -13,12 +12,10 @@ from typing import IO
 from twingraph.core.codec import refs
 from twingraph.core.codec_base import dumps
 from twingraph.core.errors import CodecError
-from twingraph.executors import one_file
 from twingraph.executors.base import Task
-from twingraph.executors.docker.request import FOLDER, token_of
+from twingraph.executors.parcel import head
 from twingraph.store.blobs.base import BlobStore
 
-_IN_MEMORY = 8 << 20
 _PIECE = 1 << 20
 _HASH = re.compile("[0-9a-f]{64}")
 _TEXTS = ("answer", "ending")
@@ -26,36 +23,42 @@ _TEXTS = ("answer", "ending")
 _LARGEST_TEXT = 1 << 30
 
 
-def going_in(task: Task, name: str, passed: Iterable[str], blobs: BlobStore) -> IO[bytes]:
-    """The archive for the root of a container. `passed` are variables that the container itself was given."""
-    payload = {
-        "entry": task.entry,
-        "config": task.options,
-        "execution": task.execution,
-        "node": task.node,
-        "attempt": task.attempt,
-        "environment": {key: value for key, value in task.environment.items() if key not in set(passed)},
-        "secrets": list(task.secrets),
-        "timeout": task.timeout,
-        "generator": task.generator,
-        "token": token_of(name),
-        "args": [list(pair) for pair in task.args],
-    }
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller closes it
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        root = FOLDER.lstrip("/")
-        for folder in (root, f"{root}/blobs", f"{root}/out"):
-            archive.addfile(_entry(folder, 0, folder=True))
-        _add(archive, f"{root}/run.py", one_file.text().encode())
-        _add(archive, f"{root}/bundle.json", Path(task.bundle_path).read_bytes())
-        _add(archive, f"{root}/payload.json", dumps(payload).encode("utf-8", "replace"))
-        for digest in _needed(task, blobs):
-            with blobs.open(digest) as blob:
+class GoingIn:
+    """One run. Making it refuses what cannot travel. `passed` are variables that the container itself has."""
+
+    def __init__(self, task: Task, passed: Iterable[str], blobs: BlobStore) -> None:
+        self._blobs = blobs
+        self._needed = list(_needed(task, blobs))
+        known = set(passed)
+        payload = {
+            "entry": task.entry,
+            "config": task.options,
+            "execution": task.execution,
+            "node": task.node,
+            "attempt": task.attempt,
+            "environment": {key: value for key, value in task.environment.items() if key not in known},
+            "secrets": list(task.secrets),
+            "timeout": task.timeout,
+            "generator": task.generator,
+            "args": [list(pair) for pair in task.args],
+        }
+        texts = ((b"p", dumps(payload).encode("utf-8", "replace")), (b"b", Path(task.bundle_path).read_bytes()))
+        self._texts = b"n" + b"".join(head(kind, len(data)) + data for kind, data in texts)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Of bearable size, whatever the values are."""
+        if not self._needed:
+            yield self._texts + head(b"e", 0)
+            return
+        yield self._texts
+        for digest in self._needed:
+            with self._blobs.open(digest) as blob:
                 size = blob.seek(0, io.SEEK_END)
                 blob.seek(0)
-                archive.addfile(_entry(f"{root}/blobs/{digest}", size), blob)
-    file.seek(0)
-    return file
+                yield head(b"v", size, digest)
+                while piece := blob.read(_PIECE):
+                    yield piece
+        yield head(b"e", 0)
 
 
 def _needed(task: Task, blobs: BlobStore) -> Iterator[str]:
@@ -71,20 +74,6 @@ def _needed(task: Task, blobs: BlobStore) -> Iterator[str]:
             if digest not in seen:
                 seen.add(digest)
                 yield digest
-
-
-def _entry(name: str, size: int, *, folder: bool = False) -> tarfile.TarInfo:
-    """Whoever the container's user is, it may read all and leave results: nobody else is in there."""
-    entry = tarfile.TarInfo(name)
-    entry.size = size
-    entry.mode = 0o777 if folder else 0o644
-    if folder:
-        entry.type = tarfile.DIRTYPE
-    return entry
-
-
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    archive.addfile(_entry(name, len(data)), io.BytesIO(data))
 
 
 class Results:

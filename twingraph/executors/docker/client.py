@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
+import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
 from twingraph.core.recordclass import recordclass
@@ -14,6 +16,8 @@ from twingraph.executors.docker.request import Request
 CALL_SECONDS = 60
 
 _STDERR = 2
+_HEADER = struct.Struct(">BxxxL")
+_READ = 1 << 16
 
 _Given = TypeVar("_Given")
 Piece = tuple[bytes | None, bytes | None]  # of stdout, of stderr
@@ -24,6 +28,17 @@ class Pieces(Protocol):
 
     def __iter__(self) -> Iterator[Piece]: ...
     def close(self) -> None: ...
+
+
+class Line(Pieces, Protocol):
+    """The same, of one that can be told something too."""
+
+    def send(self, data: bytes) -> None:
+        """OSError: nobody hears it any more."""
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is open, and nothing waits to be read."""
 
 
 class EngineError(TwinGraphError):
@@ -54,14 +69,12 @@ class Engine:
         try:
             import docker
             from docker import errors, types, utils
-            from docker.utils.socket import frames_iter
 
             from twingraph.executors.docker.sockets import SocketAdapter
         except ImportError as error:
             raise MissingExtraError("platform='docker'", "docker") from error
         import requests
 
-        self._frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
         self._errors, self._types, self._lost = errors, types, (requests.exceptions.RequestException, OSError)
         found = {name: value for name, value in environment.items() if name.startswith("DOCKER_")}
         given = utils.kwargs_from_env(found) if found else {}
@@ -76,7 +89,7 @@ class Engine:
             return made
 
         given["timeout"] = CALL_SECONDS
-        asking = client(None)
+        asking = self._made(lambda: client(None))
         try:  # asked by ourselves, since the library asks before it can be told how to connect
             version = self._made(lambda: str(asking.version(api_version=False)["ApiVersion"]))
         finally:
@@ -123,6 +136,9 @@ class Engine:
 
         self._made(pull)
 
+    def cores(self) -> int:
+        return int(self._made(lambda: self._api.info())["NCPU"])
+
     # -- containers --------------------------------------------------------------------------------
 
     def create(self, request: Request) -> str:
@@ -140,24 +156,21 @@ class Engine:
                 environment=dict(request.environment),
                 labels=dict(request.labels),
                 user=request.user,
+                stdin_open=True,  # closed for good when who speaks to it is gone
                 host_config=self._api.create_host_config(**host),
             )
             return str(made["Id"])
 
         return self._made(create)
 
-    def put(self, container: str, archive: IO[bytes]) -> None:
-        self._made(lambda: self._api.put_archive(container, "/", archive))
-
     def get(self, container: str, path: str) -> Iterable[bytes]:
         found: tuple[Iterable[bytes], Any] = self._made(lambda: self._api.get_archive(container, path))
         return found[0]
 
-    def attach(self, container: str) -> Pieces:
-        """What it says from now on. To be called before it is started."""
-        what = {"stdout": 1, "stderr": 1, "stream": 1}
-        socket = self._made(lambda: self._api.attach_socket(container, params=what))
-        return _Attached(socket, self._frames(socket, tty=False))
+    def attach(self, container: str) -> Line:
+        """What it says from now on, and what it is told. To be called before it is started."""
+        what = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        return _Attached(self._made(lambda: self._api.attach_socket(container, params=what)))
 
     def logs(self, container: str) -> Generator[Piece, None, None]:
         """What it has said so far, and what it says from now on; the second stream when the first is over."""
@@ -214,16 +227,42 @@ class Engine:
 
 
 class _Attached:
-    def __init__(self, socket: Any, frames: Iterator[tuple[int, bytes]]) -> None:
+    """The engine's own framing: a stream's number and a size stand before each piece. Read whole from the socket, since
+    what an encrypted one has already unpacked is not seen by who waits for the descriptor.
+    """
+
+    def __init__(self, socket: Any) -> None:
         self._socket = socket
-        self._frames = frames
+        self._channel: Any = getattr(socket, "_sock", None) or socket
+        for one in (socket, self._channel):
+            if hasattr(one, "settimeout"):
+                one.settimeout(None)
+        self._read: Callable[[int], bytes | None] = getattr(socket, "recv", None) or socket.read
+        self._rest = b""
+
+    def send(self, data: bytes) -> None:
+        self._channel.sendall(data)
+
+    @property
+    def is_still(self) -> bool:
+        return not self._rest and not select.select([self._channel], [], [], 0)[0]
 
     def __iter__(self) -> Iterator[Piece]:
-        for stream, piece in self._frames:
-            yield (None, piece) if stream == _STDERR else (piece, None)
+        while True:
+            while len(self._rest) >= _HEADER.size:
+                stream, size = _HEADER.unpack_from(self._rest)
+                end = _HEADER.size + size
+                if len(self._rest) < end:
+                    break
+                piece, self._rest = self._rest[_HEADER.size : end], self._rest[end:]
+                yield (None, piece) if stream == _STDERR else (piece, None)
+            more = self._read(_READ)
+            if not more:
+                return
+            self._rest += more
 
     def close(self) -> None:
-        for part in (self._socket, getattr(self._socket, "_sock", None), self._socket._response):
+        for part in (self._socket, getattr(self._socket, "_sock", None), getattr(self._socket, "_response", None)):
             if part is not None:
                 with suppress(Exception):  # each of them holds the connection open
                     part.close()

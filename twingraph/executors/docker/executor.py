@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from twingraph.core.codec import refs
-from twingraph.core.codec_base import loads
-from twingraph.core.errors import ErrorCode, StoreError, TwinGraphError
-from twingraph.executors.base import Finished, Hears, Line, Task
-from twingraph.executors.docker.archive import Results, going_in
-from twingraph.executors.docker.client import Container, Engine, EngineError, Pieces
-from twingraph.executors.docker.request import FOLDER, Request, RequestError, request_of, token_of, work_of
-from twingraph.executors.ended import Standing, failed, finished
-from twingraph.executors.mask import Mask
-from twingraph.executors.told import Told
+from twingraph.executors.base import Task
+from twingraph.executors.docker.client import Container, Engine
+from twingraph.executors.docker.compiled import Compiled
+from twingraph.executors.docker.job import DockerJob
+from twingraph.executors.docker.warm import WARM, WarmPlaces
+from twingraph.executors.docker.warm_job import WarmJob
 from twingraph.store.blobs.base import BlobStore
-
-# From the first word to the last; the runner inside is done a little sooner by itself.
-END_SECONDS = 1.6
-# An engine that is restarted has so long to come back.
-AWAY_SECONDS = 30.0
-_LOOK_SECONDS = 0.1
 
 
 class DockerExecutor:
-    def __init__(self, environment: Mapping[str, str], home: str, key: bytes, blobs: BlobStore) -> None:
+    def __init__(self, environment: Mapping[str, str], home: str, key: bytes, blobs: BlobStore, cache: Path) -> None:
         """`home` tells the containers of one TwinGraph from those of another on the same engine."""
         self._environment = environment
         self.home = home
         self.key = key
         self.blobs = blobs
+        self.compiled = Compiled(cache)
+        self.warm = WarmPlaces()
         self._engines: dict[str | None, Engine] = {}
         self._lock = threading.Lock()
+        self._idle_warm: set[str] = set()
         self.names: set[str] = set()  # of containers of this very process, whatever became of them
 
     def engine(self, host: str | None = None) -> Engine:
@@ -44,310 +36,35 @@ class DockerExecutor:
             return self._engines[host]
 
     def job(self, task: Task) -> DockerJob:
-        return DockerJob(self, task)
+        return WarmJob(self, task) if task.config.get("warm") else DockerJob(self, task)
 
     def sweep(self, is_over: Callable[[str], bool]) -> int:
         count = 0
-        for engine in list(self._engines.values()):
+        for engine in list(self._engines.values()) or [self.engine()]:  # the first run may not have come to it yet
             for found in engine.find({"twingraph.home": self.home}):
-                if found.name not in self.names and is_over(found.labels["twingraph.execution"]):
+                if found.name not in self.names and self._is_left(found, is_over):
                     engine.remove(found.id)
                     count += 1
         return count
 
+    def clear(self, execution: str) -> int:
+        engine = self.engine()
+        found = engine.find({"twingraph.home": self.home, "twingraph.execution": execution})
+        for one in found:
+            engine.remove(one.id)
+        return len(found)
+
+    def _is_left(self, found: Container, is_over: Callable[[str], bool]) -> bool:
+        """A warm one ends with the process that it serves, unless that ended before it was started."""
+        if WARM not in found.labels:
+            return is_over(found.labels["twingraph.execution"])
+        if found.state == "running":
+            return False
+        seen = found.name in self._idle_warm
+        self._idle_warm.add(found.name)
+        return seen
+
     def close(self) -> None:
+        self.warm.close()
         for engine in self._engines.values():
             engine.close()
-
-
-class _AskedToEndError(Exception):
-    pass
-
-
-class DockerJob:
-    """One attempt. `follow` is called once."""
-
-    def __init__(self, executor: DockerExecutor, task: Task) -> None:
-        self._executor = executor
-        self._task = task
-        self._engine: Engine
-        self._container: str | None = None
-        self._told: Told
-        self._asked: str | None = None
-        self._over = threading.Event()
-        self.name = ""
-
-    # -- another thread ----------------------------------------------------------------------------
-
-    def end(self, why: str) -> None:
-        if self._asked is None:
-            self._asked = why
-            threading.Thread(target=self._end, name="twingraph-docker-end", daemon=True).start()
-
-    def _end(self) -> None:
-        """Also one that is only about to be started: the word is said until it is heard."""
-        kill_at = time.monotonic() + END_SECONDS
-        word = "SIGTERM"
-        while not self._over.is_set():
-            if time.monotonic() >= kill_at:
-                word = "SIGKILL"
-            if self._container is not None:
-                with suppress(EngineError):
-                    self._engine.signal(self._container, word)
-                    if word == "SIGTERM":
-                        self._over.wait(max(0.0, kill_at - time.monotonic()))
-            self._over.wait(_LOOK_SECONDS)
-
-    # -- its own thread ----------------------------------------------------------------------------
-
-    def follow(self, hears: Hears) -> Finished:
-        task = self._task
-        self._told = Told("", task.secrets, hears, time.time)
-        try:
-            return self._carried_out(hears)
-        except _AskedToEndError:
-            return finished(task, self._standing(None, None), time.time())
-        except RequestError as error:
-            return self._failed(ErrorCode.INVALID_INPUT, "ConfigurationError", str(error), permanent=True)
-        except EngineError as error:
-            return self._refused(error)
-        except StoreError as error:  # the store of values; it may answer the next time
-            return self._failed(ErrorCode.INTERNAL, type(error).__name__, str(error))
-        except TwinGraphError as error:
-            return self._failed(ErrorCode.INVALID_INPUT, type(error).__name__, str(error), permanent=True)
-        except Exception as error:  # whatever the runner's folder was made to hold
-            message = f"what its container gave cannot be read: {type(error).__name__}: {error}"
-            return self._failed(ErrorCode.INVALID_OUTPUT, "RunnerError", message)
-        finally:
-            self._over.set()
-
-    def remove(self) -> None:
-        if self._container is not None:
-            with suppress(EngineError):  # the sweep of a later process finds it
-                self._engine.remove(self._container)
-
-    def _carried_out(self, hears: Hears) -> Finished:
-        task, executor = self._task, self._executor
-        request = request_of(task, executor.home, executor.key)
-        self._engine = executor.engine(task.config.get("host"))
-        self.name = request.name
-        self._check()
-        left = self._left_behind() if task.attempt > 1 else None
-        pieces = self._adopted(left, hears) if left is not None else self._started(request, hears)
-        self._listen(pieces)
-        return self._ended()
-
-    def _check(self) -> None:
-        if self._asked is not None:
-            raise _AskedToEndError
-
-    # -- beginning ---------------------------------------------------------------------------------
-
-    def _started(self, request: Request, hears: Hears) -> Pieces:
-        engine = self._engine
-        if request.pull == "always":
-            self._pull(request, engine)
-        self._check()
-        self._executor.names.add(request.name)
-        try:
-            self._container = engine.create(request)
-        except EngineError as error:
-            if error.kind == "missing":
-                self._missing(request, str(error))
-            if error.kind != "conflict":
-                raise
-            return self._taken_name(request, hears)
-        with going_in(self._task, request.name, request.environment, self._executor.blobs) as archive:
-            engine.put(self._container, archive)
-        self._told = Told(token_of(request.name), self._task.secrets, _Hearing(self, hears), time.time)
-        pieces = engine.attach(self._container)
-        try:
-            self._check()
-            engine.start(self._container)
-        except BaseException:
-            pieces.close()
-            raise
-        return pieces
-
-    def _missing(self, request: Request, said: str) -> None:
-        """Bring an image that is not there, and make the container again; or say that nobody has it.
-
-        Only making the container tells, so that an image that is there costs no question.
-        """
-        if request.pull == "never":
-            raise EngineError("missing", f"{request.image!r} is not on the engine, and pull_policy is 'never': {said}")
-        self._pull(request, self._engine)
-        self._container = self._engine.create(request)
-
-    def _pull(self, request: Request, engine: Engine) -> None:
-        try:
-            engine.pull(request.image, request.credentials)
-        except EngineError as error:
-            if error.kind == "unreachable":
-                raise
-            message = f"the image {request.image!r} is not on the engine and cannot be pulled: {error}"
-            raise EngineError("missing", message) from error
-
-    def _taken_name(self, request: Request, hears: Hears) -> Pieces:
-        """The same attempt of a process before us, which ended before it could write down that it began."""
-        found = self._engine.look(request.name)
-        if found is not None and self._is_ours(found):
-            return self._adopted(found, hears)
-        if found is not None:
-            self._engine.remove(found.id)
-        time.sleep(_LOOK_SECONDS)  # it may be going already
-        self._check()
-        return self._started(request, hears)
-
-    # -- what others left --------------------------------------------------------------------------
-
-    def _left_behind(self) -> Container | None:
-        """The container of an earlier attempt whose process ended before it could hear its end. Others are removed."""
-        task, executor = self._task, self._executor
-        labels = {"twingraph.home": executor.home, "twingraph.execution": task.execution, "twingraph.node": task.node}
-        found = [one for one in self._engine.find(labels) if one.name not in executor.names]
-        found.sort(key=lambda one: int(one.labels["twingraph.attempt"]), reverse=True)
-        chosen = next((one for one in found if self._is_ours(one)), None)
-        for one in found:
-            if one is not chosen:
-                self._engine.remove(one.id)
-        return chosen
-
-    def _is_ours(self, found: Container) -> bool:
-        if found.state not in ("running", "exited"):
-            return False
-        return found.labels.get("twingraph.work") == work_of(self._task, self._executor.key)
-
-    def _adopted(self, found: Container, hears: Hears) -> Pieces:
-        self._container, self.name = found.id, found.name
-        self._executor.names.add(found.name)
-        self._told = Told(token_of(found.name), self._task.secrets, _Hearing(self, hears), time.time)
-        return self._engine.logs(found.id)
-
-    # -- while it runs -----------------------------------------------------------------------------
-
-    def _listen(self, pieces: Pieces) -> None:
-        with suppress(EngineError, OSError):  # what is left to be known the engine tells when it is back
-            for out, err in pieces:
-                self._told.feed(out, err)
-        pieces.close()
-        self._told.finish()
-
-    def bring_blobs(self, texts: Sequence[str]) -> None:
-        """Large parts of what was given while it runs go to the store before anybody hears of them."""
-        assert self._container is not None
-        for text in texts:
-            for digest in refs(text):
-                if not self._executor.blobs.refresh(digest):
-                    place = f"{FOLDER}/out/blobs/{digest}"
-                    Results(self._engine.get(self._container, place), self._executor.blobs)
-
-    # -- its end -----------------------------------------------------------------------------------
-
-    def _ended(self) -> Finished:
-        told = self._told
-        if told.ending is not None and told.answer is not None and not told.left_files:
-            return self._finished(self._standing(told.ending, told.answer))
-        found = self._stopped()
-        if found is None:
-            return self._finished(self._standing(told.ending, None))
-        results = self._results(found)
-        ending, answer = told.ending, told.answer
-        if results is not None:
-            if ending is None and "ending" in results.texts:
-                ending = loads(results.texts["ending"])
-            answer = answer if answer is not None else results.texts.get("answer")
-        return self._finished(self._standing(ending, answer, found))
-
-    def _finished(self, standing: Standing) -> Finished:
-        return finished(self._task, standing, time.time())
-
-    def _stopped(self) -> Container | None:
-        """The container once it does not run any more; None: it is gone. An engine that is away may come back."""
-        assert self._container is not None
-        away_until = time.monotonic() + AWAY_SECONDS
-        while True:
-            try:
-                found = self._engine.look(self._container)
-            except EngineError:
-                if time.monotonic() > away_until:
-                    raise
-                time.sleep(_LOOK_SECONDS)
-                continue
-            if found is None or found.state in ("exited", "dead"):
-                return found
-            away_until = time.monotonic() + AWAY_SECONDS
-            self._listen_again()
-            time.sleep(_LOOK_SECONDS)
-
-    def _listen_again(self) -> None:
-        """It runs and yet there is nothing to be heard: the engine was away, or user code closed its streams."""
-        assert self._container is not None
-        told, skip = self._told, list(self._told.heard)
-        with suppress(EngineError, OSError):
-            for pieces in self._engine.logs(self._container):
-                fresh: list[bytes | None] = [None, None]
-                for stream, piece in enumerate(pieces):
-                    if piece:
-                        fresh[stream] = piece[skip[stream] :] or None
-                        skip[stream] = max(0, skip[stream] - len(piece))
-                told.feed(fresh[0], fresh[1])
-        told.finish()
-
-    def _results(self, found: Container) -> Results | None:
-        try:
-            return Results(self._engine.get(found.id, f"{FOLDER}/out"), self._executor.blobs)
-        except EngineError as error:
-            if error.kind == "missing":
-                return None
-            raise
-
-    def _standing(
-        self, ending: Mapping[str, object] | None, answer: str | None, found: Container | None = None
-    ) -> Standing:
-        told = self._told
-        return Standing(
-            ending=ending,
-            answer=answer,
-            exit_code=found.exit_code if found is not None else None,
-            oom_killed=found is not None and found.oom_killed,
-            began=told.began,
-            asked=self._asked,
-            last=told.last,
-            fault=told.fault,
-        )
-
-    def _refused(self, error: EngineError) -> Finished:
-        if error.kind == "unreachable":
-            return self._failed(ErrorCode.WORKER_LOST, "EngineUnreachable", str(error))
-        if "executable file not found" in str(error) or "no such file or directory" in str(error):
-            message = (
-                f"the image {self._task.image!r} has no such program, and the runner needs Python 3.8 or newer: {error}"
-            )
-            return self._failed(ErrorCode.CODE_UNAVAILABLE, "PythonMissing", message, permanent=True)
-        if error.kind == "missing":
-            return self._failed(ErrorCode.CODE_UNAVAILABLE, "ImageMissing", str(error), permanent=True)
-        message = f"the engine refused the container: {error}"
-        return self._failed(ErrorCode.INVALID_INPUT, "ContainerRefused", message, permanent=True)
-
-    def _failed(self, code: str, kind: str, message: str, *, permanent: bool = False) -> Finished:
-        hide = Mask(self._task.secrets) if self._task.secrets else str
-        return failed(self._task, code, kind, hide(message), time.time(), permanent=permanent, started=self._told.began)
-
-
-class _Hearing:
-    """Passes on what is heard; items wait until what they refer to is in the store."""
-
-    def __init__(self, job: DockerJob, hears: Hears) -> None:
-        self._job = job
-        self._hears = hears
-
-    def began(self, at: float) -> None:
-        self._hears.began(at)
-
-    def said(self, lines: Sequence[Line]) -> None:
-        self._hears.said(lines)
-
-    def gave(self, start: int, texts: Sequence[str]) -> None:
-        self._job.bring_blobs(texts)
-        self._hears.gave(start, texts)

@@ -13,8 +13,10 @@ from twingraph.core.nearest import did_you_mean
 from twingraph.core.quantities import byte_count, unit_count
 from twingraph.core.recordclass import recordclass
 from twingraph.executors.base import Task
+from twingraph.executors.one_file import BOOT
 
 FOLDER = "/.twingraph"
+FIRST_FOLDER = f"{FOLDER}/1"  # of the first run there
 PULL = {"always": "always", "missing": "missing", "ifnotpresent": "missing", "never": "never"}
 _LEAST_MEMORY = 6 << 20  # what the engine itself demands
 
@@ -50,7 +52,7 @@ def request_of(task: Task, home: str, key: bytes) -> Request:
     return Request(
         name=name,
         image=task.image,
-        entrypoint=[_text(config.get("python") or "python3", "python"), "-B", f"{FOLDER}/run.py", FOLDER],
+        entrypoint=[python_of(task), "-B", "-c", BOOT],
         # What holds a secret goes in with the payload: anybody may look at how a container was made.
         environment={k: v for k, v in task.environment.items() if not any(secret in v for secret in hidden)},
         labels={**{str(k): str(v) for k, v in task.labels.items()}, **labels_of(task, home, key)},
@@ -59,6 +61,10 @@ def request_of(task: Task, home: str, key: bytes) -> Request:
         pull=_pull(config.get("pull_policy")),
         credentials=_credentials(config.get("credentials")),
     )
+
+
+def python_of(task: Task) -> str:
+    return _text(task.config.get("python") or "python3", "python")
 
 
 def name_of(task: Task, home: str) -> str:
