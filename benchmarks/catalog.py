@@ -36,6 +36,8 @@ SYSTEMS: dict[str, str] = {
     "dagster-ephemeral": "dagster_in_process:DagsterEphemeral",
     "luigi": "luigi_local:LuigiLocal",
     "celery": "celery_redis:CeleryRedis",
+    "twingraph-celery": "twingraph_celery:DrawnOnCelery",
+    "twingraph-celery-wide": "twingraph_celery:WideOnCelery",
     "dask": "dask_distributed:DaskDistributed",
     "twingraph-postgres": "twingraph_postgres:DrawnOnPostgres",
     "pipeline-postgres": "twingraph_postgres:PipelineOnPostgres",

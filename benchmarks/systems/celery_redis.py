@@ -21,8 +21,8 @@ class CeleryRedis(System):
     title = "Celery, Redis, 2 worker processes"
     keeps = "Redis (AOF): a result per task for a day; nothing of what belongs together"
     settings = (
-        "prefork of 2, else the defaults (a task is acknowledged before it runs, prefetch 4); chain is a chain; fan is a task, "
-        "then a group, then a task with what the client collected; Redis with its file is counted"
+        "prefork of 2, else the defaults (a task is acknowledged before it runs, prefetch 4); chain is a chain; fan is "
+        "a task, then a group, then a task with what the client collected; Redis with its file is counted"
     )
     lock = "celery"
     distribution = "celery"

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator"
 """The tasks of a bare Celery, as a user would write them; read by its workers too."""
 
 from __future__ import annotations

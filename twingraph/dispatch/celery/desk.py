@@ -258,7 +258,8 @@ class CeleryDispatch:
                 wishes.append(Wish("drop", word.lane, None, worker))
         elif type(word) is Claim:
             sent = self._holding.get(word.lane)
-            free = sent is not None and sent.holder is None and self._holding.taken(worker, word.lane)
+            # Its own holder asks when it did not hear that it may: what it holds it does not ask for.
+            free = sent is not None and self._holding.taken(worker, word.lane)
             wishes.append(Wish("grant" if free else "drop", word.lane, None, worker))
         elif type(word) is Beat:
             self._take_beat(worker, word, wishes)

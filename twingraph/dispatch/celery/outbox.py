@@ -33,6 +33,7 @@ class Outbox:
         self._worker = worker
         self._seal = seal
         self._numbers: dict[str, int] = {}
+        self._under_way: tuple[str, str, int] | None = None  # the desk, the text, how many entries it holds
         self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send)
         self._dropping = False
 
@@ -56,29 +57,38 @@ class Outbox:
         self._sender.put((desk, None, act))
 
     def _send(self, connection: Connection, batch: deque[Entry]) -> None:
-        """What goes to one desk one after another is one message. A message that fails stays, and goes again."""
+        """What goes to one desk one after another is one message. One that failed goes again as it was: it may have
+        come there, and then a second of its number is not read."""
         producer = Producer(connection.default_channel, auto_declare=False)
         while batch:
-            desk = batch[0][0]
-            words: list[list[Any]] = []
-            count = size = 0
-            for to, said, _ in batch:
-                if to != desk or len(words) >= MOST_WORDS or size > MOST_CHARACTERS:
-                    break
-                count += 1
-                if said is not None:
-                    words.append(said)
-                    size += _characters(said)
-            if words:
-                self._publish(producer, desk, words)
+            if self._under_way is None:
+                self._under_way = self._next(batch)
+            desk, text, count = self._under_way
+            if text:
+                self._publish(producer, desk, text)
+            self._under_way = None
             for _ in range(count):
                 _, _, act = batch.popleft()
                 if act is not None:
                     act()
 
-    def _publish(self, producer: Producer, desk: str, words: list[list[Any]]) -> None:
-        number = self._numbers.get(desk, 0) + 1
-        text = reports_text(self._worker, number, words)
+    def _next(self, batch: deque[Entry]) -> tuple[str, str, int]:
+        desk = batch[0][0]
+        words: list[list[Any]] = []
+        count = size = 0
+        for to, said, _ in batch:
+            if to != desk or len(words) >= MOST_WORDS or size > MOST_CHARACTERS:
+                break
+            count += 1
+            if said is not None:
+                words.append(said)
+                size += _characters(said)
+        if not words:
+            return desk, "", count
+        number = self._numbers[desk] = self._numbers.get(desk, 0) + 1
+        return desk, reports_text(self._worker, number, words), count
+
+    def _publish(self, producer: Producer, desk: str, text: str) -> None:
         producer.publish(
             text.encode("utf-8", "surrogatepass"),
             routing_key=desk,
@@ -88,7 +98,6 @@ class Outbox:
             headers={"signature": self._seal.sign(REPORTS + desk, text)},
             delivery_mode=2,
         )
-        self._numbers[desk] = number
 
 
 def _characters(said: list[Any]) -> int:

@@ -1,5 +1,6 @@
 """The threads that speak with the broker. Each has a connection of its own, makes it anew when it breaks, for as long
-as it takes, and loses nothing of what it was given.
+as it takes, and loses nothing of what it was given. It catches everything: what a broken connection raises depends on
+where it broke, and a thread that ended would leave an execution waiting for ever.
 """
 
 from __future__ import annotations
@@ -172,14 +173,17 @@ class Receiver:
                     connection.drain_events(timeout=LOOK_SECONDS)
                 except TimeoutError:
                     connection.heartbeat_check()
-                self._acknowledge_due()
-            self._acknowledge_due()
+                self._acknowledge_due(channel)
+            self._acknowledge_due(channel)
         bound: Any = self._source(channel)
         bound.delete()  # the conductor that it was for is gone
 
-    def _acknowledge_due(self) -> None:
+    def _acknowledge_due(self, channel: Any) -> None:
+        """What came by a connection before this one comes again, and is known by its number then."""
         while self._due:
-            self._due.popleft().ack()
+            message = self._due.popleft()
+            if message.channel is channel:
+                message.ack()
 
 
 def _drop(connection: Connection | None) -> None:
