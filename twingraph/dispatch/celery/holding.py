@@ -16,7 +16,7 @@ UNTAKEN_SECONDS = 6.0
 SUSPICIOUS = 2
 # ... and the next such one follows when it has lived so long, or has ended.
 TRIAL_SECONDS = 10.0
-# So often in a row may a node vanish on its way.
+# So often in a row may a node vanish on its way while nobody takes anything from its queue.
 VANISH_LIMIT = 3
 # So many numbers of a worker's messages are known, so that none counts twice.
 NUMBERS = 4096
@@ -68,7 +68,8 @@ class Holding:
         self._latest: dict[str, int] = {}  # by queue: the newest that was taken
         self._order = 0
         self._deaths: dict[tuple[str, str], int] = {}  # of workers that they were on, in a row
-        self._vanished: dict[tuple[str, str], int] = {}
+        self._vanished: dict[tuple[str, str], tuple[int, int]] = {}  # how often, and the newest taken before
+        self._last_death: float | None = None
 
     # -- what is sent ------------------------------------------------------------------------------
 
@@ -190,6 +191,7 @@ class Holding:
         for name, worker in list(self._workers.items()):
             if now - worker.seen > SILENCE_SECONDS:
                 del self._workers[name]
+                self._last_death = now
                 gone += self._lost_with(name, list(worker.lanes.values()))
         return gone
 
@@ -206,13 +208,19 @@ class Holding:
             for run in sent.open.values():
                 key = (sent.id, run.node)
                 if key in (on_trial or begun):
-                    whom = sent.lane.execution, run.node
-                    self._deaths[whom] = self._deaths.get(whom, 0) + 1
+                    self._was_there(sent, run)
                 gone.append(Gone(sent, run, f"the worker {name} fell silent", charged=key in guilty))
         return gone
 
+    def _was_there(self, sent: Sent, run: NodeRun) -> None:
+        whom = sent.lane.execution, run.node
+        self._deaths[whom] = self._deaths.get(whom, 0) + 1
+
     def overdue(self, now: float) -> set[str]:
         """The queues that somebody must look into: something was sent there and not taken for long."""
+        for sent in self._untaken.values():
+            if sent.passed_at is None and sent.order < self._latest.get(sent.queue, 0):
+                sent.passed_at = now
         return {sent.queue for sent in self._untaken.values() if now - sent.at > UNTAKEN_SECONDS}
 
     def vanished(self, empty: Collection[str], now: float) -> list[Gone]:
@@ -221,14 +229,25 @@ class Holding:
         for sent in list(self._untaken.values()):
             if now - sent.at <= UNTAKEN_SECONDS:
                 continue
-            if sent.order < self._latest.get(sent.queue, 0):
-                sent.passed_at = now if sent.passed_at is None else sent.passed_at
             passed = sent.passed_at is not None and now - sent.passed_at > UNTAKEN_SECONDS
             if passed or sent.queue in empty:
                 gone += [self._vanish(sent, run) for run in sent.open.values()]
         return gone
 
     def _vanish(self, sent: Sent, run: NodeRun) -> Gone:
-        key = (sent.lane.execution, run.node)
-        times = self._vanished[key] = self._vanished.get(key, 0) + 1
-        return Gone(sent, run, "it was taken out of its queue by nobody who says so", for_good=times >= VANISH_LIMIT)
+        """A worker that dies at once has not said what it took. So where others are taken from that queue, a worker's
+        death counts for what it may have begun; where none are, whoever takes them cannot read them."""
+        key, latest = (sent.lane.execution, run.node), self._latest.get(sent.queue, 0)
+        times, before = self._vanished.get(key, (0, latest))
+        self._vanished[key] = times + 1, before
+        a_worker_died = self._last_death is not None and self._last_death >= sent.at
+        may_have_begun = a_worker_died and run is next(iter(sent.open.values()))
+        if may_have_begun:
+            self._was_there(sent, run)
+        return Gone(
+            sent,
+            run,
+            "it was taken out of its queue by nobody who says so",
+            charged=may_have_begun and sent.alone,
+            for_good=times + 1 >= VANISH_LIMIT and latest == before,
+        )

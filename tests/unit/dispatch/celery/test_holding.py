@@ -166,9 +166,9 @@ def test_what_later_ones_have_overtaken_is_lost() -> None:
     scene = Scene()
     scene.send("a")
     scene.taken("w", "b")
-    now = UNTAKEN_SECONDS + 1
-    assert scene.holding.vanished([], now) == []
-    assert scene.bury(scene.holding.vanished([], now + UNTAKEN_SECONDS + 1)) == {"a": False}
+    assert scene.holding.overdue(1) == set()  # that it was passed is noted long before it is overdue
+    assert scene.holding.vanished([], UNTAKEN_SECONDS + 1) == []
+    assert scene.bury(scene.holding.vanished([], UNTAKEN_SECONDS + 2)) == {"a": False}
 
 
 def test_what_vanishes_again_and_again_is_given_up() -> None:
@@ -178,6 +178,33 @@ def test_what_vanishes_again_and_again_is_given_up() -> None:
         gone = scene.holding.vanished(["q"], UNTAKEN_SECONDS + 1)
         assert [one.for_good for one in gone] == [time == VANISH_LIMIT]
         scene.bury(gone)
+
+
+def test_what_vanishes_where_others_are_taken_is_sent_again() -> None:
+    scene = Scene()
+    for _ in range(VANISH_LIMIT + 1):
+        scene.send("a")
+        gone = scene.holding.vanished(["q"], UNTAKEN_SECONDS + 1)
+        assert [(one.for_good, one.charged) for one in gone] == [(False, False)]
+        scene.bury(gone)
+        scene.taken("w", "other")
+    assert not scene.holding.is_suspect("e", "a")
+
+
+def test_who_vanishes_whenever_workers_die_goes_alone_and_is_charged_then() -> None:
+    scene = Scene()
+    for turn in range(SUSPICIOUS):
+        worker = f"w{turn}"
+        scene.taken(worker, f"other{turn}")
+        scene.send("a", "b")
+        scene.bury(scene.holding.silent(LONG))
+        assert scene.bury(scene.holding.vanished(["q"], LONG)) == {"a": False, "b": False}
+    assert scene.holding.is_suspect("e", "a")
+    assert not scene.holding.is_suspect("e", "b")
+    scene.taken("last", "another")
+    scene.send("a").alone = True
+    scene.bury(scene.holding.silent(LONG))
+    assert scene.bury(scene.holding.vanished(["q"], LONG)) == {"a": True}
 
 
 def test_after_we_could_not_hear_nobody_was_silent() -> None:
