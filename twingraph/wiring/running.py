@@ -263,8 +263,9 @@ class Runtime:
             self._clear_elsewhere(execution)
 
     def _clear_elsewhere(self, execution: str) -> None:
+        """Wherever it may have begun something: a process may die before it has noted that it did."""
         with closing(read(self.home, self.settings)) as reader:
-            used = {node.platform for node in reader.view(execution).nodes if node.attempts} - {"local"}
+            used = {node.platform for node in reader.view(execution).nodes} - {"local"}
         if used:
             clear_elsewhere(execution, used & set(PLATFORMS), self.settings, self.home, self.secret)
 

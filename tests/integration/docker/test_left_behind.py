@@ -46,13 +46,22 @@ def flow() -> int:
 print("result", flow())
 """
 
+DIES_UNNOTED = """
+import os
+from twingraph.dispatch import jobs
+
+jobs._Hearing.began = lambda *_: os.kill(os.getpid(), 9)
+"""
+
 
 class Story:
     """A script whose node runs in a container, and which is killed then."""
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: Engine, *, unnoted: bool = False) -> None:
+        """`unnoted`: it is killed before its journal says that the node began."""
         self.folder = folder
-        (folder / "flow.py").write_text(SCRIPT.format(image=IMAGE, folder=folder))
+        script_text = SCRIPT.format(image=IMAGE, folder=folder)
+        (folder / "flow.py").write_text(DIES_UNNOTED + script_text if unnoted else script_text)
         script = subprocess.Popen([sys.executable, "flow.py"], cwd=folder)
         wait_for(folder / "lives")
         os.kill(script.pid, signal.SIGKILL)
@@ -97,7 +106,11 @@ def waits(folder: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_cancel_reaches_the_container_of_a_process_that_is_gone(story: Story, docker_engine: Engine) -> None:
+@pytest.mark.parametrize("unnoted", [False, True])
+def test_a_cancel_reaches_the_container_of_a_process_that_is_gone(
+    tmp_path: Path, home: Path, docker_engine: Engine, unnoted: bool
+) -> None:
+    story = Story(tmp_path, docker_engine, unnoted=unnoted)
     assert story.ask("cancel", story.execution).returncode == 0
     assert docker_engine.containers(story.execution) == []
 
