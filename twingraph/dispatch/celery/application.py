@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
 from twingraph.settings import Settings, SettingsError, load
@@ -17,6 +18,8 @@ try:
     from celery.worker.control import control_command, inspect_command
     from celery.worker.strategy import default
     from kombu import Connection
+
+    from twingraph.dispatch.celery.deliveries import Deliveries, acknowledge
 except ImportError as error:  # pragma: no cover - told where it is asked for
     raise MissingExtraError("carrying nodes to other machines", "celery") from error
 
@@ -32,8 +35,9 @@ QUEUE = "default"  # of what names none
 # After a lane's task has returned, Celery takes a moment to count it as done.
 WAKE_SECONDS = (0.005, 0.05)
 # Silence is told from what workers say. RabbitMQ gives a lane to another worker at once when a connection ends, so it
-# is acknowledged at its end; Redis would do so after the time below, and kombu's worker does not survive a broken
-# connection with anything unacknowledged on it, so there it is acknowledged when it begins.
+# is acknowledged at its end, or before that is overdue (`deliveries`). Redis would give it again after the time below,
+# and kombu's worker does not survive a broken connection with anything unacknowledged on it, so there it is acknowledged
+# when it begins.
 FAR_OUT_SECONDS = 7 * 86_400
 
 
@@ -88,6 +92,7 @@ def make_app(settings: Settings) -> Any:
 # -- in a worker -----------------------------------------------------------------------------------
 
 _carriers: dict[int, Carrier] = {}  # by the application whose worker it belongs to
+_deliveries: WeakKeyDictionary[Any, Deliveries] = WeakKeyDictionary()  # by Celery's consumer
 
 
 def worker_app(settings: Settings | None = None, ready: Callable[[], object] = lambda: None) -> Any:
@@ -150,17 +155,36 @@ def _carry(task: Any, text: str, given: str) -> None:
 
 
 def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., object]:
-    """Celery's own way with a message, but for one thing: a lane that ends after the broker was away cannot be
-    acknowledged any more, and on Redis the attempt ends the worker. It is given again, and known."""
+    """Celery's own way with a message, but for when it is acknowledged. Called for each new connection of a worker."""
     inner = default(task, app, consumer, **options)
     if getattr(consumer, "hub", None) is not None:
         consumer.hub.add_reader(_waker.reading, _waker.heard)
+    if not app.conf.task_acks_late:
 
-    def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
-        acknowledge = partial(consumer.call_soon_ack, partial(_acknowledge, message))
-        return inner(message, body, acknowledge, reject, callbacks, **more)
+        def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
+            at_begin = partial(consumer.call_soon_ack, partial(_acknowledge, message))
+            return inner(message, body, at_begin, reject, callbacks, **more)
 
-    return handle
+        return handle
+
+    deliveries = _deliveries.setdefault(consumer, Deliveries(consumer))
+    deliveries.connected()
+
+    def handle_owing(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
+        if not deliveries.accept(message):
+            return None
+        at_end = partial(consumer.call_soon_ack, partial(_end, deliveries, message))
+        return inner(message, body, at_end, reject, callbacks, **more)
+
+    return handle_owing
+
+
+def _acknowledge(message: Any, *_: object) -> None:
+    acknowledge(message)
+
+
+def _end(deliveries: Deliveries, message: Any, *_: object) -> None:
+    deliveries.end(message)
 
 
 class _Waker:
@@ -182,13 +206,6 @@ class _Waker:
 
 
 _waker = _Waker()
-
-
-def _acknowledge(message: Any, *_: object) -> None:
-    try:
-        message.ack()
-    except Exception as error:
-        LOG.info("a lane could not be acknowledged, and will be given again: %s", error)
 
 
 def _wish(state: Any, text: str, signature: str) -> None:
