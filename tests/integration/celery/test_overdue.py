@@ -1,4 +1,4 @@
-"""RabbitMQ cuts off who owes it an acknowledgement for too long; here that is seconds, on a broker of the test's own."""
+"""RabbitMQ cuts off who owes it an acknowledgement for too long; here that is seconds, on a broker of our own."""
 
 from __future__ import annotations
 

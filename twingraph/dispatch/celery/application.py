@@ -14,10 +14,12 @@ from twingraph.core.errors import MissingExtraError, TwinGraphError
 from twingraph.settings import Settings, SettingsError, load
 
 try:
+    from amqp.exceptions import FrameSyntaxError, PreconditionFailed
     from celery import Celery, signals
     from celery.worker.control import control_command, inspect_command
     from celery.worker.strategy import default
     from kombu import Connection
+    from kombu.exceptions import OperationalError
 
     from twingraph.dispatch.celery.deliveries import Deliveries, acknowledge
 except ImportError as error:  # pragma: no cover - told where it is asked for
@@ -36,8 +38,8 @@ QUEUE = "default"  # of what names none
 WAKE_SECONDS = (0.005, 0.05)
 # Silence is told from what workers say. RabbitMQ gives a lane to another worker at once when a connection ends, so it
 # is acknowledged at its end, or before that is overdue (`deliveries`). Redis would give it again after the time below,
-# and kombu's worker does not survive a broken connection with anything unacknowledged on it, so there it is acknowledged
-# when it begins.
+# and kombu's worker does not survive a broken connection with anything unacknowledged on it, so there it is
+# acknowledged when it begins.
 FAR_OUT_SECONDS = 7 * 86_400
 
 
@@ -229,6 +231,14 @@ inspect_command(name=STATUS)(_status)
 def sending(app: Any) -> Connection:
     """A connection to publish with. It may be idle for hours, with nobody who sends its heartbeats."""
     return app.connection_for_write(heartbeat=0)
+
+
+def is_of_the_broker(connection: Connection, error: Exception) -> bool:
+    """Whether it may be gone when the same is sent later; else what is sent is at fault."""
+    if isinstance(error, FrameSyntaxError | PreconditionFailed):
+        return False
+    passing = (OSError, OperationalError, *connection.connection_errors, *connection.channel_errors)
+    return isinstance(error, passing)
 
 
 def send(app: Any, producer: Any, queue: str, text: str, given: str) -> None:

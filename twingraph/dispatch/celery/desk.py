@@ -18,10 +18,8 @@ from typing import Any
 from kombu import Connection, Queue
 from kombu.message import Message
 
-from twingraph.core.errors import ErrorCode
-from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery import application
+from twingraph.dispatch.celery import application, endings
 from twingraph.dispatch.celery.holding import Gone, Holding, Sent
 from twingraph.dispatch.celery.messages import (
     LANE,
@@ -38,7 +36,7 @@ from twingraph.dispatch.celery.messages import (
     wishes_text,
 )
 from twingraph.dispatch.celery.signing import ForgedError, Seal
-from twingraph.dispatch.celery.threads import Receiver, Sender
+from twingraph.dispatch.celery.threads import NotYetError, Receiver, Sender
 
 LOG = logging.getLogger("twingraph.celery")
 
@@ -49,12 +47,14 @@ LATE_SECONDS = 2.0
 AGAIN_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
 PREPARE_SECONDS = 3600.0
+# So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
+TRIES = 3
 # So many executions are known.
 REMEMBERED = 10_000
 # A desk whose conductor is gone is removed by a broker that can do that.
 DESK_EXPIRES_SECONDS = 3600.0
 
-Errand = tuple[str, Any]  # lane: (queue, text) | wishes: [...] | look: queues
+Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
 
 
 class CeleryDispatch:
@@ -90,7 +90,9 @@ class CeleryDispatch:
         self._ticked = 0.0
         self._connected: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._sender: Sender[Errand] = Sender("twingraph-sender", partial(application.sending, app), self._send)
+        self._failed: tuple[Errand, int] | None = None  # on the sender's thread: what did not go, and how often
+        connect = partial(application.sending, app)
+        self._sender: Sender[Errand] = Sender("twingraph-sender", connect, self._send, self._give_up)
         self._receiver = Receiver(
             "twingraph-desk",
             app.connection_for_read,
@@ -152,7 +154,7 @@ class CeleryDispatch:
         number = f"{self._name}:{self._count}"
         queue = application.queue_name(str(lane.settings.labels.get("queue") or application.QUEUE))
         text = lane_text(number, self._desk, self._place, self._key, lane)
-        self._sender.put(("lane", (queue, text)))
+        self._sender.put(("lane", (number, queue, text)))
         return self._holding.send(number, lane, queue, self._clock())
 
     def _next_suspect(self) -> None:
@@ -172,7 +174,7 @@ class CeleryDispatch:
                 continue
             wishes.append(Wish("drop", sent.id, found))  # whoever takes it meanwhile knows of that, or will be told
             for node in found:
-                outcome = _lost(sent, sent.open[node], "it was recalled on its way", charged=False)
+                outcome = endings.lost(sent, sent.open[node], "it was recalled on its way", charged=False)
                 self._holding.close(sent, node, ended=False)
                 self._loop.call_soon(self._report, outcome)
         if wishes:
@@ -182,14 +184,14 @@ class CeleryDispatch:
         wishes = []
         for lane in self._not_gone(execution, nodes):
             for run in lane.runs:
-                self._loop.call_soon(self._report, _cancelled(lane, run))
+                self._loop.call_soon(self._report, endings.cancelled(lane, run))
         for sent, found in self._holding.of(execution, nodes):
             if sent.holder is not None:
                 wishes.append(self._wished(sent, found, "cancel"))
                 continue
             wishes.append(Wish("drop", sent.id, found))
             for node in found:
-                outcome = _cancelled(sent.lane, sent.open[node])
+                outcome = endings.cancelled(sent.lane, sent.open[node])
                 self._holding.close(sent, node)
                 self._loop.call_soon(self._report, outcome)
         if wishes:
@@ -303,7 +305,9 @@ class CeleryDispatch:
             if self._holding.find(one.sent.lane.execution, one.run.node, one.run.attempt) is not one.sent:
                 continue
             self._holding.close(one.sent, one.run.node, ended=one.for_good)
-            self._report(_vanished(one) if one.for_good else _lost(one.sent, one.run, one.why, charged=one.charged))
+            self._report(
+                endings.vanished(one) if one.for_good else endings.lost(one.sent, one.run, one.why, charged=one.charged)
+            )
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -331,14 +335,17 @@ class CeleryDispatch:
     # -- the sender's thread -----------------------------------------------------------------------
 
     def _send(self, connection: Connection, batch: deque[Errand]) -> None:
-        if self._clock() - self._prepared > PREPARE_SECONDS:
-            self._prepare()
-            self._prepared = self._clock()
+        """Wishes first: they need nothing but the broker."""
+        if len(batch) > 1:
+            ordered = sorted(batch, key=lambda errand: errand[0] == "lane")
+            batch.clear()
+            batch.extend(ordered)
         producer = self._app.amqp.Producer(connection.default_channel)
         while batch:
             kind, what = batch[0]
             if kind == "lane":
-                queue, text = what
+                self._make_ready()
+                _, queue, text = what
                 application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
             elif kind == "wishes":
                 text = wishes_text(what)
@@ -348,55 +355,42 @@ class CeleryDispatch:
                 self._loop.call_soon_threadsafe(self._seen, empty)
             batch.popleft()
 
+    def _make_ready(self) -> None:
+        if self._clock() - self._prepared > PREPARE_SECONDS:
+            try:
+                self._prepare()
+            except Exception as error:
+                raise NotYetError(
+                    f"no lane can be sent: the blob store does not take what workers look for ({error})"
+                ) from error
+            self._prepared = self._clock()
+
+    def _give_up(self, errand: Errand, error: Exception) -> bool:
+        """Whether it is the errand's own fault."""
+        with application.sending(self._app) as connection:  # it is not opened
+            if application.is_of_the_broker(connection, error):
+                self._failed = None
+                return False
+        times = self._failed[1] + 1 if self._failed is not None and self._failed[0] is errand else 1
+        self._failed = errand, times
+        if times < TRIES:
+            return False
+        self._failed = None
+        LOG.error("the broker does not take a message (%s): %s: %s", errand[0], type(error).__name__, error)
+        if errand[0] == "lane":
+            self._loop.call_soon_threadsafe(self._refused, errand[1][0], error)
+        return True
+
+    def _refused(self, number: str, error: Exception) -> None:
+        """On the loop."""
+        sent = self._holding.get(number)
+        for run in list(sent.open.values()) if sent is not None else ():
+            assert sent is not None
+            outcome = endings.unsendable(sent, run, error)
+            self._holding.close(sent, run.node)
+            self._report(outcome)
+        self._next_suspect()
+
 
 def _part(lane: Lane, runs: Sequence[NodeRun]) -> Lane:
     return Lane(lane.number, lane.execution, lane.code, lane.settings, runs, lane.secrets)
-
-
-def _cancelled(lane: Lane, run: NodeRun) -> Outcome:
-    message = f"{run.node} was cancelled before it began"
-    record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
-    return Outcome(lane.execution, run.node, run.attempt, "cancelled", None, time.time(), error=record, begun=False)
-
-
-def _lost(sent: Sent, run: NodeRun, why: str, *, charged: bool) -> Outcome:
-    record = ErrorRecord(
-        code=ErrorCode.WORKER_LOST,
-        error_type="WorkerLost",
-        message=f"{why} while {run.node} was its",
-        node_id=run.node,
-        attempt=run.attempt,
-    )
-    return Outcome(
-        sent.lane.execution,
-        run.node,
-        run.attempt,
-        "lost",
-        None,
-        time.time(),
-        worker=sent.holder,
-        error=record,
-        begun=charged,
-    )
-
-
-def _vanished(one: Gone) -> Outcome:
-    record = ErrorRecord(
-        code=ErrorCode.WORKER_LOST,
-        error_type="NobodyTookIt",
-        message=f"{one.run.node} was taken out of the queue {one.sent.queue} again and again, and nobody said so: "
-        "workers refuse what is not signed with their key; give conductors and workers the same TWINGRAPH_WORKER_KEY",
-        node_id=one.run.node,
-        attempt=one.run.attempt,
-        permanent=True,
-    )
-    return Outcome(
-        one.sent.lane.execution,
-        one.run.node,
-        one.run.attempt,
-        "failed",
-        None,
-        time.time(),
-        error=record,
-        begun=False,
-    )
