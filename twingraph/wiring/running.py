@@ -84,6 +84,7 @@ class Runtime:
             make_journal=self.store.journal,
             dispatch=carrying.dispatch,
             committed=carrying.committed,
+            adopted=carrying.adopted,
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,

@@ -23,6 +23,7 @@ from twingraph.dispatch.celery.messages import (
     WISHES,
     Beat,
     Claim,
+    Misdirected,
     Offer,
     Taken,
     UnreadableError,
@@ -70,7 +71,7 @@ class Carrier:
         self._pools: dict[Dispatch, asyncio.Task[None]] = {}
         self._over: OrderedDict[str, None] = OrderedDict()
         self._unwanted: OrderedDict[str, tuple[str, frozenset[str] | None]] = OrderedDict()
-        self._desks: OrderedDict[str, str] = OrderedDict()  # of executions that were taken over
+        self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
         self._draining = False
         self._emptied = threading.Event()
         self._ran = 0
@@ -159,8 +160,11 @@ class Carrier:
         if known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
             carried.due.set()
-        elif offer.id in self._over or self._desks.get(offer.execution, offer.desk) != offer.desk:
+        elif offer.id in self._over:
             carried.release()
+        elif self._desks.get(offer.execution, (offer.desk, 0))[0] != offer.desk:
+            self._say(carried, Misdirected(offer.id))
+            self._outbox.after(offer.desk, carried.release)
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
             carried.claimed_at = time.monotonic()
@@ -315,7 +319,7 @@ class Carrier:
             if wish.worker is not None and wish.worker != self.name:
                 continue
             if wish.act == "leave":
-                self._leave(wish.lane, (wish.nodes or ("",))[0])
+                self._leave(wish.lane, *(wish.nodes or ()))
                 continue
             carried = self._lanes.get(wish.lane)
             if carried is None:
@@ -328,9 +332,11 @@ class Carrier:
             else:
                 self._fulfil(carried, wish)
 
-    def _leave(self, execution: str, desk: str) -> None:
-        """Another conductor has taken the execution over, and began the next attempts."""
-        _remember(self._desks, execution, desk)
+    def _leave(self, execution: str, desk: str = "", epoch: str = "0") -> None:
+        """Another conductor has taken the execution over. One that does not know yet that it lost it is not heard."""
+        if int(epoch) < self._desks.get(execution, ("", 0))[1]:
+            return
+        _remember(self._desks, execution, (desk, int(epoch)))
         for carried in list(self._lanes.values()):
             if carried.offer.execution == execution and carried.offer.desk != desk:
                 self._fulfil(carried, Wish("drop", carried.offer.id))

@@ -27,6 +27,7 @@ from twingraph.dispatch.celery.messages import (
     WISHES,
     Beat,
     Claim,
+    Misdirected,
     Taken,
     UnreadableError,
     Wish,
@@ -84,7 +85,7 @@ class CeleryDispatch:
         self._holding = Holding()
         self._count = 0
         self._suspects: deque[Lane] = deque()  # each waits until the one before it has ended
-        self._executions: OrderedDict[str, None] = OrderedDict()
+        self._epochs: OrderedDict[str, int] = OrderedDict()  # of executions that were taken over
         self._heard: list[Message] = []  # applied, and not committed yet
         self._looked = 0.0
         self._ticked = 0.0
@@ -130,7 +131,6 @@ class CeleryDispatch:
     # -- wishes of the conductor -------------------------------------------------------------------
 
     def submit(self, lane: Lane) -> None:
-        self._announce(lane)
         suspects = [run for run in lane.runs if self._holding.is_suspect(lane.execution, run.node)]
         for run in suspects:
             self._suspects.append(_part(lane, [run]))
@@ -140,14 +140,16 @@ class CeleryDispatch:
         if suspects:
             self._next_suspect()
 
-    def _announce(self, lane: Lane) -> None:
-        """An execution that begins here with second attempts was taken over: workers may be busy with the first."""
-        if lane.execution not in self._executions:
-            self._executions[lane.execution] = None
-            if len(self._executions) > REMEMBERED:
-                self._executions.popitem(last=False)
-            if any(run.attempt > 1 for run in lane.runs):
-                self._sender.put(("wishes", [Wish("leave", lane.execution, [self._desk])]))
+    def adopted(self, execution: str, epoch: int) -> None:
+        """It was taken over: workers may be busy with what its last conductor began. On the loop."""
+        self._epochs.pop(execution, None)
+        self._epochs[execution] = epoch
+        if len(self._epochs) > REMEMBERED:
+            self._epochs.popitem(last=False)
+        self._sender.put(("wishes", [self._leave(execution)]))
+
+    def _leave(self, execution: str) -> Wish:
+        return Wish("leave", execution, [self._desk, str(self._epochs.get(execution, 1))])
 
     def _go(self, lane: Lane) -> Sent:
         self._count += 1
@@ -265,13 +267,15 @@ class CeleryDispatch:
             wishes.append(Wish("grant" if free else "drop", word.lane, None, worker))
         elif type(word) is Beat:
             self._take_beat(worker, word, wishes)
+        elif type(word) is Misdirected:
+            return self._take_misdirected(word, wishes)
         elif type(word) is Returned:
             back = [(node, attempt) for node, attempt in word.runs if self._closed(word.execution, node, attempt)]
             if back:
                 self._report(Returned(word.execution, back))
             return bool(back)
         else:
-            assert not isinstance(word, Taken | Claim | Beat | Returned)
+            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Returned)
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
                 return False
@@ -282,6 +286,18 @@ class CeleryDispatch:
             self._report(word)
             return True
         return False
+
+    def _take_misdirected(self, word: Misdirected, wishes: list[Wish]) -> bool:
+        """A worker knows another conductor of its execution. Where that is not so any more, it was not heard."""
+        sent = self._holding.get(word.lane)
+        if sent is None or sent.holder is not None:
+            return False
+        wishes.append(self._leave(sent.lane.execution))
+        runs = [(run.node, run.attempt) for run in sent.open.values()]
+        for node, _ in runs:
+            self._holding.close(sent, node, ended=False)
+        self._report(Returned(sent.lane.execution, runs))
+        return True
 
     def _closed(self, execution: str, node: str, attempt: int) -> bool:
         sent = self._holding.find(execution, node, attempt)

@@ -12,7 +12,18 @@ import pytest
 from twingraph.core.errors import PermanentError
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.carrier import Carrier
-from twingraph.dispatch.celery.messages import LANE, WISHES, Claim, Offer, Taken, Wish, Word, lane_text, wishes_text
+from twingraph.dispatch.celery.messages import (
+    LANE,
+    WISHES,
+    Claim,
+    Misdirected,
+    Offer,
+    Taken,
+    Wish,
+    Word,
+    lane_text,
+    wishes_text,
+)
 from twingraph.dispatch.celery.signing import Seal
 
 SEAL = Seal(b"key")
@@ -212,12 +223,24 @@ def test_a_newer_attempt_ends_the_older_one_without_a_word(scene: Scene) -> None
 def test_what_another_conductor_took_over_is_left(scene: Scene) -> None:
     first = scene.carry("1", ("a", 1), desk="old")
     scene.until(lambda: scene.machine.pool.lanes)
-    scene.wish("leave", "e", ["new"])
+    scene.wish("leave", "e", ["new", "2"])
     assert scene.over(first)
     assert scene.over(scene.carry("2", ("b", 1), desk="old"))
+    assert scene.said.words[-1] == ("old", Misdirected("2"))
     scene.carry("3", ("a", 2), desk="new")
     scene.end(1)
     scene.until(lambda: scene.said.of(Outcome))
+
+
+def test_who_lost_an_execution_without_knowing_is_not_heard_and_who_has_it_back_is(scene: Scene) -> None:
+    scene.wish("leave", "e", ["new", "3"])
+    scene.wish("leave", "e", ["old", "2"])
+    assert scene.over(scene.carry("1", ("a", 1), desk="old"))
+    scene.wish("leave", "e", ["old", "4"])
+    scene.carry("2", ("a", 2), desk="old")
+    scene.end(0)
+    scene.until(lambda: scene.said.of(Outcome))
+    assert scene.said.of(Misdirected) == [Misdirected("1")]
 
 
 def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:

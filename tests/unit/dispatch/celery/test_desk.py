@@ -11,9 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, RunSettings
+from kombu import Connection, Producer
+
+from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.application import make_app
 from twingraph.dispatch.celery.desk import CeleryDispatch
+from twingraph.dispatch.celery.messages import REPORTS, Misdirected, reports_text, word
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.settings import load
 
@@ -89,6 +92,42 @@ def test_a_lane_that_can_never_be_sent_fails_and_the_next_goes() -> None:
     assert outcome.error is not None
     assert outcome.error.permanent
     assert "a could not be sent to the queue twingraph.long" in outcome.error.message
+
+
+def test_what_is_taken_over_is_announced_before_anything_of_it_goes_out() -> None:
+    app = App()
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.adopted("e", 2)
+        dispatch.submit(lane("a"))
+        dispatch.adopted("e", 4)  # it was elsewhere meanwhile
+
+    play(app, act, lambda: app.lanes and len(app.wishes) == 2)
+    desk = "twingraph.desk.c"
+    assert app.wishes[:2] == [["leave", "e", [desk, "2"], None], ["leave", "e", [desk, "4"], None]]
+
+
+def test_what_a_worker_takes_for_somebody_elses_is_announced_again_and_goes_again() -> None:
+    app = App()
+    desk = "twingraph.desk.c"
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.adopted("e", 4)
+        dispatch.submit(lane("a"))
+        text = reports_text("w", 1, [word(Misdirected("c:1")), word(Misdirected("c:7"))])
+        with Connection("memory://") as connection:
+            Producer(connection.default_channel).publish(
+                text.encode(),
+                routing_key=desk,
+                exchange="",
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers={"signature": Seal(b"key").sign(REPORTS + desk, text)},
+            )
+
+    (back,) = play(app, act, lambda: len(app.wishes) == 2)
+    assert back == Returned("e", [("a", 1)])
+    assert app.wishes[0] == app.wishes[1] == ["leave", "e", [desk, "4"], None]
 
 
 def test_wishes_go_out_while_the_blob_store_is_away() -> None:
