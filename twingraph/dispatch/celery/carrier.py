@@ -70,7 +70,7 @@ class Carrier:
         self._runs: dict[tuple[str, str, int], Carried] = {}
         self._pools: dict[Dispatch, asyncio.Task[None]] = {}
         self._over: OrderedDict[str, None] = OrderedDict()
-        self._unwanted: OrderedDict[str, tuple[str, frozenset[str] | None]] = OrderedDict()
+        self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
         self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
         self._draining = False
         self._emptied = threading.Event()
@@ -188,16 +188,8 @@ class Carrier:
         if self._draining:
             self._hand_back(carried, list(carried.open.values()))
             return
-        unwanted = self._unwanted.pop(offer.id, None)
-        if unwanted is not None:
-            act, nodes = unwanted
-            gone = [run for run in carried.open.values() if nodes is None or run.node in nodes]
-            if act == "return":
-                self._hand_back(carried, gone)
-            elif act == "cancel":
-                self._cancelled(carried, gone)
-            else:
-                self._forget(carried, gone)
+        for act, nodes in self._unwanted.pop(offer.id, {}).items():
+            self._fulfil(carried, Wish(act, offer.id, None if nodes is None else list(nodes)))
         runs = list(carried.open.values())
         if not runs:
             return
@@ -324,8 +316,10 @@ class Carrier:
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
-                    nodes = None if wish.nodes is None else frozenset(wish.nodes)
-                    _remember(self._unwanted, wish.lane, (wish.act, nodes))
+                    acts = self._unwanted.get(wish.lane, {})
+                    known = acts.get(wish.act, frozenset())
+                    acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
+                    _remember(self._unwanted, wish.lane, acts)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
                     self._want(carried)

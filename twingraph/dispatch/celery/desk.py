@@ -258,13 +258,11 @@ class CeleryDispatch:
     def _take(self, worker: str, word: Word, wishes: list[Wish]) -> bool:
         """Whether something of it is to be journaled."""
         if type(word) is Taken:
-            if not self._holding.taken(worker, word.lane):
-                wishes.append(Wish("drop", word.lane, None, worker))
+            self._let(worker, word.lane, wishes)
         elif type(word) is Claim:
-            sent = self._holding.get(word.lane)
             # Its own holder asks when it did not hear that it may: what it holds it does not ask for.
-            free = sent is not None and self._holding.taken(worker, word.lane)
-            wishes.append(Wish("grant" if free else "drop", word.lane, None, worker))
+            if self._let(worker, word.lane, wishes):
+                wishes.append(Wish("grant", word.lane, None, worker))
         elif type(word) is Beat:
             self._take_beat(worker, word, wishes)
         elif type(word) is Misdirected:
@@ -286,6 +284,17 @@ class CeleryDispatch:
             self._report(word)
             return True
         return False
+
+    def _let(self, worker: str, number: str, wishes: list[Wish]) -> bool:
+        """Whether a worker may have it; it may not have heard which of its runs were taken back on the way."""
+        sent = self._holding.get(number)
+        if sent is None or not self._holding.taken(worker, number):
+            wishes.append(Wish("drop", number, None, worker))
+            return False
+        over = [run.node for run in sent.lane.runs if run.node not in sent.open]
+        if over:
+            wishes.append(Wish("drop", number, over, worker))
+        return True
 
     def _take_misdirected(self, word: Misdirected, wishes: list[Wish]) -> bool:
         """A worker knows another conductor of its execution. Where that is not so any more, it was not heard."""

@@ -202,6 +202,15 @@ def test_what_was_recalled_before_it_came_never_begins(scene: Scene, act: str, s
     assert scene.said.of(said)
 
 
+def test_what_was_taken_back_bit_by_bit_before_it_came_never_begins(scene: Scene) -> None:
+    for act, node in (("drop", "a"), ("cancel", "b"), ("drop", "c")):
+        scene.wish(act, "1", [node])
+    thread = scene.carry("1", ("a", 1), ("b", 1), ("c", 1), ("d", 1))
+    scene.end(0)
+    assert scene.over(thread)
+    assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["d"]
+
+
 def test_what_is_dropped_ends_without_a_word(scene: Scene) -> None:
     thread = scene.carry("1", ("a", 1))
     scene.until(lambda: scene.machine.pool.lanes)

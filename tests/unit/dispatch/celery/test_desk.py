@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from kombu import Connection, Producer
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.application import make_app
 from twingraph.dispatch.celery.desk import CeleryDispatch
-from twingraph.dispatch.celery.messages import REPORTS, Misdirected, reports_text, word
+from twingraph.dispatch.celery.messages import REPORTS, Claim, Misdirected, Taken, Word, reports_text, word
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.settings import load
 
@@ -78,6 +79,37 @@ def play(
     return reports
 
 
+def say(*words: Word, worker: str = "w", number: int = 1) -> None:
+    """What a worker tells the desk."""
+    desk = "twingraph.desk.c"
+    text = reports_text(worker, number, [word(said) for said in words])
+    with Connection("memory://") as connection:
+        Producer(connection.default_channel).publish(
+            text.encode(),
+            routing_key=desk,
+            exchange="",
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={"signature": Seal(b"key").sign(REPORTS + desk, text)},
+        )
+
+
+@pytest.mark.parametrize(("asked", "answers"), [(Taken, []), (Claim, ["grant"])])
+def test_who_takes_a_lane_hears_which_of_it_was_cancelled_on_the_way(asked: type, answers: list[str]) -> None:
+    app = App()
+
+    def act(dispatch: CeleryDispatch) -> None:
+        both = lane("a")
+        both.runs = [*both.runs, NodeRun("b", 1, [])]
+        dispatch.submit(both)
+        dispatch.cancel("e", ["a"])
+        say(asked("c:1"))
+
+    play(app, act, lambda: len(app.wishes) == 2 + len(answers))
+    assert app.wishes[1] == ["drop", "c:1", ["a"], "w"]
+    assert [one[0] for one in app.wishes[2 : 2 + len(answers)]] == answers
+
+
 def test_a_lane_that_can_never_be_sent_fails_and_the_next_goes() -> None:
     app = App()
 
@@ -114,16 +146,7 @@ def test_what_a_worker_takes_for_somebody_elses_is_announced_again_and_goes_agai
     def act(dispatch: CeleryDispatch) -> None:
         dispatch.adopted("e", 4)
         dispatch.submit(lane("a"))
-        text = reports_text("w", 1, [word(Misdirected("c:1")), word(Misdirected("c:7"))])
-        with Connection("memory://") as connection:
-            Producer(connection.default_channel).publish(
-                text.encode(),
-                routing_key=desk,
-                exchange="",
-                content_type="application/json",
-                content_encoding="utf-8",
-                headers={"signature": Seal(b"key").sign(REPORTS + desk, text)},
-            )
+        say(Misdirected("c:1"), Misdirected("c:7"))
 
     (back,) = play(app, act, lambda: len(app.wishes) == 2)
     assert back == Returned("e", [("a", 1)])
