@@ -71,6 +71,7 @@ class Sender(Generic[Item]):
         self._send = send
         self._give_up = give_up
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._batch: deque[Item] = deque()  # taken out of the queue and not sent yet; of the thread
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -82,7 +83,7 @@ class Sender(Generic[Item]):
         self._queue.put(item)
 
     def waiting(self) -> int:
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._batch)
 
     def close(self, timeout: float) -> None:
         """What is there is still sent, if that can be done in time."""
@@ -93,7 +94,7 @@ class Sender(Generic[Item]):
     def _work(self) -> None:
         connection: Connection | None = None
         backoff = Backoff(self._ended)
-        batch: deque[Item] = deque()
+        batch = self._batch
         last = False
         while not self._ended.is_set() and not (last and not batch):
             last = self._gather(batch) or last

@@ -44,6 +44,27 @@ def test_what_was_not_sent_goes_again_whatever_went_wrong(trouble: Exception) ->
     assert sent == [1, 2]
 
 
+def test_what_could_not_be_sent_yet_counts_as_waiting() -> None:
+    failed, end = threading.Event(), threading.Event()
+
+    def send(connection: Any, batch: deque[int]) -> None:
+        if end.is_set():
+            batch.clear()
+            return
+        failed.set()
+        raise OSError
+
+    sender: Sender[int] = Sender("a sender", Link, send)
+    for number in range(5):
+        sender.put(number)
+    sender.start()
+    assert failed.wait(10)
+    assert sender.waiting() == 5
+    end.set()
+    sender.close(10)
+    assert sender.waiting() == 0
+
+
 def test_what_can_never_be_sent_is_let_go_of_and_the_rest_goes() -> None:
     sent: list[int] = []
     over = threading.Event()
