@@ -43,6 +43,8 @@ CLAIM_SECONDS = 30.0
 # What runs when the worker is asked to end has so long; the rest is handed back.
 GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
+# With a broker that is away nobody can be told; so long after that the worker ends all the same.
+UNTOLD_SECONDS = 5.0
 # So many lanes that are over, or that were recalled before they came, are known.
 REMEMBERED = 10_000
 
@@ -58,8 +60,19 @@ class Ground(Protocol):
 
 
 class Carrier:
-    def __init__(self, name: str, seal: Seal, ground: Ground, outbox: Outbox, queues: Callable[[], Sequence[str]]):
+    def __init__(
+        self,
+        name: str,
+        seal: Seal,
+        ground: Ground,
+        outbox: Outbox,
+        queues: Callable[[], Sequence[str]],
+        *,
+        grace: float = GRACE_SECONDS,
+        untold: float = UNTOLD_SECONDS,
+    ) -> None:
         self.name = name
+        self._grace, self._untold = grace, untold
         self._seal = seal
         self._ground = ground
         self._outbox = outbox
@@ -73,7 +86,8 @@ class Carrier:
         self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
         self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
         self._draining = False
-        self._emptied = threading.Event()
+        self._here: set[Carried] = set()  # a thread of Celery waits for each
+        self._waits = True  # for the broker to hear what came of them
         self._ran = 0
         self._since = time.time()
 
@@ -94,16 +108,25 @@ class Carrier:
         carried = Carried(offer)
         done = threading.Event()
         carried.waiting.append(done)
+        self._here.add(carried)
+        try:
+            if self._waits:
+                self._carry(carried, redelivered)
+                done.wait()
+        finally:
+            self._here.discard(carried)
+
+    def _carry(self, carried: Carried, redelivered: bool) -> None:
+        offer = carried.offer
         self._soon(self._take, carried, redelivered)
         carried.due.wait()
-        if carried.wanted:
+        if carried.wanted and self._waits:
             try:
                 code, pool = self._ground.code_of(offer), self._ground.pool_of(offer)
             except Exception as error:  # whatever keeps it from running here, its conductor must hear of it
                 self._soon(self._refuse, carried, error)
             else:
                 self._soon(self._begin, carried, code, pool)
-        done.wait()
 
     def wish(self, text: str, given: str) -> None:
         try:
@@ -380,7 +403,14 @@ class Carrier:
         for carried in list(self._lanes.values()):
             if carried.pool is not None:
                 self._fulfil(carried, Wish("return", carried.offer.id))
-        self._loop.call_later(GRACE_SECONDS, self._hand_back_begun)
+        self._loop.call_later(self._grace, self._hand_back_begun)
+        self._loop.call_later(self._grace + self._untold, self._let_go)
+
+    def _let_go(self) -> None:
+        """Nobody waits for the broker any more: who is told nothing will hear the silence."""
+        self._waits = False
+        for carried in list(self._here):
+            carried.release()
 
     def _hand_back_begun(self) -> None:
         """What did not end in time is ended, and goes again elsewhere without being charged."""

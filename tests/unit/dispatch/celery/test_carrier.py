@@ -35,6 +35,7 @@ class Said:
 
     def __init__(self) -> None:
         self.words: list[tuple[str, Word]] = []
+        self.away = False
 
     def start(self) -> None: ...
 
@@ -44,7 +45,8 @@ class Said:
         self.words.append((desk, said))
 
     def after(self, desk: str, act: Callable[[], None]) -> None:
-        act()
+        if not self.away:
+            act()
 
     def of(self, kind: type) -> list[Any]:
         return [said for _, said in self.words if type(said) is kind]
@@ -97,10 +99,10 @@ class Machine:
 
 
 class Scene:
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 20.0) -> None:
         self.machine, self.said = Machine(), Said()
         outbox: Any = self.said
-        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"])
+        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"], grace=patience, untold=patience)
         self.carrier.start()
         self.threads: list[threading.Thread] = []
 
@@ -138,8 +140,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    made = Scene()
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    made = Scene(getattr(request, "param", 20.0))
     yield made
     made.carrier.stop()
     assert all(made.over(thread) for thread in made.threads)
@@ -280,3 +282,19 @@ def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene
     scene.until(lambda: scene.said.of(Returned))
     assert scene.over(scene.carry("2", ("b", 1)))
     assert [one.runs for one in scene.said.of(Returned)] == [[("a", 1)], [("b", 1)]]
+
+
+@pytest.mark.parametrize("scene", [0.1], indirect=True)
+def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) -> None:
+    scene.said.away = True
+    ended = scene.carry("1", ("a", 1))
+    scene.end(0)
+    scene.until(lambda: scene.said.of(Outcome))
+    runs = scene.carry("2", ("b", 1))
+    scene.until(lambda: len(scene.machine.pool.lanes) == 2)
+    assert ended.is_alive()
+    scene.carrier.drain()
+    assert scene.over(ended)
+    assert scene.over(runs)
+    assert scene.over(scene.carry("3", ("c", 1)))  # it waited here for a thread
+    assert len(scene.machine.pool.lanes) == 2
