@@ -222,17 +222,32 @@ class Carrier:
             self._runs[offer.execution, run.node, run.attempt] = carried
         lane = offer.lane(code)
         lane.runs = runs
-        self._with_pool(pool, lambda: pool.submit(lane))
+        self._with_pool(carried, pool, lambda: pool.submit(lane))
 
-    def _with_pool(self, pool: Dispatch, act: Callable[[], None]) -> None:
-        """The first user starts it."""
+    def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
+        """The first user starts it. Where it cannot be used, what it was to do for this lane cannot be done here."""
         starting = self._pools.get(pool)
         if starting is None:
             starting = self._pools[pool] = self._loop.create_task(pool.start(self._report))
+
+        def started(task: asyncio.Task[None]) -> None:
+            try:
+                task.result()
+            except Exception as error:
+                if self._pools.get(pool) is task:
+                    del self._pools[pool]  # the next user tries again
+                self._refuse(carried, error)
+                return
+            try:
+                act()
+            except Exception as error:
+                LOG.exception("the pool failed")
+                self._refuse(carried, error)
+
         if starting.done():
-            act()
+            started(starting)
         else:
-            starting.add_done_callback(lambda _: act())
+            starting.add_done_callback(started)
 
     def _end_older(self, execution: str, run: NodeRun) -> None:
         """An attempt of the same node that the conductor gave up while it could not be heard."""
@@ -240,7 +255,10 @@ class Carrier:
             older = self._runs.get((execution, run.node, attempt))
             if older is not None and older.pool is not None:
                 older.silent.add(run.node)
-                older.pool.cancel(execution, [run.node])
+                self._cancel(older, older.pool, [run.node])
+
+    def _cancel(self, carried: Carried, pool: Dispatch, nodes: Sequence[str]) -> None:
+        self._with_pool(carried, pool, lambda: pool.cancel(carried.offer.execution, nodes))
 
     def _report(self, report: Report) -> None:
         """Of a pool."""
@@ -371,14 +389,14 @@ class Carrier:
             else:
                 self._forget(carried, runs)
             return
-        pool, execution = carried.pool, carried.offer.execution
+        pool = carried.pool
         if wish.act == "return":
-            self._with_pool(pool, lambda: pool.recall(execution, nodes))
+            self._with_pool(carried, pool, lambda: pool.recall(carried.offer.execution, nodes))
             return
         if wish.act == "drop":  # of what ends already, a newer attempt may be here
             nodes = [node for node in nodes if node not in carried.silent]
             carried.silent.update(nodes)
-        self._with_pool(pool, lambda: pool.cancel(execution, nodes))
+        self._cancel(carried, pool, nodes)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -417,7 +435,7 @@ class Carrier:
         for carried in list(self._lanes.values()):
             carried.given_up.update(carried.open)
             if carried.pool is not None:
-                carried.pool.cancel(carried.offer.execution, list(carried.open))
+                self._cancel(carried, carried.pool, list(carried.open))
 
     async def _stop_pools(self) -> None:
         for pool in self._pools:

@@ -56,13 +56,21 @@ class Pool:
     """It begins what it is given and ends nothing by itself."""
 
     def __init__(self) -> None:
+        self.faults: list[str] = []  # methods that raise, once
         self.lanes: list[Lane] = []
         self.report: Callable[[Report], None]
 
     async def start(self, report: Callable[[Report], None]) -> None:
+        self._fault("start")
         self.report = report
 
+    def _fault(self, method: str) -> None:
+        if method in self.faults:
+            self.faults.remove(method)
+            raise OSError(f"{method}: no room")
+
     def submit(self, lane: Lane) -> None:
+        self._fault("submit")
         self.lanes.append(lane)
 
     def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
@@ -70,6 +78,7 @@ class Pool:
         self.report(Returned(execution, runs))
 
     def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        self._fault("cancel")
         for lane in self.lanes:
             for run in lane.runs:
                 if run.node in (nodes or ()):
@@ -260,6 +269,23 @@ def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:
     (outcome,) = scene.said.of(Outcome)
     assert (outcome.status, outcome.error.code, outcome.begun) == ("failed", "code_unavailable", False)
     assert "cannot run on the worker w: there is no such code" in outcome.error.message
+
+
+@pytest.mark.parametrize("method", ["start", "submit", "cancel"])
+def test_a_pool_that_cannot_be_used_fails_the_lane_and_serves_the_next(scene: Scene, method: str) -> None:
+    scene.machine.pool.faults.append(method)
+    thread = scene.carry("1", ("a", 1), ("b", 1))
+    if method == "cancel":
+        scene.until(lambda: scene.machine.pool.lanes)
+        scene.wish("cancel", "1")
+    assert scene.over(thread)
+    assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "failed"), ("b", "failed")]
+    assert f"{method}: no room" in scene.said.of(Outcome)[0].error.message
+    known = len(scene.machine.pool.lanes)
+    again = scene.carry("2", ("a", 2))
+    scene.end(known)
+    assert scene.over(again)
+    assert scene.said.of(Outcome)[-1].status == "completed"
 
 
 def test_it_is_taken_before_what_it_needs_is_fetched_and_may_be_cancelled_meanwhile(scene: Scene) -> None:
