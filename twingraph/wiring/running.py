@@ -85,6 +85,7 @@ class Runtime:
             dispatch=carrying.dispatch,
             committed=carrying.committed,
             adopted=carrying.adopted,
+            left=carrying.left,
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,

@@ -148,6 +148,11 @@ class CeleryDispatch:
             self._epochs.popitem(last=False)
         self._sender.put(("wishes", [self._leave(execution)]))
 
+    def left(self, execution: str) -> None:
+        """It is over, or not ours any more. On the loop."""
+        self._epochs.pop(execution, None)
+        self._holding.forget(execution)
+
     def _leave(self, execution: str) -> Wish:
         return Wish("leave", execution, [self._desk, str(self._epochs.get(execution, 1))])
 
