@@ -18,7 +18,7 @@ try:
     from celery import Celery, signals
     from celery.worker.control import control_command, inspect_command
     from celery.worker.strategy import default
-    from kombu import Connection
+    from kombu import Connection, Queue
     from kombu.exceptions import OperationalError
 
     from twingraph.dispatch.celery.deliveries import Deliveries, acknowledge
@@ -41,6 +41,8 @@ WAKE_SECONDS = (0.005, 0.05)
 # and kombu's worker does not survive a broken connection with anything unacknowledged on it, so there it is
 # acknowledged when it begins.
 FAR_OUT_SECONDS = 7 * 86_400
+# A desk whose conductor is gone is removed by the broker.
+DESK_EXPIRES_SECONDS = 3600.0
 
 
 def queue_name(word: str) -> str:
@@ -49,6 +51,11 @@ def queue_name(word: str) -> str:
 
 def desk_name(conductor: str) -> str:
     return f"twingraph.desk.{conductor}"
+
+
+def desk_queue(name: str) -> Queue:
+    """As conductors and workers declare it alike."""
+    return Queue(name, routing_key=name, durable=True, expires=DESK_EXPIRES_SECONDS)
 
 
 def make_app(settings: Settings) -> Any:

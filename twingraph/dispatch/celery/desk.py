@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from kombu import Connection, Queue
+from kombu import Connection
 from kombu.message import Message
 
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
@@ -52,8 +52,6 @@ PREPARE_SECONDS = 3600.0
 TRIES = 3
 # So many executions are known.
 REMEMBERED = 10_000
-# A desk whose conductor is gone is removed by a broker that can do that.
-DESK_EXPIRES_SECONDS = 3600.0
 
 Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
 
@@ -97,7 +95,7 @@ class CeleryDispatch:
         self._receiver = Receiver(
             "twingraph-desk",
             app.connection_for_read,
-            self._queue(),
+            application.desk_queue(self._desk),
             self._receive,
             forgetful=not app.conf.task_acks_late,  # Redis: nobody but us hears this queue, and not twice
         )
@@ -124,9 +122,6 @@ class CeleryDispatch:
     def _close(self) -> None:
         self._sender.close(CLOSE_SECONDS)
         self._receiver.close(CLOSE_SECONDS)
-
-    def _queue(self) -> Queue:
-        return Queue(self._desk, routing_key=self._desk, durable=True, expires=DESK_EXPIRES_SECONDS)
 
     # -- wishes of the conductor -------------------------------------------------------------------
 
