@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from kombu import Connection
 from kombu.message import Message
 
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
 from twingraph.dispatch.celery import application, endings
+from twingraph.dispatch.celery.errands import Errand, Errands
 from twingraph.dispatch.celery.holding import Gone, Holding, Sent
 from twingraph.dispatch.celery.messages import (
-    LANE,
     REPORTS,
-    WISHES,
     Beat,
     Claim,
     Misdirected,
@@ -34,10 +32,9 @@ from twingraph.dispatch.celery.messages import (
     Word,
     lane_text,
     reports_of,
-    wishes_text,
 )
 from twingraph.dispatch.celery.signing import ForgedError, Seal
-from twingraph.dispatch.celery.threads import NotYetError, Receiver, Sender
+from twingraph.dispatch.celery.threads import Receiver, Sender
 
 LOG = logging.getLogger("twingraph.celery")
 
@@ -47,13 +44,8 @@ LATE_SECONDS = 2.0
 # What was wished and has not come about is wished again.
 AGAIN_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
-PREPARE_SECONDS = 3600.0
-# So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
-TRIES = 3
 # So many executions are known.
 REMEMBERED = 10_000
-
-Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
 
 
 class CeleryDispatch:
@@ -77,8 +69,6 @@ class CeleryDispatch:
         self._place = place
         self._seal = seal
         self._key = seal.mask(secret)
-        self._prepare = prepare
-        self._prepared = -math.inf
         self._clock = clock
         self._holding = Holding()
         self._count = 0
@@ -89,9 +79,11 @@ class CeleryDispatch:
         self._ticked = 0.0
         self._connected: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._failed: tuple[Errand, int] | None = None  # on the sender's thread: what did not go, and how often
+        errands = Errands(
+            app, seal, prepare, clock, seen=self._on_loop(self._seen), refused=self._on_loop(self._refused)
+        )
         connect = partial(application.sending, app)
-        self._sender: Sender[Errand] = Sender("twingraph-sender", connect, self._send, self._give_up)
+        self._sender: Sender[Errand] = Sender("twingraph-sender", connect, errands.send, errands.give_up)
         self._receiver = Receiver(
             "twingraph-desk",
             app.connection_for_read,
@@ -118,6 +110,15 @@ class CeleryDispatch:
             if left:
                 self._sender.put(("wishes", left))
             self._close()  # the loop has nothing else to do any more, and no other thread may begin at exit
+
+    def _on_loop(self, act: Callable[..., object]) -> Callable[..., object]:
+        """Of another thread, unless the loop has ended."""
+
+        def call(*args: object) -> None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(act, *args)
+
+        return call
 
     def _close(self) -> None:
         self._sender.close(CLOSE_SECONDS)
@@ -356,55 +357,6 @@ class CeleryDispatch:
 
     def _seen(self, empty: set[str]) -> None:
         self._bury(self._holding.vanished(empty, self._clock()))
-
-    # -- the sender's thread -----------------------------------------------------------------------
-
-    def _send(self, connection: Connection, batch: deque[Errand]) -> None:
-        """Wishes first: they need nothing but the broker."""
-        if len(batch) > 1:
-            ordered = sorted(batch, key=lambda errand: errand[0] == "lane")
-            batch.clear()
-            batch.extend(ordered)
-        producer = self._app.amqp.Producer(connection.default_channel)
-        while batch:
-            kind, what = batch[0]
-            if kind == "lane":
-                self._make_ready()
-                _, queue, text = what
-                application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
-            elif kind == "wishes":
-                text = wishes_text(what)
-                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
-            else:
-                empty = {queue for queue in what if application.depth(connection, queue) == 0}
-                self._loop.call_soon_threadsafe(self._seen, empty)
-            batch.popleft()
-
-    def _make_ready(self) -> None:
-        if self._clock() - self._prepared > PREPARE_SECONDS:
-            try:
-                self._prepare()
-            except Exception as error:
-                raise NotYetError(
-                    f"no lane can be sent: the blob store does not take what workers look for ({error})"
-                ) from error
-            self._prepared = self._clock()
-
-    def _give_up(self, errand: Errand, error: Exception) -> bool:
-        """Whether it is the errand's own fault."""
-        with application.sending(self._app) as connection:  # it is not opened
-            if application.is_of_the_broker(connection, error):
-                self._failed = None
-                return False
-        times = self._failed[1] + 1 if self._failed is not None and self._failed[0] is errand else 1
-        self._failed = errand, times
-        if times < TRIES:
-            return False
-        self._failed = None
-        LOG.error("the broker does not take a message (%s): %s: %s", errand[0], type(error).__name__, error)
-        if errand[0] == "lane":
-            self._loop.call_soon_threadsafe(self._refused, errand[1][0], error)
-        return True
 
     def _refused(self, number: str, error: Exception) -> None:
         """On the loop."""
