@@ -12,19 +12,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from twingraph.core.errors import ErrorCode
-from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import Carried, handed_back
+from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused
+from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
     Beat,
     Claim,
     Misdirected,
-    Offer,
     Taken,
     UnreadableError,
     Wish,
@@ -33,6 +31,7 @@ from twingraph.dispatch.celery.messages import (
     wishes_of,
 )
 from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.pools import Pools
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 
 LOG = logging.getLogger("twingraph.celery")
@@ -47,16 +46,6 @@ STOP_SECONDS = 10.0
 UNTOLD_SECONDS = 5.0
 # So many lanes that are over, or that were recalled before they came, are known.
 REMEMBERED = 10_000
-
-
-class Ground(Protocol):
-    """What a worker has on its machine. Called on any thread; it may block."""
-
-    def code_of(self, offer: Offer) -> CodeRef:
-        """The code, fetched if need be. TwinGraphError says what is missing."""
-
-    def pool_of(self, offer: Offer) -> Dispatch:
-        """What runs it; always the same for one place, started on the loop by its first user."""
 
 
 class Carrier:
@@ -81,7 +70,7 @@ class Carrier:
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
         self._lanes: dict[str, Carried] = {}
         self._runs: dict[tuple[str, str, int], Carried] = {}
-        self._pools: dict[Dispatch, asyncio.Task[None]] = {}
+        self._pools = Pools(self._loop, self._report)
         self._over: OrderedDict[str, None] = OrderedDict()
         self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
         self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
@@ -225,29 +214,8 @@ class Carrier:
         self._with_pool(carried, pool, lambda: pool.submit(lane))
 
     def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
-        """The first user starts it. Where it cannot be used, what it was to do for this lane cannot be done here."""
-        starting = self._pools.get(pool)
-        if starting is None:
-            starting = self._pools[pool] = self._loop.create_task(pool.start(self._report))
-
-        def started(task: asyncio.Task[None]) -> None:
-            try:
-                task.result()
-            except Exception as error:
-                if self._pools.get(pool) is task:
-                    del self._pools[pool]  # the next user tries again
-                self._refuse(carried, error)
-                return
-            try:
-                act()
-            except Exception as error:
-                LOG.exception("the pool failed")
-                self._refuse(carried, error)
-
-        if starting.done():
-            started(starting)
-        else:
-            starting.add_done_callback(started)
+        """Where that fails, what it was to do for this lane cannot be done here."""
+        self._pools.use(pool, act, lambda error: self._refuse(carried, error))
 
     def _end_older(self, execution: str, run: NodeRun) -> None:
         """An attempt of the same node that the conductor gave up while it could not be heard."""
@@ -298,34 +266,12 @@ class Carrier:
 
     def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
-            message = f"{run.node} was cancelled before it began"
-            record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
-            self._ended(carried, self._outcome(carried, run, "cancelled", record))
+            self._ended(carried, not_begun(carried, run, self.name, cancelled(run)))
 
     def _refuse(self, carried: Carried, error: Exception) -> None:
         """It cannot be run on this machine."""
         for run in list(carried.open.values()):
-            record = ErrorRecord(
-                code=ErrorCode.CODE_UNAVAILABLE,
-                error_type=type(error).__name__,
-                message=f"{run.node} cannot run on the worker {self.name}: {error}",
-                node_id=run.node,
-                attempt=run.attempt,
-            )
-            self._ended(carried, self._outcome(carried, run, "failed", record))
-
-    def _outcome(self, carried: Carried, run: NodeRun, status: str, record: ErrorRecord) -> Outcome:
-        return Outcome(
-            carried.offer.execution,
-            run.node,
-            run.attempt,
-            status,
-            None,
-            time.time(),
-            worker=self.name,
-            error=record,
-            begun=False,
-        )
+            self._ended(carried, not_begun(carried, run, self.name, refused(run, self.name, error)))
 
     def _forget(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
@@ -438,8 +384,7 @@ class Carrier:
                 self._cancel(carried, carried.pool, list(carried.open))
 
     async def _stop_pools(self) -> None:
-        for pool in self._pools:
-            await pool.stop()
+        await self._pools.stop()
         for carried in list(self._lanes.values()):
             carried.release()
 
