@@ -104,9 +104,14 @@ class Deliveries:
             self._go_on()
 
     def _go_on(self) -> None:
-        if self._paused and state.should_stop in (None, False) and state.should_terminate in (None, False):
+        if self._paused and not _ends():
             self._paused = False
             _speak(self._consumer.task_consumer.consume)
+
+
+def _ends() -> bool:
+    """Whether the worker was asked to end; it is the exit code then, which may be 0."""
+    return any(asked is not None and asked is not False for asked in (state.should_stop, state.should_terminate))
 
 
 def _speak(act: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from celery.worker import state
 
 from twingraph.dispatch.celery.deliveries import OWED_SECONDS, Deliveries
 
@@ -133,3 +134,13 @@ def test_a_broker_that_does_not_hear_is_connected_to_anew(link: Link, given: Del
     link.broken = True
     with pytest.raises(ConnectionResetError, match="no channel"):
         link.turn()
+
+
+def test_who_is_to_end_asks_for_no_more(link: Link, given: Deliveries, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [Message("a"), Message("b")]
+    assert all(given.accept(message) for message in held)
+    given.accept(Message("c"))
+    link.turn()
+    monkeypatch.setattr(state, "should_stop", 0)  # as Celery does
+    given.end(held[0])
+    assert link.did == ["cancel"]
