@@ -36,6 +36,7 @@ class ByHand:
         self.loop = asyncio.SelectorEventLoop()
         self.dispatch = MemoryDispatch(act)
         self.records = SqliteRecords(home)
+        self.told: list[tuple[str, str, int]] = []  # what is said of executions that come and go, with lanes by then
         looks = itertools.count()
         self.conductor = Conductor(
             secrets.token_hex(4),
@@ -43,6 +44,10 @@ class ByHand:
             dispatch=self.dispatch,
             blobs=MemoryBlobs(),
             code_of=no_code,
+            adopted=lambda execution, epoch: self.told.append(
+                (execution, f"epoch {epoch}", len(self.dispatch.waiting))
+            ),
+            left=lambda execution: self.told.append((execution, "left", len(self.dispatch.waiting))),
             pace=pace or (lambda: float(next(looks))),
         )
         assert self.conductor.begin_on(self.loop)

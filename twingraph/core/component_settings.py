@@ -38,6 +38,9 @@ DECORATOR_SETTINGS = (*("config" if key == "platform_config" else key for key in
 
 _MERGED = frozenset({"platform_config", "resources", "environment", "labels", "limits"})
 
+# Brokers know names of up to 255 bytes, of which some are ours.
+LONGEST_QUEUE = 200
+
 Wrong = Callable[[str, str], None]
 
 
@@ -157,6 +160,13 @@ def _texts(value: Any, field: str, wrong: Wrong) -> None:
             wrong(f"{field}.{key}", problem)
 
 
+def _labels(value: Any, field: str, wrong: Wrong) -> None:
+    _texts(value, field, wrong)
+    queue = value.get("queue") if isinstance(value, Mapping) else None
+    if isinstance(queue, str) and len(queue.encode("utf-8", "replace")) > LONGEST_QUEUE:
+        wrong(f"{field}.queue", f"is too long for the name of a queue; at most {LONGEST_QUEUE} bytes")
+
+
 def _resources(value: Any, field: str, wrong: Wrong) -> None:
     if value is None:
         return
@@ -192,7 +202,7 @@ _CHECKS: Mapping[str, Callable[[Any, str, Wrong], None]] = {
     "start_timeout": _seconds,
     "resources": _resources,
     "environment": _texts,
-    "labels": _texts,
+    "labels": _labels,
     "cache": check_cache,
     "version": _text,
     "limits": _limits,

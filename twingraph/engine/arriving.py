@@ -58,7 +58,7 @@ class Beginning(NamedTuple):
 
 class Arriving:
     """`settled` is called when one was taken over: messages may wait for it. `failed` hears that the conductor cannot
-    go on."""
+    go on. `adopted` hears of what was taken over, and its epoch, before any lane of it goes out."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Arriving:
         sources: Sources,
         settled: Callable[[], None],
         failed: Callable[[BaseException], None],
+        adopted: Callable[[str, int], None] = lambda execution, epoch: None,
     ) -> None:
         self._name = ground.name
         self._roster = ground.roster
@@ -82,6 +83,7 @@ class Arriving:
         self._sources = sources
         self._settled = settled
         self._failed = failed
+        self._adopted = adopted
         self._due: list[Beginning] = []
 
     def begin(self, submission: Submission, handle: Handle) -> None:
@@ -315,6 +317,7 @@ class Arriving:
         host = self._host_for(execution_id, held.code) if held.state.body is not None and goes_on else None
         del self._roster.coming[execution_id]
         self._hold(held, host)
+        self._adopted(execution_id, claim.epoch)
         self._turns.about(held, lambda: self._turns.apply(held, Adopted(self._name, claim.epoch)))
         self._settled()
         self._wish(held, wish)

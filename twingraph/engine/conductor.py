@@ -70,6 +70,8 @@ class Conductor:
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
         committed: Callable[[], None] | None = None,
+        adopted: Callable[[str, int], None] = lambda execution, epoch: None,
+        left: Callable[[str], None] = lambda execution: None,
         platforms: Collection[str] | None = None,
         adopts: Collection[str] = (),
         clock: Clock | None = None,
@@ -77,7 +79,8 @@ class Conductor:
         sizes: Sizes = USUAL,
         make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
-        """`committed` is called on the loop whenever all that was reported so far is durable."""
+        """`committed` is called on the loop whenever all that was reported so far is durable; `adopted` when an
+        execution was taken over, with its epoch, and `left` when it is over or not this conductor's any more."""
         self.name = name
         self._sizes = sizes
         self._make_loop = make_loop
@@ -90,6 +93,8 @@ class Conductor:
         self._platforms = platforms
         self._began = began
         self._committed = committed
+        self._adopted = adopted
+        self._left = left
         self._roster = Roster()
         self.garbage = Garbage()
         self._door = Door(lambda: self._arriving.record_due())
@@ -231,11 +236,11 @@ class Conductor:
             soon=lambda: self._turns.flush_soon(),
         )
         outside = Outside(granting, sharing)
-        leaving = Leaving(ground, writing, effects, outside)
+        leaving = Leaving(ground, writing, effects, outside, self._left)
         faults = Faults(self._give_up, self._break)
         turns = Turns(ground, writing, outside, effects, bodies, leaving, faults, self._committed)
         hearing = Hearing(ground, turns, effects.timers, outside, keying)
-        self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break)
+        self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break, self._adopted)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
 
     def _bring(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from twingraph.core.errors import LeaseLost
 from twingraph.core.statuses import EXECUTION_OVER
@@ -17,7 +17,14 @@ from twingraph.engine.writing import Writing
 class Leaving:
     """Whatever the reason: nothing of it stays in memory, and whoever waits for it is told."""
 
-    def __init__(self, ground: Ground, writing: Writing, effects: Effects, outside: Outside) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        writing: Writing,
+        effects: Effects,
+        outside: Outside,
+        left: Callable[[str], None] = lambda execution: None,
+    ) -> None:
         self._name = ground.name
         self._roster = ground.roster
         self._journal = ground.journal
@@ -28,6 +35,7 @@ class Leaving:
         self._writing = writing
         self._effects = effects
         self._outside = outside
+        self._left = left
 
     def drop(self, held: Held, why: str) -> None:
         self._roster.remove(held)
@@ -35,6 +43,7 @@ class Leaving:
         held.todo.clear()
         self._effects.forget(held, why)
         self._outside.drop(held.number)
+        self._left(held.state.execution)
         if self._garbage.in_force or len(held.state.nodes) > self._large:
             self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
         else:

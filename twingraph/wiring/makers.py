@@ -120,10 +120,12 @@ def check_broker(settings: Settings) -> BrokerHealth | None:
 
 
 class Carrying(NamedTuple):
-    """Who carries nodes out, and who wants to know of each commit."""
+    """Who carries nodes out, and who wants to know of each commit, and of what comes from or goes to others."""
 
     dispatch: Dispatch
     committed: Callable[[], None] | None = None
+    adopted: Callable[[str, int], None] = lambda execution, epoch: None
+    left: Callable[[str], None] = lambda execution: None
 
 
 def dispatch_of(
@@ -146,7 +148,7 @@ def _elsewhere_all(settings: Settings, home: Home, secret: bytes, conductor: str
     desk = CeleryDispatch(
         make_app(settings), conductor, place, seal_of(settings, home), secret, lambda: blobs.put(probe_of(place))
     )
-    return Carrying(desk, desk.committed)
+    return Carrying(desk, desk.committed, desk.adopted, desk.left)
 
 
 def _place(settings: Settings, home: Home, secret: bytes) -> str:

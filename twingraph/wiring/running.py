@@ -84,6 +84,8 @@ class Runtime:
             make_journal=self.store.journal,
             dispatch=carrying.dispatch,
             committed=carrying.committed,
+            adopted=carrying.adopted,
+            left=carrying.left,
             blobs=self.blobs,
             code_of=self.codes.code_of,
             kept_of=self._kept_of,

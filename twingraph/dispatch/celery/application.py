@@ -8,15 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from twingraph.core.errors import MissingExtraError, TwinGraphError
 from twingraph.settings import Settings, SettingsError, load
 
 try:
+    from amqp.exceptions import FrameSyntaxError, PreconditionFailed
     from celery import Celery, signals
     from celery.worker.control import control_command, inspect_command
     from celery.worker.strategy import default
-    from kombu import Connection
+    from kombu import Connection, Queue
+    from kombu.exceptions import OperationalError
+
+    from twingraph.dispatch.celery.deliveries import Deliveries, acknowledge
 except ImportError as error:  # pragma: no cover - told where it is asked for
     raise MissingExtraError("carrying nodes to other machines", "celery") from error
 
@@ -32,9 +37,12 @@ QUEUE = "default"  # of what names none
 # After a lane's task has returned, Celery takes a moment to count it as done.
 WAKE_SECONDS = (0.005, 0.05)
 # Silence is told from what workers say. RabbitMQ gives a lane to another worker at once when a connection ends, so it
-# is acknowledged at its end; Redis would do so after the time below, and kombu's worker does not survive a broken
-# connection with anything unacknowledged on it, so there it is acknowledged when it begins.
+# is acknowledged at its end, or before that is overdue (`deliveries`). Redis would give it again after the time below,
+# and kombu's worker does not survive a broken connection with anything unacknowledged on it, so there it is
+# acknowledged when it begins.
 FAR_OUT_SECONDS = 7 * 86_400
+# A desk whose conductor is gone is removed by the broker.
+DESK_EXPIRES_SECONDS = 3600.0
 
 
 def queue_name(word: str) -> str:
@@ -43,6 +51,11 @@ def queue_name(word: str) -> str:
 
 def desk_name(conductor: str) -> str:
     return f"twingraph.desk.{conductor}"
+
+
+def desk_queue(name: str) -> Queue:
+    """As conductors and workers declare it alike."""
+    return Queue(name, routing_key=name, durable=True, expires=DESK_EXPIRES_SECONDS)
 
 
 def make_app(settings: Settings) -> Any:
@@ -88,6 +101,7 @@ def make_app(settings: Settings) -> Any:
 # -- in a worker -----------------------------------------------------------------------------------
 
 _carriers: dict[int, Carrier] = {}  # by the application whose worker it belongs to
+_deliveries: WeakKeyDictionary[Any, Deliveries] = WeakKeyDictionary()  # by Celery's consumer
 
 
 def worker_app(settings: Settings | None = None, ready: Callable[[], object] = lambda: None) -> Any:
@@ -150,17 +164,36 @@ def _carry(task: Any, text: str, given: str) -> None:
 
 
 def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., object]:
-    """Celery's own way with a message, but for one thing: a lane that ends after the broker was away cannot be
-    acknowledged any more, and on Redis the attempt ends the worker. It is given again, and known."""
+    """Celery's own way with a message, but for when it is acknowledged. Called for each new connection of a worker."""
     inner = default(task, app, consumer, **options)
     if getattr(consumer, "hub", None) is not None:
         consumer.hub.add_reader(_waker.reading, _waker.heard)
+    if not app.conf.task_acks_late:
 
-    def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
-        acknowledge = partial(consumer.call_soon_ack, partial(_acknowledge, message))
-        return inner(message, body, acknowledge, reject, callbacks, **more)
+        def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
+            at_begin = partial(consumer.call_soon_ack, partial(_acknowledge, message))
+            return inner(message, body, at_begin, reject, callbacks, **more)
 
-    return handle
+        return handle
+
+    deliveries = _deliveries.setdefault(consumer, Deliveries(consumer))
+    deliveries.connected()
+
+    def handle_owing(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **more: Any) -> object:
+        if not deliveries.accept(message):
+            return None
+        at_end = partial(consumer.call_soon_ack, partial(_end, deliveries, message))
+        return inner(message, body, at_end, reject, callbacks, **more)
+
+    return handle_owing
+
+
+def _acknowledge(message: Any, *_: object) -> None:
+    acknowledge(message)
+
+
+def _end(deliveries: Deliveries, message: Any, *_: object) -> None:
+    deliveries.end(message)
 
 
 class _Waker:
@@ -184,13 +217,6 @@ class _Waker:
 _waker = _Waker()
 
 
-def _acknowledge(message: Any, *_: object) -> None:
-    try:
-        message.ack()
-    except Exception as error:
-        LOG.info("a lane could not be acknowledged, and will be given again: %s", error)
-
-
 def _wish(state: Any, text: str, signature: str) -> None:
     """Cancel, recall, drop or grant. On the thread that hears the broker."""
     if (carrier := _carriers.get(id(state.app))) is not None:
@@ -212,6 +238,14 @@ inspect_command(name=STATUS)(_status)
 def sending(app: Any) -> Connection:
     """A connection to publish with. It may be idle for hours, with nobody who sends its heartbeats."""
     return app.connection_for_write(heartbeat=0)
+
+
+def is_of_the_broker(connection: Connection, error: Exception) -> bool:
+    """Whether it may be gone when the same is sent later; else what is sent is at fault."""
+    if isinstance(error, FrameSyntaxError | PreconditionFailed):
+        return False
+    passing = (OSError, OperationalError, *connection.connection_errors, *connection.channel_errors)
+    return isinstance(error, passing)
 
 
 def send(app: Any, producer: Any, queue: str, text: str, given: str) -> None:

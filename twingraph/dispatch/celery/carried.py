@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Dispatch
+from twingraph.dispatch.base import Dispatch, NodeRun, Outcome
 from twingraph.dispatch.celery.messages import Offer
 
 
@@ -35,3 +36,27 @@ class Carried:
 def handed_back(node: str) -> ErrorRecord:
     message = f"the worker that ran {node} was asked to end; it runs again"
     return ErrorRecord(code=ErrorCode.WORKER_LOST, error_type="WorkerLost", message=message, node_id=node)
+
+
+def cancelled(run: NodeRun) -> ErrorRecord:
+    message = f"{run.node} was cancelled before it began"
+    return ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
+
+
+def refused(run: NodeRun, worker: str, error: Exception) -> ErrorRecord:
+    return ErrorRecord(
+        code=ErrorCode.CODE_UNAVAILABLE,
+        error_type=type(error).__name__,
+        message=f"{run.node} cannot run on the worker {worker}: {error}",
+        node_id=run.node,
+        attempt=run.attempt,
+    )
+
+
+def not_begun(carried: Carried, run: NodeRun, worker: str, record: ErrorRecord) -> Outcome:
+    """The end of a run, cancelled or failed, that no pool has had."""
+    status = "cancelled" if record.code == ErrorCode.CANCELLED else "failed"
+    execution = carried.offer.execution
+    return Outcome(
+        execution, run.node, run.attempt, status, None, time.time(), worker=worker, error=record, begun=False
+    )

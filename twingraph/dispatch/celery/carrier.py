@@ -12,18 +12,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from twingraph.core.errors import ErrorCode
-from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import Carried, handed_back
+from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused
+from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
     Beat,
     Claim,
-    Offer,
+    Misdirected,
     Taken,
     UnreadableError,
     Wish,
@@ -32,6 +31,7 @@ from twingraph.dispatch.celery.messages import (
     wishes_of,
 )
 from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.pools import Pools
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 
 LOG = logging.getLogger("twingraph.celery")
@@ -42,23 +42,26 @@ CLAIM_SECONDS = 30.0
 # What runs when the worker is asked to end has so long; the rest is handed back.
 GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
+# With a broker that is away nobody can be told; so long after that the worker ends all the same.
+UNTOLD_SECONDS = 5.0
 # So many lanes that are over, or that were recalled before they came, are known.
 REMEMBERED = 10_000
 
 
-class Ground(Protocol):
-    """What a worker has on its machine. Called on any thread; it may block."""
-
-    def code_of(self, offer: Offer) -> CodeRef:
-        """The code, fetched if need be. TwinGraphError says what is missing."""
-
-    def pool_of(self, offer: Offer) -> Dispatch:
-        """What runs it; always the same for one place, started on the loop by its first user."""
-
-
 class Carrier:
-    def __init__(self, name: str, seal: Seal, ground: Ground, outbox: Outbox, queues: Callable[[], Sequence[str]]):
+    def __init__(
+        self,
+        name: str,
+        seal: Seal,
+        ground: Ground,
+        outbox: Outbox,
+        queues: Callable[[], Sequence[str]],
+        *,
+        grace: float = GRACE_SECONDS,
+        untold: float = UNTOLD_SECONDS,
+    ) -> None:
         self.name = name
+        self._grace, self._untold = grace, untold
         self._seal = seal
         self._ground = ground
         self._outbox = outbox
@@ -67,12 +70,13 @@ class Carrier:
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
         self._lanes: dict[str, Carried] = {}
         self._runs: dict[tuple[str, str, int], Carried] = {}
-        self._pools: dict[Dispatch, asyncio.Task[None]] = {}
+        self._pools = Pools(self._loop, self._report)
         self._over: OrderedDict[str, None] = OrderedDict()
-        self._unwanted: OrderedDict[str, tuple[str, frozenset[str] | None]] = OrderedDict()
-        self._desks: OrderedDict[str, str] = OrderedDict()  # of executions that were taken over
+        self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
+        self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
         self._draining = False
-        self._emptied = threading.Event()
+        self._here: set[Carried] = set()  # a thread of Celery waits for each
+        self._waits = True  # for the broker to hear what came of them
         self._ran = 0
         self._since = time.time()
 
@@ -93,16 +97,25 @@ class Carrier:
         carried = Carried(offer)
         done = threading.Event()
         carried.waiting.append(done)
+        self._here.add(carried)
+        try:
+            if self._waits:
+                self._carry(carried, redelivered)
+                done.wait()
+        finally:
+            self._here.discard(carried)
+
+    def _carry(self, carried: Carried, redelivered: bool) -> None:
+        offer = carried.offer
         self._soon(self._take, carried, redelivered)
         carried.due.wait()
-        if carried.wanted:
+        if carried.wanted and self._waits:
             try:
                 code, pool = self._ground.code_of(offer), self._ground.pool_of(offer)
             except Exception as error:  # whatever keeps it from running here, its conductor must hear of it
                 self._soon(self._refuse, carried, error)
             else:
                 self._soon(self._begin, carried, code, pool)
-        done.wait()
 
     def wish(self, text: str, given: str) -> None:
         try:
@@ -159,8 +172,11 @@ class Carrier:
         if known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
             carried.due.set()
-        elif offer.id in self._over or self._desks.get(offer.execution, offer.desk) != offer.desk:
+        elif offer.id in self._over:
             carried.release()
+        elif self._desks.get(offer.execution, (offer.desk, 0))[0] != offer.desk:
+            self._say(carried, Misdirected(offer.id))
+            self._outbox.after(offer.desk, carried.release)
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
             carried.claimed_at = time.monotonic()
@@ -184,16 +200,8 @@ class Carrier:
         if self._draining:
             self._hand_back(carried, list(carried.open.values()))
             return
-        unwanted = self._unwanted.pop(offer.id, None)
-        if unwanted is not None:
-            act, nodes = unwanted
-            gone = [run for run in carried.open.values() if nodes is None or run.node in nodes]
-            if act == "return":
-                self._hand_back(carried, gone)
-            elif act == "cancel":
-                self._cancelled(carried, gone)
-            else:
-                self._forget(carried, gone)
+        for act, nodes in self._unwanted.pop(offer.id, {}).items():
+            self._fulfil(carried, Wish(act, offer.id, None if nodes is None else list(nodes)))
         runs = list(carried.open.values())
         if not runs:
             return
@@ -203,17 +211,11 @@ class Carrier:
             self._runs[offer.execution, run.node, run.attempt] = carried
         lane = offer.lane(code)
         lane.runs = runs
-        self._with_pool(pool, lambda: pool.submit(lane))
+        self._with_pool(carried, pool, lambda: pool.submit(lane))
 
-    def _with_pool(self, pool: Dispatch, act: Callable[[], None]) -> None:
-        """The first user starts it."""
-        starting = self._pools.get(pool)
-        if starting is None:
-            starting = self._pools[pool] = self._loop.create_task(pool.start(self._report))
-        if starting.done():
-            act()
-        else:
-            starting.add_done_callback(lambda _: act())
+    def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
+        """Where that fails, what it was to do for this lane cannot be done here."""
+        self._pools.use(pool, act, lambda error: self._refuse(carried, error))
 
     def _end_older(self, execution: str, run: NodeRun) -> None:
         """An attempt of the same node that the conductor gave up while it could not be heard."""
@@ -221,7 +223,10 @@ class Carrier:
             older = self._runs.get((execution, run.node, attempt))
             if older is not None and older.pool is not None:
                 older.silent.add(run.node)
-                older.pool.cancel(execution, [run.node])
+                self._cancel(older, older.pool, [run.node])
+
+    def _cancel(self, carried: Carried, pool: Dispatch, nodes: Sequence[str]) -> None:
+        self._with_pool(carried, pool, lambda: pool.cancel(carried.offer.execution, nodes))
 
     def _report(self, report: Report) -> None:
         """Of a pool."""
@@ -261,34 +266,12 @@ class Carrier:
 
     def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
-            message = f"{run.node} was cancelled before it began"
-            record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
-            self._ended(carried, self._outcome(carried, run, "cancelled", record))
+            self._ended(carried, not_begun(carried, run, self.name, cancelled(run)))
 
     def _refuse(self, carried: Carried, error: Exception) -> None:
         """It cannot be run on this machine."""
         for run in list(carried.open.values()):
-            record = ErrorRecord(
-                code=ErrorCode.CODE_UNAVAILABLE,
-                error_type=type(error).__name__,
-                message=f"{run.node} cannot run on the worker {self.name}: {error}",
-                node_id=run.node,
-                attempt=run.attempt,
-            )
-            self._ended(carried, self._outcome(carried, run, "failed", record))
-
-    def _outcome(self, carried: Carried, run: NodeRun, status: str, record: ErrorRecord) -> Outcome:
-        return Outcome(
-            carried.offer.execution,
-            run.node,
-            run.attempt,
-            status,
-            None,
-            time.time(),
-            worker=self.name,
-            error=record,
-            begun=False,
-        )
+            self._ended(carried, not_begun(carried, run, self.name, refused(run, self.name, error)))
 
     def _forget(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
@@ -315,22 +298,26 @@ class Carrier:
             if wish.worker is not None and wish.worker != self.name:
                 continue
             if wish.act == "leave":
-                self._leave(wish.lane, (wish.nodes or ("",))[0])
+                self._leave(wish.lane, *(wish.nodes or ()))
                 continue
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
-                    nodes = None if wish.nodes is None else frozenset(wish.nodes)
-                    _remember(self._unwanted, wish.lane, (wish.act, nodes))
+                    acts = self._unwanted.get(wish.lane, {})
+                    known = acts.get(wish.act, frozenset())
+                    acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
+                    _remember(self._unwanted, wish.lane, acts)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
                     self._want(carried)
             else:
                 self._fulfil(carried, wish)
 
-    def _leave(self, execution: str, desk: str) -> None:
-        """Another conductor has taken the execution over, and began the next attempts."""
-        _remember(self._desks, execution, desk)
+    def _leave(self, execution: str, desk: str = "", epoch: str = "0") -> None:
+        """Another conductor has taken the execution over. One that does not know yet that it lost it is not heard."""
+        if int(epoch) < self._desks.get(execution, ("", 0))[1]:
+            return
+        _remember(self._desks, execution, (desk, int(epoch)))
         for carried in list(self._lanes.values()):
             if carried.offer.execution == execution and carried.offer.desk != desk:
                 self._fulfil(carried, Wish("drop", carried.offer.id))
@@ -348,14 +335,14 @@ class Carrier:
             else:
                 self._forget(carried, runs)
             return
-        pool, execution = carried.pool, carried.offer.execution
+        pool = carried.pool
         if wish.act == "return":
-            self._with_pool(pool, lambda: pool.recall(execution, nodes))
+            self._with_pool(carried, pool, lambda: pool.recall(carried.offer.execution, nodes))
             return
         if wish.act == "drop":  # of what ends already, a newer attempt may be here
             nodes = [node for node in nodes if node not in carried.silent]
             carried.silent.update(nodes)
-        self._with_pool(pool, lambda: pool.cancel(execution, nodes))
+        self._cancel(carried, pool, nodes)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -380,18 +367,24 @@ class Carrier:
         for carried in list(self._lanes.values()):
             if carried.pool is not None:
                 self._fulfil(carried, Wish("return", carried.offer.id))
-        self._loop.call_later(GRACE_SECONDS, self._hand_back_begun)
+        self._loop.call_later(self._grace, self._hand_back_begun)
+        self._loop.call_later(self._grace + self._untold, self._let_go)
+
+    def _let_go(self) -> None:
+        """Nobody waits for the broker any more: who is told nothing will hear the silence."""
+        self._waits = False
+        for carried in list(self._here):
+            carried.release()
 
     def _hand_back_begun(self) -> None:
         """What did not end in time is ended, and goes again elsewhere without being charged."""
         for carried in list(self._lanes.values()):
             carried.given_up.update(carried.open)
             if carried.pool is not None:
-                carried.pool.cancel(carried.offer.execution, list(carried.open))
+                self._cancel(carried, carried.pool, list(carried.open))
 
     async def _stop_pools(self) -> None:
-        for pool in self._pools:
-            await pool.stop()
+        await self._pools.stop()
         for carried in list(self._lanes.values()):
             carried.release()
 

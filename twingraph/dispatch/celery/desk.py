@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from kombu import Connection, Queue
 from kombu.message import Message
 
-from twingraph.core.errors import ErrorCode
-from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery import application
+from twingraph.dispatch.celery import application, endings
+from twingraph.dispatch.celery.errands import Errand, Errands
 from twingraph.dispatch.celery.holding import Gone, Holding, Sent
 from twingraph.dispatch.celery.messages import (
-    LANE,
     REPORTS,
-    WISHES,
     Beat,
     Claim,
+    Misdirected,
     Taken,
     UnreadableError,
     Wish,
     Word,
     lane_text,
     reports_of,
-    wishes_text,
 )
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.celery.threads import Receiver, Sender
@@ -48,13 +44,8 @@ LATE_SECONDS = 2.0
 # What was wished and has not come about is wished again.
 AGAIN_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
-PREPARE_SECONDS = 3600.0
 # So many executions are known.
 REMEMBERED = 10_000
-# A desk whose conductor is gone is removed by a broker that can do that.
-DESK_EXPIRES_SECONDS = 3600.0
-
-Errand = tuple[str, Any]  # lane: (queue, text) | wishes: [...] | look: queues
 
 
 class CeleryDispatch:
@@ -78,23 +69,25 @@ class CeleryDispatch:
         self._place = place
         self._seal = seal
         self._key = seal.mask(secret)
-        self._prepare = prepare
-        self._prepared = -math.inf
         self._clock = clock
         self._holding = Holding()
         self._count = 0
         self._suspects: deque[Lane] = deque()  # each waits until the one before it has ended
-        self._executions: OrderedDict[str, None] = OrderedDict()
+        self._epochs: OrderedDict[str, int] = OrderedDict()  # of executions that were taken over
         self._heard: list[Message] = []  # applied, and not committed yet
         self._looked = 0.0
         self._ticked = 0.0
         self._connected: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._sender: Sender[Errand] = Sender("twingraph-sender", partial(application.sending, app), self._send)
+        errands = Errands(
+            app, seal, prepare, clock, seen=self._on_loop(self._seen), refused=self._on_loop(self._refused)
+        )
+        connect = partial(application.sending, app)
+        self._sender: Sender[Errand] = Sender("twingraph-sender", connect, errands.send, errands.give_up)
         self._receiver = Receiver(
             "twingraph-desk",
             app.connection_for_read,
-            self._queue(),
+            application.desk_queue(self._desk),
             self._receive,
             forgetful=not app.conf.task_acks_late,  # Redis: nobody but us hears this queue, and not twice
         )
@@ -118,17 +111,22 @@ class CeleryDispatch:
                 self._sender.put(("wishes", left))
             self._close()  # the loop has nothing else to do any more, and no other thread may begin at exit
 
+    def _on_loop(self, act: Callable[..., object]) -> Callable[..., object]:
+        """Of another thread, unless the loop has ended."""
+
+        def call(*args: object) -> None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(act, *args)
+
+        return call
+
     def _close(self) -> None:
         self._sender.close(CLOSE_SECONDS)
         self._receiver.close(CLOSE_SECONDS)
 
-    def _queue(self) -> Queue:
-        return Queue(self._desk, routing_key=self._desk, durable=True, expires=DESK_EXPIRES_SECONDS)
-
     # -- wishes of the conductor -------------------------------------------------------------------
 
     def submit(self, lane: Lane) -> None:
-        self._announce(lane)
         suspects = [run for run in lane.runs if self._holding.is_suspect(lane.execution, run.node)]
         for run in suspects:
             self._suspects.append(_part(lane, [run]))
@@ -138,21 +136,28 @@ class CeleryDispatch:
         if suspects:
             self._next_suspect()
 
-    def _announce(self, lane: Lane) -> None:
-        """An execution that begins here with second attempts was taken over: workers may be busy with the first."""
-        if lane.execution not in self._executions:
-            self._executions[lane.execution] = None
-            if len(self._executions) > REMEMBERED:
-                self._executions.popitem(last=False)
-            if any(run.attempt > 1 for run in lane.runs):
-                self._sender.put(("wishes", [Wish("leave", lane.execution, [self._desk])]))
+    def adopted(self, execution: str, epoch: int) -> None:
+        """It was taken over: workers may be busy with what its last conductor began. On the loop."""
+        self._epochs.pop(execution, None)
+        self._epochs[execution] = epoch
+        if len(self._epochs) > REMEMBERED:
+            self._epochs.popitem(last=False)
+        self._sender.put(("wishes", [self._leave(execution)]))
+
+    def left(self, execution: str) -> None:
+        """It is over, or not ours any more. On the loop."""
+        self._epochs.pop(execution, None)
+        self._holding.forget(execution)
+
+    def _leave(self, execution: str) -> Wish:
+        return Wish("leave", execution, [self._desk, str(self._epochs.get(execution, 1))])
 
     def _go(self, lane: Lane) -> Sent:
         self._count += 1
         number = f"{self._name}:{self._count}"
         queue = application.queue_name(str(lane.settings.labels.get("queue") or application.QUEUE))
         text = lane_text(number, self._desk, self._place, self._key, lane)
-        self._sender.put(("lane", (queue, text)))
+        self._sender.put(("lane", (number, queue, text)))
         return self._holding.send(number, lane, queue, self._clock())
 
     def _next_suspect(self) -> None:
@@ -172,7 +177,7 @@ class CeleryDispatch:
                 continue
             wishes.append(Wish("drop", sent.id, found))  # whoever takes it meanwhile knows of that, or will be told
             for node in found:
-                outcome = _lost(sent, sent.open[node], "it was recalled on its way", charged=False)
+                outcome = endings.lost(sent, sent.open[node], "it was recalled on its way", charged=False)
                 self._holding.close(sent, node, ended=False)
                 self._loop.call_soon(self._report, outcome)
         if wishes:
@@ -182,14 +187,14 @@ class CeleryDispatch:
         wishes = []
         for lane in self._not_gone(execution, nodes):
             for run in lane.runs:
-                self._loop.call_soon(self._report, _cancelled(lane, run))
+                self._loop.call_soon(self._report, endings.cancelled(lane, run))
         for sent, found in self._holding.of(execution, nodes):
             if sent.holder is not None:
                 wishes.append(self._wished(sent, found, "cancel"))
                 continue
             wishes.append(Wish("drop", sent.id, found))
             for node in found:
-                outcome = _cancelled(sent.lane, sent.open[node])
+                outcome = endings.cancelled(sent.lane, sent.open[node])
                 self._holding.close(sent, node)
                 self._loop.call_soon(self._report, outcome)
         if wishes:
@@ -254,22 +259,22 @@ class CeleryDispatch:
     def _take(self, worker: str, word: Word, wishes: list[Wish]) -> bool:
         """Whether something of it is to be journaled."""
         if type(word) is Taken:
-            if not self._holding.taken(worker, word.lane):
-                wishes.append(Wish("drop", word.lane, None, worker))
+            self._let(worker, word.lane, wishes)
         elif type(word) is Claim:
-            sent = self._holding.get(word.lane)
             # Its own holder asks when it did not hear that it may: what it holds it does not ask for.
-            free = sent is not None and self._holding.taken(worker, word.lane)
-            wishes.append(Wish("grant" if free else "drop", word.lane, None, worker))
+            if self._let(worker, word.lane, wishes):
+                wishes.append(Wish("grant", word.lane, None, worker))
         elif type(word) is Beat:
             self._take_beat(worker, word, wishes)
+        elif type(word) is Misdirected:
+            return self._take_misdirected(word, wishes)
         elif type(word) is Returned:
             back = [(node, attempt) for node, attempt in word.runs if self._closed(word.execution, node, attempt)]
             if back:
                 self._report(Returned(word.execution, back))
             return bool(back)
         else:
-            assert not isinstance(word, Taken | Claim | Beat | Returned)
+            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Returned)
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
                 return False
@@ -280,6 +285,29 @@ class CeleryDispatch:
             self._report(word)
             return True
         return False
+
+    def _let(self, worker: str, number: str, wishes: list[Wish]) -> bool:
+        """Whether a worker may have it; it may not have heard which of its runs were taken back on the way."""
+        sent = self._holding.get(number)
+        if sent is None or not self._holding.taken(worker, number):
+            wishes.append(Wish("drop", number, None, worker))
+            return False
+        over = [run.node for run in sent.lane.runs if run.node not in sent.open]
+        if over:
+            wishes.append(Wish("drop", number, over, worker))
+        return True
+
+    def _take_misdirected(self, word: Misdirected, wishes: list[Wish]) -> bool:
+        """A worker knows another conductor of its execution. Where that is not so any more, it was not heard."""
+        sent = self._holding.get(word.lane)
+        if sent is None or sent.holder is not None:
+            return False
+        wishes.append(self._leave(sent.lane.execution))
+        runs = [(run.node, run.attempt) for run in sent.open.values()]
+        for node, _ in runs:
+            self._holding.close(sent, node, ended=False)
+        self._report(Returned(sent.lane.execution, runs))
+        return True
 
     def _closed(self, execution: str, node: str, attempt: int) -> bool:
         sent = self._holding.find(execution, node, attempt)
@@ -303,7 +331,9 @@ class CeleryDispatch:
             if self._holding.find(one.sent.lane.execution, one.run.node, one.run.attempt) is not one.sent:
                 continue
             self._holding.close(one.sent, one.run.node, ended=one.for_good)
-            self._report(_vanished(one) if one.for_good else _lost(one.sent, one.run, one.why, charged=one.charged))
+            self._report(
+                endings.vanished(one) if one.for_good else endings.lost(one.sent, one.run, one.why, charged=one.charged)
+            )
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -328,75 +358,16 @@ class CeleryDispatch:
     def _seen(self, empty: set[str]) -> None:
         self._bury(self._holding.vanished(empty, self._clock()))
 
-    # -- the sender's thread -----------------------------------------------------------------------
-
-    def _send(self, connection: Connection, batch: deque[Errand]) -> None:
-        if self._clock() - self._prepared > PREPARE_SECONDS:
-            self._prepare()
-            self._prepared = self._clock()
-        producer = self._app.amqp.Producer(connection.default_channel)
-        while batch:
-            kind, what = batch[0]
-            if kind == "lane":
-                queue, text = what
-                application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
-            elif kind == "wishes":
-                text = wishes_text(what)
-                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
-            else:
-                empty = {queue for queue in what if application.depth(connection, queue) == 0}
-                self._loop.call_soon_threadsafe(self._seen, empty)
-            batch.popleft()
+    def _refused(self, number: str, error: Exception) -> None:
+        """On the loop."""
+        sent = self._holding.get(number)
+        for run in list(sent.open.values()) if sent is not None else ():
+            assert sent is not None
+            outcome = endings.unsendable(sent, run, error)
+            self._holding.close(sent, run.node)
+            self._report(outcome)
+        self._next_suspect()
 
 
 def _part(lane: Lane, runs: Sequence[NodeRun]) -> Lane:
     return Lane(lane.number, lane.execution, lane.code, lane.settings, runs, lane.secrets)
-
-
-def _cancelled(lane: Lane, run: NodeRun) -> Outcome:
-    message = f"{run.node} was cancelled before it began"
-    record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
-    return Outcome(lane.execution, run.node, run.attempt, "cancelled", None, time.time(), error=record, begun=False)
-
-
-def _lost(sent: Sent, run: NodeRun, why: str, *, charged: bool) -> Outcome:
-    record = ErrorRecord(
-        code=ErrorCode.WORKER_LOST,
-        error_type="WorkerLost",
-        message=f"{why} while {run.node} was its",
-        node_id=run.node,
-        attempt=run.attempt,
-    )
-    return Outcome(
-        sent.lane.execution,
-        run.node,
-        run.attempt,
-        "lost",
-        None,
-        time.time(),
-        worker=sent.holder,
-        error=record,
-        begun=charged,
-    )
-
-
-def _vanished(one: Gone) -> Outcome:
-    record = ErrorRecord(
-        code=ErrorCode.WORKER_LOST,
-        error_type="NobodyTookIt",
-        message=f"{one.run.node} was taken out of the queue {one.sent.queue} again and again, and nobody said so: "
-        "workers refuse what is not signed with their key; give conductors and workers the same TWINGRAPH_WORKER_KEY",
-        node_id=one.run.node,
-        attempt=one.run.attempt,
-        permanent=True,
-    )
-    return Outcome(
-        one.sent.lane.execution,
-        one.run.node,
-        one.run.attempt,
-        "failed",
-        None,
-        time.time(),
-        error=record,
-        begun=False,
-    )

@@ -131,6 +131,12 @@ class Holding:
             if sent.holder is not None and (worker := self._workers.get(sent.holder)) is not None:
                 worker.lanes.pop(sent.id, None)
 
+    def forget(self, execution: str) -> None:
+        """It is not this conductor's any more: what its nodes are suspected of is dropped."""
+        if self._deaths or self._vanished:
+            self._deaths = {key: count for key, count in self._deaths.items() if key[0] != execution}
+            self._vanished = {key: seen for key, seen in self._vanished.items() if key[0] != execution}
+
     # -- what workers say --------------------------------------------------------------------------
 
     def heard(self, name: str, number: int, now: float) -> bool:
@@ -191,7 +197,8 @@ class Holding:
         for name, worker in list(self._workers.items()):
             if now - worker.seen > SILENCE_SECONDS:
                 del self._workers[name]
-                self._last_death = now
+                if worker.lanes:  # who holds nothing says nothing
+                    self._last_death = now
                 gone += self._lost_with(name, list(worker.lanes.values()))
         return gone
 

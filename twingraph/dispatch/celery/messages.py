@@ -80,14 +80,21 @@ class Beat:
     lanes: Mapping[str, Sequence[str]]
 
 
-Word = Report | Taken | Claim | Beat
+@recordclass(kw_only=False)
+class Misdirected:
+    """A worker was given the lane, and knows that another conductor has its execution. It has let go of it."""
+
+    lane: str
+
+
+Word = Report | Taken | Claim | Beat | Misdirected
 
 
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
-    the execution `lane` and not for the desk in `nodes`: it has another conductor now). `worker` None: all of them;
-    `nodes` None: the whole lane."""
+    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk).
+    `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str
     lane: str
@@ -178,6 +185,8 @@ def word(said: Word) -> list[Any]:
         return ["t", said.lane]
     if type(said) is Claim:
         return ["c", said.lane]
+    if type(said) is Misdirected:
+        return ["m", said.lane]
     assert type(said) is Beat
     return ["b", {lane: list(begun) for lane, begun in said.lanes.items()}]
 
@@ -223,6 +232,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "i": ItemsOut,
     "t": Taken,
     "c": Claim,
+    "m": Misdirected,
     "b": Beat,
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from kombu import Connection, Producer
 
 from twingraph.dispatch.base import LogLines
+from twingraph.dispatch.celery.application import desk_queue
 from twingraph.dispatch.celery.messages import REPORTS, Word, reports_text, word
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import Sender
@@ -36,6 +37,7 @@ class Outbox:
         self._under_way: tuple[str, str, int] | None = None  # the desk, the text, how many entries it holds
         self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send)
         self._dropping = False
+        self._expiring: tuple[object, set[str]] = (None, set())  # the desks that this channel knows to expire
 
     def start(self) -> None:
         self._sender.start()
@@ -65,6 +67,7 @@ class Outbox:
                 self._under_way = self._next(batch)
             desk, text, count = self._under_way
             if text:
+                self._let_expire(connection, desk)
                 self._publish(producer, desk, text)
             self._under_way = None
             for _ in range(count):
@@ -87,6 +90,18 @@ class Outbox:
             return desk, "", count
         number = self._numbers[desk] = self._numbers.get(desk, 0) + 1
         return desk, reports_text(self._worker, number, words), count
+
+    def _let_expire(self, connection: Connection, desk: str) -> None:
+        """Redis makes a queue of whatever is sent, and lets it expire only as far as the sending channel knows of that.
+        RabbitMQ has the queue from its conductor, or drops what is sent."""
+        if connection.transport.driver_type != "redis":
+            return
+        channel = connection.default_channel
+        if self._expiring[0] is not channel:
+            self._expiring = channel, set()
+        if desk not in self._expiring[1]:
+            desk_queue(desk)(channel).queue_declare()
+            self._expiring[1].add(desk)
 
     def _publish(self, producer: Producer, desk: str, text: str) -> None:
         producer.publish(

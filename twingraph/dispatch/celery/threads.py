@@ -26,6 +26,10 @@ LONGEST_PAUSE_SECONDS = 2.0
 LOOK_SECONDS = 0.2
 
 
+class NotYetError(Exception):
+    """What is to be sent cannot be made ready yet, and the broker is not to blame."""
+
+
 class Backoff:
     """Growing pauses while the broker is away."""
 
@@ -35,7 +39,9 @@ class Backoff:
         self._told = False
 
     def failed(self, error: BaseException) -> None:
-        if not self._told:
+        if not self._told and isinstance(error, NotYetError):
+            LOG.warning("%s; trying until that is mended", error)
+        elif not self._told:
             LOG.warning("the broker cannot be reached (%s: %s); trying until it can", type(error).__name__, error)
         self._told = True
         self._ended.wait(self._pause)
@@ -43,20 +49,29 @@ class Backoff:
 
     def went_well(self) -> None:
         if self._told:
-            LOG.warning("the broker is back")
+            LOG.warning("what is said goes out again")
         self._pause, self._told = PAUSE_SECONDS, False
 
 
 class Sender(Generic[Item]):
     """A thread without a timer: it sends what there is, and what came meanwhile is the next batch.
 
-    `send` publishes a batch; it takes out of the deque what is sent, so that the rest goes again after a failure.
+    `send` publishes a batch; it takes out of the deque what is sent, so that the rest goes again after a failure. Where
+    that is the fault of the first of the rest, which would fail for ever, `give_up` says so, and it is let go of.
     """
 
-    def __init__(self, name: str, connect: Callable[[], Connection], send: Callable[[Connection, deque[Item]], None]):
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Connection],
+        send: Callable[[Connection, deque[Item]], None],
+        give_up: Callable[[Item, Exception], bool] = lambda item, error: False,
+    ) -> None:
         self._connect = connect
         self._send = send
+        self._give_up = give_up
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._batch: deque[Item] = deque()  # taken out of the queue and not sent yet; of the thread
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -68,7 +83,7 @@ class Sender(Generic[Item]):
         self._queue.put(item)
 
     def waiting(self) -> int:
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._batch)
 
     def close(self, timeout: float) -> None:
         """What is there is still sent, if that can be done in time."""
@@ -79,7 +94,7 @@ class Sender(Generic[Item]):
     def _work(self) -> None:
         connection: Connection | None = None
         backoff = Backoff(self._ended)
-        batch: deque[Item] = deque()
+        batch = self._batch
         last = False
         while not self._ended.is_set() and not (last and not batch):
             last = self._gather(batch) or last
@@ -89,10 +104,15 @@ class Sender(Generic[Item]):
                 if batch:
                     self._send(connection, batch)
                 backoff.went_well()
+            except NotYetError as error:
+                backoff.failed(error)
             except Exception as error:  # whatever it is, what was to be said must not be lost with this thread
                 _drop(connection)
-                connection = None
-                backoff.failed(error)
+                connected, connection = connection is not None, None
+                if connected and batch and self._give_up(batch[0], error):
+                    batch.popleft()
+                else:
+                    backoff.failed(error)
         _drop(connection)
 
     def _gather(self, batch: deque[Item]) -> bool:

@@ -68,7 +68,7 @@ def worker_name() -> str:
 
 
 class OwnGround:
-    """See `carrier.Ground`."""
+    """See `ground.Ground`."""
 
     def __init__(self, settings: Settings, home: Home, seal: Seal, blobs: BlobStore) -> None:
         self._settings = settings

@@ -12,7 +12,18 @@ import pytest
 from twingraph.core.errors import PermanentError
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.carrier import Carrier
-from twingraph.dispatch.celery.messages import LANE, WISHES, Claim, Offer, Taken, Wish, Word, lane_text, wishes_text
+from twingraph.dispatch.celery.messages import (
+    LANE,
+    WISHES,
+    Claim,
+    Misdirected,
+    Offer,
+    Taken,
+    Wish,
+    Word,
+    lane_text,
+    wishes_text,
+)
 from twingraph.dispatch.celery.signing import Seal
 
 SEAL = Seal(b"key")
@@ -24,6 +35,7 @@ class Said:
 
     def __init__(self) -> None:
         self.words: list[tuple[str, Word]] = []
+        self.away = False
 
     def start(self) -> None: ...
 
@@ -33,7 +45,8 @@ class Said:
         self.words.append((desk, said))
 
     def after(self, desk: str, act: Callable[[], None]) -> None:
-        act()
+        if not self.away:
+            act()
 
     def of(self, kind: type) -> list[Any]:
         return [said for _, said in self.words if type(said) is kind]
@@ -43,13 +56,21 @@ class Pool:
     """It begins what it is given and ends nothing by itself."""
 
     def __init__(self) -> None:
+        self.faults: list[str] = []  # methods that raise, once
         self.lanes: list[Lane] = []
         self.report: Callable[[Report], None]
 
     async def start(self, report: Callable[[Report], None]) -> None:
+        self._fault("start")
         self.report = report
 
+    def _fault(self, method: str) -> None:
+        if method in self.faults:
+            self.faults.remove(method)
+            raise OSError(f"{method}: no room")
+
     def submit(self, lane: Lane) -> None:
+        self._fault("submit")
         self.lanes.append(lane)
 
     def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None:
@@ -57,6 +78,7 @@ class Pool:
         self.report(Returned(execution, runs))
 
     def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        self._fault("cancel")
         for lane in self.lanes:
             for run in lane.runs:
                 if run.node in (nodes or ()):
@@ -86,10 +108,10 @@ class Machine:
 
 
 class Scene:
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 20.0) -> None:
         self.machine, self.said = Machine(), Said()
         outbox: Any = self.said
-        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"])
+        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"], grace=patience, untold=patience)
         self.carrier.start()
         self.threads: list[threading.Thread] = []
 
@@ -127,8 +149,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    made = Scene()
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    made = Scene(getattr(request, "param", 20.0))
     yield made
     made.carrier.stop()
     assert all(made.over(thread) for thread in made.threads)
@@ -191,6 +213,15 @@ def test_what_was_recalled_before_it_came_never_begins(scene: Scene, act: str, s
     assert scene.said.of(said)
 
 
+def test_what_was_taken_back_bit_by_bit_before_it_came_never_begins(scene: Scene) -> None:
+    for act, node in (("drop", "a"), ("cancel", "b"), ("drop", "c")):
+        scene.wish(act, "1", [node])
+    thread = scene.carry("1", ("a", 1), ("b", 1), ("c", 1), ("d", 1))
+    scene.end(0)
+    assert scene.over(thread)
+    assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["d"]
+
+
 def test_what_is_dropped_ends_without_a_word(scene: Scene) -> None:
     thread = scene.carry("1", ("a", 1))
     scene.until(lambda: scene.machine.pool.lanes)
@@ -212,12 +243,24 @@ def test_a_newer_attempt_ends_the_older_one_without_a_word(scene: Scene) -> None
 def test_what_another_conductor_took_over_is_left(scene: Scene) -> None:
     first = scene.carry("1", ("a", 1), desk="old")
     scene.until(lambda: scene.machine.pool.lanes)
-    scene.wish("leave", "e", ["new"])
+    scene.wish("leave", "e", ["new", "2"])
     assert scene.over(first)
     assert scene.over(scene.carry("2", ("b", 1), desk="old"))
+    assert scene.said.words[-1] == ("old", Misdirected("2"))
     scene.carry("3", ("a", 2), desk="new")
     scene.end(1)
     scene.until(lambda: scene.said.of(Outcome))
+
+
+def test_who_lost_an_execution_without_knowing_is_not_heard_and_who_has_it_back_is(scene: Scene) -> None:
+    scene.wish("leave", "e", ["new", "3"])
+    scene.wish("leave", "e", ["old", "2"])
+    assert scene.over(scene.carry("1", ("a", 1), desk="old"))
+    scene.wish("leave", "e", ["old", "4"])
+    scene.carry("2", ("a", 2), desk="old")
+    scene.end(0)
+    scene.until(lambda: scene.said.of(Outcome))
+    assert scene.said.of(Misdirected) == [Misdirected("1")]
 
 
 def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:
@@ -226,6 +269,23 @@ def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:
     (outcome,) = scene.said.of(Outcome)
     assert (outcome.status, outcome.error.code, outcome.begun) == ("failed", "code_unavailable", False)
     assert "cannot run on the worker w: there is no such code" in outcome.error.message
+
+
+@pytest.mark.parametrize("method", ["start", "submit", "cancel"])
+def test_a_pool_that_cannot_be_used_fails_the_lane_and_serves_the_next(scene: Scene, method: str) -> None:
+    scene.machine.pool.faults.append(method)
+    thread = scene.carry("1", ("a", 1), ("b", 1))
+    if method == "cancel":
+        scene.until(lambda: scene.machine.pool.lanes)
+        scene.wish("cancel", "1")
+    assert scene.over(thread)
+    assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "failed"), ("b", "failed")]
+    assert f"{method}: no room" in scene.said.of(Outcome)[0].error.message
+    known = len(scene.machine.pool.lanes)
+    again = scene.carry("2", ("a", 2))
+    scene.end(known)
+    assert scene.over(again)
+    assert scene.said.of(Outcome)[-1].status == "completed"
 
 
 def test_it_is_taken_before_what_it_needs_is_fetched_and_may_be_cancelled_meanwhile(scene: Scene) -> None:
@@ -248,3 +308,19 @@ def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene
     scene.until(lambda: scene.said.of(Returned))
     assert scene.over(scene.carry("2", ("b", 1)))
     assert [one.runs for one in scene.said.of(Returned)] == [[("a", 1)], [("b", 1)]]
+
+
+@pytest.mark.parametrize("scene", [0.1], indirect=True)
+def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) -> None:
+    scene.said.away = True
+    ended = scene.carry("1", ("a", 1))
+    scene.end(0)
+    scene.until(lambda: scene.said.of(Outcome))
+    runs = scene.carry("2", ("b", 1))
+    scene.until(lambda: len(scene.machine.pool.lanes) == 2)
+    assert ended.is_alive()
+    scene.carrier.drain()
+    assert scene.over(ended)
+    assert scene.over(runs)
+    assert scene.over(scene.carry("3", ("c", 1)))  # it waited here for a thread
+    assert len(scene.machine.pool.lanes) == 2

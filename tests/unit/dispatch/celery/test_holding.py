@@ -224,3 +224,25 @@ def test_nothing_is_kept_of_what_is_over() -> None:
     assert scene.holding.get(sent.id) is None
     assert list(scene.holding.of("e", None)) == []
     assert scene.holding.beat("w", {sent.id: []}) == ([sent.id], [])
+
+
+def test_who_is_silent_for_it_has_nothing_to_do_did_not_die() -> None:
+    scene = Scene()
+    scene.holding.close(scene.taken("idle", "done"), "done")
+    for _ in range(SUSPICIOUS):
+        scene.says("idle")
+        scene.send("a")
+        assert scene.holding.silent(LONG) == []
+        scene.bury(scene.holding.vanished(["q"], LONG))
+    assert not scene.holding.is_suspect("e", "a")
+
+
+def test_nobody_is_suspected_in_an_execution_that_has_left() -> None:
+    scene = Scene()
+    for _ in range(SUSPICIOUS):
+        died_with(scene, "a")
+    assert scene.holding.is_suspect("e", "a")
+    scene.holding.forget("another")
+    assert scene.holding.is_suspect("e", "a")
+    scene.holding.forget("e")
+    assert not scene.holding.is_suspect("e", "a")

@@ -11,6 +11,7 @@ from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, No
 from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
+    Misdirected,
     Taken,
     UnreadableError,
     Wish,
@@ -35,6 +36,7 @@ WORDS: list[Word] = [
     LogLines("e", "n", 1, [(1.0, "info", "stdout", "zeile\n☺")]),
     ItemsOut("e", "n", 1, 4, ["1", "2"]),
     Taken("lane"),
+    Misdirected("lane"),
     Claim("lane"),
     Beat({"lane": ["n"], "other": []}),
 ]

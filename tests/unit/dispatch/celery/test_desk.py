@@ -1,0 +1,175 @@
+"""What a conductor sends and what it makes of what cannot be sent; its broker is kombu's own, in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kombu import Connection, Producer
+
+from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
+from twingraph.dispatch.celery.application import make_app
+from twingraph.dispatch.celery.desk import CeleryDispatch
+from twingraph.dispatch.celery.messages import REPORTS, Claim, Misdirected, Taken, Word, reports_text, word
+from twingraph.dispatch.celery.signing import Seal
+from twingraph.settings import load
+
+CODE = CodeRef(version="v", bundle_path="", interpreter="", working_dir="", description="{}")
+
+
+class App:
+    """A real one that notes what is sent, and does not take what goes to the queue `long`."""
+
+    def __init__(self) -> None:
+        self.app = make_app(replace(load({}), broker_url="memory://"))
+        self.lanes: list[str] = []
+        self.wishes: list[list[Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+    @property
+    def control(self) -> App:
+        return self
+
+    def mailbox(self, connection: object) -> App:
+        return self
+
+    def abcast(self, name: str, given: dict[str, str]) -> None:
+        self.wishes += json.loads(given["text"])["wishes"]
+
+    def send_task(self, name: str, given: tuple[str, str], *, queue: str, **more: object) -> None:
+        if queue.endswith(".long"):
+            raise struct.error("ubyte format requires 0 <= number <= 255")
+        self.lanes.append(json.loads(given[0])["runs"][0][0])
+
+
+def lane(node: str, queue: str = "default", attempt: int = 1, execution: str = "e") -> Lane:
+    settings = RunSettings(component="c", entry="c", labels={"queue": queue})
+    return Lane(1, execution, CODE, settings, [NodeRun(node, attempt, [])])
+
+
+def play(
+    app: App, act: Callable[[CeleryDispatch], None], until: Callable[[], object], prepare: Callable[[], object] = list
+) -> list[Report]:
+    """What is reported until something holds."""
+    reports: list[Report] = []
+
+    async def main() -> None:
+        dispatch = CeleryDispatch(app, "c", "p", Seal(b"key"), b"secret", prepare)
+        await dispatch.start(reports.append)
+        act(dispatch)
+        try:
+            deadline = time.monotonic() + 10
+            while not until():
+                assert time.monotonic() < deadline, (app.lanes, app.wishes, reports)
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
+        finally:
+            await dispatch.stop()
+
+    asyncio.run(main())
+    return reports
+
+
+def say(*words: Word, worker: str = "w", number: int = 1) -> None:
+    """What a worker tells the desk."""
+    desk = "twingraph.desk.c"
+    text = reports_text(worker, number, [word(said) for said in words])
+    with Connection("memory://") as connection:
+        Producer(connection.default_channel).publish(
+            text.encode(),
+            routing_key=desk,
+            exchange="",
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={"signature": Seal(b"key").sign(REPORTS + desk, text)},
+        )
+
+
+@pytest.mark.parametrize(("asked", "answers"), [(Taken, []), (Claim, ["grant"])])
+def test_who_takes_a_lane_hears_which_of_it_was_cancelled_on_the_way(asked: type, answers: list[str]) -> None:
+    app = App()
+
+    def act(dispatch: CeleryDispatch) -> None:
+        both = lane("a")
+        both.runs = [*both.runs, NodeRun("b", 1, [])]
+        dispatch.submit(both)
+        dispatch.cancel("e", ["a"])
+        say(asked("c:1"))
+
+    play(app, act, lambda: len(app.wishes) == 2 + len(answers))
+    assert app.wishes[1] == ["drop", "c:1", ["a"], "w"]
+    assert [one[0] for one in app.wishes[2 : 2 + len(answers)]] == answers
+
+
+def test_a_lane_that_can_never_be_sent_fails_and_the_next_goes() -> None:
+    app = App()
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.submit(lane("a", "long"))
+        dispatch.submit(lane("b"))
+
+    (outcome,) = play(app, act, lambda: app.lanes)
+    assert app.lanes == ["b"]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.node, outcome.status, outcome.begun) == ("a", "failed", False)
+    assert outcome.error is not None
+    assert outcome.error.permanent
+    assert "a could not be sent to the queue twingraph.long" in outcome.error.message
+
+
+def test_what_is_taken_over_is_announced_before_anything_of_it_goes_out() -> None:
+    app = App()
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.adopted("e", 2)
+        dispatch.submit(lane("a"))
+        dispatch.adopted("e", 4)  # it was elsewhere meanwhile
+
+    play(app, act, lambda: app.lanes and len(app.wishes) == 2)
+    desk = "twingraph.desk.c"
+    assert app.wishes[:2] == [["leave", "e", [desk, "2"], None], ["leave", "e", [desk, "4"], None]]
+
+
+def test_what_a_worker_takes_for_somebody_elses_is_announced_again_and_goes_again() -> None:
+    app = App()
+    desk = "twingraph.desk.c"
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.adopted("e", 4)
+        dispatch.submit(lane("a"))
+        say(Misdirected("c:1"), Misdirected("c:7"))
+
+    (back,) = play(app, act, lambda: len(app.wishes) == 2)
+    assert back == Returned("e", [("a", 1)])
+    assert app.wishes[0] == app.wishes[1] == ["leave", "e", [desk, "4"], None]
+
+
+def test_wishes_go_out_while_the_blob_store_is_away() -> None:
+    app, away = App(), threading.Event()
+
+    def prepare() -> None:
+        if not away.is_set():
+            raise OSError("no such bucket")
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.submit(lane("a"))
+        dispatch.submit(lane("b"))
+        dispatch.cancel("e", ["a"])
+
+    def wished() -> bool:
+        if app.wishes:
+            assert away.is_set() or not app.lanes
+            away.set()
+        return bool(app.lanes)
+
+    play(app, act, wished, prepare)
+    assert app.wishes[0] == ["drop", "c:1", ["a"], None]

@@ -1,0 +1,94 @@
+"""What a conductor's sender has to do, and what it lets go of. All on the sender's thread."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from kombu import Connection
+
+from twingraph.dispatch.celery import application
+from twingraph.dispatch.celery.messages import LANE, WISHES, wishes_text
+from twingraph.dispatch.celery.signing import Seal
+from twingraph.dispatch.celery.threads import NotYetError
+
+LOG = logging.getLogger("twingraph.celery")
+
+PREPARE_SECONDS = 3600.0
+# So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
+TRIES = 3
+
+Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
+
+
+class Errands:
+    """`seen` hears which queues are empty, `refused` the number of a lane that can never be sent, and why."""
+
+    def __init__(
+        self,
+        app: Any,
+        seal: Seal,
+        prepare: Callable[[], object],
+        clock: Callable[[], float],
+        *,
+        seen: Callable[..., object],
+        refused: Callable[..., object],
+    ) -> None:
+        self._app = app
+        self._seal = seal
+        self._prepare = prepare
+        self._prepared = -math.inf
+        self._clock = clock
+        self._seen = seen
+        self._refused = refused
+        self._failed: tuple[Errand, int] | None = None  # what did not go, and how often
+
+    def send(self, connection: Connection, batch: deque[Errand]) -> None:
+        """Wishes first: they need nothing but the broker."""
+        if len(batch) > 1:
+            ordered = sorted(batch, key=lambda errand: errand[0] == "lane")
+            batch.clear()
+            batch.extend(ordered)
+        producer = self._app.amqp.Producer(connection.default_channel)
+        while batch:
+            kind, what = batch[0]
+            if kind == "lane":
+                self._make_ready()
+                _, queue, text = what
+                application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
+            elif kind == "wishes":
+                text = wishes_text(what)
+                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+            else:
+                empty = {queue for queue in what if application.depth(connection, queue) == 0}
+                self._seen(empty)
+            batch.popleft()
+
+    def _make_ready(self) -> None:
+        if self._clock() - self._prepared > PREPARE_SECONDS:
+            try:
+                self._prepare()
+            except Exception as error:
+                raise NotYetError(
+                    f"no lane can be sent: the blob store does not take what workers look for ({error})"
+                ) from error
+            self._prepared = self._clock()
+
+    def give_up(self, errand: Errand, error: Exception) -> bool:
+        """Whether it is the errand's own fault."""
+        with application.sending(self._app) as connection:  # it is not opened
+            if application.is_of_the_broker(connection, error):
+                self._failed = None
+                return False
+        times = self._failed[1] + 1 if self._failed is not None and self._failed[0] is errand else 1
+        self._failed = errand, times
+        if times < TRIES:
+            return False
+        self._failed = None
+        LOG.error("the broker does not take a message (%s): %s: %s", errand[0], type(error).__name__, error)
+        if errand[0] == "lane":
+            self._refused(errand[1][0], error)
+        return True
