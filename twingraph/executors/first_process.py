@@ -62,7 +62,7 @@ class FirstProcess:
         while self._is_wanted():
             self._count += 1
             ending = self._carried_out()
-            if not self._idle:
+            if not self._idle or not ending["fed"]:  # what is left of its part is nobody's, least of all the next one's
                 os._exit(ending["exit"] if ending["exit"] is not None else 128 + ending["signal"])
         os._exit(0)
 
@@ -100,16 +100,20 @@ class FirstProcess:
         folder = os.path.join(self._root, str(self._count))
         self._killed = _oom_kills()
         began, begun = os.pipe()
+        heard, fed = os.pipe()
         child = os.fork()
         if child == 0:
-            self._run_node(folder, begun)
+            self._run_node(folder, begun, fed)
         os.close(begun)
+        os.close(fed)
         if not self._idle:
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
             os.close(null)
         ending = self._watch(child, began)
+        ending["fed"] = bool(os.read(heard, 1))
         os.close(began)
+        os.close(heard)
         if ending["exit"] == UNFED and not ending["begun"]:
             os._exit(UNFED)
         if self._idle:
@@ -119,7 +123,7 @@ class FirstProcess:
 
     # -- the node's process ------------------------------------------------------------------------
 
-    def _run_node(self, folder: str, begun: int) -> None:
+    def _run_node(self, folder: str, begun: int, fed: int) -> None:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -130,7 +134,7 @@ class FirstProcess:
         faulthandler.enable(2)
         try:
             _clear(os.path.join(self._root, str(self._count - 1)))
-            self._contained(folder, begun).carry_out()
+            self._contained(folder, begun, fed).carry_out()
         except Unfed:
             os._exit(UNFED)
         except BaseException:  # there is no room for an answer, or the folder is gone
@@ -140,7 +144,7 @@ class FirstProcess:
             os._exit(1)
         os._exit(0)  # leaked threads of user code shall not keep it alive
 
-    def _contained(self, folder: str, begun: int) -> Contained:
+    def _contained(self, folder: str, begun: int, fed: int) -> Contained:
         blobs = os.path.join(folder, "blobs")
         for place in (folder, blobs, os.path.join(folder, "out")):
             os.mkdir(place)
@@ -151,6 +155,8 @@ class FirstProcess:
                 parts.save(size, os.path.join(blobs, name))
             else:
                 texts[kind] = parts.read(size).decode("utf-8")
+        os.write(fed, b"f")
+        os.close(fed)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)

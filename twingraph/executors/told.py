@@ -45,6 +45,11 @@ class Told:
         return self.ending is not None and self._is_quiet
 
     @property
+    def was_fed(self) -> bool:
+        """Whether it has read all of its part, so that what comes next on its standard input is the next one's."""
+        return self.ending is not None and bool(self.ending.get("fed"))
+
+    @property
     def last(self) -> list[str]:
         return list(self._last)
 
