@@ -2,16 +2,16 @@
 
 Python 3.8, standard library only. It is its own, because what user code does to its process (an exit, a segfault, all
 memory used up) must not end the one that can tell. It is told what to do on its standard input (`one_file`, `parcel`);
-the node's process reads its own part itself, so that nothing of one run, a secret least of all, is ever in the process
-that the next one is forked from. Of each run a folder holds
+the node's process reads its own part and says its own answer, so that no argument, output or secret of one run is ever
+in the process that the next one is forked from. Of each run a folder holds
 
     blobs/          large parts of the arguments, by content hash
     out/answer      how the run ended: a line of JSON, then the outputs' texts, a line each
     out/ending      how its process ended, as JSON
     out/blobs/      large parts of the outputs
 
-The last frame repeats the ending, with the answer where that is small. An empty one stands on the other stream, so
-that who listens knows when all is said.
+The last frame repeats the ending, and says whether there are blobs. An empty one stands on the other stream, so that
+who listens knows when all is said.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from twingraph.executors.parcel import UNFED, Parts, Unfed
 
 # Between asking a process to end and ending it.
 GRACE_SECONDS = 1.0
-# An answer of so many bytes travels with the last frame.
-SMALL = 65536
 _NO_FOLDER = 74
 _EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
@@ -222,15 +220,9 @@ class FirstProcess:
         out = os.path.join(folder, "out")
         with suppress(OSError), open(os.path.join(out, "ending"), "w", encoding="utf-8") as file:
             file.write(dumps(ending))
-        answer = None
-        with suppress(OSError):
-            place = os.path.join(out, "answer")
-            if os.path.getsize(place) <= SMALL:
-                with open(place, encoding="utf-8") as file:
-                    answer = file.read()
         made = os.path.exists(os.path.join(out, "blobs"))
         self._beside.send('["e"]')
-        self._frames.send(dumps(["e", ending, answer, made, folder]))
+        self._frames.send(dumps(["e", ending, made, folder]))
 
 
 def _made(folder: str, token: str) -> str:

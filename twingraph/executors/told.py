@@ -105,9 +105,10 @@ class Told:
             self._hears.said(lines)
         elif kind == "i":
             self._hears.gave(int(rest[0]), [str(text) for text in rest[1]])
+        elif kind == "a":
+            self.answer = str(rest[0])
         elif kind == "e":
-            self.ending, self.answer, self.left_files = dict(rest[0]), rest[1], bool(rest[2])
-            self.folder = str(rest[3])
+            self.ending, self.left_files, self.folder = dict(rest[0]), bool(rest[1]), str(rest[2])
 
     def _say(self, found: Iterator[tuple[str, str, str]]) -> None:
         lines: list[Line] = []

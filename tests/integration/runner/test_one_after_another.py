@@ -38,9 +38,21 @@ def run(word: str, blob: bytes = b"") -> bytes:
     return run_of(BUNDLE, payload, {"0a" * 32: blob} if blob else {})
 
 
-def endings(said: bytes) -> list[Any]:
+def told(said: bytes, kind: str) -> list[Any]:
     messages = [json.loads(data) for is_ours, data in parts_of(said) if is_ours]
-    return [message for message in messages if message[0] == "e"]
+    return [message for message in messages if message[0] == kind]
+
+
+def memory_of(process: int) -> bytes:
+    found = b""
+    with open(f"/proc/{process}/maps") as maps, open(f"/proc/{process}/mem", "rb", 0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            if rights.startswith("rw") and "[v" not in line:
+                start, end = (int(part, 16) for part in where.split("-"))
+                memory.seek(start)
+                found += memory.read(end - start)
+    return found
 
 
 @pytest.fixture
@@ -60,19 +72,35 @@ def runner(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
-def test_each_says_that_it_has_read_its_part(runner: subprocess.Popen[bytes]) -> None:
+def said_of(runner: subprocess.Popen[bytes], *words: str) -> bytes:
+    """All that is said until the last of these runs has ended, one after another."""
     assert runner.stdin is not None
     assert runner.stdout is not None
     said = b""
-    for count in (1, 2):
-        runner.stdin.write(run(f"word{count}"))
+    for count, word in enumerate(words, 1):
+        runner.stdin.write(run(word))
         runner.stdin.flush()
-        while len(endings(said)) < count:
+        while len(told(said, "e")) < count:
             piece = os.read(runner.stdout.fileno(), 1 << 16)
             assert piece
             said += piece
-    assert [(one[1]["fed"], one[1]["exit"]) for one in endings(said)] == [(True, 0)] * 2
-    assert ['"word1"' in one[2] for one in endings(said)] == [True, False]
+    return said
+
+
+def test_each_says_that_it_has_read_its_part(runner: subprocess.Popen[bytes]) -> None:
+    said = said_of(runner, "word1", "word2")
+    assert [(one[1]["fed"], one[1]["exit"]) for one in told(said, "e")] == [(True, 0)] * 2
+    assert [answer.split("\n")[1] for _, answer in told(said, "a")] == ['"word1"', '"word2"']
+
+
+@pytest.mark.only_where(sys.platform == "linux", "the memory of a process is a file there")
+def test_nothing_of_a_run_is_in_the_process_that_the_next_is_forked_from(runner: subprocess.Popen[bytes]) -> None:
+    """Neither what it was given nor what it gave, which user code of the next could read there."""
+    said = said_of(runner, "neither-this-one")
+    assert b"neither-this-one" in said
+    memory = memory_of(runner.pid)
+    assert TOKEN.encode() in memory
+    assert b"neither-this-one" not in memory
 
 
 @pytest.mark.parametrize("size", [0, 3_000_000], ids=["small", "large"])
@@ -88,7 +116,7 @@ def test_what_a_run_did_not_read_is_not_taken_for_the_next(
         runner.stdin.write(run("first", os.urandom(size)) + run("innocent"))
     runner.stdin = None
     out, err = runner.communicate(timeout=20)
-    (ending,) = endings(out)
+    (ending,) = told(out, "e")
     assert (ending[1]["fed"], ending[1]["begun"], ending[1]["exit"]) == (False, False, 1)
     assert b"FileExistsError" in err
     assert runner.returncode == 1

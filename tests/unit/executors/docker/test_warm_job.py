@@ -51,7 +51,9 @@ class Line:
         else:
             yield None, b"OSError: no space left\n"
         yield None, self._frame(["e"])
-        yield self._frame(["e", ending, ANSWER if self._fed else None, False, "/there/1"]), None
+        if self._fed:
+            yield self._frame(["a", ANSWER]), None
+        yield self._frame(["e", ending, False, "/there/1"]), None
 
     def _frame(self, message: list[Any]) -> bytes:
         return MARK + self._token + b"w" + dumps(message).encode() + b"\n"
