@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from twingraph.core.errors import ErrorCode, TwinGraphError
 from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.executors.base import Executor, Finished, Job, Line, Task
 from twingraph.executors.ended import failed
+
+LOG = logging.getLogger("twingraph.jobs")
 
 # So many at once; what is over it waits here, and can be recalled.
 MOST_AT_ONCE = 200
@@ -112,6 +115,9 @@ class JobDispatch:
             ended = failed(
                 held.task, ErrorCode.INVALID_INPUT, type(error).__name__, str(error), time.time(), permanent=True
             )
+        except Exception as error:  # a defect of ours or of a library; whoever waits for the node shall hear of it
+            message = f"its executor failed: {error}"
+            ended = failed(held.task, ErrorCode.INTERNAL, type(error).__name__, message, time.time())
         completed = ended.status == "completed"
         if job is not None and not completed:
             job.remove()
@@ -142,9 +148,13 @@ class JobDispatch:
     def _sweep_often(self) -> None:
         """What processes before this one left of executions that are over."""
         while not self._stopped.wait(1.0):
-            with suppress(TwinGraphError):  # the engine is away; later it is not
-                assert self._executor is not None
+            assert self._executor is not None
+            try:
                 self._executor.sweep(self._is_over)
+            except TwinGraphError as error:  # the engine is away; later it is not
+                LOG.debug("what others left was not looked for: %s", error)
+            except Exception:
+                LOG.exception("what others left was not looked for")
             if self._stopped.wait(SWEEP_SECONDS):
                 return
 

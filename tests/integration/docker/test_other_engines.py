@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import socket
 import subprocess
 import tarfile
@@ -14,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from tests.support.docker import IMAGE, Engine, Runs, only_with_docker
 from twingraph import component
+from twingraph.executors.docker.client import Engine as DockerClient
 
 pytestmark = [only_with_docker, pytest.mark.timeout(120)]
 
@@ -159,3 +161,21 @@ def test_an_image_from_a_registry_that_wants_to_know_who_asks(
     always = {**login, "pull_policy": "always", "warm": True}
     assert runs.value(sizes, {"data": b"x"}, docker_image=image, platform_config=always)["given"] == 1
     assert registry.pulls > pulled
+
+
+class _Changing(dict[str, str]):
+    """An environment that another thread changes whenever somebody looks through it."""
+
+    def _changed(self) -> NoReturn:
+        raise KeyError("A_NAME_THAT_WENT")
+
+    __iter__ = keys = items = values = _changed
+
+
+def test_an_environment_that_changes_meanwhile_disturbs_no_call(
+    docker_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body may set names of it at any moment, while threads of ours speak with the engine."""
+    where = {"DOCKER_HOST": f"unix://{docker_engine.socket}"}
+    monkeypatch.setattr(os, "environ", _Changing(os.environ))
+    assert DockerClient(_Changing(where)).find({"twingraph.home": "nobody"}) == []

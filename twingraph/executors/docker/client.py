@@ -13,6 +13,8 @@ from twingraph.core.errors import MissingExtraError, TwinGraphError
 from twingraph.core.recordclass import recordclass
 from twingraph.executors.docker.request import Request
 
+# What says where the engine is; of the environment nothing else is read.
+ENVIRONMENT = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 # For everything but streams and pulls.
 CALL_SECONDS = 60
 
@@ -78,16 +80,22 @@ class Engine:
         import requests
 
         self._errors, self._types, self._lost = errors, types, (requests.exceptions.RequestException, OSError)
-        found = {name: value for name, value in environment.items() if name.startswith("DOCKER_")}
+        found = {name: value for name in ENVIRONMENT if (value := environment.get(name)) is not None}
         given = utils.kwargs_from_env(found) if found else {}
         if host:
             given["base_url"] = host
         self.address = given.get("base_url") or "unix:///var/run/docker.sock"
 
+        on_socket = self.address.startswith(("unix:", "http+unix:", "/"))
+        proxies = {} if on_socket else requests.utils.get_environ_proxies(self.address)
+
         def client(version: str | None) -> Any:
             made = docker.APIClient(version=version or docker.constants.DEFAULT_DOCKER_API_VERSION, **given)
-            if "http+docker://" in made.adapters and self.address.startswith(("unix:", "http+unix:", "/")):
+            if "http+docker://" in made.adapters and on_socket:
                 made.mount("http+docker://", SocketAdapter(utils.parse_host(self.address), CALL_SECONDS))
+            # Else each call looks through the environment, which may change under it while another thread sets a name.
+            made.trust_env = False
+            made.proxies.update(proxies)
             return made
 
         given["timeout"] = CALL_SECONDS

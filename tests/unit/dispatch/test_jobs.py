@@ -1,0 +1,59 @@
+"""Runs on other platforms: whoever waits for one hears of its end, whatever happens to its thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, RunSettings
+from twingraph.dispatch.jobs import JobDispatch
+from twingraph.executors.base import Finished, Hears, Task
+
+CODE = CodeRef(version="v", bundle_path="", interpreter="", working_dir="")
+SETTINGS = RunSettings(component="c", entry="c", platform="elsewhere", timeout=None)
+
+
+class Broken:
+    """An executor, and its only job, with a defect."""
+
+    name = "broken"
+
+    def __init__(self) -> None:
+        self.removed = False
+
+    def job(self, task: Task) -> Broken:
+        return self
+
+    def follow(self, hears: Hears) -> Finished:
+        raise KeyError("PATH")
+
+    def end(self, why: str) -> None:
+        return
+
+    def remove(self) -> None:
+        self.removed = True
+
+    def sweep(self, is_over: Callable[[str], bool]) -> int:
+        return 0
+
+    def clear(self, execution: str) -> int:
+        return 0
+
+    def close(self) -> None:
+        return
+
+
+async def test_a_defect_of_an_executor_ends_its_node() -> None:
+    broken = Broken()
+    heard: asyncio.Queue[Report] = asyncio.Queue()
+    dispatch = JobDispatch(lambda: broken, lambda execution: False)
+    await dispatch.start(heard.put_nowait)
+    dispatch.submit(Lane(1, "e", CODE, SETTINGS, [NodeRun("n", 1, [])]))
+    async with asyncio.timeout(20):
+        outcome = await heard.get()
+    await dispatch.stop()
+    assert isinstance(outcome, Outcome)
+    assert outcome.error is not None
+    assert (outcome.status, outcome.error.code, outcome.error.error_type) == ("failed", "internal", "KeyError")
+    assert "its executor failed" in outcome.error.message
+    assert broken.removed
