@@ -6,6 +6,7 @@ What is to be known while it runs is said in frames (see `frames`):
 - ["b", time, folder]: user code has begun, in this folder
 - ["l", [[time, level, stream, message], ...]]: what was printed or logged
 - ["i", start, [text, ...]]: items of a generator, from index `start` on
+- ["a", answer]: how it ended, where that is small; it is left in the folder too
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from twingraph.executors.folder_blobs import FolderBlobs
 from twingraph.executors.frames import FrameWriter
 
 FLUSH_SECONDS = 0.1
+# An answer of so many bytes is said.
+SMALL = 65536
 
 
 class Contained:
@@ -185,9 +188,12 @@ class Contained:
             "ended": time.time(),
         }
         place = os.path.join(self._folder, "out", "answer")
-        with open(place + ".new", "w", encoding="utf-8", errors="replace") as file:
-            file.write("\n".join([dumps(head), *answer.texts]))
+        data = "\n".join([dumps(head), *answer.texts]).encode("utf-8", "replace")
+        with open(place + ".new", "wb") as file:
+            file.write(data)
         os.replace(place + ".new", place)
+        if len(data) <= SMALL:
+            self._frames.send(dumps(["a", data.decode("utf-8")]))
 
     def _in_child(self) -> None:
         self._frames.in_child()

@@ -2,16 +2,16 @@
 
 Python 3.8, standard library only. It is its own, because what user code does to its process (an exit, a segfault, all
 memory used up) must not end the one that can tell. It is told what to do on its standard input (`one_file`, `parcel`);
-the node's process reads its own part itself, so that nothing of one run, a secret least of all, is ever in the process
-that the next one is forked from. Of each run a folder holds
+the node's process reads its own part and says its own answer, so that no argument, output or secret of one run is ever
+in the process that the next one is forked from. Of each run a folder holds
 
     blobs/          large parts of the arguments, by content hash
     out/answer      how the run ended: a line of JSON, then the outputs' texts, a line each
     out/ending      how its process ended, as JSON
     out/blobs/      large parts of the outputs
 
-The last frame repeats the ending, with the answer where that is small. An empty one stands on the other stream, so
-that who listens knows when all is said.
+The last frame repeats the ending, and says whether there are blobs. An empty one stands on the other stream, so that
+who listens knows when all is said.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from twingraph.executors.parcel import UNFED, Parts, Unfed
 
 # Between asking a process to end and ending it.
 GRACE_SECONDS = 1.0
-# An answer of so many bytes travels with the last frame.
-SMALL = 65536
 _NO_FOLDER = 74
 _EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
@@ -62,7 +60,7 @@ class FirstProcess:
         while self._is_wanted():
             self._count += 1
             ending = self._carried_out()
-            if not self._idle:
+            if not self._idle or not ending["fed"]:  # what is left of its part is nobody's, least of all the next one's
                 os._exit(ending["exit"] if ending["exit"] is not None else 128 + ending["signal"])
         os._exit(0)
 
@@ -100,16 +98,20 @@ class FirstProcess:
         folder = os.path.join(self._root, str(self._count))
         self._killed = _oom_kills()
         began, begun = os.pipe()
+        heard, fed = os.pipe()
         child = os.fork()
         if child == 0:
-            self._run_node(folder, begun)
+            self._run_node(folder, begun, fed)
         os.close(begun)
+        os.close(fed)
         if not self._idle:
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
             os.close(null)
         ending = self._watch(child, began)
+        ending["fed"] = bool(os.read(heard, 1))
         os.close(began)
+        os.close(heard)
         if ending["exit"] == UNFED and not ending["begun"]:
             os._exit(UNFED)
         if self._idle:
@@ -119,7 +121,7 @@ class FirstProcess:
 
     # -- the node's process ------------------------------------------------------------------------
 
-    def _run_node(self, folder: str, begun: int) -> None:
+    def _run_node(self, folder: str, begun: int, fed: int) -> None:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -130,7 +132,7 @@ class FirstProcess:
         faulthandler.enable(2)
         try:
             _clear(os.path.join(self._root, str(self._count - 1)))
-            self._contained(folder, begun).carry_out()
+            self._contained(folder, begun, fed).carry_out()
         except Unfed:
             os._exit(UNFED)
         except BaseException:  # there is no room for an answer, or the folder is gone
@@ -140,7 +142,7 @@ class FirstProcess:
             os._exit(1)
         os._exit(0)  # leaked threads of user code shall not keep it alive
 
-    def _contained(self, folder: str, begun: int) -> Contained:
+    def _contained(self, folder: str, begun: int, fed: int) -> Contained:
         blobs = os.path.join(folder, "blobs")
         for place in (folder, blobs, os.path.join(folder, "out")):
             os.mkdir(place)
@@ -151,6 +153,8 @@ class FirstProcess:
                 parts.save(size, os.path.join(blobs, name))
             else:
                 texts[kind] = parts.read(size).decode("utf-8")
+        os.write(fed, b"f")
+        os.close(fed)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
@@ -216,15 +220,9 @@ class FirstProcess:
         out = os.path.join(folder, "out")
         with suppress(OSError), open(os.path.join(out, "ending"), "w", encoding="utf-8") as file:
             file.write(dumps(ending))
-        answer = None
-        with suppress(OSError):
-            place = os.path.join(out, "answer")
-            if os.path.getsize(place) <= SMALL:
-                with open(place, encoding="utf-8") as file:
-                    answer = file.read()
         made = os.path.exists(os.path.join(out, "blobs"))
         self._beside.send('["e"]')
-        self._frames.send(dumps(["e", ending, answer, made, folder]))
+        self._frames.send(dumps(["e", ending, made, folder]))
 
 
 def _made(folder: str, token: str) -> str:

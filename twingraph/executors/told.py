@@ -45,6 +45,11 @@ class Told:
         return self.ending is not None and self._is_quiet
 
     @property
+    def was_fed(self) -> bool:
+        """Whether it has read all of its part, so that what comes next on its standard input is the next one's."""
+        return self.ending is not None and bool(self.ending.get("fed"))
+
+    @property
     def last(self) -> list[str]:
         return list(self._last)
 
@@ -100,9 +105,10 @@ class Told:
             self._hears.said(lines)
         elif kind == "i":
             self._hears.gave(int(rest[0]), [str(text) for text in rest[1]])
+        elif kind == "a":
+            self.answer = str(rest[0])
         elif kind == "e":
-            self.ending, self.answer, self.left_files = dict(rest[0]), rest[1], bool(rest[2])
-            self.folder = str(rest[3])
+            self.ending, self.left_files, self.folder = dict(rest[0]), bool(rest[1]), str(rest[2])
 
     def _say(self, found: Iterator[tuple[str, str, str]]) -> None:
         lines: list[Line] = []

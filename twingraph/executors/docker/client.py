@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import ssl
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ CALL_SECONDS = 60
 _STDERR = 2
 _HEADER = struct.Struct(">BxxxL")
 _READ = 1 << 16
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _Given = TypeVar("_Given")
 Piece = tuple[bytes | None, bytes | None]  # of stdout, of stderr
@@ -249,7 +251,29 @@ class Attached:
         self._rest = b""
 
     def send(self, data: bytes) -> None:
-        self._channel.sendall(data)
+        """What is said meanwhile is kept until it is read: a place may speak before it listens."""
+        left = memoryview(data)
+        self._channel.settimeout(0)
+        try:
+            while left:
+                try:
+                    left = left[self._channel.send(left) :]
+                except _NOT_NOW:
+                    self._hear()
+        finally:
+            with suppress(OSError):
+                self._channel.settimeout(None)
+
+    def _hear(self) -> None:
+        """Until something was said, or something more can be."""
+        waiting = select.poll()
+        waiting.register(self._channel.fileno(), select.POLLIN | select.POLLOUT)
+        waiting.poll()
+        with suppress(*_NOT_NOW):
+            more = self._channel.recv(_READ)
+            if not more:
+                raise BrokenPipeError("it has ended")
+            self._rest += more
 
     @property
     def is_still(self) -> bool:

@@ -67,9 +67,9 @@ class WarmPlaces:
         most = self._most(engine)
         with self._changed:
             for last in (False, True):
-                place = self._found(kind)
-                if place is not None:
-                    return place
+                self._forget_ended()
+                if self._idle.get(kind):
+                    return self._idle[kind].pop()  # the one that was used last, so that the others may end
                 now = self._now()
                 if self._alive[kind] < most or now - self._moved.get(kind, 0.0) >= self._patience:
                     self._alive[kind] += 1
@@ -79,16 +79,20 @@ class WarmPlaces:
                     self._changed.wait(self._patience)
             return False
 
-    def _found(self, kind: str) -> WarmPlace | None:
-        """The one that was used last, so that the others may end. One that ended meanwhile is forgotten."""
-        idle = self._idle.get(kind, [])
-        while idle:
-            place = idle.pop()
-            if place.line.is_still:
-                return place
-            place.line.close()
-            self._alive[kind] -= 1
-        return None
+    def _forget_ended(self) -> None:
+        """Of every kind: nobody may ask for one of theirs again, and each holds a connection to the engine."""
+        for kind, idle in list(self._idle.items()):
+            still = []
+            for place in idle:
+                if place.line.is_still:
+                    still.append(place)
+                else:
+                    place.line.close()
+                    self._alive[kind] -= 1
+            if still:
+                self._idle[kind] = still
+            else:
+                del self._idle[kind]
 
     def _most(self, engine: HasCores) -> int:
         if engine.address not in self._cores:
@@ -100,6 +104,7 @@ class WarmPlaces:
         place.runs += 1
         with self._changed:
             self._moved[place.kind] = self._now()
+            self._forget_ended()
             if not self._closed:
                 self._idle.setdefault(place.kind, []).append(place)
                 self._changed.notify()

@@ -31,7 +31,9 @@ class WarmJob(DockerJob):
         super().remove()
 
     def _ended_in(self, request: Request, hears: Hears) -> Finished:
-        """One that had ended by itself before it could begin with this run is nobody's loss: another one is taken."""
+        """One that had ended by itself before it could begin with this run is nobody's loss: another one is taken. So
+        it is where others have run before and this run could not read its part: what they left may be in its way.
+        """
         going_in = GoingIn(self._task, request.environment, self._executor.blobs)
         for _ in range(_TRIES):
             place = self._place = self._taken(request)
@@ -43,17 +45,24 @@ class WarmJob(DockerJob):
                 for piece in going_in.pieces():
                     place.line.send(piece)
             self._listen(place.line)
-            if self._told.is_over:
+            if self._told.is_over and self._told.was_fed:
                 break
-            ended = None if self._told.began is None and place.runs else self._ended()
-            if ended is not None or self._asked is not None:
-                return ended or self._lost()
+            ended = None if self._told.began is None and place.runs else self._ended_with()
+            if ended is not None:
+                return ended
             self.remove()
         else:
+            self._check()
             return self._lost()
         ended = self._ended()
         self._give_back(place)
         return ended or self._lost()
+
+    def _ended_with(self) -> Finished | None:
+        """The container has ended, or is about to. A run that did not hear its whole part has left nothing there."""
+        if self._told.is_over and not self._told.was_fed:
+            return self._finished(self._standing(self._told.ending, None))
+        return self._ended()
 
     def _taken(self, request: Request) -> WarmPlace:
         warm = self._executor.warm

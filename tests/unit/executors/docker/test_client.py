@@ -7,6 +7,7 @@ import gc
 import resource
 import socket
 import struct
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,45 @@ def test_a_line_is_looked_at_whatever_its_descriptor_is() -> None:
             far.shutdown(socket.SHUT_RDWR)
             assert [line.is_still] == [False]  # nobody is there
             line.close()
+
+
+def test_a_place_that_speaks_before_it_listens_is_heard_while_it_is_told() -> None:
+    """More each way than the engine holds back: neither side may wait for the other to read first."""
+    near, far = socket.socketpair()
+    word, told = b"w" * 3_000_000, b"t" * 5_000_000
+    found: list[bytes] = []
+
+    def place() -> None:
+        far.sendall(struct.pack(">BxxxL", 1, len(word)) + word)
+        while sum(map(len, found)) < len(told):
+            found.append(far.recv(1 << 16))
+
+    with near, far:
+        line = Attached(near)
+        speaking = threading.Thread(target=place, daemon=True)
+        sending = threading.Thread(target=line.send, args=(told,), daemon=True)
+        speaking.start()
+        sending.start()
+        sending.join(20)
+        speaking.join(20)
+        assert not sending.is_alive()
+        assert b"".join(found) == told
+        assert next(iter(line)) == (word, None)
+
+
+def test_a_place_that_ends_while_it_is_told_says_its_last() -> None:
+    near, far = socket.socketpair()
+    with near:
+        line = Attached(near)
+
+        def end() -> None:
+            far.recv(1 << 16)
+            far.sendall(struct.pack(">BxxxL", 2, 4) + b"last")
+            far.close()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            line.send(b"t" * 5_000_000)
+        ending.join()
+        assert next(iter(line)) == (None, b"last")

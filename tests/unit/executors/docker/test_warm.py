@@ -81,6 +81,24 @@ def test_one_that_has_ended_is_forgotten() -> None:
     assert line.is_closed
 
 
+@pytest.mark.parametrize("how", ["take", "give"])
+def test_those_of_other_kinds_that_have_ended_are_not_kept_either(how: str) -> None:
+    places, gone, waits = WarmPlaces(), place(1, "k"), place(2, "k")
+    ended, still = Line(), Line()
+    gone.line, waits.line = ended, still
+    assert [places.take("k", Cores(count=2)) for _ in range(2)] == [True, True]
+    places.give(waits)
+    places.give(gone)
+    ended.is_still = False
+    if how == "take":
+        places.take("other", Cores())
+    else:
+        places.give(place(3, "other"))
+    assert (ended.is_closed, still.is_closed) == (True, False)
+    assert places.take("k", Cores(count=2)) is waits
+    assert places.take("k", Cores(count=2)) is True  # the one that ended does not count any more
+
+
 def test_over_the_cores_one_more_is_started_only_when_none_came_free_for_a_while() -> None:
     clock = Clock()
     places = WarmPlaces(patience=0.01, now=clock)
