@@ -58,6 +58,8 @@ class Settings:
     worker_key: str | None = field(default=None, repr=False)
     # Lanes (up to 64 nodes, one after another) that a worker holds at once; None: its processes, and up to 8 more.
     lanes: int | None = None
+    # Processes in which a worker runs bodies of pipelines, at most; None: 16. 0: none, and a conductor asks no worker.
+    bodies: int | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -164,14 +166,17 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
     return read
 
 
-def _read_workers(raw: Any) -> int:
-    try:
-        number = int(str(raw)) if not isinstance(raw, bool) else 0
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ValueError(f"must be a whole number from 1, not {raw!r}")
-    return number
+def _whole_from(least: int) -> Callable[[Any], int]:
+    def read(raw: Any) -> int:
+        try:
+            number = int(str(raw)) if not isinstance(raw, bool) else least - 1
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise ValueError(f"must be a whole number from {least}, not {raw!r}")
+        return number
+
+    return read
 
 
 def _read_switch(raw: Any) -> bool:
@@ -234,7 +239,7 @@ _FLAGS = {"broker_url": "--broker"}  # where it is called otherwise
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "home": _read_folder,
-    "workers": _read_workers,
+    "workers": _whole_from(1),
     "progress": _one_of(PROGRESS_MODES),
     "inline": _read_switch,
     "log_level": _one_of(LOG_LEVELS),
@@ -246,5 +251,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "broker_url": _read_broker_url,
     "dispatch": _one_of(DISPATCHES),
     "worker_key": _read_key,
-    "lanes": _read_workers,
+    "lanes": _whole_from(1),
+    "bodies": _whole_from(0),
 }

@@ -99,3 +99,12 @@ def test_another_kind_of_broker_is_refused_without_showing_a_password(given: str
     with pytest.raises(SettingsError, match=r"TWINGRAPH_BROKER_URL.*is neither redis://.*nor amqp://") as told:
         load(environ={"TWINGRAPH_BROKER_URL": given}, folder=Path(os.sep))
     assert "pass@" not in str(told.value)
+
+
+def test_a_worker_may_take_no_bodies_and_not_fewer(tmp_path: Path) -> None:
+    home = {"HOME": "/h"}
+    assert load(environ=home, folder=tmp_path).bodies is None
+    assert load(environ={"TWINGRAPH_BODIES": "0", **home}, folder=tmp_path).bodies == 0
+    assert load({"bodies": "7"}, environ={"TWINGRAPH_BODIES": "0", **home}, folder=tmp_path).bodies == 7
+    with pytest.raises(SettingsError, match="TWINGRAPH_BODIES: must be a whole number from 0, not '-1'"):
+        load(environ={"TWINGRAPH_BODIES": "-1", **home}, folder=tmp_path)

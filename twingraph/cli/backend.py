@@ -177,6 +177,7 @@ class WiredRuntime:
     def __init__(self, runtime: Any, close: Callable[[], None]) -> None:
         self._runtime = runtime
         self._close = close
+        self._runtime.is_script = False
         self._runtime.shows_prints = False  # stdout is for the result; the display shows what is logged
 
     def submit(self, compiled: Any, inputs: dict[str, Any], *, target: str | None, refresh: bool) -> RunHandle:

@@ -15,7 +15,7 @@ from twingraph.core.errors import NotFoundError, TwinGraphError, ValidationError
 from twingraph.settings import Settings, load
 
 # Flags that are settings, by what the commands that have them call them.
-_FLAGS = ("home", "workers", "dispatch", "broker_url", "lanes")
+_FLAGS = ("home", "workers", "dispatch", "broker_url", "lanes", "bodies")
 
 
 def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, console: Console | None = None) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
 from twingraph.core.hashing import content_hash
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.distributions import installed, missing
+from twingraph.dispatch.distributions import installed, missing
 from twingraph.store.blobs.base import BlobStore
 
 

@@ -3,6 +3,7 @@ code, one per code version.
 
 A process that dies takes no execution with it: its bodies are opened again in another one and replay. Where several
 executions shared it, each goes on in a process of its own, so that only the one that kills its process is counted.
+Where there are workers elsewhere the process is one of theirs, as long as that goes well.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from twingraph.core.events import Event, GraphClosed, GraphExtended
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.host_process import HostProcess
+from twingraph.dispatch.host_process import Elsewhere, HostProcess, Owner, Spoken, hello_of
 
 # Deaths of its process in a row, without anything new from its body between them, that an execution is allowed.
 MAX_DEATHS = 3
+# So often in a row may it be lost with a worker; then its bodies stay on this machine.
+MAX_STRANDED = 2
 # A process in which nothing runs any more ends after this long.
 IDLE_SECONDS = 60.0
 
@@ -45,10 +48,13 @@ class HostProcesses:
         blobs_path: str,
         secret: bytes | None,
         crowded: Callable[[], bool] = lambda: False,
+        elsewhere: Elsewhere | None = None,
+        spawn: Callable[..., Spoken] = HostProcess,
     ) -> None:
-        self.crowded = crowded
+        """`elsewhere` finds a place for a process on another machine; `spawn` starts one on this."""
+        self.crowded, self.elsewhere, self.spawn = crowded, elsewhere, spawn
         self._link, self._locate = link, locate
-        self._hello = {"blobs": blobs_path, "secret": secret.hex() if secret is not None else None}
+        self._blobs_path, self._secret = blobs_path, secret
         self._shared: dict[str, _Served] = {}
         self._all: set[_Served] = set()
 
@@ -68,12 +74,12 @@ class HostProcesses:
     def link(self) -> Link:
         return self._link()
 
-    def serve(self, host: ProcessHost, *, alone: bool) -> _Served:
+    def serve(self, host: ProcessHost, *, alone: bool, near: bool) -> _Served:
+        """`alone`: in a process of its own; `near`: on this machine."""
         served = None if alone else self._shared.get(host.code.version)
         if served is None:
             code = host.code
-            world = {"bodies": code.body_path, "components": code.bundle_path, "sys_path": list(code.sys_path)}
-            served = _Served(self, code, {**self._hello, **world})
+            served = _Served(self, code, hello_of(code, self._blobs_path, self._secret), near=near)
             self._all.add(served)
             if not alone:
                 self._shared[code.version] = served
@@ -106,11 +112,21 @@ class HostProcesses:
 class _Served:
     """A process and the executions whose bodies it runs."""
 
-    def __init__(self, owner: HostProcesses, code: CodeRef, hello: dict[str, Any]) -> None:
+    def __init__(self, owner: HostProcesses, code: CodeRef, hello: dict[str, Any], *, near: bool) -> None:
         self.code = code
         self.hosts: dict[str, ProcessHost] = {}
         self._owner = owner
-        self.process = HostProcess(code, hello, self._heard, self._gone, owner.crowded)
+
+        def on_this_machine() -> Spoken:
+            return owner.spawn(code, hello, self._heard, self._gone, owner.crowded)
+
+        self.process: Spoken
+        if near or owner.elsewhere is None:
+            self.process = on_this_machine()
+        else:
+            self.process = owner.elsewhere(
+                code, on_this_machine, Owner(self._heard, self._gone, self._stranded, owner.crowded)
+            )
 
     def _heard(self, message: list[Any]) -> None:
         kind, *rest = message
@@ -135,6 +151,11 @@ class _Served:
         for host in hosts:
             host.lost(why, alone=len(hosts) == 1)
 
+    def _stranded(self, why: str) -> None:
+        self._owner.forget(self)
+        for host in [host for host in self.hosts.values() if host.scopes]:
+            host.stranded()
+
 
 class ProcessHost:
     """A `core.bodies.Host` for one execution."""
@@ -144,7 +165,7 @@ class ProcessHost:
         self.scopes: dict[str, None] = {}  # whose bodies run there, or wait to be run again
         self._owner = owner
         self._served: _Served | None = None
-        self._deaths = 0
+        self._deaths = self._strandings = 0
         self._apart = False
         self._named = 0  # specs, by all processes so far
         self._base = 0  # those that earlier processes have named: this one counts from there
@@ -157,7 +178,8 @@ class ProcessHost:
             self._fail(ErrorCode.CODE_UNAVAILABLE, "the code of its bodies was not recorded; use `--code current`")
             return
         if self._served is None:
-            self._served = self._owner.serve(self, alone=self._apart)
+            near = self._strandings >= MAX_STRANDED
+            self._served = self._owner.serve(self, alone=self._apart or near, near=near)
         self._say("open", *bodies_json.opened_to_json(opened))
 
     def page(self, execution: str, scope: str, page: Page) -> None:
@@ -200,19 +222,28 @@ class ProcessHost:
         elif isinstance(event, GraphClosed):
             self.scopes.pop(event.scope, None)
         if not isinstance(event, GraphExtended) or event.nodes:  # specs alone are named again by every replay
-            self._deaths = 0
+            self._deaths = self._strandings = 0
         self._owner.link.feed(self.execution, event, lines, specs)
 
     def lost(self, why: str, *, alone: bool) -> None:
         """The process is gone. What it said is in the journal or on its way there: the bodies begin again behind it."""
-        self._served = None
-        self._base = self._named
         self._apart = True
         self._deaths += alone
         if self._deaths >= MAX_DEATHS:
             times = f"{self._deaths} times in a row, before its body did anything new; the last time "
+            self._served = None
             self._fail(ErrorCode.CRASHED, f"the process that runs its body has died {times}{why}")
             return
+        self._begin_again()
+
+    def stranded(self) -> None:
+        """The process is gone with its worker, or cannot be heard any more, and this is not known to be its doing."""
+        self._strandings += 1
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        self._served = None
+        self._base = self._named
         for scope in list(self.scopes):
             self._owner.link.reopen(self.execution, scope)
 

@@ -1,7 +1,9 @@
-"""Where the bodies of pipelines run: in this process when it declares them, else as they were recorded."""
+"""Where the bodies of pipelines run: in this process when it is the script that declares them, else as they were
+recorded, on a worker where there is one for them."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from twingraph.wiring.codes import CodeBook
 from twingraph.wiring.values import ProcessValues
 
 if TYPE_CHECKING:
+    from twingraph.dispatch.host_process import Elsewhere, Owner, Spoken
     from twingraph.engine.hosting import HostProcesses
     from twingraph.sdk.body.host import BodyHost
     from twingraph.sdk.body.live import LiveWorld
@@ -31,10 +34,15 @@ class BodyHosts:
         blobs_path: str,
         secret: bytes,
         shows_prints: Callable[[], bool],
+        elsewhere: Elsewhere | None = None,
+        may_leave: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`elsewhere` finds a process on a worker; `may_leave`: also for the pipelines that this process declares."""
         self._link, self._codes, self._values = link, codes, values
         self._blobs_path, self._secret = blobs_path, secret
         self._shows_prints = shows_prints
+        self._elsewhere, self._may_leave = elsewhere, may_leave
+        self._travels: dict[str, bool] = {}  # by code version
         self._world: LiveWorld | None = None  # of the pipelines that this process declares,
         self._host: BodyHost | None = None  # and where their bodies run
         self._processes: HostProcesses | None = None  # where those of all others do
@@ -57,10 +65,28 @@ class BodyHosts:
     def host_for(self, execution: str, code: CodeRef | None) -> Host:
         """Where the bodies of an execution run. Called on the conductor's thread."""
         world = self.live()
+        if code is not None and self._may_leave() and self._travel(code):
+            return self._recorded(execution, code)
         if not world.takes(execution, code.version if code is not None else None):
             return self._recorded(execution, code)
         assert self._host is not None
         return self._host
+
+    def _travel(self, code: CodeRef) -> bool:
+        """Whether bodies of this code can be elsewhere: what cannot be sliced has no other place than its own."""
+        if self._elsewhere is None or not code.body_path:
+            return False
+        known = self._travels.get(code.version)
+        if known is None:
+            with open(code.body_path, encoding="utf-8") as file:
+                entries = json.load(file)["entries"].values()
+            known = self._travels[code.version] = all(entry["mode"] == "slice" for entry in entries)
+        return known
+
+    def _place(self, code: CodeRef, near: Callable[[], Spoken], owner: Owner) -> Spoken:
+        if self._elsewhere is None or not self._travel(code):
+            return near()
+        return self._elsewhere(code, near, owner)
 
     def _recorded(self, execution: str, code: CodeRef | None) -> Host:
         """For bodies that are not this process's own: a process that loads them as they were recorded."""
@@ -78,6 +104,7 @@ class BodyHosts:
                 blobs_path=self._blobs_path,
                 secret=self._secret,
                 crowded=lambda: self._link().crowded,
+                elsewhere=self._place,
             )
         return self._processes.host_for(execution, code)
 

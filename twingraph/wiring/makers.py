@@ -25,6 +25,7 @@ from twingraph.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from twingraph.dispatch.broker import BrokerHealth
+    from twingraph.dispatch.host_process import Elsewhere
     from twingraph.dispatch.jobs import JobDispatch
     from twingraph.dispatch.secrets import Secrets
     from twingraph.engine.reader import Reader
@@ -126,6 +127,7 @@ class Carrying(NamedTuple):
     committed: Callable[[], None] | None = None
     adopted: Callable[[str, int], None] = lambda execution, epoch: None
     left: Callable[[str], None] = lambda execution: None
+    elsewhere: Elsewhere | None = None  # where bodies may run
 
 
 def dispatch_of(
@@ -148,7 +150,8 @@ def _elsewhere_all(settings: Settings, home: Home, secret: bytes, conductor: str
     desk = CeleryDispatch(
         make_app(settings), conductor, place, seal_of(settings, home), secret, lambda: blobs.put(probe_of(place))
     )
-    return Carrying(desk, desk.committed, desk.adopted, desk.left)
+    elsewhere = desk.hosts.elsewhere if settings.bodies != 0 else None
+    return Carrying(desk, desk.committed, desk.adopted, desk.left, elsewhere)
 
 
 def _place(settings: Settings, home: Home, secret: bytes) -> str:

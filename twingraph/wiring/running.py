@@ -64,11 +64,13 @@ class Runtime:
 
             sign(settings, self.home, self.store, self.blobs)
         self.handles: dict[str, Handle] = {}
+        self.is_script = True  # whose own pipelines stay with its live functions
         self.shows_prints = True  # what bodies print goes to this process's streams, beside their logs
         self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._alive = self.store.begin(self._name)
         self.values = ProcessValues(self.blobs, self.secret)
         self.codes = CodeBook(self.store, self.blobs)
+        carrying = dispatch_of(settings, self.home, self.secret, self._name, on_error)
         self.bodies = BodyHosts(
             lambda: self.conductor.link,
             self.codes,
@@ -76,9 +78,10 @@ class Runtime:
             blobs_path=blob_address(settings, self.home),
             secret=self.secret,
             shows_prints=lambda: self.shows_prints,
+            elsewhere=carrying.elsewhere,
+            may_leave=lambda: not self.is_script,
         )
         self._submissions = Submissions(self.values, self.codes, self.bodies.live)
-        carrying = dispatch_of(settings, self.home, self.secret, self._name, on_error)
         self.conductor = Conductor(
             self._name,
             make_journal=self.store.journal,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.unit.cli.double import MemoryBackend, make_console, written
 from twingraph.cli.entry import main
+from twingraph.settings import Settings
 
 BROKER = "redis://127.0.0.1:6379/0"
 WORKER: dict[str, Any] = {
@@ -15,6 +17,7 @@ WORKER: dict[str, Any] = {
     "lanes": 1,
     "runs": 3,
     "ran": 7,
+    "bodies": 2,
     "draining": False,
     "running": [["exec-1", "split"]],
 }
@@ -25,6 +28,22 @@ def test_a_worker_serves_the_queues_that_it_is_told_with_so_many_processes() -> 
     words = ("worker", "--broker", BROKER, "--queues", "default, gpu", "--concurrency", "3")
     assert main(words, backend=backend, console=make_console()) == 0
     assert backend.asked == [f"work {BROKER} 3 default,gpu"]
+
+
+class Noting(MemoryBackend):
+    """It remembers what it was set to."""
+
+    settings: Settings
+
+    def work(self, settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+        self.settings = settings
+        return 0
+
+
+def test_a_worker_holds_as_many_lanes_and_bodies_as_it_is_told() -> None:
+    backend = Noting()
+    assert main(("worker", "--lanes", "5", "--bodies", "0"), backend=backend, console=make_console()) == 0
+    assert (backend.settings.lanes, backend.settings.bodies) == (5, 0)
 
 
 def test_a_worker_of_no_queue_is_wrong_use() -> None:
@@ -45,7 +64,7 @@ def test_the_status_says_who_serves_what_and_what_runs_where() -> None:
     assert main(("status",), backend=backend, console=console) == 0
     out = written(console.out)
     assert "default  2 waiting" in out
-    assert "w@here  serves default, gpu  3 held in 1 lanes, 7 done" in out
+    assert "w@here  serves default, gpu  3 held in 1 lanes, 7 done, bodies in 2 processes" in out
     assert "runs exec-1 split" in out
 
 

@@ -37,6 +37,8 @@ def _lines(workers: list[dict[str, Any]], queues: dict[str, int]) -> Iterator[Li
     for worker in workers:
         state = "ends" if worker["draining"] else "serves"
         held = f"{worker['runs']} held in {worker['lanes']} lanes, {worker['ran']} done"
+        if worker.get("bodies"):
+            held += f", bodies in {worker['bodies']} processes"
         served = printable(", ".join(worker["queues"]))
         yield [("worker ", "dim"), (printable(worker["worker"]), "bold"), (f"  {state} {served}  {held}", "")]
         for execution, node in worker["running"]:

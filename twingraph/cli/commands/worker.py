@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lanes", metavar="N", help="most lanes that it holds, each up to 64 nodes one after another (TWINGRAPH_LANES)"
     )
     parser.add_argument(
+        "--bodies",
+        metavar="N",
+        help="most processes that run bodies of pipelines, each of one conductor and code; 0: none (TWINGRAPH_BODIES)",
+    )
+    parser.add_argument(
         "--queues", metavar="A,B", default="default", help="the queues that it serves: a component's label 'queue'"
     )
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from typing import Any
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Dispatch, NodeRun, Outcome
 from twingraph.dispatch.celery.messages import Offer
+
+REMEMBERED = 10_000
 
 
 class Carried:
@@ -60,3 +64,10 @@ def not_begun(carried: Carried, run: NodeRun, worker: str, record: ErrorRecord) 
     return Outcome(
         execution, run.node, run.attempt, status, None, time.time(), worker=worker, error=record, begun=False
     )
+
+
+def remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
+    """So many lanes that are over, or that were recalled before they came, are known."""
+    kept[key] = value
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)

@@ -15,8 +15,9 @@ from contextlib import suppress
 from typing import Any
 
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused
+from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused, remember
 from twingraph.dispatch.celery.ground import Ground
+from twingraph.dispatch.celery.hosted import Hosted
 from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
@@ -44,8 +45,6 @@ GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
 # With a broker that is away nobody can be told; so long after that the worker ends all the same.
 UNTOLD_SECONDS = 5.0
-# So many lanes that are over, or that were recalled before they came, are known.
-REMEMBERED = 10_000
 
 
 class Carrier:
@@ -56,6 +55,7 @@ class Carrier:
         ground: Ground,
         outbox: Outbox,
         queues: Callable[[], Sequence[str]],
+        bodies: Hosted,
         *,
         grace: float = GRACE_SECONDS,
         untold: float = UNTOLD_SECONDS,
@@ -66,6 +66,7 @@ class Carrier:
         self._ground = ground
         self._outbox = outbox
         self._queues = queues
+        self._bodies = bodies
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
         self._lanes: dict[str, Carried] = {}
@@ -84,6 +85,7 @@ class Carrier:
 
     def start(self) -> None:
         self._outbox.start()
+        self._bodies.begin(self._loop)
         self._thread.start()
         self._soon(self._beat)
 
@@ -153,6 +155,7 @@ class Carrier:
             "draining": self._draining,
             "lanes": len(lanes),
             "runs": sum(len(carried.open) for carried in lanes),
+            "bodies": self._bodies.count(),
             "running": [[carried.offer.execution, node] for carried in lanes for node in list(carried.begun)][:200],
         }
 
@@ -285,7 +288,7 @@ class Carrier:
         self._runs.pop((carried.offer.execution, node, run.attempt), None)
         if not carried.open:
             del self._lanes[carried.offer.id]
-            _remember(self._over, carried.offer.id, None)
+            remember(self._over, carried.offer.id, None)
             self._outbox.after(carried.offer.desk, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
@@ -300,13 +303,16 @@ class Carrier:
             if wish.act == "leave":
                 self._leave(wish.lane, *(wish.nodes or ()))
                 continue
+            if wish.act == "host":
+                self._bodies.asked(wish.lane, *(wish.nodes or ()))
+                continue
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
                     acts = self._unwanted.get(wish.lane, {})
                     known = acts.get(wish.act, frozenset())
                     acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
-                    _remember(self._unwanted, wish.lane, acts)
+                    remember(self._unwanted, wish.lane, acts)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
                     self._want(carried)
@@ -317,7 +323,8 @@ class Carrier:
         """Another conductor has taken the execution over. One that does not know yet that it lost it is not heard."""
         if int(epoch) < self._desks.get(execution, ("", 0))[1]:
             return
-        _remember(self._desks, execution, (desk, int(epoch)))
+        remember(self._desks, execution, (desk, int(epoch)))
+        self._bodies.leave(execution, desk)
         for carried in list(self._lanes.values()):
             if carried.offer.execution == execution and carried.offer.desk != desk:
                 self._fulfil(carried, Wish("drop", carried.offer.id))
@@ -359,11 +366,13 @@ class Carrier:
                 self._say(carried, Claim(carried.offer.id))
         for desk, lanes in desks.items():
             self._outbox.say(desk, Beat(lanes))
+        self._bodies.beat()
 
     def _drain(self) -> None:
         if self._draining:
             return
         self._draining = True
+        self._bodies.drain()
         for carried in list(self._lanes.values()):
             if carried.pool is not None:
                 self._fulfil(carried, Wish("return", carried.offer.id))
@@ -384,12 +393,6 @@ class Carrier:
                 self._cancel(carried, carried.pool, list(carried.open))
 
     async def _stop_pools(self) -> None:
-        await self._pools.stop()
+        await asyncio.gather(self._pools.stop(), self._bodies.end())
         for carried in list(self._lanes.values()):
             carried.release()
-
-
-def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
-    kept[key] = value
-    while len(kept) > REMEMBERED:
-        kept.popitem(last=False)

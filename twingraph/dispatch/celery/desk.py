@@ -20,12 +20,14 @@ from kombu.message import Message
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
 from twingraph.dispatch.celery import application, endings
 from twingraph.dispatch.celery.errands import Errand, Errands
+from twingraph.dispatch.celery.far_hosts import FarHosts
 from twingraph.dispatch.celery.holding import Gone, Holding, Sent
 from twingraph.dispatch.celery.messages import (
     REPORTS,
     Beat,
     Claim,
     Misdirected,
+    OfBodies,
     Taken,
     UnreadableError,
     Wish,
@@ -91,6 +93,7 @@ class CeleryDispatch:
             self._receive,
             forgetful=not app.conf.task_acks_late,  # Redis: nobody but us hears this queue, and not twice
         )
+        self.hosts = FarHosts(name, self._desk, place, self._key, self._sender.put, clock)
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
 
@@ -109,6 +112,7 @@ class CeleryDispatch:
             left = [Wish("drop", sent.id) for sent in self._holding.all()]
             if left:
                 self._sender.put(("wishes", left))
+            self.hosts.close()
             self._close()  # the loop has nothing else to do any more, and no other thread may begin at exit
 
     def _on_loop(self, act: Callable[..., object]) -> Callable[..., object]:
@@ -258,7 +262,9 @@ class CeleryDispatch:
 
     def _take(self, worker: str, word: Word, wishes: list[Wish]) -> bool:
         """Whether something of it is to be journaled."""
-        if type(word) is Taken:
+        if isinstance(word, OfBodies):
+            self.hosts.take(worker, word)
+        elif type(word) is Taken:
             self._let(worker, word.lane, wishes)
         elif type(word) is Claim:
             # Its own holder asks when it did not hear that it may: what it holds it does not ask for.
@@ -346,9 +352,11 @@ class CeleryDispatch:
         if slept or connected != self._connected:
             self._connected = connected
             self._holding.begin_anew(now)
+            self.hosts.begin_anew(now)
         if connected is None:
             return
         self._bury(self._holding.silent(now))
+        self.hosts.tick(now)
         self._next_suspect()
         overdue = self._holding.overdue(now)
         if overdue and now - self._looked > 2 * TICK_SECONDS:
@@ -360,6 +368,7 @@ class CeleryDispatch:
 
     def _refused(self, number: str, error: Exception) -> None:
         """On the loop."""
+        self.hosts.refused(number, error)
         sent = self._holding.get(number)
         for run in list(sent.open.values()) if sent is not None else ():
             assert sent is not None

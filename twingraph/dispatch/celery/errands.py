@@ -11,7 +11,9 @@ from typing import Any
 from kombu import Connection
 
 from twingraph.dispatch.celery import application
+from twingraph.dispatch.celery.letters import Letters
 from twingraph.dispatch.celery.messages import LANE, WISHES, wishes_text
+from twingraph.dispatch.celery.posts import POST, post_name
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import NotYetError
 
@@ -21,11 +23,15 @@ PREPARE_SECONDS = 3600.0
 # So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
 TRIES = 3
 
-Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
+# lane: (number, queue, text) | open, post: (session, worker, text) | wishes: [...] | look: queues
+Errand = tuple[str, Any]
+# These need what workers look for in the blob store. All else goes first: it needs nothing but the broker.
+NEED_STORE = ("lane", "open")
 
 
 class Errands:
-    """`seen` hears which queues are empty, `refused` the number of a lane that can never be sent, and why."""
+    """`seen` hears which queues are empty, `refused` the number of a lane, or the session, that can never be sent, and
+    why."""
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class Errands:
     ) -> None:
         self._app = app
         self._seal = seal
+        self._letters = Letters(seal)
         self._prepare = prepare
         self._prepared = -math.inf
         self._clock = clock
@@ -47,18 +54,21 @@ class Errands:
         self._failed: tuple[Errand, int] | None = None  # what did not go, and how often
 
     def send(self, connection: Connection, batch: deque[Errand]) -> None:
-        """Wishes first: they need nothing but the broker."""
         if len(batch) > 1:
-            ordered = sorted(batch, key=lambda errand: errand[0] == "lane")
+            ordered = sorted(batch, key=lambda errand: errand[0] in NEED_STORE)
             batch.clear()
             batch.extend(ordered)
         producer = self._app.amqp.Producer(connection.default_channel)
         while batch:
             kind, what = batch[0]
-            if kind == "lane":
+            if kind in NEED_STORE:
                 self._make_ready()
+            if kind == "lane":
                 _, queue, text = what
                 application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
+            elif kind in ("open", "post"):
+                _, worker, text = what
+                self._letters.send(connection, producer, post_name(worker), POST + worker, text)
             elif kind == "wishes":
                 text = wishes_text(what)
                 application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
@@ -73,7 +83,7 @@ class Errands:
                 self._prepare()
             except Exception as error:
                 raise NotYetError(
-                    f"no lane can be sent: the blob store does not take what workers look for ({error})"
+                    f"nothing can be run elsewhere: the blob store does not take what workers look for ({error})"
                 ) from error
             self._prepared = self._clock()
 
@@ -89,6 +99,6 @@ class Errands:
             return False
         self._failed = None
         LOG.error("the broker does not take a message (%s): %s: %s", errand[0], type(error).__name__, error)
-        if errand[0] == "lane":
+        if errand[0] in ("lane", "open", "post"):
             self._refused(errand[1][0], error)
         return True

@@ -87,13 +87,49 @@ class Misdirected:
     lane: str
 
 
-Word = Report | Taken | Claim | Beat | Misdirected
+@recordclass(kw_only=False)
+class Room:
+    """Whether a worker has room for a process of bodies; somebody asked by the wish `host`."""
+
+    session: str
+    free: bool
+
+
+@recordclass(kw_only=False)
+class Spoke:
+    """What such a process said, line by line as it came: it may be anything. `number` counts these for the session,
+    from 1: one that is missing ends it."""
+
+    session: str
+    number: int
+    said: Sequence[str]
+
+
+@recordclass(kw_only=False)
+class Left:
+    """Such a process is not there any more, or never came to be. `died`: by its own doing, for all that is known."""
+
+    session: str
+    why: str
+    died: bool
+
+
+@recordclass(kw_only=False)
+class Alive:
+    """All such processes that a worker has for this desk, each with the number of what it said last."""
+
+    sessions: Mapping[str, int]
+
+
+OfBodies = Room | Spoke | Left | Alive
+Word = Report | Taken | Claim | Beat | Misdirected | OfBodies
 
 
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
-    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk).
+    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) |
+    host (who has room for a process of bodies, the session `lane`, tells the desk in `nodes`).
     `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str
@@ -126,7 +162,7 @@ def lane_text(number: str, desk: str, place: str, key: str, lane: Lane) -> str:
         value = getattr(lane.settings, name)
         if value != (default if made is None else made):
             settings[name] = value if made is None else dict(value)
-    return _text(
+    return text_of(
         {
             "v": VERSION,
             "id": number,
@@ -158,7 +194,7 @@ def offer_of(text: str) -> Offer:
             ],
         )
 
-    return _read(text, read)
+    return read_text(text, read)
 
 
 # -- reports ---------------------------------------------------------------------------------------
@@ -187,20 +223,28 @@ def word(said: Word) -> list[Any]:
         return ["c", said.lane]
     if type(said) is Misdirected:
         return ["m", said.lane]
+    if type(said) is Spoke:
+        return ["s", said.session, said.number, list(said.said)]
+    if type(said) is Room:
+        return ["h", said.session, said.free]
+    if type(said) is Left:
+        return ["e", said.session, said.why, said.died]
+    if type(said) is Alive:
+        return ["a", dict(said.sessions)]
     assert type(said) is Beat
     return ["b", {lane: list(begun) for lane, begun in said.lanes.items()}]
 
 
 def reports_text(worker: str, number: int, words: Sequence[list[Any]]) -> str:
     """`number` is this worker's own count of what it has sent to this desk."""
-    return _text({"v": VERSION, "worker": worker, "number": number, "words": words})
+    return text_of({"v": VERSION, "worker": worker, "number": number, "words": words})
 
 
 def reports_of(text: str) -> tuple[str, int, list[Word]]:
     def read(raw: Any) -> tuple[str, int, list[Word]]:
         return raw["worker"], int(raw["number"]), [_word_of(*entry) for entry in raw["words"]]
 
-    return _read(text, read)
+    return read_text(text, read)
 
 
 def _word_of(kind: str, *parts: Any) -> Word:
@@ -234,6 +278,10 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "c": Claim,
     "m": Misdirected,
     "b": Beat,
+    "s": Spoke,
+    "h": Room,
+    "e": Left,
+    "a": Alive,
 }
 
 
@@ -241,21 +289,21 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
 
 
 def wishes_text(wishes: Sequence[Wish]) -> str:
-    return _text({"v": VERSION, "wishes": [[wish.act, wish.lane, wish.nodes, wish.worker] for wish in wishes]})
+    return text_of({"v": VERSION, "wishes": [[wish.act, wish.lane, wish.nodes, wish.worker] for wish in wishes]})
 
 
 def wishes_of(text: str) -> list[Wish]:
-    return _read(text, lambda raw: [Wish(*entry) for entry in raw["wishes"]])
+    return read_text(text, lambda raw: [Wish(*entry) for entry in raw["wishes"]])
 
 
 # -- both ------------------------------------------------------------------------------------------
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     return _dumps(value)
 
 
-def _read(text: str, read: Callable[[Any], Made]) -> Made:
+def read_text(text: str, read: Callable[[Any], Made]) -> Made:
     try:
         raw = json.loads(text)
         if raw["v"] != VERSION:

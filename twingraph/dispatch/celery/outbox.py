@@ -10,7 +10,7 @@ from typing import Any
 from kombu import Connection, Producer
 
 from twingraph.dispatch.base import LogLines
-from twingraph.dispatch.celery.application import desk_queue
+from twingraph.dispatch.celery.letters import Letters
 from twingraph.dispatch.celery.messages import REPORTS, Word, reports_text, word
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import Sender
@@ -32,18 +32,21 @@ class Outbox:
 
     def __init__(self, worker: str, seal: Seal, connect: Callable[[], Connection]) -> None:
         self._worker = worker
-        self._seal = seal
+        self._letters = Letters(seal)
         self._numbers: dict[str, int] = {}
         self._under_way: tuple[str, str, int] | None = None  # the desk, the text, how many entries it holds
         self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send)
         self._dropping = False
-        self._expiring: tuple[object, set[str]] = (None, set())  # the desks that this channel knows to expire
 
     def start(self) -> None:
         self._sender.start()
 
     def close(self, timeout: float) -> None:
         self._sender.close(timeout)
+
+    def waiting(self) -> int:
+        """How many words the broker does not have yet."""
+        return self._sender.waiting()
 
     def say(self, desk: str, said: Word) -> None:
         if type(said) is LogLines and self._sender.waiting() > MOST_WAITING:
@@ -67,8 +70,7 @@ class Outbox:
                 self._under_way = self._next(batch)
             desk, text, count = self._under_way
             if text:
-                self._let_expire(connection, desk)
-                self._publish(producer, desk, text)
+                self._letters.send(connection, producer, desk, REPORTS + desk, text)
             self._under_way = None
             for _ in range(count):
                 _, _, act = batch.popleft()
@@ -90,29 +92,6 @@ class Outbox:
             return desk, "", count
         number = self._numbers[desk] = self._numbers.get(desk, 0) + 1
         return desk, reports_text(self._worker, number, words), count
-
-    def _let_expire(self, connection: Connection, desk: str) -> None:
-        """Redis makes a queue of whatever is sent, and lets it expire only as far as the sending channel knows of that.
-        RabbitMQ has the queue from its conductor, or drops what is sent."""
-        if connection.transport.driver_type != "redis":
-            return
-        channel = connection.default_channel
-        if self._expiring[0] is not channel:
-            self._expiring = channel, set()
-        if desk not in self._expiring[1]:
-            desk_queue(desk)(channel).queue_declare()
-            self._expiring[1].add(desk)
-
-    def _publish(self, producer: Producer, desk: str, text: str) -> None:
-        producer.publish(
-            text.encode("utf-8", "surrogatepass"),
-            routing_key=desk,
-            exchange="",
-            content_type="application/json",
-            content_encoding="utf-8",
-            headers={"signature": self._seal.sign(REPORTS + desk, text)},
-            delivery_mode=2,
-        )
 
 
 def _characters(said: list[Any]) -> int:

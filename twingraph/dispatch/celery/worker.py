@@ -7,19 +7,26 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
+from twingraph.core.errors import PermanentError, TwinGraphError
 from twingraph.dispatch.base import CodeRef, Dispatch
-from twingraph.dispatch.celery.application import sending
+from twingraph.dispatch.celery.application import desk_queue, sending
 from twingraph.dispatch.celery.carrier import Carrier
+from twingraph.dispatch.celery.hosted import Hosted, World
 from twingraph.dispatch.celery.messages import Offer, probe_hash
 from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.posts import Open, post_name
 from twingraph.dispatch.celery.signing import Seal
+from twingraph.dispatch.celery.threads import Receiver
+from twingraph.dispatch.distributions import missing
 from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+from twingraph.dispatch.host_process import hello_of
 from twingraph.dispatch.jobs import JobDispatch
 from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
@@ -34,6 +41,8 @@ from twingraph.store.home import Home
 
 # Platforms beside the pool on which a worker carries nodes out.
 ELSEWHERE = ("docker",)
+# Processes of bodies that a worker has at most, where nobody says another number.
+MOST_BODIES = 16
 
 
 class NotSharedError(PermanentError):
@@ -53,12 +62,20 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
     blobs = open_blobs(blob_address(settings, home))
     blobs.check()
     own = f"{name}#{os.urandom(2).hex()}"  # it counts its messages, and begins anew with each process
+    ground, outbox = OwnGround(settings, home, seal, blobs), Outbox(own, seal, partial(sending, app))
+
+    def ear(heard: Callable[[Any], None]) -> Receiver:
+        queue, forgetful = desk_queue(post_name(own)), not app.conf.task_acks_late
+        return Receiver("twingraph-post", app.connection_for_read, queue, heard, forgetful=forgetful)
+
+    most = MOST_BODIES if settings.bodies is None else settings.bodies
     return Carrier(
         own,
         seal,
-        OwnGround(settings, home, seal, blobs),
-        Outbox(own, seal, partial(sending, app)),
+        ground,
+        outbox,
         lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+        Hosted(own, seal, outbox, ground.world_of, ear, most=most),
     )
 
 
@@ -85,6 +102,22 @@ class OwnGround:
             self._check_shared(offer.place)
             known = self._codes[offer.version] = _code(offer, self._kept)
         return known
+
+    def world_of(self, opening: Open) -> World:
+        """For bodies. They are replayed, so a Python that is another one than they began on does not do."""
+        self._check_shared(opening.place)
+        code = _code(opening, self._kept)
+        with _reading_code():
+            world = json.loads(opening.description)
+            recorded, python = str(world["interpreter"]), str(world["python"])
+            code = replace(code, body_path=self._kept(world["body"]))
+            gone = missing(world.get("distributions", {}), code.interpreter, code.sys_path)
+        if code.interpreter != recorded and python.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
+            raise PermanentError(f"they began on Python {python}, which is not at {recorded} here")
+        if gone:
+            raise PermanentError(f"their code needs what is not installed here: {', '.join(gone)}")
+        address, secret = blob_address(self._settings, self._home), self._seal.unmask(opening.key)
+        return World(code, hello_of(code, address, secret))
 
     def _check_shared(self, place: str) -> None:
         if not self._blobs.exists(probe_hash(place)):
@@ -130,19 +163,25 @@ class OwnGround:
         return JobDispatch(make, lambda execution: False)  # a worker cannot know what is over, and sweeps nothing
 
 
-def _code(offer: Offer, kept: Callable[[str], str]) -> CodeRef:
+@contextmanager
+def _reading_code() -> Iterator[None]:
+    try:
+        yield
+    except TwinGraphError as error:
+        raise PermanentError(f"its code cannot be fetched: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PermanentError(f"what is said of its code cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _code(offer: Offer | Open, kept: Callable[[str], str]) -> CodeRef:
     """The recorded world, as far as this machine has it; where it has none of it, this worker's own."""
     if not offer.description:
         return CodeRef(version=offer.version, bundle_path="", interpreter="", working_dir="")
-    try:
+    with _reading_code():
         world: Mapping[str, Any] = json.loads(offer.description)
         bundle = kept(world["bundle"])
         interpreter, folder = str(world["interpreter"]), str(world["working_dir"])
         sys_path = tuple(str(entry) for entry in world["sys_path"])
-    except (NotFoundError, TwinGraphError) as error:
-        raise PermanentError(f"its code cannot be fetched: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise PermanentError(f"what is said of its code cannot be read: {type(error).__name__}: {error}") from error
     return CodeRef(
         version=offer.version,
         bundle_path=bundle,

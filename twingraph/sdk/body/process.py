@@ -1,4 +1,4 @@
-"""A process that runs recorded bodies: the other end of `engine/hosting`, started with pipes as workers are.
+"""A process that runs recorded bodies: the other end of `dispatch/host_process`, started with pipes as workers are.
 
 Messages are JSON, one per line; the first line that comes in says what is served. Main thread: what comes in. Bodies
 have threads of their own, and speak through the link. It ends when its pipe or its parent does.
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -33,6 +34,8 @@ from twingraph.store.blobs.catalog import open_blobs
 
 # A history is many small objects, all of which stay: looking for garbage among them would double its cost.
 _GARBAGE = 50_000
+# Bodies that were stopped so that this process can end have so long, for what they do besides waiting.
+LEAVE_SECONDS = 5.0
 _ROOT = str(Path(__file__).parents[3])
 
 
@@ -185,7 +188,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def serve(lines: Iterable[bytes], host: BodyHost, world: RecordedWorld) -> None:
-    """Take every message to the host, in order."""
+    """Take every message to the host, in order, until the end or `leave`."""
     for line in lines:
         kind, *rest = json.loads(line)
         if kind == "open":
@@ -202,6 +205,16 @@ def serve(lines: Iterable[bytes], host: BodyHost, world: RecordedWorld) -> None:
             host.stop(rest[0], rest[1], rest[2])
         elif kind == "located":
             world.located(rest[0], rest[1], rest[2])
+        elif kind == "leave":
+            _await_stopped(host)
+            return
+
+
+def _await_stopped(host: BodyHost) -> None:
+    """A side effect that runs shall be told of, so that it is not done again elsewhere."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while host.live() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def main(incoming: int, outgoing: int, life: int, shared: int) -> None:

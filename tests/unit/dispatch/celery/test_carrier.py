@@ -12,18 +12,21 @@ import pytest
 from twingraph.core.errors import PermanentError
 from twingraph.dispatch.base import CodeRef, Dispatch, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.carrier import Carrier
+from twingraph.dispatch.celery.hosted import Ear, Hosted, World
 from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
     Claim,
     Misdirected,
     Offer,
+    Room,
     Taken,
     Wish,
     Word,
     lane_text,
     wishes_text,
 )
+from twingraph.dispatch.celery.posts import Open
 from twingraph.dispatch.celery.signing import Seal
 
 SEAL = Seal(b"key")
@@ -107,13 +110,23 @@ class Machine:
         return self.pool
 
 
+def no_world(opening: Open) -> World:
+    raise AssertionError("no body comes here")
+
+
 class Scene:
     def __init__(self, patience: float = 20.0) -> None:
         self.machine, self.said = Machine(), Said()
         outbox: Any = self.said
-        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"], grace=patience, untold=patience)
+        self.hosted = Hosted("w", SEAL, outbox, no_world, self.no_ear, most=0)
+        self.carrier = Carrier(
+            "w", SEAL, self.machine, outbox, lambda: ["default"], self.hosted, grace=patience, untold=patience
+        )
         self.carrier.start()
         self.threads: list[threading.Thread] = []
+
+    def no_ear(self, heard: object) -> Ear:
+        raise AssertionError("nobody speaks to bodies that are not here")
 
     def carry(
         self, number: str, *runs: tuple[str, int], desk: str = "d", redelivered: bool = False, seal: Seal = SEAL
@@ -220,6 +233,13 @@ def test_what_was_taken_back_bit_by_bit_before_it_came_never_begins(scene: Scene
     scene.end(0)
     assert scene.over(thread)
     assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["d"]
+
+
+def test_who_has_no_room_for_bodies_says_so(scene: Scene) -> None:
+    scene.wish("host", "session", ["somebody's desk"])
+    scene.until(lambda: scene.said.words)
+    assert scene.said.words == [("somebody's desk", Room("session", free=False))]
+    assert scene.carrier.status()["bodies"] == 0
 
 
 def test_what_is_dropped_ends_without_a_word(scene: Scene) -> None:

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +16,22 @@ import pytest
 from kombu import Connection, Producer
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
-from twingraph.dispatch.celery.application import make_app
+from twingraph.dispatch.celery.application import desk_queue, make_app
 from twingraph.dispatch.celery.desk import CeleryDispatch
-from twingraph.dispatch.celery.messages import REPORTS, Claim, Misdirected, Taken, Word, reports_text, word
+from twingraph.dispatch.celery.messages import (
+    REPORTS,
+    Claim,
+    Misdirected,
+    Room,
+    Spoke,
+    Taken,
+    Word,
+    reports_text,
+    word,
+)
+from twingraph.dispatch.celery.posts import POST, Open, Post, Say, post_name, posts_of
 from twingraph.dispatch.celery.signing import Seal
+from twingraph.dispatch.host_process import Owner
 from twingraph.settings import load
 
 CODE = CodeRef(version="v", bundle_path="", interpreter="", working_dir="", description="{}")
@@ -173,3 +186,58 @@ def test_wishes_go_out_while_the_blob_store_is_away() -> None:
 
     play(app, act, wished, prepare)
     assert app.wishes[0] == ["drop", "c:1", ["a"], None]
+
+
+class Posts:
+    """What comes to the worker `w`, in a thread of nobody: taken when it is looked at."""
+
+    def __init__(self) -> None:
+        self.connection = Connection("memory://")
+        self.queue = self.connection.SimpleQueue(desk_queue(post_name("w")))
+        self.found: list[Post] = []
+
+    def look(self) -> list[Post]:
+        with suppress(self.queue.Empty):
+            while True:
+                message = self.queue.get(block=False)
+                text = bytes(message.body).decode()
+                Seal(b"key").check(POST + "w", text, message.headers["signature"])
+                self.found += posts_of(text)[1]
+                message.ack()
+        return self.found
+
+
+def test_bodies_are_run_by_who_has_room_once_the_code_is_there_and_wishes_do_not_wait_for_that() -> None:
+    app, tried, store_is_there, heard, here = App(), threading.Event(), threading.Event(), list[Any](), Posts()
+    desks: list[CeleryDispatch] = []
+
+    def prepare() -> None:
+        tried.set()
+        if not store_is_there.is_set():
+            raise OSError("no such bucket")
+
+    def never(*about: object) -> Any:
+        raise AssertionError(about)
+
+    def act(dispatch: CeleryDispatch) -> None:
+        desks.append(dispatch)
+        process = dispatch.hosts.elsewhere(CODE, never, Owner(heard.append, never, never, lambda: False))
+        process.say(["open", "e"])
+        dispatch.submit(lane("a"))
+        say(Room("c:bodies-1", free=True))
+
+    def told() -> bool:
+        kinds = [type(post) for post in here.look()]
+        if tried.is_set() and desks:
+            desks.pop().cancel("e", ["a"])
+        if not store_is_there.is_set() and "drop" in [wish[0] for wish in app.wishes]:
+            assert Open not in kinds
+            store_is_there.set()
+        if Open in kinds and not heard:
+            say(Spoke("c:bodies-1", 1, ['["hello"]']), number=2)
+        return Say in kinds
+
+    play(app, act, told, prepare)
+    assert app.wishes[0] == ["host", "c:bodies-1", ["twingraph.desk.c"], None]
+    assert heard == [["hello"]]
+    assert Say("c:bodies-1", 1, [["open", "e"]]) in here.found

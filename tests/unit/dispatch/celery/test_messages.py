@@ -9,9 +9,13 @@ import pytest
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, NodeRun, Outcome, Returned, RunSettings
 from twingraph.dispatch.celery.messages import (
+    Alive,
     Beat,
     Claim,
+    Left,
     Misdirected,
+    Room,
+    Spoke,
     Taken,
     UnreadableError,
     Wish,
@@ -24,6 +28,7 @@ from twingraph.dispatch.celery.messages import (
     wishes_text,
     word,
 )
+from twingraph.dispatch.celery.posts import End, Here, More, Open, Post, Say, post_text, posts_of
 
 ERROR = ErrorRecord(code="user_error", error_type="ValueError", message="näh", types=("ValueError", "Exception"))
 WORDS: list[Word] = [
@@ -39,12 +44,36 @@ WORDS: list[Word] = [
     Misdirected("lane"),
     Claim("lane"),
     Beat({"lane": ["n"], "other": []}),
+    Room("session", free=True),
+    Spoke("session", 3, ['["feed","e",{"x":"\ud800"}]', "no JSON"]),
+    Left("session", "it ended itself", died=True),
+    Alive({"session": 3}),
+]
+POSTS: list[Post] = [
+    Open(session="s", place="place", key="key", version="v", description="{}"),
+    Say("s", 2, [["open", "e", None], ["answer", "e", "", 1, {"ü": [1.5, "\ud800"]}]]),
+    More("s", 64),
+    End("s"),
+    Here({"s": (3, 2)}),
 ]
 
 
 @pytest.mark.parametrize("said", WORDS, ids=lambda said: type(said).__name__)
 def test_what_a_worker_says_comes_as_it_was_said(said: Word) -> None:
     assert reports_of(reports_text("w", 7, [word(said)])) == ("w", 7, [said])
+
+
+@pytest.mark.parametrize("post", POSTS, ids=lambda post: type(post).__name__)
+def test_what_is_said_to_a_worker_comes_as_it_was_said(post: Post) -> None:
+    assert posts_of(post_text("desk", [post, post])) == ("desk", [post, post])
+
+
+@pytest.mark.parametrize(
+    "posts", ['[["shout", 1]]', '[["say", "s"]]', '[["here", 1]]', '[["more", "s", "x"]]', "[[]]", "1", '[["open"]]']
+)
+def test_a_post_that_cannot_be_read_is_told_as_such(posts: str) -> None:
+    with pytest.raises(UnreadableError):
+        posts_of(f'{{"v": 1, "desk": "d", "posts": {posts}}}')
 
 
 def lane(settings: RunSettings) -> Lane:

@@ -10,8 +10,8 @@ import pytest
 
 from twingraph.core.errors import PermanentError
 from twingraph.dispatch.base import CodeRef
+from twingraph.dispatch.distributions import installed, missing
 from twingraph.engine.code import check_packages
-from twingraph.engine.distributions import installed, missing
 
 GONE = {"no_such_module_here": {"name": "no-such-dist", "version": "1.2"}}
 

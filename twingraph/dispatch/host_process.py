@@ -1,4 +1,5 @@
-"""One process that runs bodies, as the conductor's loop sees it: started aside, spoken to in lines, heard, buried."""
+"""One process that runs bodies, as the loop of whoever started it sees it: started aside, spoken to in lines, heard,
+buried. A conductor starts them on its own machine, and workers on theirs."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ import signal
 import subprocess
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from twingraph.core.recordclass import recordclass
 from twingraph.dispatch import spawner
 from twingraph.dispatch.base import CodeRef
 from twingraph.dispatch.embedded.capturing import CapturedFile
@@ -25,18 +27,60 @@ _HEAR = 1 << 16
 _ROOM_SECONDS = 0.005
 
 
+class Spoken(Protocol):
+    """A process that runs bodies, wherever it is. On the loop."""
+
+    @property
+    def pid(self) -> int | None:
+        """Where it is one of this machine."""
+
+    def say(self, message: Any) -> None:
+        """In order, and whatever becomes of it."""
+
+    def stop(self) -> None:
+        """It is not needed any more, and nobody is told of its end."""
+
+
+@recordclass(kw_only=False)
+class Owner:
+    """Who has such a process. `heard` takes each message; `gone` hears once why it died, and `stranded` in its place
+    where that was not its own doing. While `crowded()` it is not listened to. All on the loop."""
+
+    heard: Callable[[list[Any]], None]
+    gone: Callable[[str], None]
+    stranded: Callable[[str], None]
+    crowded: Callable[[], bool]
+
+
+# Gives a process for this code; the function starts one on this machine.
+Elsewhere = Callable[[CodeRef, Callable[[], Spoken], Owner], Spoken]
+
+
+def hello_of(code: CodeRef, blobs_path: str, secret: bytes | None) -> dict[str, Any]:
+    """The first message: what is served, and from where."""
+    return {
+        "blobs": blobs_path,
+        "secret": secret.hex() if secret is not None else None,
+        "bodies": code.body_path,
+        "components": code.bundle_path,
+        "sys_path": list(code.sys_path),
+    }
+
+
 class HostProcess:
-    """Belongs to the loop, but for `stop`. `heard(message)` for each line; `gone(why)` once, unless it was stopped;
-    while `crowded()` it is not listened to."""
+    """Belongs to the loop, but for `stop`. `heard(read(line))` for each line; `gone(why)` once, unless it was stopped;
+    while `crowded()` it is not listened to. One that says what cannot be read is ended."""
 
     def __init__(
         self,
         code: CodeRef,
         hello: dict[str, Any],
-        heard: Callable[[list[Any]], None],
+        heard: Callable[[Any], None],
         gone: Callable[[str], None],
         crowded: Callable[[], bool],
+        read: Callable[[bytes], Any] = json.loads,
     ) -> None:
+        self._read = read
         self.pid: int | None = None
         self._crowded = crowded
         self._heard, self._gone = heard, gone
@@ -127,7 +171,7 @@ class HostProcess:
             if self._over:
                 return
             try:
-                self._heard(json.loads(line))
+                self._heard(self._read(line))
             except GARBLED:  # the author's code wrote to our descriptor
                 self._kill()
                 return
