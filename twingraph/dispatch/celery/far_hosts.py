@@ -19,7 +19,7 @@ from typing import Any
 from twingraph.dispatch.base import CodeRef
 from twingraph.dispatch.celery.errands import Errand
 from twingraph.dispatch.celery.holding import SILENCE_SECONDS
-from twingraph.dispatch.celery.messages import Alive, Left, OfBodies, Room, Spoke, Wish
+from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, OfBodies, Spoke, Wish
 from twingraph.dispatch.celery.posts import End, Here, More, Open, Post, Say, post_text
 from twingraph.dispatch.embedded.protocol import GARBLED
 from twingraph.dispatch.host_process import Owner, Spoken
@@ -225,9 +225,9 @@ class FarHosts:
             return
         process = self._sessions.get(word.session)
         if process is None:
-            if not isinstance(word, Left | Room):
+            if not isinstance(word, BodiesGone | HasRoom):
                 self._end_strange(worker, word.session)
-        elif isinstance(word, Room):
+        elif isinstance(word, HasRoom):
             self._take_room(process, worker, word)
         elif process.worker != worker:
             if isinstance(word, Spoke):
@@ -237,7 +237,7 @@ class FarHosts:
         else:
             self._lost(process, word.why, died=word.died)
 
-    def _take_room(self, process: FarProcess, worker: str, word: Room) -> None:
+    def _take_room(self, process: FarProcess, worker: str, word: HasRoom) -> None:
         if worker in process.known:
             return
         if not process.known and not word.free:

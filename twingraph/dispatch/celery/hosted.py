@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from twingraph.dispatch.base import CodeRef
 from twingraph.dispatch.celery.carried import remember
-from twingraph.dispatch.celery.messages import Alive, Left, Room, Spoke, UnreadableError, Word
+from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, Spoke, UnreadableError, Word
 from twingraph.dispatch.celery.posts import POST, End, Here, More, Open, Post, Say, posts_of
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.host_process import HostProcess, Spoken
@@ -115,7 +115,7 @@ class Hosted:
     def asked(self, session: str, desk: str) -> None:
         """Somebody looks for a place for a process of bodies."""
         if not self._has_room():
-            self._outbox.say(desk, Room(session, free=False))
+            self._outbox.say(desk, HasRoom(session, free=False))
             return
         if self._ear is None:
             self._ear = self._make_ear(self._receive)
@@ -129,7 +129,7 @@ class Hosted:
         if self._ear.connected_since is None:
             self._loop.call_later(LOOK_SECONDS, self._answer, session, desk, looks - 1)
         else:
-            self._outbox.say(desk, Room(session, free=True))
+            self._outbox.say(desk, HasRoom(session, free=True))
 
     def _has_room(self) -> bool:
         return not self._draining and len(self._sessions) < self._most
@@ -238,7 +238,7 @@ class Hosted:
         if opening.session in self._sessions or opening.session in self._over:
             return
         if not self._has_room():
-            self._outbox.say(desk, Left(opening.session, "it has no room any more", died=False))
+            self._outbox.say(desk, BodiesGone(opening.session, "it has no room any more", died=False))
             return
         session = self._sessions[opening.session] = Session(opening.session, desk, self._loop.time())
         self._aside(partial(self._fetch, session, opening))
@@ -300,14 +300,14 @@ class Hosted:
     def _gone(self, session: Session, why: str) -> None:
         if session.id in self._sessions:
             self._flush(session)
-            left = Left(session.id, ASKED_TO_END if session.leaving else why, died=not session.leaving)
+            left = BodiesGone(session.id, ASKED_TO_END if session.leaving else why, died=not session.leaving)
             self._outbox.say(session.desk, left)
             self._forget(session)
 
     def _give_back(self, session: Session, why: str) -> None:
         if session.id in self._sessions:
             self._flush(session)
-            self._outbox.say(session.desk, Left(session.id, why, died=False))
+            self._outbox.say(session.desk, BodiesGone(session.id, why, died=False))
             self._forget(session)
 
     def _forget(self, session: Session) -> None:

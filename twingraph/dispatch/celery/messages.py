@@ -88,7 +88,7 @@ class Misdirected:
 
 
 @recordclass(kw_only=False)
-class Room:
+class HasRoom:
     """Whether a worker has room for a process of bodies; somebody asked by the wish `host`."""
 
     session: str
@@ -106,7 +106,7 @@ class Spoke:
 
 
 @recordclass(kw_only=False)
-class Left:
+class BodiesGone:
     """Such a process is not there any more, or never came to be. `died`: by its own doing, for all that is known."""
 
     session: str
@@ -121,7 +121,7 @@ class Alive:
     sessions: Mapping[str, int]
 
 
-OfBodies = Room | Spoke | Left | Alive
+OfBodies = HasRoom | Spoke | BodiesGone | Alive
 Word = Report | Taken | Claim | Beat | Misdirected | OfBodies
 
 
@@ -224,10 +224,10 @@ def word(said: Word) -> list[Any]:
     if type(said) is Misdirected:
         return ["m", said.lane]
     if type(said) is Spoke:
-        return ["s", said.session, said.number, list(said.said)]
-    if type(said) is Room:
+        return ["p", said.session, said.number, list(said.said)]
+    if type(said) is HasRoom:
         return ["h", said.session, said.free]
-    if type(said) is Left:
+    if type(said) is BodiesGone:
         return ["e", said.session, said.why, said.died]
     if type(said) is Alive:
         return ["a", dict(said.sessions)]
@@ -278,9 +278,9 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "c": Claim,
     "m": Misdirected,
     "b": Beat,
-    "s": Spoke,
-    "h": Room,
-    "e": Left,
+    "p": Spoke,
+    "h": HasRoom,
+    "e": BodiesGone,
     "a": Alive,
 }
 

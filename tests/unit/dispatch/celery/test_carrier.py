@@ -17,9 +17,9 @@ from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
     Claim,
+    HasRoom,
     Misdirected,
     Offer,
-    Room,
     Taken,
     Wish,
     Word,
@@ -238,7 +238,7 @@ def test_what_was_taken_back_bit_by_bit_before_it_came_never_begins(scene: Scene
 def test_who_has_no_room_for_bodies_says_so(scene: Scene) -> None:
     scene.wish("host", "session", ["somebody's desk"])
     scene.until(lambda: scene.said.words)
-    assert scene.said.words == [("somebody's desk", Room("session", free=False))]
+    assert scene.said.words == [("somebody's desk", HasRoom("session", free=False))]
     assert scene.carrier.status()["bodies"] == 0
 
 

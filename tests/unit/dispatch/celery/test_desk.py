@@ -21,8 +21,8 @@ from twingraph.dispatch.celery.desk import CeleryDispatch
 from twingraph.dispatch.celery.messages import (
     REPORTS,
     Claim,
+    HasRoom,
     Misdirected,
-    Room,
     Spoke,
     Taken,
     Word,
@@ -224,7 +224,7 @@ def test_bodies_are_run_by_who_has_room_once_the_code_is_there_and_wishes_do_not
         process = dispatch.hosts.elsewhere(CODE, never, Owner(heard.append, never, never, lambda: False))
         process.say(["open", "e"])
         dispatch.submit(lane("a"))
-        say(Room("c:bodies-1", free=True))
+        say(HasRoom("c:bodies-1", free=True))
 
     def told() -> bool:
         kinds = [type(post) for post in here.look()]

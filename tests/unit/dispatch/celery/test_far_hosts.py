@@ -16,7 +16,16 @@ from twingraph.dispatch.celery import far_hosts, hosted
 from twingraph.dispatch.celery.errands import Errand
 from twingraph.dispatch.celery.far_hosts import FarHosts
 from twingraph.dispatch.celery.hosted import Hosted, World
-from twingraph.dispatch.celery.messages import Left, OfBodies, Room, Spoke, Word, reports_of, reports_text, word
+from twingraph.dispatch.celery.messages import (
+    BodiesGone,
+    HasRoom,
+    OfBodies,
+    Spoke,
+    Word,
+    reports_of,
+    reports_text,
+    word,
+)
 from twingraph.dispatch.celery.posts import POST, End, Here, More, Open, Say, post_text, posts_of
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.host_process import Owner, Spoken
@@ -347,13 +356,13 @@ def test_a_worker_answers_once_it_hears_what_is_said_to_it(wire: Wire) -> None:
     try:
         Asked(wire)
         wire.loop.advance(1)
-        assert not any(isinstance(said, Room) for said in wire.up_log)
+        assert not any(isinstance(said, HasRoom) for said in wire.up_log)
         assert worker.ear is not None
         assert worker.ear.begun
     finally:
         Ear.connected_since = before
     wire.loop.advance(hosted.LOOK_SECONDS)
-    assert wire.up_log == [Room("c:bodies-1", free=True)]
+    assert wire.up_log == [HasRoom("c:bodies-1", free=True)]
 
 
 def test_what_cannot_be_started_on_one_worker_is_on_the_next_and_then_here(wire: Wire) -> None:
@@ -365,7 +374,7 @@ def test_what_cannot_be_started_on_one_worker_is_on_the_next_and_then_here(wire:
     second.process.gone("it cannot be started")  # before it said anything
     wire.loop.settle()
     assert len(wire.near) == 1
-    assert [said.why for said in wire.up_log if isinstance(said, Left)] == [
+    assert [said.why for said in wire.up_log if isinstance(said, BodiesGone)] == [
         "PermanentError: there is no such code",
         "it cannot be started",
     ]
@@ -464,7 +473,7 @@ def test_a_worker_that_is_to_end_lets_bodies_say_their_last_and_gives_them_back(
     assert (asked.gone, asked.stranded) == ([], ["the worker was asked to end"])
     Asked(wire)
     wire.loop.settle()
-    assert wire.up_log[-1] == Room("c:bodies-2", free=False)
+    assert wire.up_log[-1] == HasRoom("c:bodies-2", free=False)
 
 
 def test_a_worker_that_is_to_end_does_not_wait_for_ever(wire: Wire) -> None:

@@ -11,10 +11,10 @@ from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, No
 from twingraph.dispatch.celery.messages import (
     Alive,
     Beat,
+    BodiesGone,
     Claim,
-    Left,
+    HasRoom,
     Misdirected,
-    Room,
     Spoke,
     Taken,
     UnreadableError,
@@ -44,9 +44,9 @@ WORDS: list[Word] = [
     Misdirected("lane"),
     Claim("lane"),
     Beat({"lane": ["n"], "other": []}),
-    Room("session", free=True),
+    HasRoom("session", free=True),
     Spoke("session", 3, ['["feed","e",{"x":"\ud800"}]', "no JSON"]),
-    Left("session", "it ended itself", died=True),
+    BodiesGone("session", "it ended itself", died=True),
     Alive({"session": 3}),
 ]
 POSTS: list[Post] = [
