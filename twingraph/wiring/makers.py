@@ -168,10 +168,9 @@ def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | 
         from twingraph.dispatch.inline import InlineDispatch
 
         return InlineDispatch(blobs_path=blob_address(settings, home), secret_key=secret, on_error=on_error)
-    from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+    from twingraph.dispatch.embedded import EmbeddedPool, options_of
 
-    options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)
-    pool = EmbeddedPool(options, blobs_path=blob_address(settings, home), secret_key=secret)
+    pool = EmbeddedPool(options_of(settings), blobs_path=blob_address(settings, home), secret_key=secret)
     return Routing(pool, {name: partial(_elsewhere, name, settings, home, secret) for name in PLATFORMS[1:]})
 
 

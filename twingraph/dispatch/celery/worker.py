@@ -18,8 +18,10 @@ from twingraph.dispatch.celery.application import sending
 from twingraph.dispatch.celery.carrier import Carrier
 from twingraph.dispatch.celery.messages import Offer, probe_hash
 from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.room import Room
 from twingraph.dispatch.celery.signing import Seal
-from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+from twingraph.dispatch.embedded import EmbeddedPool, options_of
+from twingraph.dispatch.embedded.usage import resident_bytes
 from twingraph.dispatch.jobs import JobDispatch
 from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
@@ -59,6 +61,7 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
         OwnGround(settings, home, seal, blobs),
         Outbox(own, seal, partial(sending, app)),
         lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+        room=Room(settings.max_memory, partial(resident_bytes, os.getpid())),
     )
 
 
@@ -114,9 +117,8 @@ class OwnGround:
             return known
 
     def _pool(self, place: str, secret: bytes) -> Dispatch:
-        options = PoolOptions() if self._settings.workers is None else PoolOptions(workers=self._settings.workers)
         address = blob_address(self._settings, self._home)
-        pool = EmbeddedPool(options, blobs_path=address, secret_key=secret)
+        pool = EmbeddedPool(options_of(self._settings), blobs_path=address, secret_key=secret)
         others = {name: partial(self._elsewhere, name, place, secret) for name in ELSEWHERE}
         return Resolving(
             Routing(pool, others),
