@@ -31,7 +31,7 @@ BUNDLE = {
 
 
 def run(word: str, blob: bytes = b"") -> bytes:
-    payload = {
+    payload: dict[str, object] = {
         "entry": "same", "config": None, "execution": "e1", "node": "n1", "attempt": 1, "environment": {},
         "secrets": [], "timeout": None, "generator": False, "args": [["value", json.dumps(word)]],
     }  # fmt: skip

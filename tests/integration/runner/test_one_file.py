@@ -254,7 +254,7 @@ def test_large_values_are_left_as_files(box: Box) -> None:
     assert (told.folder / "out" / "blobs" / data["hash"]).read_bytes() == b"x" * 1_000_000
     assert numbers["rung"] == "list"
     assert small == 1
-    assert told.messages[-1][3] is True
+    assert told.messages[-1][2] is True
 
 
 def test_large_arguments_are_found(box: Box) -> None:
