@@ -315,6 +315,10 @@ class Carrier:
             if wish.act == "leave":
                 self._leave(wish.lane, *(wish.nodes or ()))
                 continue
+            if wish.act == "over":
+                for place in wish.nodes or ():
+                    self._ground.clear(place, wish.lane)
+                continue
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:

@@ -95,6 +95,7 @@ class Machine:
     def __init__(self) -> None:
         self.pool = Pool()
         self.lacks: str | None = None
+        self.cleared: list[tuple[str, str]] = []
         self.slow = threading.Event()
         self.slow.set()
 
@@ -106,6 +107,9 @@ class Machine:
 
     def pool_of(self, offer: Offer) -> Dispatch:
         return self.pool
+
+    def clear(self, place: str, execution: str) -> None:
+        self.cleared.append((place, execution))
 
 
 class Scene:
@@ -368,3 +372,9 @@ def test_what_waits_for_memory_can_be_cancelled_and_what_needs_too_much_fails(sc
     assert scene.over(scene.carry("3", ("c", 1), memory=101))
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("b", "cancelled"), ("c", "failed")]
     assert "--max-memory" in scene.said.of(Outcome)[1].error.message
+
+
+def test_what_others_left_of_an_execution_that_is_over_is_cleared(scene: Scene) -> None:
+    scene.wish("over", "e", ["p"])
+    scene.until(lambda: scene.machine.cleared)
+    assert scene.machine.cleared == [("p", "e")]
