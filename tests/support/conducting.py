@@ -25,6 +25,7 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import KeptOf, Submission
 from twingraph.store.base import Journal
 from twingraph.store.blobs.base import BlobStore
+from twingraph.store.blobs.local import LocalBlobs
 from twingraph.store.blobs.memory import MemoryBlobs
 from twingraph.store.home import Home
 from twingraph.store.locks import FileLock
@@ -91,6 +92,18 @@ def fresh_home(path: Path) -> Home:
     home = Home(path).open()
     prepare(home)
     return home
+
+
+def newest_view(path: Path) -> ExecutionView | None:
+    """The execution that was begun last in a home, as it is now."""
+    home = fresh_home(path)
+    records = SqliteRecords(home)
+    try:
+        newest = records.newest()
+        return views.view(records, LocalBlobs(home.path), newest) if newest is not None else None
+    finally:
+        records.close()
+        home.close()
 
 
 def no_code(version: str) -> CodeRef:
