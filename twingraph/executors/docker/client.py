@@ -264,7 +264,13 @@ class Logs:
             with suppress(Exception):  # over SSH it cannot be done, and ends with the container
                 self._heard.close()
 
-    close = hang_up
+    def close(self) -> None:
+        """On the thread that has read it."""
+        self.hang_up()
+        answer = getattr(self._heard, "_response", None)  # holds the socket open
+        if answer is not None:
+            with suppress(Exception):
+                answer.close()
 
 
 class Attached:
