@@ -14,6 +14,7 @@ from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.quantities import byte_count
 from twingraph.core.recordclass import recordclass
 
 FILE_NAME = "twingraph.toml"
@@ -60,6 +61,12 @@ class Settings:
     lanes: int | None = None
     # Processes in which a worker runs bodies of pipelines, at most; None: 16. 0: none, and a conductor asks no worker.
     bodies: int | None = None
+    # A process that runs nodes is replaced after so many of them; None: 10,000.
+    max_nodes_per_process: int | None = None
+    # ... and when it holds more bytes than this after one; None: 1 GiB, or its share of `max_memory`.
+    max_memory_per_process: int | None = None
+    # A worker begins no lane for which it would not have the memory (bytes, over all its processes); None: any.
+    max_memory: int | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -179,6 +186,13 @@ def _whole_from(least: int) -> Callable[[Any], int]:
     return read
 
 
+def _read_memory(raw: Any) -> int:
+    found = byte_count(raw)
+    if found < 1:
+        raise ValueError(f"must be a number of bytes above 0, such as '512Mi' or '2G', not {raw!r}")
+    return found
+
+
 def _read_switch(raw: Any) -> bool:
     word = str(raw).strip().lower()
     if word in {"1", "true", "yes", "on"}:
@@ -253,4 +267,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "worker_key": _read_key,
     "lanes": _whole_from(1),
     "bodies": _whole_from(0),
+    "max_nodes_per_process": _whole_from(1),
+    "max_memory_per_process": _read_memory,
+    "max_memory": _read_memory,
 }

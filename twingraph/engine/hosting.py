@@ -61,6 +61,11 @@ class HostProcesses:
     def host_for(self, execution: str, code: CodeRef) -> ProcessHost:
         return ProcessHost(execution, code, self)
 
+    def expect(self, code: CodeRef) -> None:
+        """Bodies of this version are about to run: their process may start meanwhile. It ends like any that is idle."""
+        if code.version not in self._shared:
+            self._end_later(self._shared_by(code))
+
     def close(self) -> None:
         """On the loop, or once that has ended."""
         for served in list(self._all):
@@ -76,20 +81,28 @@ class HostProcesses:
 
     def serve(self, host: ProcessHost, *, alone: bool, near: bool) -> _Served:
         """`alone`: in a process of its own; `near`: on this machine."""
-        served = None if alone else self._shared.get(host.code.version)
-        if served is None:
-            code = host.code
-            served = _Served(self, code, hello_of(code, self._blobs_path, self._secret), near=near)
-            self._all.add(served)
-            if not alone:
-                self._shared[code.version] = served
+        served = self._begun(host.code, near=near) if alone else self._shared_by(host.code)
         served.hosts[host.execution] = host
+        return served
+
+    def _shared_by(self, code: CodeRef) -> _Served:
+        known = self._shared.get(code.version)
+        if known is None:
+            known = self._shared[code.version] = self._begun(code)
+        return known
+
+    def _begun(self, code: CodeRef, *, near: bool = False) -> _Served:
+        served = _Served(self, code, hello_of(code, self._blobs_path, self._secret), near=near)
+        self._all.add(served)
         return served
 
     def leave(self, served: _Served, execution: str) -> None:
         served.hosts.pop(execution, None)
         if not served.hosts and served in self._all:
-            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle, served)
+            self._end_later(served)
+
+    def _end_later(self, served: _Served) -> None:
+        asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle, served)
 
     def _end_idle(self, served: _Served) -> None:
         if not served.hosts:

@@ -28,10 +28,30 @@ from twingraph.wiring.values import ProcessValues
 THREADS = 4
 MEET_SECONDS = 0.3  # for all threads to meet where only one may be
 
+Makes = Callable[..., BodyHosts]  # given the link, and what else is to be so
 
-def test_threads_that_begin_at_once_share_one_world_and_one_host(tmp_path: Path) -> None:
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Makes]:
     settings = load({"home": str(tmp_path)})
     home, blobs = Home(tmp_path).open(), MemoryBlobs()
+    yield lambda link, **more: BodyHosts(
+        link,
+        CodeBook(open_store(home, settings), blobs),
+        ProcessValues(blobs, b"key"),
+        blobs_path="",
+        secret=b"key",
+        shows_prints=lambda: False,
+        **more,
+    )
+    home.close()
+
+
+def code(version: str, body_path: str = "") -> CodeRef:
+    return CodeRef(version=version, bundle_path="", interpreter="", working_dir="", body_path=body_path)
+
+
+def test_threads_that_begin_at_once_share_one_world_and_one_host(make: Makes) -> None:
     link, begin, inside = LoopLink(lambda act: None), threading.Barrier(THREADS), threading.Barrier(THREADS)
     asked: list[int] = []
 
@@ -41,76 +61,69 @@ def test_threads_that_begin_at_once_share_one_world_and_one_host(tmp_path: Path)
             inside.wait(MEET_SECONDS)
         return link
 
-    hosts = BodyHosts(
-        slow,
-        CodeBook(open_store(home, settings), blobs),
-        ProcessValues(blobs, b"key"),
-        blobs_path="",
-        secret=b"key",
-        shows_prints=lambda: False,
-    )
+    hosts = make(slow)
 
     def start(number: int) -> tuple[object, object]:
         begin.wait()
         world, version = hosts.live(), f"v{number}"
         world.know(version, {}, {}, {})
-        return world, hosts.host_for(
-            f"e{number}", CodeRef(version=version, bundle_path="", interpreter="", working_dir="")
-        )
+        return world, hosts.host_for(f"e{number}", code(version))
 
     with ThreadPoolExecutor(THREADS) as threads:
         seen = set(threads.map(start, range(THREADS)))
     assert (len(seen), len(asked)) == (1, 1)
-    home.close()
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Callable[..., BodyHosts]]:
-    """Hosts of a process that declares the pipelines of the version `v`."""
-    settings = load({"home": str(tmp_path)})
-    home, blobs = Home(tmp_path).open(), MemoryBlobs()
-    link = LoopLink(lambda act: None)
-
-    def make(**more: Any) -> BodyHosts:
-        book, values = CodeBook(open_store(home, settings), blobs), ProcessValues(blobs, b"key")
-        hosts = BodyHosts(lambda: link, book, values, blobs_path="", secret=b"key", shows_prints=lambda: False, **more)
-        hosts.live().know("v", {}, {}, {})
-        return hosts
-
-    yield make
-    home.close()
+def test_what_this_process_has_not_started_runs_as_it_was_recorded(make: Makes) -> None:
+    hosts = make(lambda: LoopLink(lambda act: None))
+    assert isinstance(hosts.host_for("e1", code("v1", "bodies.json")), ProcessHost)
+    hosts.live().know("v1", {}, {}, {})
+    assert not isinstance(hosts.host_for("e1", code("v1", "bodies.json")), ProcessHost)
+    assert isinstance(hosts.host_for("e2", code("v2", "bodies.json")), ProcessHost)
 
 
-def code(folder: Path, *modes: str) -> CodeRef:
+def test_only_for_recorded_bodies_a_process_is_expected(make: Makes) -> None:
+    asked: list[Callable[[], None]] = []
+    hosts = make(lambda: LoopLink(asked.append))
+    hosts.expect(code("v1"))
+    hosts.live().know("v2", {}, {}, {})
+    hosts.expect(code("v2", "bodies.json"))
+    assert not asked
+    hosts.expect(code("v3", "bodies.json"))
+    assert len(asked) == 1
+
+
+def packed(folder: Path, *modes: str) -> CodeRef:
     file = folder / "bodies"
     file.write_text(json.dumps({"entries": {f"flow:{number}": {"mode": mode} for number, mode in enumerate(modes)}}))
-    return CodeRef(version="v", bundle_path="", body_path=str(file), interpreter="", working_dir="")
+    return code("v", str(file))
+
+
+def declaring(make: Makes, **more: Any) -> BodyHosts:
+    """In a process that declares the pipelines of the version `v`."""
+    hosts = make(lambda: LoopLink(lambda act: None), **more)
+    hosts.live().know("v", {}, {}, {})
+    return hosts
 
 
 def no_worker(*given: object) -> Any:
     raise AssertionError(given)
 
 
-def test_bodies_of_who_only_carries_them_out_may_leave_and_those_of_a_script_stay(
-    made: Callable[..., BodyHosts], tmp_path: Path
-) -> None:
-    sliced = code(tmp_path, "slice", "slice")
-    leaves, stays = made(elsewhere=no_worker, may_leave=lambda: True), made(elsewhere=no_worker)
+def test_bodies_of_who_only_carries_them_out_may_leave_and_those_of_a_script_stay(make: Makes, tmp_path: Path) -> None:
+    sliced = packed(tmp_path, "slice", "slice")
+    leaves, stays = declaring(make, elsewhere=no_worker, may_leave=lambda: True), declaring(make, elsewhere=no_worker)
     assert isinstance(leaves.host_for("e", sliced), ProcessHost)
     assert isinstance(stays.host_for("e", sliced), BodyHost)
 
 
 @pytest.mark.parametrize("modes", [(), ("slice", "refused")], ids=["no worker is asked", "it cannot be sliced"])
-def test_what_cannot_leave_stays_with_its_live_functions(
-    made: Callable[..., BodyHosts], tmp_path: Path, modes: tuple[str, ...]
-) -> None:
-    hosts = made(elsewhere=no_worker if modes else None, may_leave=lambda: True)
-    assert isinstance(hosts.host_for("e", code(tmp_path, *(modes or ("slice",)))), BodyHost)
+def test_what_cannot_leave_stays_with_its_live_functions(make: Makes, tmp_path: Path, modes: tuple[str, ...]) -> None:
+    hosts = declaring(make, elsewhere=no_worker if modes else None, may_leave=lambda: True)
+    assert isinstance(hosts.host_for("e", packed(tmp_path, *(modes or ("slice",)))), BodyHost)
 
 
-def test_recorded_bodies_of_which_one_cannot_be_sliced_stay_on_this_machine(
-    made: Callable[..., BodyHosts], tmp_path: Path
-) -> None:
+def test_recorded_bodies_of_which_one_cannot_be_sliced_stay_on_this_machine(make: Makes, tmp_path: Path) -> None:
     begun: list[str] = []
     owner = Owner(no_worker, no_worker, no_worker, lambda: False)
 
@@ -121,5 +134,5 @@ def test_recorded_bodies_of_which_one_cannot_be_sliced_stay_on_this_machine(
         begun.append("elsewhere")
 
     for modes in (("slice", "refused"), ("slice", "slice")):
-        made(elsewhere=elsewhere)._place(code(tmp_path, *modes), near, owner)
+        declaring(make, elsewhere=elsewhere)._place(packed(tmp_path, *modes), near, owner)
     assert begun == ["near", "elsewhere"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import TypeVar
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Dispatch, NodeRun, Outcome
 from twingraph.dispatch.celery.messages import Offer
 
+Known = TypeVar("Known")
+# So many lanes that are over, or that were recalled before they came, are known.
 REMEMBERED = 10_000
 
 
@@ -66,8 +68,7 @@ def not_begun(carried: Carried, run: NodeRun, worker: str, record: ErrorRecord) 
     )
 
 
-def remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
-    """So many lanes that are over, or that were recalled before they came, are known."""
+def remember(kept: OrderedDict[str, Known], key: str, value: Known) -> None:
     kept[key] = value
     while len(kept) > REMEMBERED:
         kept.popitem(last=False)

@@ -33,6 +33,7 @@ from twingraph.dispatch.celery.messages import (
 )
 from twingraph.dispatch.celery.outbox import Outbox
 from twingraph.dispatch.celery.pools import Pools
+from twingraph.dispatch.celery.room import AGAIN_SECONDS, NoRoomError, Room
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 
 LOG = logging.getLogger("twingraph.celery")
@@ -59,9 +60,11 @@ class Carrier:
         *,
         grace: float = GRACE_SECONDS,
         untold: float = UNTOLD_SECONDS,
+        room: Room | None = None,
     ) -> None:
         self.name = name
         self._grace, self._untold = grace, untold
+        self._room = room or Room(None)
         self._seal = seal
         self._ground = ground
         self._outbox = outbox
@@ -206,7 +209,7 @@ class Carrier:
         for act, nodes in self._unwanted.pop(offer.id, {}).items():
             self._fulfil(carried, Wish(act, offer.id, None if nodes is None else list(nodes)))
         runs = list(carried.open.values())
-        if not runs:
+        if not runs or not self._has_room(carried, lambda: self._begin(carried, code, pool)):
             return
         carried.pool = pool
         for run in runs:
@@ -215,6 +218,19 @@ class Carrier:
         lane = offer.lane(code)
         lane.runs = runs
         self._with_pool(carried, pool, lambda: pool.submit(lane))
+
+    def _has_room(self, carried: Carried, again: Callable[[], object]) -> bool:
+        """Else it asks again, until others shall have it."""
+        try:
+            given = self._room.take(carried.offer.id, carried.offer.settings)
+        except NoRoomError as error:
+            self._refuse(carried, error)
+            return False
+        if not given and self._room.was_long(carried.offer.id):
+            self._hand_back(carried, list(carried.open.values()))
+        elif not given:
+            self._loop.call_later(AGAIN_SECONDS, again)
+        return given
 
     def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
         """Where that fails, what it was to do for this lane cannot be done here."""
@@ -288,6 +304,7 @@ class Carrier:
         self._runs.pop((carried.offer.execution, node, run.attempt), None)
         if not carried.open:
             del self._lanes[carried.offer.id]
+            self._room.give_back(carried.offer.id)
             remember(self._over, carried.offer.id, None)
             self._outbox.after(carried.offer.desk, carried.release)
 
@@ -305,6 +322,10 @@ class Carrier:
                 continue
             if wish.act == "host":
                 self._bodies.asked(wish.lane, *(wish.nodes or ()))
+                continue
+            if wish.act == "over":
+                for place in wish.nodes or ():
+                    self._ground.clear(place, wish.lane)
                 continue
             carried = self._lanes.get(wish.lane)
             if carried is None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kombu import Connection
 
+from twingraph.core.errors import TwinGraphError
 from twingraph.dispatch.celery import application
 from twingraph.dispatch.celery.letters import Letters
-from twingraph.dispatch.celery.messages import LANE, WISHES, wishes_text
+from twingraph.dispatch.celery.messages import LANE, WISHES, Wish, wishes_text
 from twingraph.dispatch.celery.posts import POST, post_name
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import NotYetError
@@ -23,7 +24,8 @@ PREPARE_SECONDS = 3600.0
 # So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
 TRIES = 3
 
-# lane: (number, queue, text) | open, post: (session, worker, text) | wishes: [...] | look: queues
+# lane: (number, queue, text) | open, post: (session, worker, text) | wishes: [...] | look: queues |
+# ask: (execution, its answer)
 Errand = tuple[str, Any]
 # These need what workers look for in the blob store. All else goes first: it needs nothing but the broker.
 NEED_STORE = ("lane", "open")
@@ -42,6 +44,7 @@ class Errands:
         *,
         seen: Callable[..., object],
         refused: Callable[..., object],
+        is_over: Callable[[str], bool],
     ) -> None:
         self._app = app
         self._seal = seal
@@ -51,6 +54,7 @@ class Errands:
         self._clock = clock
         self._seen = seen
         self._refused = refused
+        self._is_over = is_over
         self._failed: tuple[Errand, int] | None = None  # what did not go, and how often
 
     def send(self, connection: Connection, batch: deque[Errand]) -> None:
@@ -70,12 +74,26 @@ class Errands:
                 _, worker, text = what
                 self._letters.send(connection, producer, post_name(worker), POST + worker, text)
             elif kind == "wishes":
-                text = wishes_text(what)
-                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+                self._wish(connection, what)
+            elif kind == "ask":
+                execution, answer = what
+                if self._knows_over(execution):
+                    self._wish(connection, [answer])
             else:
                 empty = {queue for queue in what if application.depth(connection, queue) == 0}
                 self._seen(empty)
             batch.popleft()
+
+    def _wish(self, connection: Connection, wishes: Sequence[Wish]) -> None:
+        text = wishes_text(wishes)
+        application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+
+    def _knows_over(self, execution: str) -> bool:
+        try:
+            return self._is_over(execution)
+        except TwinGraphError as error:  # whoever asked will ask again
+            LOG.debug("whether %s is over cannot be told: %s", execution, error)
+            return False
 
     def _make_ready(self) -> None:
         if self._clock() - self._prepared > PREPARE_SECONDS:

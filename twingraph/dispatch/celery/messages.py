@@ -88,6 +88,13 @@ class Misdirected:
 
 
 @recordclass(kw_only=False)
+class Left:
+    """Something of this execution is on the worker's machine that is not the worker's own. Is it over?"""
+
+    execution: str
+
+
+@recordclass(kw_only=False)
 class HasRoom:
     """Whether a worker has room for a process of bodies; somebody asked by the wish `host`."""
 
@@ -122,14 +129,15 @@ class Alive:
 
 
 OfBodies = HasRoom | Spoke | BodiesGone | Alive
-Word = Report | Taken | Claim | Beat | Misdirected | OfBodies
+Word = Report | Taken | Claim | Beat | Misdirected | Left | OfBodies
 
 
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
-    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) |
-    host (who has room for a process of bodies, the session `lane`, tells the desk in `nodes`).
+    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) | over
+    (the execution `lane` of the place in `nodes` is: remove what is left of it beside the pool) | host (who has room
+    for a process of bodies, the session `lane`, tells the desk in `nodes`).
     `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str
@@ -221,6 +229,8 @@ def word(said: Word) -> list[Any]:
         return ["t", said.lane]
     if type(said) is Claim:
         return ["c", said.lane]
+    if type(said) is Left:
+        return ["s", said.execution]
     if type(said) is Misdirected:
         return ["m", said.lane]
     if type(said) is Spoke:
@@ -277,6 +287,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "t": Taken,
     "c": Claim,
     "m": Misdirected,
+    "s": Left,
     "b": Beat,
     "p": Spoke,
     "h": HasRoom,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from twingraph.core.errors import PermanentError
-from twingraph.dispatch.celery.messages import probe_of
+from twingraph.dispatch.celery.messages import Word, probe_of
 from twingraph.dispatch.celery.posts import Open
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.worker import NotSharedError, OwnGround
@@ -22,13 +22,17 @@ SEAL = Seal(b"key")
 HERE = ".".join(map(str, sys.version_info[:3]))
 
 
+def no_desk(desk: str, said: Word) -> None:
+    raise AssertionError((desk, said))
+
+
 class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.blobs = open_blobs(f"file://{folder}/blobs")
         self.blobs.put(probe_of("place"))
         settings = load({"home": str(folder / "home"), "blob_url": f"file://{folder}/blobs"})
-        self.ground = OwnGround(settings, Home(folder / "home"), SEAL, self.blobs)
+        self.ground = OwnGround(settings, Home(folder / "home"), SEAL, self.blobs, no_desk)
 
     def opening(self, place: str = "place", **world: Any) -> Open:
         described = {
