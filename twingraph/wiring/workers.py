@@ -10,7 +10,8 @@ from twingraph.settings import Settings
 
 def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
     """Carry nodes out until a signal says that it is enough; the code to exit with."""
-    from twingraph.dispatch.celery.application import let_go, queue_name, worker_app
+    from twingraph.dispatch.celery.application import queue_name
+    from twingraph.dispatch.celery.serving import let_go, worker_app
     from twingraph.dispatch.celery.worker import worker_name
 
     app = worker_app(settings, lambda: note(f"ready: worker serves {', '.join(queues)}"))

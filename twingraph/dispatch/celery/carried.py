@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
@@ -18,19 +18,18 @@ class Carried:
         self.offer = offer
         self.open = {run.node: run for run in offer.runs}
         self.begun: dict[str, None] = {}
-        self.waiting: list[threading.Event] = []  # threads of Celery that acknowledge at the end
+        self.waiting: list[Callable[[], object]] = []  # called when it has ended,
+        self.told: Callable[[], None] | None = None  # and when its conductor hears who has it
         self.pool: Dispatch | None = None
         self.silent: set[str] = set()  # of these nodes nobody wants to hear
         self.given_up: set[str] = set()  # these are ended because the worker ends
         self.claimed_at: float | None = None
-        self.due = threading.Event()  # it is known what becomes of it,
-        self.wanted = False  # and whether it is to begin
 
     def release(self) -> None:
         """It has ended: those who wait for it acknowledge it."""
-        self.due.set()
-        for event in self.waiting:
-            event.set()
+        waiting, self.waiting = self.waiting, []
+        for ended in waiting:
+            ended()
 
 
 def handed_back(node: str) -> ErrorRecord:

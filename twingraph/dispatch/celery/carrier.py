@@ -1,4 +1,4 @@
-"""What a worker holds: lanes come in on threads of Celery, the pool runs them on a loop of its own, outcomes go out.
+"""What a worker holds: lanes come in on Celery's thread, the pool runs them on a loop of its own, outcomes go out.
 
 Everything marked 'loop' runs on that loop's thread; nothing there blocks.
 """
@@ -11,11 +11,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
 from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused
+from twingraph.dispatch.celery.fetching import Fetching
 from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.messages import (
     LANE,
@@ -23,6 +24,7 @@ from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
     Misdirected,
+    Offer,
     Taken,
     UnreadableError,
     Wish,
@@ -63,19 +65,19 @@ class Carrier:
         self.name = name
         self._grace, self._untold = grace, untold
         self._seal = seal
-        self._ground = ground
         self._outbox = outbox
         self._queues = queues
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
         self._lanes: dict[str, Carried] = {}
         self._runs: dict[tuple[str, str, int], Carried] = {}
+        self._fetching = Fetching(self._loop, ground)
         self._pools = Pools(self._loop, self._report)
         self._over: OrderedDict[str, None] = OrderedDict()
         self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
         self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
         self._draining = False
-        self._here: set[Carried] = set()  # a thread of Celery waits for each
+        self._here: dict[Carried, None] = {}  # somebody waits for the end of each
         self._waits = True  # for the broker to hear what came of them
         self._ran = 0
         self._since = time.time()
@@ -87,35 +89,34 @@ class Carrier:
         self._thread.start()
         self._soon(self._beat)
 
-    def carry(self, text: str, given: str, *, redelivered: bool) -> None:
-        """Take a lane; returns when it has ended and its outcomes are with the broker."""
+    def read(self, text: object, given: object) -> Offer | None:
+        """A lane; None where it is none of ours."""
         try:
-            offer = offer_of(self._seal.check(LANE, text, given))
+            return offer_of(self._seal.check(LANE, text, given))
         except (ForgedError, UnreadableError) as error:
             LOG.error("refused: %s", error)
-            return
-        carried = Carried(offer)
-        done = threading.Event()
-        carried.waiting.append(done)
-        self._here.add(carried)
-        try:
-            if self._waits:
-                self._carry(carried, redelivered)
-                done.wait()
-        finally:
-            self._here.discard(carried)
+            return None
 
-    def _carry(self, carried: Carried, redelivered: bool) -> None:
-        offer = carried.offer
-        self._soon(self._take, carried, redelivered)
-        carried.due.wait()
-        if carried.wanted and self._waits:
-            try:
-                code, pool = self._ground.code_of(offer), self._ground.pool_of(offer)
-            except Exception as error:  # whatever keeps it from running here, its conductor must hear of it
-                self._soon(self._refuse, carried, error)
-            else:
-                self._soon(self._begin, carried, code, pool)
+    def carry(
+        self,
+        offer: Offer,
+        *,
+        redelivered: bool,
+        ended: Callable[[], None],
+        told: Callable[[], None] | None = None,
+    ) -> None:
+        """Take a lane. On any thread `told` is called once its conductor hears who has it, `ended` when its outcomes
+        are with the broker. A worker that does not wait for that any more takes nothing."""
+        if self._waits:
+            carried = Carried(offer)
+            carried.told = told
+            carried.waiting += [ended, lambda: self._here.pop(carried, None)]
+            self._here[carried] = None
+            self._soon(self._take, carried, redelivered)
+
+    @property
+    def has_lanes(self) -> bool:
+        return bool(self._here)
 
     def wish(self, text: str, given: str) -> None:
         try:
@@ -124,11 +125,6 @@ class Carrier:
             LOG.error("refused: %s", error)
             return
         self._soon(self._take_wishes, wishes)
-
-    def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """On the loop, unless that has ended."""
-        with suppress(RuntimeError):
-            self._soon(self._loop.call_later, seconds, act)
 
     def drain(self) -> None:
         """Begin nothing more: what has not begun goes back, what runs has a moment. Called in a signal handler too."""
@@ -169,9 +165,10 @@ class Carrier:
     def _take(self, carried: Carried, redelivered: bool) -> None:
         offer = carried.offer
         known = self._lanes.get(offer.id)
-        if known is not None:  # it came again while it is here: after the broker had lost us
+        if not self._waits:
+            carried.release()
+        elif known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
-            carried.due.set()
         elif offer.id in self._over:
             carried.release()
         elif self._desks.get(offer.execution, (offer.desk, 0))[0] != offer.desk:
@@ -187,13 +184,14 @@ class Carrier:
             self._want(carried)
 
     def _want(self, carried: Carried) -> None:
-        """It is ours. What it needs may have to be fetched, which its own thread does."""
+        """It is ours."""
         carried.claimed_at = None
+        if carried.told is not None:
+            self._outbox.after(carried.offer.desk, carried.told)
         if self._draining:
             self._hand_back(carried, list(carried.open.values()))
-            return
-        carried.wanted = True
-        carried.due.set()
+        else:
+            self._fetching.use(carried.offer, partial(self._begin, carried), partial(self._refuse, carried))
 
     def _begin(self, carried: Carried, code: CodeRef, pool: Dispatch) -> None:
         offer = carried.offer

@@ -27,6 +27,7 @@ from twingraph.dispatch.base import (
     Returned,
     RunSettings,
 )
+from twingraph.dispatch.secrets import names_any
 
 VERSION = 1
 LANE = "lane"
@@ -57,6 +58,13 @@ class Offer:
 
     def lane(self, code: CodeRef) -> Lane:
         return Lane(number=0, execution=self.execution, code=code, settings=self.settings, runs=self.runs)
+
+    @property
+    def is_beside(self) -> bool:
+        """Its nodes wait beside those of other lanes in one process: nothing of them is watched over by process."""
+        settings = self.settings
+        is_local = settings.platform == "local" or settings.entry.startswith("builtin:")
+        return settings.asynchronous and is_local and not settings.resources and not names_any(settings, self.runs)
 
 
 @recordclass(kw_only=False)
