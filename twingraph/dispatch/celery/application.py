@@ -58,7 +58,12 @@ def make_app(settings: Settings) -> Any:
     options: dict[str, Any] = {"confirm_publish": True}
     is_redis = settings.broker_url.startswith("redis")
     if is_redis:
-        options = {"visibility_timeout": FAR_OUT_SECONDS, "socket_keepalive": True, "health_check_interval": 10}
+        options = {
+            "visibility_timeout": FAR_OUT_SECONDS,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "priority_steps": [0],  # one list for a queue; each further one costs with every message
+        }
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

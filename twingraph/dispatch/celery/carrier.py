@@ -46,6 +46,8 @@ GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
 # With a broker that is away nobody can be told; so long after that the worker ends all the same.
 UNTOLD_SECONDS = 5.0
+# That a lane is here is said with the next word, or by itself after so long.
+TAKEN_SECONDS = 0.05
 # So many lanes that are over, or that were recalled before they came, are known.
 REMEMBERED = 10_000
 
@@ -73,6 +75,7 @@ class Carrier:
         self._runs: dict[tuple[str, str, int], Carried] = {}
         self._fetching = Fetching(self._loop, ground)
         self._pools = Pools(self._loop, self._report)
+        self._taken: list[Carried] = []  # nobody has been told of these
         self._over: OrderedDict[str, None] = OrderedDict()
         self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
         self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
@@ -173,21 +176,23 @@ class Carrier:
             carried.release()
         elif self._desks.get(offer.execution, (offer.desk, 0))[0] != offer.desk:
             self._say(carried, Misdirected(offer.id))
-            self._outbox.after(offer.desk, carried.release)
+            self._after(carried, carried.release)
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
             carried.claimed_at = time.monotonic()
             self._say(carried, Claim(offer.id))
         else:
             self._lanes[offer.id] = carried
-            self._say(carried, Taken(offer.id))
+            if not self._taken:
+                self._loop.call_later(TAKEN_SECONDS, self._tell_taken)
+            self._taken.append(carried)
             self._want(carried)
 
     def _want(self, carried: Carried) -> None:
         """It is ours."""
         carried.claimed_at = None
         if carried.told is not None:
-            self._outbox.after(carried.offer.desk, carried.told)
+            self._after(carried, carried.told)
         if self._draining:
             self._hand_back(carried, list(carried.open.values()))
         else:
@@ -284,10 +289,21 @@ class Carrier:
         if not carried.open:
             del self._lanes[carried.offer.id]
             _remember(self._over, carried.offer.id, None)
-            self._outbox.after(carried.offer.desk, carried.release)
+            self._after(carried, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
-        self._outbox.say(carried.offer.desk, word)
+        self._tell_taken()
+        self._outbox.say(carried.offer.desk, word, more=len(self._runs) > 1)
+
+    def _after(self, carried: Carried, act: Callable[[], None]) -> None:
+        self._tell_taken()
+        self._outbox.after(carried.offer.desk, act)
+
+    def _tell_taken(self) -> None:
+        """Whatever else is said of a lane comes later."""
+        taken, self._taken = self._taken, []
+        for carried in taken:
+            self._outbox.say(carried.offer.desk, Taken(carried.offer.id))
 
     # -- wishes ------------------------------------------------------------------------------------
 
@@ -346,6 +362,7 @@ class Carrier:
 
     def _beat(self) -> None:
         self._loop.call_later(BEAT_SECONDS, self._beat)
+        self._tell_taken()
         desks: dict[str, dict[str, list[str]]] = {}
         now = time.monotonic()
         for carried in list(self._lanes.values()):

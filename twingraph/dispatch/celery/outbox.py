@@ -20,6 +20,8 @@ LOG = logging.getLogger("twingraph.celery")
 # Of one message.
 MOST_WORDS = 500
 MOST_CHARACTERS = 1_000_000
+# Where more is about to be said, it is given so long to come together.
+PAUSE_SECONDS = 0.005
 # With so many words waiting for a broker that is away, what nodes print is let go of.
 MOST_WAITING = 50_000
 
@@ -35,7 +37,8 @@ class Outbox:
         self._seal = seal
         self._numbers: dict[str, int] = {}
         self._under_way: tuple[str, str, int] | None = None  # the desk, the text, how many entries it holds
-        self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send)
+        self._pause = 0.0
+        self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send, pause=lambda: self._pause)
         self._dropping = False
         self._expiring: tuple[object, set[str]] = (None, set())  # the desks that this channel knows to expire
 
@@ -45,7 +48,9 @@ class Outbox:
     def close(self, timeout: float) -> None:
         self._sender.close(timeout)
 
-    def say(self, desk: str, said: Word) -> None:
+    def say(self, desk: str, said: Word, *, more: bool = False) -> None:
+        """`more`: other nodes run, and something will be said of them as well."""
+        self._pause = PAUSE_SECONDS if more else 0.0
         if type(said) is LogLines and self._sender.waiting() > MOST_WAITING:
             if not self._dropping:
                 LOG.warning("the broker is away: what nodes print is not kept until it is back")

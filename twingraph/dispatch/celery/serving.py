@@ -122,6 +122,7 @@ class Intake:
     def __init__(self, carrier: Carrier, consumer: Any, *, owes: bool) -> None:
         self._carrier = carrier
         self._consumer = consumer
+        self._owes = owes
         self._deliveries = Deliveries(consumer, owes=owes)
         self._heard: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._reading, self._writing = os.pipe()
@@ -144,10 +145,11 @@ class Intake:
         if offer is None:
             self._deliveries.refuse(message)
         elif self._deliveries.accept(message, beside=offer.is_beside):
+            told = partial(self._over, partial(self._deliveries.told, message))
             self._carrier.carry(
                 offer,
                 redelivered=bool((message.delivery_info or {}).get("redelivered")),
-                told=partial(self._over, partial(self._deliveries.told, message)) if offer.is_beside else None,
+                told=told if self._owes and offer.is_beside else None,
                 ended=partial(self._over, partial(self._deliveries.end, message)),
             )
 

@@ -41,7 +41,7 @@ class Said:
 
     def close(self, timeout: float) -> None: ...
 
-    def say(self, desk: str, said: Word) -> None:
+    def say(self, desk: str, said: Word, *, more: bool = False) -> None:
         self.words.append((desk, said))
 
     def after(self, desk: str, act: Callable[[], None]) -> None:
@@ -176,7 +176,14 @@ def test_a_lane_is_taken_and_acknowledged_when_all_its_runs_have_ended(scene: Sc
     scene.end(0, 1, "failed")
     assert scene.over(ended)
     assert scene.said.of(Taken) == [Taken("1")]
+    assert type(scene.said.words[0][1]) is Taken  # before anything else is said of it
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "completed"), ("b", "failed")]
+
+
+def test_a_lane_of_which_nothing_else_is_said_is_told_all_the_same(scene: Scene) -> None:
+    scene.carry("1", ("a", 1))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.end(0)
 
 
 def test_what_is_forged_or_no_lane_is_not_read(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
