@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from twingraph.core.errors import MissingExtraError
@@ -26,6 +27,9 @@ QUEUE = "default"  # of what names none
 # and kombu's worker does not survive a broken connection with anything unacknowledged on it, so there nothing is
 # acknowledged: what is taken out of the queue is gone from it.
 FAR_OUT_SECONDS = 7 * 86_400
+# So often does a worker look for a broker that is away, and says so at first and then each time of so many.
+AGAIN_SECONDS = 1.0
+SAID_EVERY = 30
 # A desk whose conductor is gone is removed by the broker.
 DESK_EXPIRES_SECONDS = 3600.0
 
@@ -43,8 +47,32 @@ def desk_queue(name: str) -> Queue:
     return Queue(name, routing_key=name, durable=True, expires=DESK_EXPIRES_SECONDS)
 
 
+class Persistent(Connection):  # type: ignore[misc]  # kombu tells no types
+    """It looks for a broker that is away at an even pace, so that a worker is back as soon as that is, and says so now
+    and then. (Kombu waits longer each time, up to half a minute.)"""
+
+    again_seconds = AGAIN_SECONDS
+
+    def ensure_connection(
+        self,
+        errback: Callable[[Exception, float], object] | None = None,
+        max_retries: int | None = None,
+        **more: Any,
+    ) -> Connection:
+        failures = count()
+
+        def failed(error: Exception, seconds: float) -> None:
+            if errback is not None and next(failures) % SAID_EVERY == 0:
+                errback(error, seconds)
+
+        pace = {"interval_start": self.again_seconds, "interval_step": 0.0, "interval_max": self.again_seconds}
+        return super().ensure_connection(failed, max_retries, **{**more, **pace})
+
+
 class Transport(AMQP):  # type: ignore[misc]  # Celery tells no types
     """How Celery reaches the broker."""
+
+    Connection = Persistent
 
     def TaskConsumer(self, *args: Any, **more: Any) -> Consumer:  # noqa: N802 - Celery's name
         return super().TaskConsumer(*args, no_ack=not self.app.conf.task_acks_late, **more)
@@ -78,6 +106,7 @@ def make_app(settings: Settings) -> Any:
         # After a reconnect it would wait for the broker on the thread of a lane, beside the thread that reads from it:
         # both then hang until the broker misses the heartbeat (30 s).
         worker_enable_prefetch_count_reduction=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # there are none of Celery's; else it warns
         worker_pool="threads",
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
