@@ -1,14 +1,21 @@
-"""A lane that a worker holds."""
+"""A lane that a worker holds, and what it knows of those that it does not hold."""
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Dispatch, NodeRun, Outcome
-from twingraph.dispatch.celery.messages import Offer
+from twingraph.dispatch.celery.messages import Offer, Wish
+
+# So many lanes that are over, or that were recalled before they came, are known.
+REMEMBERED = 10_000
+
+Kept = TypeVar("Kept")
 
 
 class Carried:
@@ -30,6 +37,46 @@ class Carried:
         waiting, self.waiting = self.waiting, []
         for ended in waiting:
             ended()
+
+
+class Unwanted:
+    """Wishes for lanes that have not come yet."""
+
+    def __init__(self) -> None:
+        self._acts: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
+
+    def keep(self, wish: Wish) -> None:
+        acts = self._acts.get(wish.lane, {})
+        known = acts.get(wish.act, frozenset())
+        acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
+        remember(self._acts, wish.lane, acts)
+
+    def take(self, lane: str) -> list[Wish]:
+        acts = self._acts.pop(lane, {})
+        return [Wish(act, lane, None if nodes is None else list(nodes)) for act, nodes in acts.items()]
+
+
+class Desks:
+    """Which conductor has an execution that was taken over."""
+
+    def __init__(self) -> None:
+        self._latest: OrderedDict[str, tuple[str, int]] = OrderedDict()  # with the epoch
+
+    def moves(self, execution: str, desk: str, epoch: int) -> bool:
+        """Whether it is there now. One that does not know yet that it lost it is not heard."""
+        if epoch < self._latest.get(execution, ("", 0))[1]:
+            return False
+        remember(self._latest, execution, (desk, epoch))
+        return True
+
+    def has_left(self, execution: str, desk: str) -> bool:
+        return self._latest.get(execution, (desk, 0))[0] != desk
+
+
+def remember(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
+    kept[key] = value
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)
 
 
 def handed_back(node: str) -> ErrorRecord:

@@ -15,7 +15,16 @@ from functools import partial
 from typing import Any
 
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused
+from twingraph.dispatch.celery.carried import (
+    Carried,
+    Desks,
+    Unwanted,
+    cancelled,
+    handed_back,
+    not_begun,
+    refused,
+    remember,
+)
 from twingraph.dispatch.celery.fetching import Fetching
 from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.messages import (
@@ -25,7 +34,7 @@ from twingraph.dispatch.celery.messages import (
     Claim,
     Misdirected,
     Offer,
-    Taken,
+    Requeued,
     UnreadableError,
     Wish,
     Word,
@@ -35,6 +44,7 @@ from twingraph.dispatch.celery.messages import (
 from twingraph.dispatch.celery.outbox import Outbox
 from twingraph.dispatch.celery.pools import Pools
 from twingraph.dispatch.celery.signing import ForgedError, Seal
+from twingraph.dispatch.celery.telling import Telling
 
 LOG = logging.getLogger("twingraph.celery")
 
@@ -46,10 +56,6 @@ GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
 # With a broker that is away nobody can be told; so long after that the worker ends all the same.
 UNTOLD_SECONDS = 5.0
-# That a lane is here is said with the next word, or by itself after so long.
-TAKEN_SECONDS = 0.05
-# So many lanes that are over, or that were recalled before they came, are known.
-REMEMBERED = 10_000
 
 
 class Carrier:
@@ -73,12 +79,12 @@ class Carrier:
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
         self._lanes: dict[str, Carried] = {}
         self._runs: dict[tuple[str, str, int], Carried] = {}
+        self._telling = Telling(self._loop, outbox)
         self._fetching = Fetching(self._loop, ground)
         self._pools = Pools(self._loop, self._report)
-        self._taken: list[Carried] = []  # nobody has been told of these
         self._over: OrderedDict[str, None] = OrderedDict()
-        self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
-        self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
+        self._unwanted = Unwanted()
+        self._desks = Desks()
         self._draining = False
         self._here: dict[Carried, None] = {}  # somebody waits for the end of each
         self._waits = True  # for the broker to hear what came of them
@@ -116,6 +122,10 @@ class Carrier:
             carried.waiting += [ended, lambda: self._here.pop(carried, None)]
             self._here[carried] = None
             self._soon(self._take, carried, redelivered)
+
+    def give_back(self, offer: Offer) -> None:
+        """There is no room for it here: it goes back to its queue. Any thread."""
+        self._outbox.say(offer.desk, Requeued(offer.id))
 
     @property
     def has_lanes(self) -> bool:
@@ -174,37 +184,37 @@ class Carrier:
             known.waiting += carried.waiting
         elif offer.id in self._over:
             carried.release()
-        elif self._desks.get(offer.execution, (offer.desk, 0))[0] != offer.desk:
+        elif self._desks.has_left(offer.execution, offer.desk):
             self._say(carried, Misdirected(offer.id))
-            self._after(carried, carried.release)
+            self._telling.after(offer.desk, carried.release)
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
             carried.claimed_at = time.monotonic()
             self._say(carried, Claim(offer.id))
         else:
             self._lanes[offer.id] = carried
-            if not self._taken:
-                self._loop.call_later(TAKEN_SECONDS, self._tell_taken)
-            self._taken.append(carried)
+            self._telling.taken(offer)
             self._want(carried)
 
     def _want(self, carried: Carried) -> None:
         """It is ours."""
         carried.claimed_at = None
         if carried.told is not None:
-            self._after(carried, carried.told)
+            self._telling.after(carried.offer.desk, carried.told)
         if self._draining:
-            self._hand_back(carried, list(carried.open.values()))
+            self._hand_back_all(carried)
         else:
-            self._fetching.use(carried.offer, partial(self._begin, carried), partial(self._refuse, carried))
+            back = partial(self._hand_back_all, carried)
+            refuse = partial(self._refuse, carried)
+            self._fetching.use(carried.offer, partial(self._begin, carried), failed=refuse, late=back)
 
     def _begin(self, carried: Carried, code: CodeRef, pool: Dispatch) -> None:
         offer = carried.offer
         if self._draining:
-            self._hand_back(carried, list(carried.open.values()))
+            self._hand_back_all(carried)
             return
-        for act, nodes in self._unwanted.pop(offer.id, {}).items():
-            self._fulfil(carried, Wish(act, offer.id, None if nodes is None else list(nodes)))
+        for wish in self._unwanted.take(offer.id):
+            self._fulfil(carried, wish)
         runs = list(carried.open.values())
         if not runs:
             return
@@ -267,6 +277,9 @@ class Carrier:
             self._say(carried, Returned(carried.offer.execution, back))
         self._forget(carried, runs)
 
+    def _hand_back_all(self, carried: Carried) -> None:
+        self._hand_back(carried, list(carried.open.values()))
+
     def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
             self._ended(carried, not_begun(carried, run, self.name, cancelled(run)))
@@ -288,22 +301,11 @@ class Carrier:
         self._runs.pop((carried.offer.execution, node, run.attempt), None)
         if not carried.open:
             del self._lanes[carried.offer.id]
-            _remember(self._over, carried.offer.id, None)
-            self._after(carried, carried.release)
+            remember(self._over, carried.offer.id, None)
+            self._telling.after(carried.offer.desk, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
-        self._tell_taken()
-        self._outbox.say(carried.offer.desk, word, more=len(self._runs) > 1)
-
-    def _after(self, carried: Carried, act: Callable[[], None]) -> None:
-        self._tell_taken()
-        self._outbox.after(carried.offer.desk, act)
-
-    def _tell_taken(self) -> None:
-        """Whatever else is said of a lane comes later."""
-        taken, self._taken = self._taken, []
-        for carried in taken:
-            self._outbox.say(carried.offer.desk, Taken(carried.offer.id))
+        self._telling.say(carried.offer.desk, word, more=len(self._runs) > 1)
 
     # -- wishes ------------------------------------------------------------------------------------
 
@@ -317,10 +319,7 @@ class Carrier:
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
-                    acts = self._unwanted.get(wish.lane, {})
-                    known = acts.get(wish.act, frozenset())
-                    acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
-                    _remember(self._unwanted, wish.lane, acts)
+                    self._unwanted.keep(wish)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
                     self._want(carried)
@@ -328,13 +327,11 @@ class Carrier:
                 self._fulfil(carried, wish)
 
     def _leave(self, execution: str, desk: str = "", epoch: str = "0") -> None:
-        """Another conductor has taken the execution over. One that does not know yet that it lost it is not heard."""
-        if int(epoch) < self._desks.get(execution, ("", 0))[1]:
-            return
-        _remember(self._desks, execution, (desk, int(epoch)))
-        for carried in list(self._lanes.values()):
-            if carried.offer.execution == execution and carried.offer.desk != desk:
-                self._fulfil(carried, Wish("drop", carried.offer.id))
+        """Another conductor has taken the execution over."""
+        if self._desks.moves(execution, desk, int(epoch)):
+            for carried in list(self._lanes.values()):
+                if carried.offer.execution == execution and carried.offer.desk != desk:
+                    self._fulfil(carried, Wish("drop", carried.offer.id))
 
     def _fulfil(self, carried: Carried, wish: Wish) -> None:
         nodes = [
@@ -362,7 +359,6 @@ class Carrier:
 
     def _beat(self) -> None:
         self._loop.call_later(BEAT_SECONDS, self._beat)
-        self._tell_taken()
         desks: dict[str, dict[str, list[str]]] = {}
         now = time.monotonic()
         for carried in list(self._lanes.values()):
@@ -373,14 +369,14 @@ class Carrier:
             else:
                 self._say(carried, Claim(carried.offer.id))
         for desk, lanes in desks.items():
-            self._outbox.say(desk, Beat(lanes))
+            self._telling.say(desk, Beat(lanes))
 
     def _drain(self) -> None:
         if self._draining:
             return
         self._draining = True
         for carried in list(self._lanes.values()):
-            if carried.pool is not None:
+            if carried.claimed_at is None:
                 self._fulfil(carried, Wish("return", carried.offer.id))
         self._loop.call_later(self._grace, self._hand_back_begun)
         self._loop.call_later(self._grace + self._untold, self._let_go)
@@ -402,9 +398,3 @@ class Carrier:
         await self._pools.stop()
         for carried in list(self._lanes.values()):
             carried.release()
-
-
-def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
-    kept[key] = value
-    while len(kept) > REMEMBERED:
-        kept.popitem(last=False)

@@ -26,6 +26,7 @@ from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
     Misdirected,
+    Requeued,
     Taken,
     UnreadableError,
     Wish,
@@ -268,13 +269,15 @@ class CeleryDispatch:
             self._take_beat(worker, word, wishes)
         elif type(word) is Misdirected:
             return self._take_misdirected(word, wishes)
+        elif type(word) is Requeued:
+            self._holding.requeued(word.lane, self._clock())
         elif type(word) is Returned:
-            back = [(node, attempt) for node, attempt in word.runs if self._closed(word.execution, node, attempt)]
+            back = [run for run in word.runs if self._given_back(worker, word.execution, *run)]
             if back:
                 self._report(Returned(word.execution, back))
             return bool(back)
         else:
-            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Returned)
+            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Requeued | Returned)
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
                 return False
@@ -309,11 +312,13 @@ class CeleryDispatch:
         self._report(Returned(sent.lane.execution, runs))
         return True
 
-    def _closed(self, execution: str, node: str, attempt: int) -> bool:
+    def _given_back(self, worker: str, execution: str, node: str, attempt: int) -> bool:
+        """Whether it was this worker's; what another one has runs on."""
         sent = self._holding.find(execution, node, attempt)
-        if sent is not None:
-            self._holding.close(sent, node, ended=False)
-        return sent is not None
+        if sent is None or sent.holder not in (None, worker):
+            return False
+        self._holding.close(sent, node, ended=False)
+        return True
 
     def _take_beat(self, worker: str, beat: Beat, wishes: list[Wish]) -> None:
         strange, gone = self._holding.beat(worker, dict(beat.lanes))

@@ -164,6 +164,13 @@ class Holding:
             self._workers[name].lanes[number] = sent
         return True
 
+    def requeued(self, number: str, now: float) -> None:
+        """A worker gives back what it has no room for: it waits anew, behind whatever was taken meanwhile."""
+        sent = self._untaken.get(number)
+        if sent is not None:
+            sent.at, sent.passed_at = now, None
+            sent.order = max(sent.order, self._latest.get(sent.queue, 0))
+
     def beat(self, name: str, lanes: dict[str, Sequence[str]]) -> tuple[list[str], list[Gone]]:
         """The lanes that this worker must drop, and what it does not know of though it was to hold it."""
         strange = []

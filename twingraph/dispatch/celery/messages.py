@@ -95,7 +95,14 @@ class Misdirected:
     lane: str
 
 
-Word = Report | Taken | Claim | Beat | Misdirected
+@recordclass(kw_only=False)
+class Requeued:
+    """A worker had no room for the lane, and gives it back to its queue."""
+
+    lane: str
+
+
+Word = Report | Taken | Claim | Beat | Misdirected | Requeued
 
 
 @recordclass(kw_only=False)
@@ -195,8 +202,16 @@ def word(said: Word) -> list[Any]:
         return ["c", said.lane]
     if type(said) is Misdirected:
         return ["m", said.lane]
+    if type(said) is Requeued:
+        return ["q", said.lane]
     assert type(said) is Beat
     return ["b", {lane: list(begun) for lane, begun in said.lanes.items()}]
+
+
+def run_of(entry: Sequence[Any]) -> tuple[str, str, int] | None:
+    """Of a word that carries values of a run, the run."""
+    kind, *rest = entry
+    return (rest[0], rest[1], rest[2]) if kind in ("o", "i") else None
 
 
 def reports_text(worker: str, number: int, words: Sequence[list[Any]]) -> str:
@@ -241,6 +256,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "t": Taken,
     "c": Claim,
     "m": Misdirected,
+    "q": Requeued,
     "b": Beat,
 }
 

@@ -144,7 +144,9 @@ class Intake:
         offer = self._carrier.read(text, given)
         if offer is None:
             self._deliveries.refuse(message)
-        elif self._deliveries.accept(message, beside=offer.is_beside):
+        elif not self._deliveries.accept(message, beside=offer.is_beside):
+            self._carrier.give_back(offer)
+        else:
             told = partial(self._over, partial(self._deliveries.told, message))
             self._carrier.carry(
                 offer,
@@ -161,6 +163,11 @@ class Intake:
             return
         with suppress(BlockingIOError):
             os.write(self._writing, b".")
+
+    def close(self) -> None:
+        """Nothing has to be heard any more."""
+        os.close(self._reading)
+        os.close(self._writing)
 
     def settle(self) -> None:
         with suppress(BlockingIOError):

@@ -57,8 +57,8 @@ class Sender(Generic[Item]):
     """A thread without a timer: it sends what there is, and what came meanwhile is the next batch.
 
     `send` publishes a batch; it takes out of the deque what is sent, so that the rest goes again after a failure. Where
-    that is the fault of the first of the rest, which would fail for ever, `give_up` says so, and it is let go of. For
-    as long as `pause` says, what comes gathers before it is sent.
+    that is the fault of the first of the rest, which would fail for ever, `give_up` takes it out or puts something else
+    in its place, and says so. For as long as `pause` says, what comes gathers before it is sent.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Sender(Generic[Item]):
         name: str,
         connect: Callable[[], Connection],
         send: Callable[[Connection, deque[Item]], None],
-        give_up: Callable[[Item, Exception], bool] = lambda item, error: False,
+        give_up: Callable[[deque[Item], Exception], bool] = lambda batch, error: False,
         pause: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._connect = connect
@@ -114,8 +114,8 @@ class Sender(Generic[Item]):
             except Exception as error:  # whatever it is, what was to be said must not be lost with this thread
                 _drop(connection)
                 connected, connection = connection is not None, None
-                if connected and batch and self._give_up(batch[0], error):
-                    batch.popleft()
+                if connected and batch and self._give_up(batch, error):
+                    backoff = Backoff(self._ended)
                 else:
                     backoff.failed(error)
         _drop(connection)

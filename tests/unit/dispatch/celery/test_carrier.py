@@ -361,6 +361,27 @@ def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene
     assert [one.runs for one in scene.said.of(Returned)] == [[("a", 1)], [("b", 1)]]
 
 
+def test_who_is_to_end_hands_back_at_once_what_waits_for_its_code(scene: Scene) -> None:
+    scene.machine.slow.clear()
+    ended = scene.carry("1", ("a", 1), ("b", 1))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.carrier.drain()
+    assert scene.over(ended)
+    assert scene.said.of(Returned) == [Returned("e", [("a", 1), ("b", 1)])]
+    scene.machine.slow.set()
+    scene.until(lambda: scene.machine.fetched)
+    assert scene.machine.pool.lanes == []
+
+
+def test_who_asks_whether_it_may_have_a_lane_gives_none_back(scene: Scene) -> None:
+    scene.carry("1", ("a", 1), redelivered=True)
+    scene.until(lambda: scene.said.of(Claim))
+    scene.carrier.drain()
+    scene.wish("drop", "1", worker="w")
+    assert scene.over(scene.ends[0])
+    assert scene.said.of(Returned) == []
+
+
 @pytest.mark.parametrize("scene", [0.1], indirect=True)
 def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) -> None:
     scene.said.away = True

@@ -246,3 +246,28 @@ def test_nobody_is_suspected_in_an_execution_that_has_left() -> None:
     assert scene.holding.is_suspect("e", "a")
     scene.holding.forget("e")
     assert not scene.holding.is_suspect("e", "a")
+
+
+def test_what_a_worker_had_no_room_for_waits_anew_and_is_not_missed() -> None:
+    scene = Scene()
+    first, second = scene.send("a"), scene.send("b")
+    scene.says("w")
+    assert scene.holding.taken("w", second.id)
+    scene.holding.overdue(1)
+    scene.holding.requeued(first.id, 5)
+    scene.holding.overdue(5)
+    late = 5 + UNTAKEN_SECONDS + 1
+    assert scene.holding.overdue(late) == {"q"}
+    assert scene.holding.vanished([], late) == []
+    third = scene.send("c", now=late)
+    assert scene.holding.taken("w", third.id)
+    scene.holding.overdue(late)
+    assert scene.bury(scene.holding.vanished([], late + UNTAKEN_SECONDS + 1)) == {"a": False}
+
+
+def test_what_somebody_has_is_not_changed_by_who_had_no_room_for_it() -> None:
+    scene = Scene()
+    sent = scene.taken("w", "a")
+    scene.holding.requeued(sent.id, 5)
+    scene.holding.requeued("unknown", 5)
+    assert (sent.at, sent.holder) == (0, "w")

@@ -12,6 +12,7 @@ from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
     Misdirected,
+    Requeued,
     Taken,
     UnreadableError,
     Wish,
@@ -37,6 +38,7 @@ WORDS: list[Word] = [
     ItemsOut("e", "n", 1, 4, ["1", "2"]),
     Taken("lane"),
     Misdirected("lane"),
+    Requeued("lane"),
     Claim("lane"),
     Beat({"lane": ["n"], "other": []}),
 ]
