@@ -38,6 +38,11 @@ def queue_name(word: str) -> str:
     return f"twingraph.{word}"
 
 
+def queue_word(name: str) -> str:
+    """As people call it."""
+    return name.removeprefix(queue_name(""))
+
+
 def desk_name(conductor: str) -> str:
     return f"twingraph.desk.{conductor}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from twingraph.core.errors import ErrorCode
@@ -14,6 +14,8 @@ from twingraph.dispatch.celery.messages import Offer, Wish
 
 # So many lanes that are over, or that were recalled before they came, are known.
 REMEMBERED = 10_000
+# So long after it was said last does a queue count as one in which something waits.
+BACKLOG_SECONDS = 60.0
 
 Kept = TypeVar("Kept")
 
@@ -73,6 +75,22 @@ class Desks:
         return self._latest.get(execution, (desk, 0))[0] != desk
 
 
+class Backlogs:
+    """Queues of which conductors say that something has been waiting there for long. On any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._heard: OrderedDict[str, float] = OrderedDict()
+
+    def hear(self, names: Iterable[str]) -> None:
+        for name in names:
+            remember(self._heard, name, self._clock())
+
+    def names(self) -> list[str]:
+        now = self._clock()
+        return sorted(name for name, at in list(self._heard.items()) if now - at < BACKLOG_SECONDS)
+
+
 def remember(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
     kept[key] = value
     while len(kept) > REMEMBERED:
@@ -84,24 +102,25 @@ def handed_back(node: str) -> ErrorRecord:
     return ErrorRecord(code=ErrorCode.WORKER_LOST, error_type="WorkerLost", message=message, node_id=node)
 
 
-def cancelled(run: NodeRun) -> ErrorRecord:
+def cancelled(carried: Carried, run: NodeRun, worker: str) -> Outcome:
     message = f"{run.node} was cancelled before it began"
-    return ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
+    record = ErrorRecord(code=ErrorCode.CANCELLED, error_type="Cancelled", message=message, node_id=run.node)
+    return _not_begun(carried, run, worker, "cancelled", record)
 
 
-def refused(run: NodeRun, worker: str, error: Exception) -> ErrorRecord:
-    return ErrorRecord(
+def refused(carried: Carried, run: NodeRun, worker: str, error: Exception) -> Outcome:
+    record = ErrorRecord(
         code=ErrorCode.CODE_UNAVAILABLE,
         error_type=type(error).__name__,
         message=f"{run.node} cannot run on the worker {worker}: {error}",
         node_id=run.node,
         attempt=run.attempt,
     )
+    return _not_begun(carried, run, worker, "failed", record)
 
 
-def not_begun(carried: Carried, run: NodeRun, worker: str, record: ErrorRecord) -> Outcome:
-    """The end of a run, cancelled or failed, that no pool has had."""
-    status = "cancelled" if record.code == ErrorCode.CANCELLED else "failed"
+def _not_begun(carried: Carried, run: NodeRun, worker: str, status: str, record: ErrorRecord) -> Outcome:
+    """The end of a run that no pool has had."""
     execution = carried.offer.execution
     return Outcome(
         execution, run.node, run.attempt, status, None, time.time(), worker=worker, error=record, begun=False

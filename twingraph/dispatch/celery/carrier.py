@@ -16,12 +16,12 @@ from typing import Any
 
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
 from twingraph.dispatch.celery.carried import (
+    Backlogs,
     Carried,
     Desks,
     Unwanted,
     cancelled,
     handed_back,
-    not_begun,
     refused,
     remember,
 )
@@ -85,6 +85,7 @@ class Carrier:
         self._over: OrderedDict[str, None] = OrderedDict()
         self._unwanted = Unwanted()
         self._desks = Desks()
+        self._backlogs = Backlogs()
         self._draining = False
         self._here: dict[Carried, None] = {}  # somebody waits for the end of each
         self._waits = True  # for the broker to hear what came of them
@@ -157,6 +158,7 @@ class Carrier:
         return {
             "worker": self.name,
             "queues": list(self._queues()),
+            "backlogs": self._backlogs.names(),
             "since": self._since,
             "ran": self._ran,
             "draining": self._draining,
@@ -202,16 +204,15 @@ class Carrier:
         if carried.told is not None:
             self._telling.after(carried.offer.desk, carried.told)
         if self._draining:
-            self._hand_back_all(carried)
+            self._hand_back(carried)
         else:
-            back = partial(self._hand_back_all, carried)
-            refuse = partial(self._refuse, carried)
+            back, refuse = partial(self._hand_back, carried), partial(self._refuse, carried)
             self._fetching.use(carried.offer, partial(self._begin, carried), failed=refuse, late=back)
 
     def _begin(self, carried: Carried, code: CodeRef, pool: Dispatch) -> None:
         offer = carried.offer
         if self._draining:
-            self._hand_back_all(carried)
+            self._hand_back(carried)
             return
         for wish in self._unwanted.take(offer.id):
             self._fulfil(carried, wish)
@@ -271,23 +272,21 @@ class Carrier:
             self._say(carried, outcome)
         self._close(carried, outcome.node)
 
-    def _hand_back(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
+    def _hand_back(self, carried: Carried, some: Sequence[NodeRun] | None = None) -> None:
+        runs = list(carried.open.values()) if some is None else some
         back = [(run.node, run.attempt) for run in runs if run.node not in carried.silent]
         if back:
             self._say(carried, Returned(carried.offer.execution, back))
         self._forget(carried, runs)
 
-    def _hand_back_all(self, carried: Carried) -> None:
-        self._hand_back(carried, list(carried.open.values()))
-
     def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
-            self._ended(carried, not_begun(carried, run, self.name, cancelled(run)))
+            self._ended(carried, cancelled(carried, run, self.name))
 
     def _refuse(self, carried: Carried, error: Exception) -> None:
         """It cannot be run on this machine."""
         for run in list(carried.open.values()):
-            self._ended(carried, not_begun(carried, run, self.name, refused(run, self.name, error)))
+            self._ended(carried, refused(carried, run, self.name, error))
 
     def _forget(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
@@ -313,11 +312,12 @@ class Carrier:
         for wish in wishes:
             if wish.worker is not None and wish.worker != self.name:
                 continue
+            carried = self._lanes.get(wish.lane)
             if wish.act == "leave":
                 self._leave(wish.lane, *(wish.nodes or ()))
-                continue
-            carried = self._lanes.get(wish.lane)
-            if carried is None:
+            elif wish.act == "waits":
+                self._backlogs.hear(wish.nodes or ())
+            elif carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
                     self._unwanted.keep(wish)
             elif wish.act == "grant":

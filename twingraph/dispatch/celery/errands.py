@@ -6,20 +6,22 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from kombu import Connection
 
 from twingraph.dispatch.celery import application
-from twingraph.dispatch.celery.messages import LANE, WISHES, wishes_text
+from twingraph.dispatch.celery.messages import LANE, WISHES, Wish, wishes_text
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import NotYetError
 
 LOG = logging.getLogger("twingraph.celery")
 
 PREPARE_SECONDS = 3600.0
+# So often workers hear in which queues something has been waiting for long.
+WAITS_SECONDS = 10.0
 # A blob store that does not answer for so long holds up lanes, and nothing else.
 PATIENCE_SECONDS = 2.0
 # So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
@@ -47,6 +49,7 @@ class Errands:
         self._prepare = prepare
         self._patience = patience
         self._prepared = -math.inf
+        self._told = -math.inf
         self._preparing: Future[object] | None = None
         self._clock = clock
         self._seen = seen
@@ -67,12 +70,22 @@ class Errands:
                 _, queue, text = what
                 application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
             elif kind == "wishes":
-                text = wishes_text(what)
-                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+                self._wish(connection, what)
             else:
-                empty = {queue for queue in what if application.depth(connection, queue) == 0}
-                self._seen(empty)
+                self._look(connection, what)
             batch.popleft()
+
+    def _wish(self, connection: Connection, wishes: Sequence[Wish]) -> None:
+        text = wishes_text(wishes)
+        application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+
+    def _look(self, connection: Connection, queues: Sequence[str]) -> None:
+        empty = {queue for queue in queues if application.depth(connection, queue) == 0}
+        self._seen(empty)
+        full = [queue for queue in queues if queue not in empty]
+        if full and self._clock() - self._told > WAITS_SECONDS:
+            self._told = self._clock()
+            self._wish(connection, [Wish("waits", "", full)])
 
     def _make_ready(self) -> None:
         if self._clock() - self._prepared <= PREPARE_SECONDS:

@@ -108,7 +108,8 @@ Word = Report | Taken | Claim | Beat | Misdirected | Requeued
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
-    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk).
+    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) |
+    waits (of no lane: something has been waiting for long in the queues that are `nodes`; a worker tells who asks it).
     `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str

@@ -180,6 +180,12 @@ def test_a_lane_is_taken_and_acknowledged_when_all_its_runs_have_ended(scene: Sc
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "completed"), ("b", "failed")]
 
 
+def test_the_status_names_queues_of_which_conductors_say_that_something_waits(scene: Scene) -> None:
+    text = wishes_text([Wish("waits", "", ["twingraph.gpu"])])
+    scene.carrier.wish(text, SEAL.sign(WISHES, text))
+    scene.until(lambda: scene.carrier.status()["backlogs"] == ["twingraph.gpu"])
+
+
 def test_a_lane_of_which_nothing_else_is_said_is_told_all_the_same(scene: Scene) -> None:
     scene.carry("1", ("a", 1))
     scene.until(lambda: scene.said.of(Taken))

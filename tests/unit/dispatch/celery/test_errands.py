@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from twingraph.dispatch.celery.application import make_app, queue_name
-from twingraph.dispatch.celery.errands import PREPARE_SECONDS, Errand, Errands
+from twingraph.dispatch.celery.errands import PREPARE_SECONDS, WAITS_SECONDS, Errand, Errands
 from twingraph.dispatch.celery.messages import Wish
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import NotYetError
@@ -32,14 +33,38 @@ class Store:
         assert self.answers.wait(10)
 
 
+class App:
+    """A real one whose remote control is noted."""
+
+    def __init__(self) -> None:
+        self.app = make_app(replace(load({}), broker_url="memory://"))
+        self.wishes: list[list[Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+    @property
+    def control(self) -> App:
+        return self
+
+    def mailbox(self, connection: object) -> App:
+        return self
+
+    def abcast(self, name: str, given: dict[str, str]) -> None:
+        self.wishes += json.loads(given["text"])["wishes"]
+
+
 class Scene:
     def __init__(self, prepare: Callable[[], object], patience: float) -> None:
-        app = make_app(replace(load({}), broker_url="memory://"))
+        self.app = app = App()
         self.now = 0.0
         self.said: list[str] = []
         self.connection: Any = app.connection_for_write()
+        self.empty: list[set[str]] = []
         self.channel.queue_delete(QUEUE)
-        self.errands = Errands(app, Seal(b"key"), prepare, lambda: self.now, seen=list, refused=list, patience=patience)
+        self.errands = Errands(
+            app, Seal(b"key"), prepare, lambda: self.now, seen=self.empty.append, refused=list, patience=patience
+        )
 
     @property
     def channel(self) -> Any:
@@ -79,3 +104,18 @@ def test_the_store_is_asked_at_first_and_then_now_and_then(store: Store) -> None
         scene.now = now
         assert scene.send(LANE) == []
         assert store.asked == asked
+
+
+def test_workers_hear_now_and_then_where_something_waits(store: Store) -> None:
+    store.answers.set()
+    scene = Scene(store.prepare, 10)
+    scene.send(LANE)
+    look: Errand = ("look", [QUEUE, queue_name("nothing")])
+    said = []
+    for now in (0, WAITS_SECONDS, WAITS_SECONDS + 1):
+        scene.now = now
+        scene.send(look)
+        said.append(list(scene.app.wishes))
+    waits = ["waits", "", [QUEUE], None]
+    assert said == [[waits], [waits], [waits, waits]]
+    assert scene.empty == [{queue_name("nothing")}] * 3
