@@ -29,6 +29,7 @@ class Carried:
         self.begun: dict[str, None] = {}
         self.waiting: list[Callable[[], object]] = []  # called when it has ended,
         self.told: Callable[[], None] | None = None  # and when its conductor hears who has it
+        self.shared = False  # while nobody knows that it is here, another worker may be given it
         self.pool: Dispatch | None = None
         self.silent: set[str] = set()  # of these nodes nobody wants to hear
         self.given_up: set[str] = set()  # these are ended because the worker ends

@@ -112,14 +112,16 @@ class Carrier:
         offer: Offer,
         *,
         redelivered: bool,
+        shared: bool,
         ended: Callable[[], None],
         told: Callable[[], None] | None = None,
     ) -> None:
-        """Take a lane. On any thread `told` is called once its conductor hears who has it, `ended` when its outcomes
-        are with the broker. A worker that does not wait for that any more takes nothing."""
+        """Take a lane. `shared`: another worker may be given it while nobody knows that it is here. On any thread
+        `told` is called once its conductor hears who has it, `ended` when its outcomes are with the broker. A worker
+        that does not wait for that any more takes nothing."""
         if self._waits:
             carried = Carried(offer)
-            carried.told = told
+            carried.shared, carried.told = shared, told
             carried.waiting += [ended, lambda: self._here.pop(carried, None)]
             self._here[carried] = None
             self._soon(self._take, carried, redelivered)
@@ -195,8 +197,11 @@ class Carrier:
             self._say(carried, Claim(offer.id))
         else:
             self._lanes[offer.id] = carried
-            self._telling.taken(offer)
-            self._want(carried)
+            self._telling.taken(offer, at_once=carried.shared)
+            if any(run.attempt > 1 for run in offer.runs):  # it may end us: first it must be known who had it
+                self._telling.after(offer.desk, partial(self._soon, self._want, carried))
+            else:
+                self._want(carried)
 
     def _want(self, carried: Carried) -> None:
         """It is ours."""
@@ -205,7 +210,7 @@ class Carrier:
             self._telling.after(carried.offer.desk, carried.told)
         if self._draining:
             self._hand_back(carried)
-        else:
+        elif carried.open:
             back, refuse = partial(self._hand_back, carried), partial(self._refuse, carried)
             self._fetching.use(carried.offer, partial(self._begin, carried), failed=refuse, late=back)
 

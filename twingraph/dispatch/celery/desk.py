@@ -40,6 +40,8 @@ from twingraph.dispatch.celery.threads import Receiver, Sender
 LOG = logging.getLogger("twingraph.celery")
 
 TICK_SECONDS = 0.5
+# So often is looked into queues where something was not taken for long; less than two ticks, more than one.
+LOOK_SECONDS = 0.75
 # A tick that comes so much later tells that this machine slept.
 LATE_SECONDS = 2.0
 # What was wished and has not come about is wished again.
@@ -356,7 +358,7 @@ class CeleryDispatch:
         self._bury(self._holding.silent(now))
         self._next_suspect()
         overdue = self._holding.overdue(now)
-        if overdue and now - self._looked > 2 * TICK_SECONDS:
+        if overdue and now - self._looked > LOOK_SECONDS:
             self._looked = now
             self._sender.put(("look", sorted(overdue)))
 

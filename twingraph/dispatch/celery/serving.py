@@ -151,6 +151,7 @@ class Intake:
             self._carrier.carry(
                 offer,
                 redelivered=bool((message.delivery_info or {}).get("redelivered")),
+                shared=self._owes,
                 told=told if self._owes and offer.is_beside else None,
                 ended=partial(self._over, partial(self._deliveries.end, message)),
             )

@@ -18,10 +18,12 @@ class Telling:
         self._outbox = outbox
         self._taken: list[Offer] = []  # nobody has been told of these
 
-    def taken(self, offer: Offer) -> None:
-        if not self._taken:
-            self._loop.call_later(TAKEN_SECONDS, self._tell)
+    def taken(self, offer: Offer, *, at_once: bool) -> None:
         self._taken.append(offer)
+        if at_once:
+            self._tell()
+        elif len(self._taken) == 1:
+            self._loop.call_later(TAKEN_SECONDS, self._tell)
 
     def say(self, desk: str, word: Word, *, more: bool = False) -> None:
         self._tell()

@@ -36,6 +36,7 @@ class Said:
     def __init__(self) -> None:
         self.words: list[tuple[str, Word]] = []
         self.away = False
+        self.due: list[Callable[[], None]] = []
 
     def start(self) -> None: ...
 
@@ -45,7 +46,14 @@ class Said:
         self.words.append((desk, said))
 
     def after(self, desk: str, act: Callable[[], None]) -> None:
-        if not self.away:
+        if self.away:
+            self.due.append(act)
+        else:
+            act()
+
+    def back(self) -> None:
+        self.away = False
+        for act in self.due:
             act()
 
     def of(self, kind: type) -> list[Any]:
@@ -129,6 +137,7 @@ class Scene:
         *runs: tuple[str, int],
         desk: str = "d",
         redelivered: bool = False,
+        shared: bool = False,
         told: Callable[[], None] | None = None,
     ) -> threading.Event:
         """What is set when it has ended."""
@@ -136,7 +145,7 @@ class Scene:
         offer = self.carrier.read(text, SEAL.sign(LANE, text))
         assert offer is not None
         ended = threading.Event()
-        self.carrier.carry(offer, redelivered=redelivered, ended=ended.set, told=told)
+        self.carrier.carry(offer, redelivered=redelivered, shared=shared, ended=ended.set, told=told)
         self.ends.append(ended)
         return ended
 
@@ -178,6 +187,38 @@ def test_a_lane_is_taken_and_acknowledged_when_all_its_runs_have_ended(scene: Sc
     assert scene.said.of(Taken) == [Taken("1")]
     assert type(scene.said.words[0][1]) is Taken  # before anything else is said of it
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "completed"), ("b", "failed")]
+
+
+def test_what_another_may_be_given_too_is_told_at_once(scene: Scene) -> None:
+    scene.machine.slow.clear()
+    scene.carry("1", ("a", 1), shared=True)
+    scene.until(lambda: scene.machine.fetched)
+    assert scene.said.of(Taken) == [Taken("1")]
+    scene.machine.slow.set()
+    scene.end(0)
+
+
+def test_what_was_lost_before_begins_when_the_broker_has_heard_who_has_it(scene: Scene) -> None:
+    scene.said.away = True
+    scene.carry("1", ("a", 2))
+    scene.carry("2", ("b", 1))
+    scene.until(lambda: scene.machine.pool.lanes)
+    assert [run.node for lane in scene.machine.pool.lanes for run in lane.runs] == ["b"]
+    scene.said.back()
+    scene.end(0)
+    scene.end(1)
+    assert [run.node for run in scene.machine.pool.lanes[1].runs] == ["a"]
+
+
+def test_what_is_cancelled_before_anybody_knows_who_has_it_never_begins(scene: Scene) -> None:
+    scene.said.away = True
+    ended = scene.carry("1", ("a", 2))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.wish("cancel", "1")
+    scene.until(lambda: scene.said.of(Outcome))
+    scene.said.back()
+    assert scene.over(ended)
+    assert scene.machine.fetched == 0
 
 
 def test_the_status_names_queues_of_which_conductors_say_that_something_waits(scene: Scene) -> None:

@@ -89,8 +89,15 @@ class Carrier:
         )
 
     def carry(
-        self, offer: Offer, *, redelivered: bool, ended: Callable[[], None], told: Callable[[], None] | None
+        self,
+        offer: Offer,
+        *,
+        redelivered: bool,
+        shared: bool,
+        ended: Callable[[], None],
+        told: Callable[[], None] | None,
     ) -> None:
+        assert shared
         self.carried.append((offer.id, redelivered))
         self.ended[offer.id], self.told[offer.id] = ended, told
 
