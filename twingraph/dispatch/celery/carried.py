@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from twingraph.core.errors import ErrorCode
@@ -42,6 +42,28 @@ class Carried:
             ended()
 
 
+def picture(lanes: Sequence[Carried]) -> dict[str, object]:
+    """What a status says of them."""
+    return {
+        "lanes": len(lanes),
+        "runs": sum(len(carried.open) for carried in lanes),
+        "running": [[carried.offer.execution, node] for carried in lanes for node in list(carried.begun)][:200],
+    }
+
+
+class Over:
+    """Lanes that have ended here."""
+
+    def __init__(self) -> None:
+        self._latest: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, lane: str) -> None:
+        _remember(self._latest, lane, None)
+
+    def __contains__(self, lane: str) -> bool:
+        return lane in self._latest
+
+
 class Unwanted:
     """Wishes for lanes that have not come yet."""
 
@@ -52,7 +74,7 @@ class Unwanted:
         acts = self._acts.get(wish.lane, {})
         known = acts.get(wish.act, frozenset())
         acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
-        remember(self._acts, wish.lane, acts)
+        _remember(self._acts, wish.lane, acts)
 
     def take(self, lane: str) -> list[Wish]:
         acts = self._acts.pop(lane, {})
@@ -69,7 +91,7 @@ class Desks:
         """Whether it is there now. One that does not know yet that it lost it is not heard."""
         if epoch < self._latest.get(execution, ("", 0))[1]:
             return False
-        remember(self._latest, execution, (desk, epoch))
+        _remember(self._latest, execution, (desk, epoch))
         return True
 
     def has_left(self, execution: str, desk: str) -> bool:
@@ -85,14 +107,14 @@ class Backlogs:
 
     def hear(self, names: Iterable[str]) -> None:
         for name in names:
-            remember(self._heard, name, self._clock())
+            _remember(self._heard, name, self._clock())
 
     def names(self) -> list[str]:
         now = self._clock()
         return sorted(name for name, at in list(self._heard.items()) if now - at < BACKLOG_SECONDS)
 
 
-def remember(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
+def _remember(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
     kept[key] = value
     while len(kept) > REMEMBERED:
         kept.popitem(last=False)

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,11 +18,12 @@ from twingraph.dispatch.celery.carried import (
     Backlogs,
     Carried,
     Desks,
+    Over,
     Unwanted,
     cancelled,
     handed_back,
+    picture,
     refused,
-    remember,
 )
 from twingraph.dispatch.celery.fetching import Fetching
 from twingraph.dispatch.celery.ground import Ground
@@ -82,15 +82,14 @@ class Carrier:
         self._telling = Telling(self._loop, outbox)
         self._fetching = Fetching(self._loop, ground)
         self._pools = Pools(self._loop, self._report)
-        self._over: OrderedDict[str, None] = OrderedDict()
+        self._over = Over()
         self._unwanted = Unwanted()
         self._desks = Desks()
         self._backlogs = Backlogs()
         self._draining = False
         self._here: dict[Carried, None] = {}  # somebody waits for the end of each
         self._waits = True  # for the broker to hear what came of them
-        self._ran = 0
-        self._since = time.time()
+        self._ran, self._since = 0, time.time()
 
     # -- any thread --------------------------------------------------------------------------------
 
@@ -156,7 +155,6 @@ class Carrier:
 
     def status(self) -> Mapping[str, Any]:
         """Read from another thread: a picture of a moment."""
-        lanes = list(self._lanes.values())
         return {
             "worker": self.name,
             "queues": list(self._queues()),
@@ -164,9 +162,7 @@ class Carrier:
             "since": self._since,
             "ran": self._ran,
             "draining": self._draining,
-            "lanes": len(lanes),
-            "runs": sum(len(carried.open) for carried in lanes),
-            "running": [[carried.offer.execution, node] for carried in lanes for node in list(carried.begun)][:200],
+            **picture(list(self._lanes.values())),
         }
 
     def _soon(self, act: Callable[..., object], *args: object) -> None:
@@ -305,7 +301,7 @@ class Carrier:
         self._runs.pop((carried.offer.execution, node, run.attempt), None)
         if not carried.open:
             del self._lanes[carried.offer.id]
-            remember(self._over, carried.offer.id, None)
+            self._over.add(carried.offer.id)
             self._telling.after(carried.offer.desk, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
