@@ -43,6 +43,7 @@ from twingraph.dispatch.celery.messages import (
 )
 from twingraph.dispatch.celery.outbox import Outbox
 from twingraph.dispatch.celery.pools import Pools
+from twingraph.dispatch.celery.room import AGAIN_SECONDS, NoRoomError, Room
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.celery.telling import Telling
 
@@ -69,10 +70,13 @@ class Carrier:
         *,
         grace: float = GRACE_SECONDS,
         untold: float = UNTOLD_SECONDS,
+        room: Room | None = None,
     ) -> None:
         self.name = name
         self._grace, self._untold = grace, untold
+        self._room = room or Room(None)
         self._seal = seal
+        self._ground = ground
         self._outbox = outbox
         self._queues = queues
         self._loop = asyncio.new_event_loop()
@@ -218,7 +222,7 @@ class Carrier:
         for wish in self._unwanted.take(offer.id):
             self._fulfil(carried, wish)
         runs = list(carried.open.values())
-        if not runs:
+        if not runs or not self._has_room(carried, lambda: self._begin(carried, code, pool)):
             return
         carried.pool = pool
         for run in runs:
@@ -227,6 +231,19 @@ class Carrier:
         lane = offer.lane(code)
         lane.runs = runs
         self._with_pool(carried, pool, lambda: pool.submit(lane))
+
+    def _has_room(self, carried: Carried, again: Callable[[], object]) -> bool:
+        """Else it asks again, until others shall have it."""
+        try:
+            given = self._room.take(carried.offer.id, carried.offer.settings)
+        except NoRoomError as error:
+            self._refuse(carried, error)
+            return False
+        if not given and self._room.was_long(carried.offer.id):
+            self._hand_back(carried)
+        elif not given:
+            self._loop.call_later(AGAIN_SECONDS, again)
+        return given
 
     def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
         """Where that fails, what it was to do for this lane cannot be done here."""
@@ -301,6 +318,7 @@ class Carrier:
         self._runs.pop((carried.offer.execution, node, run.attempt), None)
         if not carried.open:
             del self._lanes[carried.offer.id]
+            self._room.give_back(carried.offer.id)
             self._over.add(carried.offer.id)
             self._telling.after(carried.offer.desk, carried.release)
 
@@ -316,6 +334,9 @@ class Carrier:
             carried = self._lanes.get(wish.lane)
             if wish.act == "leave":
                 self._leave(wish.lane, *(wish.nodes or ()))
+            elif wish.act == "over":
+                for place in wish.nodes or ():
+                    self._ground.clear(place, wish.lane)
             elif wish.act == "waits":
                 self._backlogs.hear(wish.nodes or ())
             elif carried is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kombu import Connection
 
+from twingraph.core.errors import TwinGraphError
 from twingraph.dispatch.celery import application
 from twingraph.dispatch.celery.messages import LANE, WISHES, Wish, wishes_text
 from twingraph.dispatch.celery.signing import Seal
@@ -27,7 +28,7 @@ PATIENCE_SECONDS = 2.0
 # So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
 TRIES = 3
 
-Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
+Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues | ask: (execution, its answer)
 
 
 class Errands:
@@ -42,6 +43,7 @@ class Errands:
         *,
         seen: Callable[..., object],
         refused: Callable[..., object],
+        is_over: Callable[[str], bool],
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._app = app
@@ -54,6 +56,7 @@ class Errands:
         self._clock = clock
         self._seen = seen
         self._refused = refused
+        self._is_over = is_over
         self._failed: tuple[Errand, int] | None = None  # what did not go, and how often
 
     def send(self, connection: Connection, batch: deque[Errand]) -> None:
@@ -71,6 +74,10 @@ class Errands:
                 application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
             elif kind == "wishes":
                 self._wish(connection, what)
+            elif kind == "ask":
+                execution, answer = what
+                if self._knows_over(execution):
+                    self._wish(connection, [answer])
             else:
                 self._look(connection, what)
             batch.popleft()
@@ -78,6 +85,13 @@ class Errands:
     def _wish(self, connection: Connection, wishes: Sequence[Wish]) -> None:
         text = wishes_text(wishes)
         application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+
+    def _knows_over(self, execution: str) -> bool:
+        try:
+            return self._is_over(execution)
+        except TwinGraphError as error:  # whoever asked will ask again
+            LOG.debug("whether %s is over cannot be told: %s", execution, error)
+            return False
 
     def _look(self, connection: Connection, queues: Sequence[str]) -> None:
         empty = {queue for queue in queues if application.depth(connection, queue) == 0}

@@ -102,14 +102,22 @@ class Requeued:
     lane: str
 
 
-Word = Report | Taken | Claim | Beat | Misdirected | Requeued
+@recordclass(kw_only=False)
+class Left:
+    """Something of this execution is on the worker's machine that is not the worker's own. Is it over?"""
+
+    execution: str
+
+
+Word = Report | Taken | Claim | Beat | Misdirected | Requeued | Left
 
 
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
-    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) |
-    waits (of no lane: something has been waiting for long in the queues that are `nodes`; a worker tells who asks it).
+    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) | over
+    (the execution `lane` of the place in `nodes` is: remove what is left of it beside the pool) | waits (of no lane:
+    something has been waiting for long in the queues that are `nodes`; a worker tells who asks it).
     `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str
@@ -201,6 +209,8 @@ def word(said: Word) -> list[Any]:
         return ["t", said.lane]
     if type(said) is Claim:
         return ["c", said.lane]
+    if type(said) is Left:
+        return ["s", said.execution]
     if type(said) is Misdirected:
         return ["m", said.lane]
     if type(said) is Requeued:
@@ -258,6 +268,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "c": Claim,
     "m": Misdirected,
     "q": Requeued,
+    "s": Left,
     "b": Beat,
 }
 

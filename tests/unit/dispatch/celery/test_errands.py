@@ -63,7 +63,14 @@ class Scene:
         self.empty: list[set[str]] = []
         self.channel.queue_delete(QUEUE)
         self.errands = Errands(
-            app, Seal(b"key"), prepare, lambda: self.now, seen=self.empty.append, refused=list, patience=patience
+            app,
+            Seal(b"key"),
+            prepare,
+            lambda: self.now,
+            seen=self.empty.append,
+            refused=list,
+            is_over=bool,
+            patience=patience,
         )
 
     @property

@@ -34,6 +34,8 @@ class Machine:
     def pool_of(self, offer: Offer) -> Dispatch:
         return cast(Dispatch, offer.place)
 
+    def clear(self, place: str, execution: str) -> None: ...
+
 
 class Scene:
     def __init__(self, machine: Machine, patience: float) -> None:

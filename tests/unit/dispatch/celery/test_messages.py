@@ -11,6 +11,7 @@ from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, No
 from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
+    Left,
     Misdirected,
     Requeued,
     Taken,
@@ -40,6 +41,7 @@ WORDS: list[Word] = [
     Misdirected("lane"),
     Requeued("lane"),
     Claim("lane"),
+    Left("e"),
     Beat({"lane": ["n"], "other": []}),
 ]
 
