@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from twingraph.dispatch.base import CodeRef
-from twingraph.dispatch.celery.carried import remember
+from twingraph.dispatch.celery.carried import Over
 from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, Spoke, UnreadableError, Word
 from twingraph.dispatch.celery.posts import POST, End, Here, More, Open, Post, Say, posts_of
 from twingraph.dispatch.celery.signing import ForgedError, Seal
@@ -102,7 +101,7 @@ class Hosted:
         self._aside = aside
         self._ear: Ear | None = None
         self._sessions: dict[str, Session] = {}
-        self._over: OrderedDict[str, None] = OrderedDict()  # so that a repeated message starts none
+        self._over = Over()  # so that a repeated message starts none
         self._draining = False
         self._loop: asyncio.AbstractEventLoop
 
@@ -213,7 +212,7 @@ class Hosted:
                 if session is not None:
                     self._forget(session)
                 else:
-                    remember(self._over, post.session, None)  # it may come before what it is about
+                    self._over.add(post.session)  # it may come before what it is about
             elif isinstance(post, More):
                 session = self._of(desk, post.session)
                 if session is not None:
@@ -312,7 +311,7 @@ class Hosted:
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.id]
-        remember(self._over, session.id, None)
+        self._over.add(session.id)
         if session.process is not None:
             session.process.stop()
 

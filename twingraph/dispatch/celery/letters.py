@@ -1,41 +1,40 @@
-"""Raw messages to the queue of one reader: a conductor's desk, a worker's post. Signed, and in order."""
+"""Raw messages to the queue of one reader: a conductor's desk, a worker's post."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from kombu import Connection, Producer
 
 from twingraph.dispatch.celery.application import desk_queue
-from twingraph.dispatch.celery.signing import Seal
 
 
 class Letters:
-    """On one sending thread."""
+    """In order. On one sending thread."""
 
-    def __init__(self, seal: Seal) -> None:
-        self._seal = seal
-        self._expiring: tuple[object, set[str]] = (None, set())  # the queues that this channel knows to expire
+    def __init__(self) -> None:
+        self._channel: object = None
+        self._expiring: set[str] = set()  # the queues that this channel knows to expire
 
-    def send(self, connection: Connection, producer: Producer, queue: str, purpose: str, text: str) -> None:
-        """What is signed for a purpose is not taken for another one."""
-        self._let_expire(connection, queue)
-        producer.publish(
+    def post(self, connection: Connection, queue: str, text: str, signature: str) -> None:
+        channel = connection.default_channel
+        if connection.transport.driver_type == "redis":
+            self._let_expire(channel, queue)
+        Producer(channel, auto_declare=False).publish(
             text.encode("utf-8", "surrogatepass"),
             routing_key=queue,
             exchange="",
             content_type="application/json",
             content_encoding="utf-8",
-            headers={"signature": self._seal.sign(purpose, text)},
+            headers={"signature": signature},
             delivery_mode=2,
         )
 
-    def _let_expire(self, connection: Connection, queue: str) -> None:
+    def _let_expire(self, channel: Any, queue: str) -> None:
         """Redis makes a queue of whatever is sent, and lets it expire only as far as the sending channel knows of that.
         RabbitMQ has the queue from its reader, or drops what is sent."""
-        if connection.transport.driver_type != "redis":
-            return
-        channel = connection.default_channel
-        if self._expiring[0] is not channel:
-            self._expiring = channel, set()
-        if queue not in self._expiring[1]:
+        if self._channel is not channel:
+            self._channel, self._expiring = channel, set()
+        if queue not in self._expiring:
             desk_queue(queue)(channel).queue_declare()
-            self._expiring[1].add(queue)
+            self._expiring.add(queue)

@@ -17,7 +17,7 @@ from typing import Any
 
 from twingraph.core.errors import PermanentError, TwinGraphError
 from twingraph.dispatch.base import CodeRef, Dispatch
-from twingraph.dispatch.celery.application import desk_queue, sending
+from twingraph.dispatch.celery.application import desk_queue, queue_word, sending
 from twingraph.dispatch.celery.carrier import Carrier
 from twingraph.dispatch.celery.hosted import Hosted, World
 from twingraph.dispatch.celery.messages import Left, Offer, Word, probe_hash
@@ -80,7 +80,7 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
         seal,
         ground,
         outbox,
-        lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+        lambda: [queue_word(queue) for queue in app.amqp.queues.consume_from],
         Hosted(own, seal, outbox, ground.world_of, ear, most=most),
         room=Room(settings.max_memory, partial(resident_bytes, os.getpid())),
     )
