@@ -9,7 +9,8 @@ looked through, and is in use. When no large execution is held any more, it all 
 What a script drops meanwhile is found as ever, but for what had been left out before it was dropped: that is found at
 the end, or once twice as much is left out as there was at first, or was in use when all was looked through last, or has
 come since with the nodes of large executions, for then all is looked through again. So one that grows does not lead to
-that, and what stays is still bounded by what is needed: Python itself lets garbage come to a quarter of all.
+that, and what stays is still bounded by what is needed: Python itself lets garbage come to a quarter of all. How much
+is left out it counts one by one, so that it is asked only when that may have grown by a quarter.
 
 Who has frozen objects before, or switched the search off, is left alone. Thresholds that a script sets meanwhile stay;
 but what it freezes meanwhile is unfrozen with ours, since Python keeps all of it in one place.
@@ -67,6 +68,8 @@ class Garbage:
         self._usual: tuple[int, int, int] | None = None  # thresholds, while ours are in force
         self._ours = (0, 0, 0)
         self._others = 0  # objects at first, or in use when all was looked through last, beside those of nodes
+        self._left_out = 0  # objects, when they were counted last
+        self._since = 0  # that may have come to them
         self._looks_at_all = False
 
     @property
@@ -100,6 +103,7 @@ class Garbage:
     def drops(self, number: int) -> None:
         """It is not held any more."""
         self._large.pop(number, None)
+        self._left_out = 0  # much of that is no longer needed: it is counted again
         if not self._large:
             self._restore()
 
@@ -123,8 +127,7 @@ class Garbage:
         if told["generation"] != 2:
             return
         if phase == "start":
-            needed = self._others + self._of_nodes()
-            self._looks_at_all = self._gc.get_freeze_count() > 2 * needed
+            self._looks_at_all = self._may_be_twice() and self._count() > 2 * (self._others + self._of_nodes())
             if self._looks_at_all:
                 self._gc.unfreeze()
             return
@@ -135,8 +138,18 @@ class Garbage:
         if not self._large:  # the last one was dropped on its thread meanwhile
             self._gc.unfreeze()
 
+    def _may_be_twice(self) -> bool:
+        """Python counts them one by one, so that is asked for only when they may be a quarter more."""
+        first, second, third = self._ours
+        self._since += max(1, first) * max(1, second) * max(1, third)
+        return self._since > self._left_out / 4
+
+    def _count(self) -> int:
+        self._left_out, self._since = self._gc.get_freeze_count(), 0
+        return self._left_out
+
     def _left_out_beside_nodes(self) -> int:
-        return max(0, self._gc.get_freeze_count() - self._of_nodes())
+        return max(0, self._count() - self._of_nodes())
 
     def _of_nodes(self) -> int:
         return _PER_NODE * sum(self._large.values())

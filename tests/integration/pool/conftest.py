@@ -19,15 +19,26 @@ from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
 class Bench:
     """Submits runs of the functions in `text` and gathers what is reported."""
 
-    def __init__(self, folder: Path, pool: EmbeddedPool) -> None:
+    def __init__(self, folder: Path, pool: EmbeddedPool, *, gives_again: bool = False) -> None:
         self.folder = folder
         self.pool = pool
         self.reports: list[Report] = []
+        self._gives_again = gives_again
+        self._lanes: dict[str, Lane] = {}  # the last that each node was in
         self._changed = asyncio.Event()
 
     def take(self, report: Report) -> None:
         self.reports.append(report)
         self._changed.set()
+        if self._gives_again and isinstance(report, Returned):
+            asyncio.get_running_loop().call_soon(self._give_again, [node for node, _ in report.runs])
+
+    def _give_again(self, nodes: list[str]) -> None:
+        """What comes back before it has begun, as a conductor does."""
+        for node in nodes:
+            lane = self._lanes[node]
+            runs = [run for run in lane.runs if run.node == node]
+            self.pool.submit(Lane(lane.number, lane.execution, lane.code, lane.settings, runs))
 
     def write(self, text: str) -> CodeRef:
         file = str(self.folder / "user_code.py")
@@ -53,7 +64,9 @@ class Bench:
         texts = [(name, json.dumps(value)) for name, value in (args or {}).items()]
         settings = RunSettings(component=entry, entry=entry, **more)
         runs = [NodeRun(node, 1, texts) for node in nodes]
-        self.pool.submit(Lane(number=1, execution="e", code=code, settings=settings, runs=runs))
+        lane = Lane(number=1, execution="e", code=code, settings=settings, runs=runs)
+        self._lanes.update(dict.fromkeys(nodes, lane))
+        self.pool.submit(lane)
 
     async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
         async with asyncio.timeout(seconds):
@@ -86,9 +99,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **options: Any) -> AsyncIterator[Bench]:
+async def opened(folder: Path, *, gives_again: bool = False, **options: Any) -> AsyncIterator[Bench]:
     pool = EmbeddedPool(PoolOptions(**options), str(folder), b"key")
-    made = Bench(folder, pool)
+    made = Bench(folder, pool, gives_again=gives_again)
     await pool.start(made.take)
     try:
         yield made

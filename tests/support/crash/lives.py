@@ -12,12 +12,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.support.conducting import fresh_home
+from tests.support.conducting import newest_view
 from twingraph.core.execution import ExecutionView
 from twingraph.core.statuses import NodeStatus
-from twingraph.engine import views
-from twingraph.store.blobs.local import LocalBlobs
-from twingraph.store.sqlite.records import SqliteRecords
 
 FLOW = Path(__file__).with_name("flow.py")
 PROJECT = Path(__file__).parents[3]
@@ -130,14 +127,7 @@ class Life:
         return view is not None and view.record.completed_at is not None
 
     def _view(self) -> ExecutionView | None:
-        home = fresh_home(self.home)
-        records = SqliteRecords(home)
-        try:
-            newest = records.newest()
-            return views.view(records, LocalBlobs(home.path), newest) if newest is not None else None
-        finally:
-            records.close()
-            home.close()
+        return newest_view(self.home)
 
 
 def lives(folder: Path, seed: int, kills: int, *, each: int = 5) -> Counter[str]:

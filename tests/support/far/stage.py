@@ -17,14 +17,11 @@ from typing import NamedTuple
 from kombu import Connection
 
 from tests.support.brokers import url_of
-from tests.support.conducting import fresh_home
+from tests.support.conducting import newest_view
 from tests.support.processes import marked, none_left
 from tools.services.base import Service
 from twingraph.core.execution import ExecutionView
 from twingraph.core.statuses import NodeStatus
-from twingraph.engine import views
-from twingraph.store.blobs.local import LocalBlobs
-from twingraph.store.sqlite.records import SqliteRecords
 
 FLOW = Path(__file__).with_name("flow.py")
 PROJECT = Path(__file__).parents[3]
@@ -185,14 +182,7 @@ class Stage:
         return len(os.listdir(self.folder / "marks" / "done"))
 
     def view(self) -> ExecutionView | None:
-        home = fresh_home(self.folder / "home")
-        records = SqliteRecords(home)
-        try:
-            newest = records.newest()
-            return views.view(records, LocalBlobs(home.path), newest) if newest is not None else None
-        finally:
-            records.close()
-            home.close()
+        return newest_view(self.folder / "home")
 
     def finished(self) -> dict[str, int]:
         """Nodes whose outcome is in the journal, and how often each has begun."""

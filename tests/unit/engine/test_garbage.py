@@ -28,6 +28,7 @@ class Counted:
         self.collected: list[int] = []  # which generations
         self.unfrozen = 0  # how often
         self.dropped = 0  # of what is frozen, or was
+        self.counted = 0  # objects, one by one
         self.threshold = (700, 10, 10)
 
     def isenabled(self) -> bool:
@@ -45,6 +46,7 @@ class Counted:
         self.frozen, self.fresh = 0, self.frozen + self.fresh
 
     def get_freeze_count(self) -> int:
+        self.counted += self.frozen
         return self.frozen
 
     def get_threshold(self) -> tuple[int, int, int]:
@@ -117,8 +119,8 @@ def test_what_was_dropped_after_a_look_is_found_once_it_may_be_half_of_all() -> 
         counted.look()
         counted.dropped += 30_000
         most = max(most, counted.frozen)
-    assert 200_000 < most < 300_000
-    assert counted.dropped < 200_000
+    assert 200_000 < most < 330_000
+    assert counted.dropped < 230_000
     watched.drops(1)
     assert counted.frozen == 0
 
@@ -141,6 +143,18 @@ def test_an_execution_that_grows_is_not_looked_through_again_and_again() -> None
     assert looks(counted, watched, 500_000, 100) > 1  # that is more than its nodes are
 
 
+def test_what_is_left_out_is_not_counted_at_each_look() -> None:
+    """Python counts one object after another: among 100,000 nodes that was as much as a third of their cost."""
+    counted = Counted()
+    watched = Garbage(counted)
+    for look in range(100):
+        watched.holds(1, MANY + 1_500 * look)
+        counted.fresh += 21_000
+        counted.look()
+    assert counted.frozen == 2_100_100
+    assert counted.counted < 6 * counted.frozen  # at each look it would have been 50 times
+
+
 def test_what_is_being_made_is_left_out_unseen() -> None:
     counted = Counted()
     watched = Garbage(counted)
@@ -159,7 +173,7 @@ def test_garbage_that_was_there_before_is_found_once_as_much_has_come() -> None:
         counted.fresh += 10_000
         counted.look()
     assert counted.dropped == 0
-    assert counted.frozen < 220_000
+    assert counted.frozen < 250_000
 
 
 def test_while_a_small_one_is_made_nothing_changes() -> None:

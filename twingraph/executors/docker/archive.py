@@ -11,7 +11,7 @@ from typing import IO
 
 from twingraph.core.codec import refs
 from twingraph.core.codec_base import dumps
-from twingraph.core.errors import CodecError
+from twingraph.core.errors import CodecError, StoreError
 from twingraph.executors.base import Task
 from twingraph.executors.parcel import head
 from twingraph.store.blobs.base import BlobStore
@@ -52,13 +52,19 @@ class GoingIn:
             return
         yield self._texts
         for digest in self._needed:
-            with self._blobs.open(digest) as blob:
-                size = blob.seek(0, io.SEEK_END)
-                blob.seek(0)
-                yield head(b"v", size, digest)
-                while piece := blob.read(_PIECE):
-                    yield piece
+            try:
+                yield from self._large(digest)
+            except OSError as error:  # who sends it takes one for the end of who hears it
+                raise StoreError(f"blob {digest} cannot be read: {error}") from error
         yield head(b"e", 0)
+
+    def _large(self, digest: str) -> Iterator[bytes]:
+        with self._blobs.open(digest) as blob:
+            size = blob.seek(0, io.SEEK_END)
+            blob.seek(0)
+            yield head(b"v", size, digest)
+            while piece := blob.read(_PIECE):
+                yield piece
 
 
 def _needed(task: Task, blobs: BlobStore) -> Iterator[str]:
