@@ -14,6 +14,7 @@ from typing import Any
 
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
+from twingraph.core.quantities import byte_count
 from twingraph.core.recordclass import recordclass
 
 FILE_NAME = "twingraph.toml"
@@ -58,6 +59,12 @@ class Settings:
     worker_key: str | None = field(default=None, repr=False)
     # Lanes (up to 64 nodes, one after another) that a worker holds at once; None: its processes, and up to 8 more.
     lanes: int | None = None
+    # A process that runs nodes is replaced after so many of them; None: 10,000.
+    max_nodes_per_process: int | None = None
+    # ... and when it holds more bytes than this after one; None: 1 GiB, or its share of `max_memory`.
+    max_memory_per_process: int | None = None
+    # A worker begins no lane for which it would not have the memory (bytes, over all its processes); None: any.
+    max_memory: int | None = None
     # The file that was read, if any; said by `doctor`.
     file: Path | None = None
 
@@ -174,6 +181,13 @@ def _read_workers(raw: Any) -> int:
     return number
 
 
+def _read_memory(raw: Any) -> int:
+    found = byte_count(raw)
+    if found < 1:
+        raise ValueError(f"must be a number of bytes above 0, such as '512Mi' or '2G', not {raw!r}")
+    return found
+
+
 def _read_switch(raw: Any) -> bool:
     word = str(raw).strip().lower()
     if word in {"1", "true", "yes", "on"}:
@@ -247,4 +261,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "dispatch": _one_of(DISPATCHES),
     "worker_key": _read_key,
     "lanes": _read_workers,
+    "max_nodes_per_process": _read_workers,
+    "max_memory_per_process": _read_memory,
+    "max_memory": _read_memory,
 }

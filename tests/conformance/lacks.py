@@ -10,4 +10,5 @@ _NO_KEY = (
 LACKS: dict[tuple[str, str, str], str] = {
     ("embedded", "docker", "result_pickled"): _NO_KEY,
     ("embedded", "docker warm", "result_pickled"): _NO_KEY,
+    ("celery-redis", "docker", "result_pickled"): _NO_KEY,
 }

@@ -25,6 +25,7 @@ PAIRS = (
     ("embedded", "docker warm"),
     ("celery-redis", "local"),
     ("celery-rabbitmq", "local"),
+    ("celery-redis", "docker"),
 )
 # What each half of a pair runs on, where it is on this machine.
 HERE = {
@@ -66,9 +67,13 @@ def warm(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
 
 
 @pytest.fixture(scope="session")
-def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Party]]:
-    """A broker and its worker, begun when somebody asks for them."""
+def parties(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Party]]:
+    """A broker and its worker, begun when somebody asks for them. It has the engine too, where there is one."""
     made: dict[str, Party] = {}
+    if IS_HERE:
+        request.getfixturevalue("docker_engine")
     with ExitStack() as last:
 
         def give(broker: str) -> Party:
@@ -90,12 +95,28 @@ def celery(broker: str, request: pytest.FixtureRequest, home: Path, shared: Path
     return Bed(runtime, home, shared, str(shared), {}, {}, lambda execution: 0)
 
 
+def celery_docker(broker: str, request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
+    """The worker's engine is that of this machine, so that a folder can be mounted."""
+    engine: Engine = request.getfixturevalue("docker_engine")
+    settings = {"platform": "docker", "docker_image": IMAGE}
+    mounted = {**settings, "platform_config": {"volumes": {str(shared): "/shared"}}}
+    bed = celery(broker, request, home, shared)
+    return replace(
+        bed,
+        place="/shared",
+        settings=settings,
+        mounted=mounted,
+        alive=lambda execution: len(engine.containers(execution)),
+    )
+
+
 MAKERS: dict[tuple[str, str], Make] = {
     ("embedded", "local"): local,
     ("embedded", "docker"): docker,
     ("embedded", "docker warm"): warm,
     ("celery-redis", "local"): partial(celery, "redis"),
     ("celery-rabbitmq", "local"): partial(celery, "rabbitmq"),
+    ("celery-redis", "docker"): partial(celery_docker, "redis"),
 }
 CELLS = [
     pytest.param(
@@ -123,6 +144,18 @@ def shared(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("pair", "name"), CELLS)
 def test_cell(request: pytest.FixtureRequest, home: Path, shared: Path, pair: tuple[str, str], name: str) -> None:
     CASES[name](MAKERS[pair](request, home, shared))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.only_where(IS_HERE and HAS_RABBITMQ, "needs a Docker engine and RabbitMQ")
+def test_every_promise_of_containers_behind_rabbitmq(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Behind Redis they are in the matrix; what a broker changes of them is told by the cells without containers."""
+    for name, act in CASES.items():
+        if ("celery-redis", "docker", name) not in LACKS:
+            place = tmp_path / name
+            (place / "shared").mkdir(parents=True)
+            act(celery_docker("rabbitmq", request, place / "home", place / "shared"))
 
 
 def test_what_is_lacking_is_a_case_of_a_pair() -> None:

@@ -15,7 +15,8 @@ from twingraph.core.errors import NotFoundError, TwinGraphError, ValidationError
 from twingraph.settings import Settings, load
 
 # Flags that are settings, by what the commands that have them call them.
-_FLAGS = ("home", "workers", "dispatch", "broker_url", "lanes")
+_LIMITS = ("max_nodes_per_process", "max_memory_per_process", "max_memory")
+_FLAGS = ("home", "workers", "dispatch", "broker_url", "lanes", *_LIMITS)
 
 
 def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, console: Console | None = None) -> int:

@@ -71,7 +71,7 @@ class Conductor:
         began: Callable[[Handle], None] = lambda handle: None,
         committed: Callable[[], None] | None = None,
         adopted: Callable[[str, int], None] = lambda execution, epoch: None,
-        left: Callable[[str], None] = lambda execution: None,
+        left: Callable[[str, bool], None] = lambda execution, over: None,
         platforms: Collection[str] | None = None,
         adopts: Collection[str] = (),
         clock: Clock | None = None,
@@ -80,7 +80,8 @@ class Conductor:
         make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
         """`committed` is called on the loop whenever all that was reported so far is durable; `adopted` when an
-        execution was taken over, with its epoch, and `left` when it is over or not this conductor's any more."""
+        execution was taken over, with its epoch, and `left` when it is not this conductor's any more, and whether it
+        is over."""
         self.name = name
         self._sizes = sizes
         self._make_loop = make_loop

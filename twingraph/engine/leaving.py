@@ -13,6 +13,8 @@ from twingraph.engine.kernel.state import taken_apart
 from twingraph.engine.outside import Outside
 from twingraph.engine.writing import Writing
 
+OVER = "over"
+
 
 class Leaving:
     """Whatever the reason: nothing of it stays in memory, and whoever waits for it is told."""
@@ -23,7 +25,7 @@ class Leaving:
         writing: Writing,
         effects: Effects,
         outside: Outside,
-        left: Callable[[str], None] = lambda execution: None,
+        left: Callable[[str, bool], None] = lambda execution, over: None,
     ) -> None:
         self._name = ground.name
         self._roster = ground.roster
@@ -43,7 +45,7 @@ class Leaving:
         held.todo.clear()
         self._effects.forget(held, why)
         self._outside.drop(held.number)
-        self._left(held.state.execution)
+        self._left(held.state.execution, why == OVER)
         if self._garbage.in_force or len(held.state.nodes) > self._large:
             self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
         else:
@@ -67,7 +69,7 @@ class Leaving:
             return  # how it stands now, nobody may know before it is durable
         if state.status in EXECUTION_OVER:
             result, outputs = held.ended or (None, {})
-            self.drop(held, "over")
+            self.drop(held, OVER)
             held.end(state.status, state.ending_error, result, outputs)
         elif held.at_rest:
             self.drop(held, "interrupted")

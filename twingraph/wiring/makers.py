@@ -125,7 +125,7 @@ class Carrying(NamedTuple):
     dispatch: Dispatch
     committed: Callable[[], None] | None = None
     adopted: Callable[[str, int], None] = lambda execution, epoch: None
-    left: Callable[[str], None] = lambda execution: None
+    left: Callable[[str, bool], None] = lambda execution, over: None
 
 
 def dispatch_of(
@@ -146,7 +146,13 @@ def _elsewhere_all(settings: Settings, home: Home, secret: bytes, conductor: str
     place = _place(settings, home, secret)
     blobs = blobs_of(settings, home)
     desk = CeleryDispatch(
-        make_app(settings), conductor, place, seal_of(settings, home), secret, lambda: blobs.put(probe_of(place))
+        make_app(settings),
+        conductor,
+        place,
+        seal_of(settings, home),
+        secret,
+        lambda: blobs.put(probe_of(place)),
+        is_over=partial(_is_over, settings, home),
     )
     return Carrying(desk, desk.committed, desk.adopted, desk.left)
 
@@ -168,10 +174,9 @@ def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | 
         from twingraph.dispatch.inline import InlineDispatch
 
         return InlineDispatch(blobs_path=blob_address(settings, home), secret_key=secret, on_error=on_error)
-    from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+    from twingraph.dispatch.embedded import EmbeddedPool, options_of
 
-    options = PoolOptions() if settings.workers is None else PoolOptions(workers=settings.workers)
-    pool = EmbeddedPool(options, blobs_path=blob_address(settings, home), secret_key=secret)
+    pool = EmbeddedPool(options_of(settings), blobs_path=blob_address(settings, home), secret_key=secret)
     return Routing(pool, {name: partial(_elsewhere, name, settings, home, secret) for name in PLATFORMS[1:]})
 
 
@@ -179,14 +184,16 @@ def _elsewhere(platform: str, settings: Settings, home: Home, secret: bytes) -> 
     """Runs on another platform. Nothing of it is imported before the first one."""
     from twingraph.dispatch.jobs import JobDispatch
 
-    def is_over(execution: str) -> bool:
-        with closing(read(home, settings)) as reader:
-            try:
-                return reader.record(execution).status in EXECUTION_OVER
-            except NotFoundError:
-                return True
+    return JobDispatch(partial(_executor, platform, settings, home, secret), partial(_is_over, settings, home))
 
-    return JobDispatch(partial(_executor, platform, settings, home, secret), is_over)
+
+def _is_over(settings: Settings, home: Home, execution: str) -> bool:
+    """Whether nobody can want what is left of it."""
+    with closing(read(home, settings)) as reader:
+        try:
+            return reader.record(execution).status in EXECUTION_OVER
+        except NotFoundError:
+            return True
 
 
 def _executor(platform: str, settings: Settings, home: Home, secret: bytes) -> Executor:

@@ -425,6 +425,7 @@ class MemoryBackend:
         return self.broker
 
     def work(self, settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
+        self.worked = settings
         self.asked.append(f"work {settings.broker_url} {settings.workers} {','.join(queues)}")
         return 0
 

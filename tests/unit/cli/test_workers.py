@@ -27,6 +27,21 @@ def test_a_worker_serves_the_queues_that_it_is_told_with_so_many_processes() -> 
     assert backend.asked == [f"work {BROKER} 3 default,gpu"]
 
 
+def test_the_limits_of_a_worker_are_sizes_and_numbers() -> None:
+    backend = MemoryBackend()
+    words = ("worker", "--max-nodes-per-process", "50", "--max-memory-per-process", "512Mi", "--max-memory", "2G")
+    assert main(words, backend=backend, console=make_console()) == 0
+    given = backend.worked
+    assert given is not None
+    assert (given.max_nodes_per_process, given.max_memory_per_process, given.max_memory) == (50, 512 << 20, 2 * 10**9)
+
+
+def test_a_limit_that_is_no_size_is_wrong_use() -> None:
+    console = make_console()
+    assert main(("worker", "--max-memory", "much"), backend=MemoryBackend(), console=console) == 2
+    assert "--max-memory: 'much' is not a number of bytes" in written(console.err)
+
+
 def test_a_worker_of_no_queue_is_wrong_use() -> None:
     console = make_console()
     assert main(("worker", "--queues", ","), backend=MemoryBackend(), console=console) == 2

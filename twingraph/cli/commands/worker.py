@@ -22,6 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lanes", metavar="N", help="most lanes that it holds, each up to 64 nodes one after another (TWINGRAPH_LANES)"
     )
     parser.add_argument(
+        "--max-nodes-per-process", metavar="N", help="replace a process that has run so many nodes, between two (10000)"
+    )
+    parser.add_argument(
+        "--max-memory-per-process", metavar="SIZE", help="replace one that holds more after a node: 512Mi, 2G (1Gi)"
+    )
+    parser.add_argument(
+        "--max-memory", metavar="SIZE", help="begin nothing for which all processes together would need more"
+    )
+    parser.add_argument(
         "--queues", metavar="A,B", default="default", help="the queues that it serves: a component's label 'queue'"
     )
 

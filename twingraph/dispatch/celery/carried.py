@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from typing import TypeVar
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Dispatch, NodeRun, Outcome
 from twingraph.dispatch.celery.messages import Offer
+
+Known = TypeVar("Known")
+# So many lanes that are over, or that were recalled before they came, are known.
+REMEMBERED = 10_000
 
 
 class Carried:
@@ -60,3 +66,9 @@ def not_begun(carried: Carried, run: NodeRun, worker: str, record: ErrorRecord) 
     return Outcome(
         execution, run.node, run.attempt, status, None, time.time(), worker=worker, error=record, begun=False
     )
+
+
+def remember(kept: OrderedDict[str, Known], key: str, value: Known) -> None:
+    kept[key] = value
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused
+from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused, remember
 from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.messages import (
     LANE,
@@ -32,6 +32,7 @@ from twingraph.dispatch.celery.messages import (
 )
 from twingraph.dispatch.celery.outbox import Outbox
 from twingraph.dispatch.celery.pools import Pools
+from twingraph.dispatch.celery.room import AGAIN_SECONDS, NoRoomError, Room
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 
 LOG = logging.getLogger("twingraph.celery")
@@ -44,8 +45,6 @@ GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
 # With a broker that is away nobody can be told; so long after that the worker ends all the same.
 UNTOLD_SECONDS = 5.0
-# So many lanes that are over, or that were recalled before they came, are known.
-REMEMBERED = 10_000
 
 
 class Carrier:
@@ -59,9 +58,11 @@ class Carrier:
         *,
         grace: float = GRACE_SECONDS,
         untold: float = UNTOLD_SECONDS,
+        room: Room | None = None,
     ) -> None:
         self.name = name
         self._grace, self._untold = grace, untold
+        self._room = room or Room(None)
         self._seal = seal
         self._ground = ground
         self._outbox = outbox
@@ -203,7 +204,7 @@ class Carrier:
         for act, nodes in self._unwanted.pop(offer.id, {}).items():
             self._fulfil(carried, Wish(act, offer.id, None if nodes is None else list(nodes)))
         runs = list(carried.open.values())
-        if not runs:
+        if not runs or not self._has_room(carried, lambda: self._begin(carried, code, pool)):
             return
         carried.pool = pool
         for run in runs:
@@ -212,6 +213,19 @@ class Carrier:
         lane = offer.lane(code)
         lane.runs = runs
         self._with_pool(carried, pool, lambda: pool.submit(lane))
+
+    def _has_room(self, carried: Carried, again: Callable[[], object]) -> bool:
+        """Else it asks again, until others shall have it."""
+        try:
+            given = self._room.take(carried.offer.id, carried.offer.settings)
+        except NoRoomError as error:
+            self._refuse(carried, error)
+            return False
+        if not given and self._room.was_long(carried.offer.id):
+            self._hand_back(carried, list(carried.open.values()))
+        elif not given:
+            self._loop.call_later(AGAIN_SECONDS, again)
+        return given
 
     def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
         """Where that fails, what it was to do for this lane cannot be done here."""
@@ -285,7 +299,8 @@ class Carrier:
         self._runs.pop((carried.offer.execution, node, run.attempt), None)
         if not carried.open:
             del self._lanes[carried.offer.id]
-            _remember(self._over, carried.offer.id, None)
+            self._room.give_back(carried.offer.id)
+            remember(self._over, carried.offer.id, None)
             self._outbox.after(carried.offer.desk, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
@@ -300,13 +315,17 @@ class Carrier:
             if wish.act == "leave":
                 self._leave(wish.lane, *(wish.nodes or ()))
                 continue
+            if wish.act == "over":
+                for place in wish.nodes or ():
+                    self._ground.clear(place, wish.lane)
+                continue
             carried = self._lanes.get(wish.lane)
             if carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
                     acts = self._unwanted.get(wish.lane, {})
                     known = acts.get(wish.act, frozenset())
                     acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
-                    _remember(self._unwanted, wish.lane, acts)
+                    remember(self._unwanted, wish.lane, acts)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
                     self._want(carried)
@@ -317,7 +336,7 @@ class Carrier:
         """Another conductor has taken the execution over. One that does not know yet that it lost it is not heard."""
         if int(epoch) < self._desks.get(execution, ("", 0))[1]:
             return
-        _remember(self._desks, execution, (desk, int(epoch)))
+        remember(self._desks, execution, (desk, int(epoch)))
         for carried in list(self._lanes.values()):
             if carried.offer.execution == execution and carried.offer.desk != desk:
                 self._fulfil(carried, Wish("drop", carried.offer.id))
@@ -387,9 +406,3 @@ class Carrier:
         await self._pools.stop()
         for carried in list(self._lanes.values()):
             carried.release()
-
-
-def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
-    kept[key] = value
-    while len(kept) > REMEMBERED:
-        kept.popitem(last=False)

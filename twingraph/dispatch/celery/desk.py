@@ -25,6 +25,7 @@ from twingraph.dispatch.celery.messages import (
     REPORTS,
     Beat,
     Claim,
+    Left,
     Misdirected,
     Taken,
     UnreadableError,
@@ -60,9 +61,11 @@ class CeleryDispatch:
         secret: bytes,
         prepare: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_over: Callable[[str], bool],
     ) -> None:
         """`prepare` makes what workers look for in the blob store; called on a thread, at first and then now and then,
-        so that no prune takes it away."""
+        so that no prune takes it away. `is_over` is asked there too, of any execution of this place."""
         self._app = app
         self._name = name
         self._desk = application.desk_name(name)
@@ -74,14 +77,14 @@ class CeleryDispatch:
         self._count = 0
         self._suspects: deque[Lane] = deque()  # each waits until the one before it has ended
         self._epochs: OrderedDict[str, int] = OrderedDict()  # of executions that were taken over
+        self._strewn: set[str] = set()  # executions of which lost workers may have left something on their machines
         self._heard: list[Message] = []  # applied, and not committed yet
         self._looked = 0.0
         self._ticked = 0.0
         self._connected: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        errands = Errands(
-            app, seal, prepare, clock, seen=self._on_loop(self._seen), refused=self._on_loop(self._refused)
-        )
+        seen, refused = self._on_loop(self._seen), self._on_loop(self._refused)
+        errands = Errands(app, seal, prepare, clock, seen=seen, refused=refused, is_over=is_over)
         connect = partial(application.sending, app)
         self._sender: Sender[Errand] = Sender("twingraph-sender", connect, errands.send, errands.give_up)
         self._receiver = Receiver(
@@ -144,10 +147,13 @@ class CeleryDispatch:
             self._epochs.popitem(last=False)
         self._sender.put(("wishes", [self._leave(execution)]))
 
-    def left(self, execution: str) -> None:
+    def left(self, execution: str, over: bool) -> None:
         """It is over, or not ours any more. On the loop."""
         self._epochs.pop(execution, None)
         self._holding.forget(execution)
+        if over and execution in self._strewn:
+            self._sender.put(("wishes", [Wish("over", execution, [self._place])]))
+        self._strewn.discard(execution)
 
     def _leave(self, execution: str) -> Wish:
         return Wish("leave", execution, [self._desk, str(self._epochs.get(execution, 1))])
@@ -268,13 +274,15 @@ class CeleryDispatch:
             self._take_beat(worker, word, wishes)
         elif type(word) is Misdirected:
             return self._take_misdirected(word, wishes)
+        elif type(word) is Left:
+            self._sender.put(("ask", (word.execution, Wish("over", word.execution, [self._place], worker))))
         elif type(word) is Returned:
             back = [(node, attempt) for node, attempt in word.runs if self._closed(word.execution, node, attempt)]
             if back:
                 self._report(Returned(word.execution, back))
             return bool(back)
         else:
-            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Returned)
+            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Left | Returned)
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
                 return False
@@ -331,6 +339,8 @@ class CeleryDispatch:
             if self._holding.find(one.sent.lane.execution, one.run.node, one.run.attempt) is not one.sent:
                 continue
             self._holding.close(one.sent, one.run.node, ended=one.for_good)
+            if one.sent.lane.settings.platform != "local":
+                self._strewn.add(one.sent.lane.execution)
             self._report(
                 endings.vanished(one) if one.for_good else endings.lost(one.sent, one.run, one.why, charged=one.charged)
             )

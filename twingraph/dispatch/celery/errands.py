@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kombu import Connection
 
+from twingraph.core.errors import TwinGraphError
 from twingraph.dispatch.celery import application
-from twingraph.dispatch.celery.messages import LANE, WISHES, wishes_text
+from twingraph.dispatch.celery.messages import LANE, WISHES, Wish, wishes_text
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import NotYetError
 
@@ -21,7 +22,7 @@ PREPARE_SECONDS = 3600.0
 # So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
 TRIES = 3
 
-Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues
+Errand = tuple[str, Any]  # lane: (number, queue, text) | wishes: [...] | look: queues | ask: (execution, its answer)
 
 
 class Errands:
@@ -36,6 +37,7 @@ class Errands:
         *,
         seen: Callable[..., object],
         refused: Callable[..., object],
+        is_over: Callable[[str], bool],
     ) -> None:
         self._app = app
         self._seal = seal
@@ -44,6 +46,7 @@ class Errands:
         self._clock = clock
         self._seen = seen
         self._refused = refused
+        self._is_over = is_over
         self._failed: tuple[Errand, int] | None = None  # what did not go, and how often
 
     def send(self, connection: Connection, batch: deque[Errand]) -> None:
@@ -60,12 +63,26 @@ class Errands:
                 _, queue, text = what
                 application.send(self._app, producer, queue, text, self._seal.sign(LANE, text))
             elif kind == "wishes":
-                text = wishes_text(what)
-                application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+                self._wish(connection, what)
+            elif kind == "ask":
+                execution, answer = what
+                if self._knows_over(execution):
+                    self._wish(connection, [answer])
             else:
                 empty = {queue for queue in what if application.depth(connection, queue) == 0}
                 self._seen(empty)
             batch.popleft()
+
+    def _wish(self, connection: Connection, wishes: Sequence[Wish]) -> None:
+        text = wishes_text(wishes)
+        application.tell_workers(self._app, connection, text, self._seal.sign(WISHES, text))
+
+    def _knows_over(self, execution: str) -> bool:
+        try:
+            return self._is_over(execution)
+        except TwinGraphError as error:  # whoever asked will ask again
+            LOG.debug("whether %s is over cannot be told: %s", execution, error)
+            return False
 
     def _make_ready(self) -> None:
         if self._clock() - self._prepared > PREPARE_SECONDS:

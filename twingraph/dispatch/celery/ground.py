@@ -16,3 +16,6 @@ class Ground(Protocol):
 
     def pool_of(self, offer: Offer) -> Dispatch:
         """What runs it; always the same for one place, started on the loop by its first user."""
+
+    def clear(self, place: str, execution: str) -> None:
+        """The execution is over: remove what any worker has left of it beside its pool. Does not wait for that."""

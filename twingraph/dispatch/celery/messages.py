@@ -87,13 +87,21 @@ class Misdirected:
     lane: str
 
 
-Word = Report | Taken | Claim | Beat | Misdirected
+@recordclass(kw_only=False)
+class Left:
+    """Something of this execution is on the worker's machine that is not the worker's own. Is it over?"""
+
+    execution: str
+
+
+Word = Report | Taken | Claim | Beat | Misdirected | Left
 
 
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
-    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk).
+    the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) | over
+    (the execution `lane` of the place in `nodes` is: remove what is left of it beside the pool).
     `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str
@@ -185,6 +193,8 @@ def word(said: Word) -> list[Any]:
         return ["t", said.lane]
     if type(said) is Claim:
         return ["c", said.lane]
+    if type(said) is Left:
+        return ["s", said.execution]
     if type(said) is Misdirected:
         return ["m", said.lane]
     assert type(said) is Beat
@@ -233,6 +243,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "t": Taken,
     "c": Claim,
     "m": Misdirected,
+    "s": Left,
     "b": Beat,
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
 from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.dispatch.celery.application import sending
 from twingraph.dispatch.celery.carrier import Carrier
-from twingraph.dispatch.celery.messages import Offer, probe_hash
+from twingraph.dispatch.celery.messages import Left, Offer, Word, probe_hash
 from twingraph.dispatch.celery.outbox import Outbox
+from twingraph.dispatch.celery.room import Room
 from twingraph.dispatch.celery.signing import Seal
-from twingraph.dispatch.embedded import EmbeddedPool, PoolOptions
+from twingraph.dispatch.embedded import EmbeddedPool, options_of
+from twingraph.dispatch.embedded.usage import resident_bytes
 from twingraph.dispatch.jobs import JobDispatch
 from twingraph.dispatch.routing import Routing
 from twingraph.dispatch.secrets import Resolving
@@ -31,6 +35,8 @@ from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
 from twingraph.store.blobs.settled import blob_address
 from twingraph.store.home import Home
+
+LOG = logging.getLogger("twingraph.celery")
 
 # Platforms beside the pool on which a worker carries nodes out.
 ELSEWHERE = ("docker",)
@@ -53,12 +59,14 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
     blobs = open_blobs(blob_address(settings, home))
     blobs.check()
     own = f"{name}#{os.urandom(2).hex()}"  # it counts its messages, and begins anew with each process
+    outbox = Outbox(own, seal, partial(sending, app))
     return Carrier(
         own,
         seal,
-        OwnGround(settings, home, seal, blobs),
-        Outbox(own, seal, partial(sending, app)),
+        OwnGround(settings, home, seal, blobs, outbox.say),
+        outbox,
         lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+        room=Room(settings.max_memory, partial(resident_bytes, os.getpid())),
     )
 
 
@@ -70,7 +78,12 @@ def worker_name() -> str:
 class OwnGround:
     """See `ground.Ground`."""
 
-    def __init__(self, settings: Settings, home: Home, seal: Seal, blobs: BlobStore) -> None:
+    def __init__(
+        self, settings: Settings, home: Home, seal: Seal, blobs: BlobStore, say: Callable[[str, Word], None]
+    ) -> None:
+        """`say` tells the conductor at a desk."""
+        self._say = say
+        self._desks: dict[str, str] = {}  # by place: of the conductor that spoke last
         self._settings = settings
         self._home = home
         self._seal = seal
@@ -108,15 +121,15 @@ class OwnGround:
 
     def pool_of(self, offer: Offer) -> Dispatch:
         with self._lock:
+            self._desks[offer.place] = offer.desk
             known = self._pools.get(offer.place)
             if known is None:
                 known = self._pools[offer.place] = self._pool(offer.place, self._seal.unmask(offer.key))
             return known
 
     def _pool(self, place: str, secret: bytes) -> Dispatch:
-        options = PoolOptions() if self._settings.workers is None else PoolOptions(workers=self._settings.workers)
         address = blob_address(self._settings, self._home)
-        pool = EmbeddedPool(options, blobs_path=address, secret_key=secret)
+        pool = EmbeddedPool(options_of(self._settings), blobs_path=address, secret_key=secret)
         others = {name: partial(self._elsewhere, name, place, secret) for name in ELSEWHERE}
         return Resolving(
             Routing(pool, others),
@@ -124,10 +137,28 @@ class OwnGround:
         )
 
     def _elsewhere(self, platform: str, place: str, secret: bytes) -> JobDispatch:
-        def make() -> Executor:
-            return executor(platform, os.environ, place, secret, self._blobs, self._home.path / "compiled")
+        return JobDispatch(partial(self._executor, platform, place, secret), partial(self._ask, place))
 
-        return JobDispatch(make, lambda execution: False)  # a worker cannot know what is over, and sweeps nothing
+    def _executor(self, platform: str, place: str, secret: bytes) -> Executor:
+        return executor(platform, os.environ, place, secret, self._blobs, self._home.path / "compiled")
+
+    def _ask(self, place: str, execution: str) -> bool:
+        """Which executions are over a conductor knows. Its answer is a wish, and `clear` comes of that."""
+        self._say(self._desks[place], Left(execution))
+        return False
+
+    def clear(self, place: str, execution: str) -> None:
+        threading.Thread(target=self._clear, args=(place, execution), name="twingraph-clear", daemon=True).start()
+
+    def _clear(self, place: str, execution: str) -> None:
+        for platform in ELSEWHERE:
+            try:
+                with closing(self._executor(platform, place, b"")) as made:
+                    made.clear(execution)
+            except TwinGraphError as error:  # there is none, or it is away; later it may not be
+                LOG.debug("what others left of %s was not removed: %s", execution, error)
+            except Exception:
+                LOG.exception("what others left of %s was not removed", execution)
 
 
 def _code(offer: Offer, kept: Callable[[str], str]) -> CodeRef:

@@ -6,6 +6,10 @@ import os
 from dataclasses import field
 
 from twingraph.core.recordclass import recordclass
+from twingraph.settings import Settings
+
+# Less than this no process is held to because of what all of them may use: it has a third of it before its first node.
+_LEAST_SHARE = 64 << 20
 
 
 def _default_workers() -> int:
@@ -44,3 +48,18 @@ class PoolOptions:
     spare_after_seconds: float = 0.5
     # After this many processes in a row that ended before their first word, waiting work fails.
     failed_starts: int = 3
+
+
+def options_of(settings: Settings) -> PoolOptions:
+    """What a person has set, and the default of everything else."""
+    given: dict[str, int] = {}
+    if settings.workers is not None:
+        given["workers"] = settings.workers
+    if settings.max_nodes_per_process is not None:
+        given["runs_per_worker"] = settings.max_nodes_per_process
+    if settings.max_memory_per_process is not None:
+        given["bytes_per_worker"] = settings.max_memory_per_process
+    elif settings.max_memory is not None:
+        share = settings.max_memory // given.get("workers", _default_workers())
+        given["bytes_per_worker"] = min(1 << 30, max(_LEAST_SHARE, share))
+    return PoolOptions(**given)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import select
+import socket
 import ssl
 import struct
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -32,6 +33,9 @@ class Pieces(Protocol):
 
     def __iter__(self) -> Iterator[Piece]: ...
     def close(self) -> None: ...
+
+    def hang_up(self) -> None:
+        """On any thread: who reads it hears no more."""
 
 
 class Line(Pieces, Protocol):
@@ -182,16 +186,19 @@ class Engine:
         what = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         return Attached(self._made(lambda: self._api.attach_socket(container, params=what)))
 
-    def logs(self, container: str) -> Generator[Piece, None, None]:
-        """What it has said so far, and what it says from now on; the second stream when the first is over."""
-        for one in (True, False):
-            ask: dict[str, Any] = {"stdout": one, "stderr": not one, "stream": True, "follow": True}
-            pieces: Iterator[bytes] = self._made(lambda ask=ask: self._api.logs(container, **ask))  # type: ignore[misc]
-            for piece in pieces:
-                yield (piece, None) if one else (None, piece)
+    def logs(self, container: str) -> Pieces:
+        """What it has said so far, and what it says from now on."""
+
+        def ask(out: bool) -> Any:
+            return self._api.logs(container, stdout=out, stderr=not out, stream=True, follow=True)
+
+        return Logs(lambda out: self._made(lambda: ask(out)))
 
     def start(self, container: str) -> None:
         self._made(lambda: self._api.start(container))
+
+    def rename(self, container: str, name: str) -> None:
+        self._made(lambda: self._api.rename(container, name))
 
     def signal(self, container: str, name: str) -> None:
         self._made(lambda: self._api.kill(container, signal=name))
@@ -236,18 +243,48 @@ class Engine:
             self._api.close()
 
 
+class Logs:
+    """First all of stdout, then all of stderr. Asked for when it is read."""
+
+    def __init__(self, ask: Callable[[bool], Any]) -> None:
+        """`ask` gives a stream of the client library: of stdout, or not."""
+        self._ask = ask
+        self._heard: Any = None
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[Piece]:
+        for out in (True, False):
+            self._heard = None if self._is_over else self._ask(out)
+            for piece in self._heard if not self._is_over else ():
+                yield (piece, None) if out else (None, piece)
+
+    def hang_up(self) -> None:
+        self._is_over = True
+        if self._heard is not None:
+            with suppress(Exception):  # over SSH it cannot be done, and ends with the container
+                self._heard.close()
+
+    def close(self) -> None:
+        """On the thread that has read it."""
+        self.hang_up()
+        answer = getattr(self._heard, "_response", None)  # holds the socket open
+        if answer is not None:
+            with suppress(Exception):
+                answer.close()
+
+
 class Attached:
     """The engine's own framing: a stream's number and a size stand before each piece. Read whole from the socket, since
     what an encrypted one has already unpacked is not seen by who waits for the descriptor.
     """
 
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-        self._channel: Any = getattr(socket, "_sock", None) or socket
-        for one in (socket, self._channel):
+    def __init__(self, opened: Any) -> None:
+        self._socket = opened
+        self._channel: Any = getattr(opened, "_sock", None) or opened
+        for one in (opened, self._channel):
             if hasattr(one, "settimeout"):
                 one.settimeout(None)
-        self._read: Callable[[int], bytes | None] = getattr(socket, "recv", None) or socket.read
+        self._read: Callable[[int], bytes | None] = getattr(opened, "recv", None) or opened.read
         self._rest = b""
 
     def send(self, data: bytes) -> None:
@@ -294,6 +331,10 @@ class Attached:
             if not more:
                 return
             self._rest += more
+
+    def hang_up(self) -> None:
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         for part in (self._socket, getattr(self._socket, "_sock", None), getattr(self._socket, "_response", None)):

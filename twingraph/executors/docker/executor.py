@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from twingraph.executors.base import Task
@@ -39,11 +40,11 @@ class DockerExecutor:
         return WarmJob(self, task) if task.config.get("warm") else DockerJob(self, task)
 
     def sweep(self, is_over: Callable[[str], bool]) -> int:
-        count = 0
+        count, is_over = 0, cache(is_over)
         for engine in list(self._engines.values()) or [self.engine()]:  # the first run may not have come to it yet
             for found in engine.find({"twingraph.home": self.home}):
                 if found.name not in self.names and self._is_left(found, is_over):
-                    engine.remove(found.id)
+                    engine.remove(found.name)
                     count += 1
         return count
 
@@ -51,7 +52,7 @@ class DockerExecutor:
         engine = self.engine()
         found = engine.find({"twingraph.home": self.home, "twingraph.execution": execution})
         for one in found:
-            engine.remove(one.id)
+            engine.remove(one.name)
         return len(found)
 
     def _is_left(self, found: Container, is_over: Callable[[str], bool]) -> bool:

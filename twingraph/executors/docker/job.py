@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from twingraph.core.codec import refs
@@ -16,6 +16,7 @@ from twingraph.executors.base import Finished, Hears, Task
 from twingraph.executors.base import Line as LogLine
 from twingraph.executors.docker.archive import GoingIn, Results
 from twingraph.executors.docker.client import Container, Engine, EngineError, Line, Pieces
+from twingraph.executors.docker.left import SupersededError, is_of_work, left_behind, taken_over, token_of_work
 from twingraph.executors.docker.request import (
     FIRST_FOLDER,
     FOLDER,
@@ -24,7 +25,6 @@ from twingraph.executors.docker.request import (
     python_of,
     request_of,
     token_of,
-    work_of,
 )
 from twingraph.executors.ended import Standing, failed, finished
 from twingraph.executors.mask import Mask
@@ -54,10 +54,12 @@ class DockerJob:
         self._executor = executor
         self._task = task
         self._engine: Engine
-        self._container: str | None = None
+        self._container: str | None = None  # by which the engine knows it as this job's: its name
         self._told: Told
         self._keeps = False
         self._asked: str | None = None
+        self._pieces: Pieces | None = None  # what is listened to
+        self._is_others = False
         self._over = threading.Event()
         self._lock = threading.Lock()  # who holds it may signal the container, which is this job's own till then
         self.name = ""
@@ -81,11 +83,22 @@ class DockerJob:
             self._over.wait(_LOOK_SECONDS)
 
     def _signalled(self, word: str) -> bool:
-        with self._lock, suppress(EngineError):
-            if self._container is not None and not self._over.is_set():
+        with self._lock:
+            if self._container is None or self._over.is_set():
+                return False
+            try:
                 self._engine.signal(self._container, word)
-                return True
-        return False
+            except EngineError as error:
+                if error.kind == "missing" and not self.stays:
+                    self._let_go()
+                return False
+            return True
+
+    def _let_go(self) -> None:
+        """It is gone, or another attempt goes on with it: there is nothing to be heard here any more."""
+        self._is_others = True
+        if self._pieces is not None:
+            self._pieces.hang_up()
 
     # -- its own thread ----------------------------------------------------------------------------
 
@@ -98,6 +111,8 @@ class DockerJob:
             return finished(task, self._standing(None, None), time.time())
         except RequestError as error:
             return self._failed(ErrorCode.INVALID_INPUT, "ConfigurationError", str(error), permanent=True)
+        except SupersededError:
+            return self._failed(ErrorCode.WORKER_LOST, "Superseded", "a later attempt of it is here already")
         except EngineError as error:
             return self._refused(error)
         except StoreError as error:  # the store of values; it may answer the next time
@@ -123,8 +138,7 @@ class DockerJob:
         return self._ended_in(request, hears)
 
     def _ended_in(self, request: Request, hears: Hears) -> Finished:
-        left = self._left_behind() if self._task.attempt > 1 else None
-        pieces = self._adopted(left, hears) if left is not None else self._started(request, hears)
+        pieces = self._adopted(self._left_behind(), request, hears) or self._started(request, hears)
         self._listen_to_all(pieces)
         ended = self._ended()
         if ended is not None:
@@ -144,11 +158,12 @@ class DockerJob:
         going_in = GoingIn(self._task, request.environment, self._executor.blobs)
         self._executor.names.add(request.name)
         try:
-            self._container = self._created(request)
+            self._created(request)
         except EngineError as error:
             if error.kind != "conflict":
                 raise
             return self._taken_name(request, hears)
+        self._container = self.name = request.name
         self._told = Told(token_of(request.name), self._task.secrets, Hearing(self, hears), time.time)
         pieces = engine.attach(self._container)
         try:
@@ -198,9 +213,11 @@ class DockerJob:
     def _taken_name(self, request: Request, hears: Hears) -> Pieces:
         """The same attempt of a process before us, which ended before it could write down that it began."""
         found = self._engine.look(request.name)
-        if found is not None and self._is_ours(found):
-            return self._adopted(found, hears)
-        if found is not None:
+        if found is not None and is_of_work(found, self._task, self._executor.key):
+            pieces = self._adopted(found, request, hears)
+            if pieces is not None:
+                return pieces
+        elif found is not None:
             self._engine.remove(found.id)
         time.sleep(_LOOK_SECONDS)  # it may be going already
         self._check()
@@ -209,27 +226,20 @@ class DockerJob:
     # -- what others left --------------------------------------------------------------------------
 
     def _left_behind(self) -> Container | None:
-        """The container of an earlier attempt whose process ended before it could hear its end. Others are removed."""
-        task, executor = self._task, self._executor
-        labels = {"twingraph.home": executor.home, "twingraph.execution": task.execution, "twingraph.node": task.node}
-        found = [one for one in self._engine.find(labels) if one.name not in executor.names]
-        found.sort(key=lambda one: int(one.labels["twingraph.attempt"]), reverse=True)
-        chosen = next((one for one in found if self._is_ours(one)), None)
-        for one in found:
-            if one is not chosen:
-                self._engine.remove(one.id)
-        return chosen
+        if self._task.attempt == 1:
+            return None
+        executor = self._executor
+        return left_behind(self._engine, self._task, executor.home, executor.key, executor.names)
 
-    def _is_ours(self, found: Container) -> bool:
-        if found.state not in ("running", "exited"):
-            return False
-        return found.labels.get("twingraph.work") == work_of(self._task, self._executor.key)
-
-    def _adopted(self, found: Container, hears: Hears) -> Pieces:
-        self._container, self.name = found.id, found.name
-        self._executor.names.add(found.name)
-        self._told = Told(token_of(found.name), self._task.secrets, Hearing(self, hears), time.time)
-        return self._engine.logs(found.id)
+    def _adopted(self, found: Container | None, request: Request, hears: Hears) -> Pieces | None:
+        name = taken_over(self._engine, found, request.name) if found is not None else None
+        if found is None or name is None:
+            return None
+        self._executor.names.add(name)
+        self._container = self.name = name
+        token = token_of_work(found, self._task, self._executor.home)
+        self._told = Told(token, self._task.secrets, Hearing(self, hears), time.time)
+        return self._engine.logs(name)
 
     # -- while it runs -----------------------------------------------------------------------------
 
@@ -241,8 +251,9 @@ class DockerJob:
 
     def _listen(self, pieces: Pieces) -> None:
         told = self._told
+        self._pieces = pieces
         with suppress(EngineError, OSError):  # what is left to be known the engine tells when it is back
-            for out, err in pieces:
+            for out, err in pieces if not self._is_others else ():
                 told.feed(out, err)
                 if told.is_over:
                     break
@@ -310,8 +321,9 @@ class DockerJob:
         """It runs and yet there is nothing to be heard: the engine was away, or user code closed its streams."""
         assert self._container is not None
         told, skip = self._told, list(self._told.heard)
-        with suppress(EngineError, OSError):
-            for pieces in self._engine.logs(self._container):
+        self._pieces = heard = self._engine.logs(self._container)
+        with suppress(EngineError, OSError), closing(heard):
+            for pieces in heard if not self._is_others else ():
                 fresh: list[bytes | None] = [None, None]
                 for stream, piece in enumerate(pieces):
                     if piece:

@@ -24,6 +24,7 @@ from twingraph.dispatch.celery.messages import (
     lane_text,
     wishes_text,
 )
+from twingraph.dispatch.celery.room import Room
 from twingraph.dispatch.celery.signing import Seal
 
 SEAL = Seal(b"key")
@@ -94,6 +95,7 @@ class Machine:
     def __init__(self) -> None:
         self.pool = Pool()
         self.lacks: str | None = None
+        self.cleared: list[tuple[str, str]] = []
         self.slow = threading.Event()
         self.slow.set()
 
@@ -106,20 +108,32 @@ class Machine:
     def pool_of(self, offer: Offer) -> Dispatch:
         return self.pool
 
+    def clear(self, place: str, execution: str) -> None:
+        self.cleared.append((place, execution))
+
 
 class Scene:
-    def __init__(self, patience: float = 20.0) -> None:
+    def __init__(self, patience: float = 20.0, room: Room | None = None) -> None:
         self.machine, self.said = Machine(), Said()
         outbox: Any = self.said
-        self.carrier = Carrier("w", SEAL, self.machine, outbox, lambda: ["default"], grace=patience, untold=patience)
+        self.carrier = Carrier(
+            "w", SEAL, self.machine, outbox, lambda: ["default"], grace=patience, untold=patience, room=room
+        )
         self.carrier.start()
         self.threads: list[threading.Thread] = []
 
     def carry(
-        self, number: str, *runs: tuple[str, int], desk: str = "d", redelivered: bool = False, seal: Seal = SEAL
+        self,
+        number: str,
+        *runs: tuple[str, int],
+        desk: str = "d",
+        redelivered: bool = False,
+        seal: Seal = SEAL,
+        memory: int = 0,
     ) -> threading.Thread:
         nodes = [NodeRun(node, attempt, []) for node, attempt in runs]
-        text = lane_text(number, desk, "p", "k", Lane(1, "e", CODE, RunSettings(component="c", entry="c"), nodes))
+        settings = RunSettings(component="c", entry="c", resources={"memory": memory})
+        text = lane_text(number, desk, "p", "k", Lane(1, "e", CODE, settings, nodes))
         thread = threading.Thread(
             target=lambda: self.carrier.carry(text, seal.sign(LANE, text), redelivered=redelivered), daemon=True
         )
@@ -150,7 +164,7 @@ class Scene:
 
 @pytest.fixture
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    made = Scene(getattr(request, "param", 20.0))
+    made = Scene(*getattr(request, "param", ()))
     yield made
     made.carrier.stop()
     assert all(made.over(thread) for thread in made.threads)
@@ -310,7 +324,7 @@ def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene
     assert [one.runs for one in scene.said.of(Returned)] == [[("a", 1)], [("b", 1)]]
 
 
-@pytest.mark.parametrize("scene", [0.1], indirect=True)
+@pytest.mark.parametrize("scene", [(0.1,)], indirect=True)
 def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) -> None:
     scene.said.away = True
     ended = scene.carry("1", ("a", 1))
@@ -324,3 +338,43 @@ def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) 
     assert scene.over(runs)
     assert scene.over(scene.carry("3", ("c", 1)))  # it waited here for a thread
     assert len(scene.machine.pool.lanes) == 2
+
+
+@pytest.mark.parametrize("scene", [(20.0, Room(100))], indirect=True)
+def test_what_there_is_no_memory_for_begins_when_there_is(scene: Scene) -> None:
+    scene.carry("1", ("a", 1), memory=60)
+    scene.until(lambda: scene.machine.pool.lanes)
+    scene.carry("2", ("b", 1), memory=60)
+    scene.until(lambda: len(scene.said.of(Taken)) == 2)
+    assert len(scene.machine.pool.lanes) == 1
+    scene.end(0)
+    scene.end(1)
+    scene.until(lambda: len(scene.said.of(Outcome)) == 2)
+
+
+@pytest.mark.parametrize("scene", [(20.0, Room(100, patience=0.2))], indirect=True)
+def test_what_there_is_no_memory_for_goes_back_in_the_end(scene: Scene) -> None:
+    scene.carry("1", ("a", 1), memory=60)
+    scene.until(lambda: scene.machine.pool.lanes)
+    assert scene.over(scene.carry("2", ("b", 1), memory=60))
+    assert [one.runs for one in scene.said.of(Returned)] == [[("b", 1)]]
+    assert len(scene.machine.pool.lanes) == 1
+
+
+@pytest.mark.parametrize("scene", [(20.0, Room(100))], indirect=True)
+def test_what_waits_for_memory_can_be_cancelled_and_what_needs_too_much_fails(scene: Scene) -> None:
+    scene.carry("1", ("a", 1), memory=60)
+    scene.until(lambda: scene.machine.pool.lanes)
+    waits = scene.carry("2", ("b", 1), memory=60)
+    scene.until(lambda: len(scene.said.of(Taken)) == 2)
+    scene.wish("cancel", "2")
+    assert scene.over(waits)
+    assert scene.over(scene.carry("3", ("c", 1), memory=101))
+    assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("b", "cancelled"), ("c", "failed")]
+    assert "--max-memory" in scene.said.of(Outcome)[1].error.message
+
+
+def test_what_others_left_of_an_execution_that_is_over_is_cleared(scene: Scene) -> None:
+    scene.wish("over", "e", ["p"])
+    scene.until(lambda: scene.machine.cleared)
+    assert scene.machine.cleared == [("p", "e")]

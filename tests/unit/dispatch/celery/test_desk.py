@@ -17,7 +17,17 @@ from kombu import Connection, Producer
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.application import make_app
 from twingraph.dispatch.celery.desk import CeleryDispatch
-from twingraph.dispatch.celery.messages import REPORTS, Claim, Misdirected, Taken, Word, reports_text, word
+from twingraph.dispatch.celery.messages import (
+    REPORTS,
+    Beat,
+    Claim,
+    Left,
+    Misdirected,
+    Taken,
+    Word,
+    reports_text,
+    word,
+)
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.settings import load
 
@@ -51,8 +61,8 @@ class App:
         self.lanes.append(json.loads(given[0])["runs"][0][0])
 
 
-def lane(node: str, queue: str = "default", attempt: int = 1, execution: str = "e") -> Lane:
-    settings = RunSettings(component="c", entry="c", labels={"queue": queue})
+def lane(node: str, queue: str = "default", attempt: int = 1, execution: str = "e", platform: str = "local") -> Lane:
+    settings = RunSettings(component="c", entry="c", labels={"queue": queue}, platform=platform)
     return Lane(1, execution, CODE, settings, [NodeRun(node, attempt, [])])
 
 
@@ -63,7 +73,9 @@ def play(
     reports: list[Report] = []
 
     async def main() -> None:
-        dispatch = CeleryDispatch(app, "c", "p", Seal(b"key"), b"secret", prepare)
+        dispatch = CeleryDispatch(
+            app, "c", "p", Seal(b"key"), b"secret", prepare, is_over=lambda execution: execution == "old"
+        )
         await dispatch.start(reports.append)
         act(dispatch)
         try:
@@ -173,3 +185,38 @@ def test_wishes_go_out_while_the_blob_store_is_away() -> None:
 
     play(app, act, wished, prepare)
     assert app.wishes[0] == ["drop", "c:1", ["a"], None]
+
+
+@pytest.mark.parametrize(
+    ("platform", "over", "told"), [("docker", True, True), ("docker", False, False), ("local", True, False)]
+)
+def test_what_lost_workers_left_on_their_machines_is_cleared_when_the_execution_is_over(
+    platform: str, over: bool, told: bool
+) -> None:
+    app, reports = App(), list[Report]()
+
+    async def main() -> None:
+        dispatch = CeleryDispatch(app, "c", "p", Seal(b"key"), b"secret", list, is_over=lambda execution: False)
+        await dispatch.start(reports.append)
+        dispatch.submit(lane("a", platform=platform))
+        say(Taken("c:1"))
+        say(Beat({}), number=2)
+        say(Beat({}), number=3)  # it does not know of it any more
+        try:
+            async with asyncio.timeout(10):
+                while not reports:
+                    await asyncio.sleep(0.005)
+            dispatch.left("e", over)
+            dispatch.left("e", over)
+        finally:
+            await dispatch.stop()
+
+    asyncio.run(main())
+    assert [report.status for report in reports if isinstance(report, Outcome)] == ["lost"]
+    assert [wish for wish in app.wishes if wish[0] == "over"] == ([["over", "e", ["p"], None]] if told else [])
+
+
+def test_a_worker_hears_whether_what_it_found_is_of_an_execution_that_is_over() -> None:
+    app = App()
+    play(app, lambda dispatch: say(Left("running"), Left("old")), lambda: app.wishes)
+    assert app.wishes == [["over", "old", ["p"], "w"]]

@@ -11,6 +11,7 @@ from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, No
 from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
+    Left,
     Misdirected,
     Taken,
     UnreadableError,
@@ -38,6 +39,7 @@ WORDS: list[Word] = [
     Taken("lane"),
     Misdirected("lane"),
     Claim("lane"),
+    Left("e"),
     Beat({"lane": ["n"], "other": []}),
 ]
 

@@ -8,11 +8,12 @@ import resource
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from twingraph.executors.docker.client import Attached, Engine, EngineError
+from twingraph.executors.docker.client import Attached, Engine, EngineError, Logs
 
 pytestmark = pytest.mark.filterwarnings("error::ResourceWarning")
 
@@ -105,3 +106,47 @@ def test_a_place_that_ends_while_it_is_told_says_its_last() -> None:
             line.send(b"t" * 5_000_000)
         ending.join()
         assert next(iter(line)) == (None, b"last")
+
+
+class Stream:
+    """Of the client library: it gives a piece, and then waits until it is closed."""
+
+    def __init__(self, piece: bytes) -> None:
+        self._piece = piece
+        self.is_closed = threading.Event()
+        self.is_read = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._piece
+        self.is_read.set()
+        assert self.is_closed.wait(10)
+
+    def close(self) -> None:
+        self.is_closed.set()
+
+
+def test_who_reads_logs_hears_no_more_once_somebody_hangs_up() -> None:
+    streams = {True: Stream(b"out"), False: Stream(b"err")}
+    logs = Logs(streams.__getitem__)
+    found: list[object] = []
+    reading = threading.Thread(target=lambda: found.extend(logs), daemon=True)
+    reading.start()
+    assert streams[True].is_read.wait(10)
+    logs.hang_up()
+    reading.join(10)
+    assert not reading.is_alive()
+    assert found == [(b"out", None)]
+    assert list(logs) == []
+
+
+def test_who_listens_to_a_line_hears_no_more_once_somebody_hangs_up() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        line = Attached(near)
+        found: list[object] = []
+        reading = threading.Thread(target=lambda: found.extend(line), daemon=True)
+        far.sendall(struct.pack(">BxxxL", 1, 3) + b"out")
+        reading.start()
+        line.hang_up()
+        reading.join(10)
+        assert not reading.is_alive()

@@ -42,6 +42,8 @@ class Line:
     def send(self, data: bytes) -> None:
         return
 
+    def hang_up(self) -> None: ...
+
     def close(self) -> None:
         self.is_closed = True
 

@@ -58,6 +58,8 @@ class Line:
     def _frame(self, message: list[Any]) -> bytes:
         return MARK + self._token + b"w" + dumps(message).encode() + b"\n"
 
+    def hang_up(self) -> None: ...
+
     def close(self) -> None:
         self.is_closed = True
 

@@ -1,0 +1,68 @@
+"""A worker keeps to what it may use."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.brokers import only_with_redis
+from tests.support.workers import party
+from twingraph import Workflow, component, wiring
+from twingraph.settings import load
+
+LIMITS = ("--concurrency", "4", "--max-nodes-per-process", "1", "--max-memory", "2G")
+
+
+@pytest.fixture
+def conductor(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[wiring.Runtime]:
+    with party("redis", tmp_path / "party") as given:
+        given.begin(*LIMITS).wait_ready()
+        for name, value in given.surroundings.items():
+            monkeypatch.setenv(name, value)
+        yield wiring.runtime(settings=load({"home": str(home), "dispatch": "celery"}))
+        wiring.close_all(wait=False)
+
+
+@component(resources={"memory": "1.5G"})
+def is_alone(folder: str) -> bool:
+    import os
+    import time
+
+    try:
+        os.mkdir(folder + "/busy")
+    except FileExistsError:
+        return False
+    time.sleep(0.2)
+    os.rmdir(folder + "/busy")
+    return True
+
+
+@component
+def who() -> int:
+    import os
+
+    return os.getpid()
+
+
+def result(runtime: wiring.Runtime, workflow: Workflow) -> object:
+    handle = runtime.submit(workflow.compile(), {})
+    assert handle.wait(60)
+    assert handle.result is not None, handle.error
+    return json.loads(handle.result)
+
+
+@only_with_redis
+def test_nodes_share_its_memory_and_processes_are_replaced(conductor: wiring.Runtime, tmp_path: Path) -> None:
+    large = Workflow("large")
+    for number in range(4):
+        large.add_component(f"n{number}", is_alone, folder=str(tmp_path))
+    assert result(conductor, large) == {f"n{number}": True for number in range(4)}
+    seen: set[object] = set()
+    deadline = time.monotonic() + 60
+    while len(seen) < 3:  # a process serves on until its successor has come up
+        seen.add(result(conductor, Workflow("who").add_component("n", who)))
+        assert time.monotonic() < deadline, seen
