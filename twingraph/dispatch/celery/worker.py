@@ -16,7 +16,7 @@ from typing import Any
 
 from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
 from twingraph.dispatch.base import CodeRef, Dispatch
-from twingraph.dispatch.celery.application import sending
+from twingraph.dispatch.celery.application import queue_word, sending
 from twingraph.dispatch.celery.carrier import Carrier
 from twingraph.dispatch.celery.messages import Left, Offer, Word, probe_hash
 from twingraph.dispatch.celery.outbox import Outbox
@@ -65,7 +65,7 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
         seal,
         OwnGround(settings, home, seal, blobs, outbox.say),
         outbox,
-        lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+        lambda: [queue_word(queue) for queue in app.amqp.queues.consume_from],
         room=Room(settings.max_memory, partial(resident_bytes, os.getpid())),
     )
 
