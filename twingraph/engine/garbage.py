@@ -9,8 +9,8 @@ looked through, and is in use. When no large execution is held any more, it all 
 What a script drops meanwhile is found as ever, but for what had been left out before it was dropped: that is found at
 the end, or once twice as much is left out as there was at first, or was in use when all was looked through last, or has
 come since with the nodes of large executions, for then all is looked through again. So one that grows does not lead to
-that, and what stays is still bounded by what is needed: Python itself lets garbage come to a quarter of all. Python counts
-one by one how much is left out, so that it is asked only when that may have grown by a quarter.
+that, and what stays is still bounded by what is needed: Python itself lets garbage come to a quarter of all. How much
+is left out it counts one by one, so that it is asked only when that may have grown by a quarter.
 
 Who has frozen objects before, or switched the search off, is left alone. Thresholds that a script sets meanwhile stay;
 but what it freezes meanwhile is unfrozen with ours, since Python keeps all of it in one place.
