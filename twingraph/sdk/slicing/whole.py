@@ -73,7 +73,13 @@ def _found(target: Any, ship: str) -> tuple[str, str, Source | None]:
         )
     if source is None and module == "__main__":
         raise no_source(f"{module}.{name}")
-    if source is not None and (source.recorded or not os.path.isfile(source.file)):
+    if source is not None and source.recorded and ship == "bundle":
+        raise SliceError(
+            f"the project of {name} was not recorded with its execution, and may have changed; say ship='bundle' in its "
+            "decorator, where it is seen before anything runs",
+            file=file,
+        )
+    if source is not None and not (source.recorded or os.path.isfile(source.file)):
         raise SliceError(f"{name} does not stand in a file, which ship={ship!r} needs; put it in one", file=file)
     return module, name, source
 

@@ -14,6 +14,7 @@ import pytest
 
 from twingraph.core.errors import SliceError
 from twingraph.core.plan import IMPORTED
+from twingraph.executors.slice_loader import Loaded
 from twingraph.sdk import packing
 from twingraph.sdk.slicing.records import Project
 from twingraph.sdk.slicing.whole import installed, packed, with_project
@@ -121,3 +122,17 @@ def test_what_no_import_reaches_cannot_be_taken_whole(steps: ModuleType, travels
     assert callable(travels)
     with pytest.raises(SliceError, match="move it to module level"):
         travels(steps.make())
+
+
+def test_recorded_code_has_no_project_any_more() -> None:
+    """What a body asks for that goes on elsewhere: on the disk there may be another version by now."""
+    module = {"text": "def step():\n    return 1\n", "file": __file__, "package": False, "main": False, "search": []}
+    loaded = Loaded({"format": 1, "modules": {"recorded_kit": module}, "entries": {}})
+    loaded.install()
+    try:
+        step = importlib.import_module("recorded_kit").step
+        with pytest.raises(SliceError, match="say ship='bundle' in its decorator"):
+            with_project(step)
+        assert installed(step).entry_module == "recorded_kit"
+    finally:
+        loaded.withdraw()
