@@ -22,7 +22,8 @@ from pathlib import Path
 from benchmarks import whole
 from twingraph import wiring
 
-SHAPES = ("chain", "fan", "calls", "loop")
+PIPELINES = ("calls", "loop")
+SHAPES = ("chain", "fan", *PIPELINES)
 BUDGET_SECONDS = 1.0
 _FLOWS = Path(__file__).parent / "systems" / "replay_flows.py"
 
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(shape: str, nodes: int, rounds: int, home: Path) -> bool:
     begun = time.perf_counter()
-    first = _twingraph(["run", f"{_FLOWS}:{shape}"], nodes, home)
+    given = ["-i", f"nodes={nodes}"] if shape in PIPELINES else []
+    first = _twingraph(["run", f"{_FLOWS}:{shape}", *given], nodes, home)
     took = time.perf_counter() - begun
     told = [_again(first, nodes, home) for _ in range(rounds)]
     until, whole, cpu = (statistics.median(figures) for figures in zip(*told, strict=True))

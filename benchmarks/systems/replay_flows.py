@@ -1,4 +1,7 @@
-"""Executions of many nodes that `benchmarks.replays` does again from their last one; each takes how many there are."""
+"""Executions of many nodes that `benchmarks.replays` does again from their last one.
+
+The pipelines are given how many there are: a body that looks that up in its environment is compared, call by call.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +43,16 @@ fan.add_component("last", last).connect("count", "last")
 
 
 @pipeline(max_parallel=1000)
-def calls() -> int:
-    """Ten thousand calls that are all made at once."""
-    made = [inc(number) for number in range(NODES - 2)]
+def calls(nodes: int) -> int:
+    """Calls that are all made at once."""
+    made = [inc(number) for number in range(nodes - 2)]
     return last(count(made))
 
 
 @pipeline(max_parallel=1000)
-def loop() -> int:
+def loop(nodes: int) -> int:
     """Each call waits for the one before."""
     x = 0
-    for _ in range(NODES - 1):
+    for _ in range(nodes - 1):
         x = inc(int(x))
     return last(int(x))

@@ -7,8 +7,8 @@ from typing import Any
 
 from twingraph.core.bodies import BodyLog, Ended, Items, Opened, Page, Past, PastCall, PastDecision
 from twingraph.core.events import KINDS, Event, body_of, error_from_json, error_to_json, event_from
-from twingraph.core.plan import NodeSpec, PlanNode
-from twingraph.core.plan_json import node_from_json, node_to_json, spec_from_json, spec_to_json
+from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
+from twingraph.core.plan_json import arguments_from_json, arguments_to_json, spec_from_json, spec_to_json
 
 
 def opened_to_json(opened: Opened) -> list[Any]:
@@ -22,15 +22,13 @@ def opened_from_json(raw: Sequence[Any]) -> Opened:
 
 def ended_to_json(ended: Ended) -> list[Any]:
     error = None if ended.error is None else error_to_json(ended.error)
-    outputs = [list(output) for output in ended.outputs]
-    return [ended.node, ended.order, ended.status, ended.shape, outputs, list(ended.texts), error, ended.reason]
+    return [ended.node, ended.order, ended.status, ended.shape, ended.outputs, ended.texts, error, ended.reason]
 
 
 def ended_from_json(raw: Sequence[Any]) -> Ended:
     node, order, status, shape, outputs, texts, error, reason = raw
-    metas = tuple((name, digest, size) for name, digest, size in outputs)
     record = None if error is None else error_from_json(error)
-    return Ended(node, order, status, shape, metas, tuple(texts), record, reason)
+    return Ended(node, order, status, shape, tuple(map(tuple, outputs)), tuple(texts), record, reason)
 
 
 def items_to_json(items: Items) -> list[Any]:
@@ -62,24 +60,26 @@ def page_from_json(raw: Sequence[Any]) -> Page:
 
 
 def _past_to_json(past: Past) -> list[Any]:
-    """A call has two parts, a decision four. Of a call only what a body compares goes along."""
+    """A call has seven parts, a decision four. Of a call only what a body compares goes along, without the names that
+    a plan has for it: of a long history there are tens of thousands."""
     if not isinstance(past, PastCall):
         return list(past)
     node = past.node
-    told = PlanNode(
-        id=node.id,
-        kind=node.kind,
-        spec=node.spec,
-        args=node.args,
-        scope_args=node.scope_args,
-        caller=node.caller,
-        place=node.place,
-    )
-    return [past.component, node_to_json(told)]
+    arguments = arguments_to_json(node.scope_args if node.kind is NodeKind.SCOPE else node.args)
+    return [past.component, node.id, node.kind, node.spec, arguments, node.caller, node.place]
 
 
 def _past_from_json(raw: Sequence[Any]) -> Past:
-    return PastCall(raw[0], node_from_json(raw[1])) if len(raw) == 2 else PastDecision(*raw)
+    if len(raw) == 4:
+        return PastDecision(*raw)
+    component, name, word, spec, given, caller, place = raw
+    kind, arguments = _KINDS[word], arguments_from_json(given)
+    if kind is NodeKind.SCOPE:
+        return PastCall(component, PlanNode(name, kind, spec, scope_args=arguments, caller=caller, place=place))
+    return PastCall(component, PlanNode(name, kind, spec, args=arguments, caller=caller, place=place))
+
+
+_KINDS = {str(kind): kind for kind in NodeKind}
 
 
 def fed_to_json(event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec]) -> list[Any]:

@@ -56,9 +56,11 @@ def _sparse(record: Any) -> dict[str, Any]:
     return found
 
 
+_OF_WHOLE_NODE = Source()[1:]
+
+
 def _source_to_json(source: Source) -> dict[str, Any]:
-    of_node = source.node is not None and not (source.item or source.branches)
-    if of_node and source.output is None and source.input is None and source.index is None:
+    if source[1:] == _OF_WHOLE_NODE and source.node is not None:
         return {"node": source.node}
     return _sparse(source)
 
@@ -92,7 +94,7 @@ def _call_to_json(node: PlanNode) -> dict[str, Any]:
     if node.edges:
         raw["edges"] = [_edge_to_json(edge) for edge in node.edges]
     if node.args:
-        raw["args"] = _arguments_to_json(node.args)
+        raw["args"] = arguments_to_json(node.args)
     if node.caller:
         raw["caller"] = node.caller
     if node.forced:
@@ -119,11 +121,11 @@ def _source_from_json(raw: Mapping[str, Any]) -> Source:
     return Source(**{**raw, "branches": tuple((node, handle) for node, handle in raw["branches"])})
 
 
-def _arguments_to_json(arguments: Mapping[str, Argument]) -> dict[str, Any]:
+def arguments_to_json(arguments: Mapping[str, Argument]) -> dict[str, Any]:
     return {name: argument_to_json(argument) for name, argument in arguments.items()}
 
 
-def _arguments_from_json(raw: Mapping[str, Any]) -> dict[str, Argument]:
+def arguments_from_json(raw: Mapping[str, Any]) -> dict[str, Argument]:
     return {name: argument_from_json(argument) for name, argument in raw.items()}
 
 
@@ -135,7 +137,7 @@ def node_to_json(node: PlanNode) -> dict[str, Any]:
         raw["edges"] = [_edge_to_json(edge) for edge in node.edges]
     for key in ("args", "scope_args"):
         if key in raw:
-            raw[key] = _arguments_to_json(raw[key])
+            raw[key] = arguments_to_json(raw[key])
     if node.bounds is not None:
         raw["bounds"] = _sparse(node.bounds)
     return raw
@@ -149,7 +151,7 @@ def node_from_json(raw: Mapping[str, Any]) -> PlanNode:
         given["edges"] = tuple(Edge(**edge) for edge in given["edges"])
     for key in ("args", "scope_args"):
         if key in given:
-            given[key] = _arguments_from_json(given[key])
+            given[key] = arguments_from_json(given[key])
     if "forced" in given:
         given["forced"] = tuple(given["forced"])
     if "bounds" in given:

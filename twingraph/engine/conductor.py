@@ -228,7 +228,17 @@ class Conductor:
         sharing = Sharing(
             ground, self._sources.blobs, self._bring, lambda held, act: self._turns.about(held, act), keying
         )
-        effects = Effects(self._dispatch, self._bring, find, code_of, bodies, detached, sharing.ask, self._platforms)
+        effects = Effects(
+            self._dispatch,
+            self._bring,
+            lambda held, events: self._turns.bring_all(held, events),
+            find,
+            code_of,
+            bodies,
+            detached,
+            sharing.ask,
+            self._platforms,
+        )
         effects.timers = Timers(self._loop, lambda number, timer: self._hearing.timer_fired(number, timer))
         granting = Granting(
             ground,

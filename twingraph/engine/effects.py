@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from twingraph.core.caching import KEY_MARK, policy_of
@@ -24,7 +24,8 @@ _NO_CODE = CodeRef(version="builtin", bundle_path="", interpreter="", working_di
 
 
 class Effects:
-    """The conductor's hands. `apply` brings the events that a command itself leads to; `holder` finds an execution."""
+    """The conductor's hands. `apply` brings the events that a command itself leads to, `apply_all` several that belong
+    together; `holder` finds an execution."""
 
     timers: Timers
 
@@ -32,6 +33,7 @@ class Effects:
         self,
         dispatch: Dispatch,
         apply: Callable[[Held, Event, Sequence[str] | None], None],
+        apply_all: Callable[[Held, Iterable[tuple[Event, Sequence[str] | None]]], None],
         holder: Callable[[int], Held | None],
         code_of: Callable[[str], CodeRef],
         bodies: Bodies,
@@ -43,6 +45,7 @@ class Effects:
     ) -> None:
         self._dispatch = dispatch
         self._apply_lines = apply
+        self._apply_all = apply_all
         self._holder = holder
         self._code_of = code_of
         self._bodies = bodies
@@ -224,9 +227,14 @@ class Effects:
     def _keeps(self, held: Held, node: Node, attempt: int) -> bool:
         """Whether the node's outcome was known before; then it is brought instead."""
         kept = held.kept_for(node)
-        for event, lines in kept.rows if kept is not None else ():
-            self._apply_lines(held, event._replace(attempt=attempt), lines)
-        return kept is not None
+        if kept is None:
+            return False
+        events = [(event._replace(attempt=attempt), lines) for event, lines in kept.rows]
+        if len(events) == 1:
+            self._apply_lines(held, *events[0])
+        else:  # the pages of a map
+            self._apply_all(held, events)
+        return True
 
     def _arguments(self, held: Held, node: Node) -> Sequence[tuple[str, str]]:
         if node.kind is NodeKind.HANDLER:

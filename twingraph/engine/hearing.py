@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from twingraph.core.events import (
     Event,
@@ -77,15 +77,10 @@ class Hearing:
         node = held.state.nodes.get(outcome.node)
         events = events_of(held.state, node, outcome, held.sizes.map_page)
         if node is not None and node.kind is NodeKind.MAP:
-            self._turns.in_moments(held, self._apply_all(held, events))
+            self._turns.bring_all(held, events)
         else:
             for event, lines in events:
                 self._turns.apply_lines(held, event, lines)
-
-    def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
-        for event, lines in events:
-            self._turns.apply_lines(held, event, lines)
-            yield
 
     # -- time and wishes ---------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class Held:
         self.epoch = claim.epoch
         self.seq = claim.seq
         self.state = state
+        state.at_once = sizes.at_once
         self.values: ValuesAhead
         self.code = code
         self.handles = [handle]

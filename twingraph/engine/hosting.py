@@ -55,6 +55,11 @@ class HostProcesses:
     def host_for(self, execution: str, code: CodeRef) -> ProcessHost:
         return ProcessHost(execution, code, self)
 
+    def expect(self, code: CodeRef) -> None:
+        """Bodies of this version are about to run: their process may start meanwhile. It ends like any that is idle."""
+        if code.version not in self._shared:
+            self._end_later(self._shared_by(code))
+
     def close(self) -> None:
         """On the loop, or once that has ended."""
         for served in list(self._all):
@@ -69,21 +74,29 @@ class HostProcesses:
         return self._link()
 
     def serve(self, host: ProcessHost, *, alone: bool) -> _Served:
-        served = None if alone else self._shared.get(host.code.version)
-        if served is None:
-            code = host.code
-            world = {"bodies": code.body_path, "components": code.bundle_path, "sys_path": list(code.sys_path)}
-            served = _Served(self, code, {**self._hello, **world})
-            self._all.add(served)
-            if not alone:
-                self._shared[code.version] = served
+        served = self._begun(host.code) if alone else self._shared_by(host.code)
         served.hosts[host.execution] = host
+        return served
+
+    def _shared_by(self, code: CodeRef) -> _Served:
+        known = self._shared.get(code.version)
+        if known is None:
+            known = self._shared[code.version] = self._begun(code)
+        return known
+
+    def _begun(self, code: CodeRef) -> _Served:
+        world = {"bodies": code.body_path, "components": code.bundle_path, "sys_path": list(code.sys_path)}
+        served = _Served(self, code, {**self._hello, **world})
+        self._all.add(served)
         return served
 
     def leave(self, served: _Served, execution: str) -> None:
         served.hosts.pop(execution, None)
         if not served.hosts and served in self._all:
-            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle, served)
+            self._end_later(served)
+
+    def _end_later(self, served: _Served) -> None:
+        asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle, served)
 
     def _end_idle(self, served: _Served) -> None:
         if not served.hosts:

@@ -93,6 +93,10 @@ class LoopLink:
     def log(self, execution: str, lines: Sequence[BodyLog]) -> None:
         self.say(Logged(execution, lines))
 
+    def ask_loop(self, act: Callable[[], None]) -> None:
+        """Any thread: have this done where the conductor works, as long as it does."""
+        self._poke(act)
+
     def say(self, word: Word) -> None:
         self._words.append(word)
         if not self._poked:  # a second poke does no harm, a missing one would: the flag falls before words are taken

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from twingraph.engine.kernel.state import AT_ONCE
+
 
 class Sizes(NamedTuple):
     rows: int = 1_000  # of one transaction: what a slow disk takes in about 5 ms
     log_lines: int = 1_000  # of what was printed, so many are noted without a pause
+    at_once: int = AT_ONCE  # nodes that one event does something to without a pause
     begun_at_once: int = 500  # nodes of a drawn workflow: a larger one begins by and by
     map_page: int = 1_000  # keys of a map in one event; fewer where an item is a workflow of several nodes
     kept_page: int = 250  # outcomes that a replay keeps in one event, which is one turn

@@ -116,6 +116,15 @@ class Turns:
         else:
             held.waiting.append(lambda: self.apply_lines(held, event, lines))
 
+    def bring_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> None:
+        """Several that belong together, each of which may be much: by and by, and all in one commit."""
+        self.in_moments(held, self._apply_all(held, events))
+
+    def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> Iterator[None]:
+        for event, lines in events:
+            self.apply_lines(held, event, lines)
+            yield
+
     def apply_lines(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
         if lines is None:
             self.apply(held, event)
@@ -276,7 +285,7 @@ class Turns:
         """For a moment, then it is the turn of others."""
         end = self._moments.end()
         held.carrying = True
-        while held.todo or self._effects.take_over(held):
+        while held.todo or (held.waiting is None and self._effects.take_over(held)):
             if held.todo:
                 command = held.todo.popleft()
                 steps = self._effects.before(held, command)

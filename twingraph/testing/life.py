@@ -97,6 +97,7 @@ class Life:
         self._effects = Effects(
             self.runs,
             self._apply,
+            self._apply_all,
             self._by_number.get,
             code_of=_code_of,
             bodies=self._bodies,
@@ -282,6 +283,10 @@ class Life:
             held.values.keep(held.seq + 1, lines)
         self._note(held, event, None if lines is None else "\n".join(lines))
         self._soon(held)
+
+    def _apply_all(self, held: Held, events: Iterable[tuple[Event, Sequence[str] | None]]) -> None:
+        for event, lines in events:
+            self._apply(held, event, lines)
 
     def _note(self, held: Held, event: Event, data: str | None) -> None:
         if held.state.status in EXECUTION_OVER:

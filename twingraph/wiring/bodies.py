@@ -56,11 +56,18 @@ class BodyHosts:
 
     def host_for(self, execution: str, code: CodeRef | None) -> Host:
         """Where the bodies of an execution run. Called on the conductor's thread."""
-        world = self.live()
-        if not world.takes(execution, code.version if code is not None else None):
+        world = self._world  # None: this process has started no pipeline of its own
+        if world is None or not world.takes(execution, code.version if code is not None else None):
             return self._recorded(execution, code)
         assert self._host is not None
         return self._host
+
+    def expect(self, code: CodeRef) -> None:
+        """A recorded body of this version is about to run here: its process starts while the rest is made ready. Any
+        thread."""
+        here = self._world is not None and self._world.knows(code.version)
+        if code.body_path and not here:
+            self._link().ask_loop(lambda: self._hosting().expect(code))
 
     def _recorded(self, execution: str, code: CodeRef | None) -> Host:
         """For bodies that are not this process's own: a process that loads them as they were recorded."""
@@ -69,6 +76,10 @@ class BodyHosts:
                 f"{execution} is a pipeline that another process has started, and the code of its body was not "
                 "recorded: go on with `--code current`"
             )
+        return self._hosting().host_for(execution, code)
+
+    def _hosting(self) -> HostProcesses:
+        """On the conductor's thread."""
         if self._processes is None:
             from twingraph.engine.hosting import HostProcesses
 
@@ -79,7 +90,7 @@ class BodyHosts:
                 secret=self._secret,
                 crowded=lambda: self._link().crowded,
             )
-        return self._processes.host_for(execution, code)
+        return self._processes
 
     def error_of(self, execution: str) -> BaseException | None:
         """What left the body of an execution that ran in this process."""

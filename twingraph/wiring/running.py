@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -211,12 +211,20 @@ class Runtime:
             if record.status not in EXECUTION_OVER:
                 how = "it is still carried out" if record.owner == "alive" else f"twingraph resume {execution} goes on"
                 raise ConflictError(f"{execution} has not ended ({record.status}), so it cannot be replayed: {how}")
+            if compiled is None and wish.node is None:
+                self._expect_body(record)
             replays = Replays(self._submissions, self.values, self.blobs)
             recorded = reader.recorded(execution)
             if same and compiled is not None:
                 check_same(recorded, compiled)
             made = replays.submission(recorded, wish, compiled, debugs=self._on_error is not None)
         return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
+
+    def _expect_body(self, record: ExecutionRecord) -> None:
+        """To start the process of a recorded body takes as long as to read thousands of nodes."""
+        with suppress(TwinGraphError):  # whatever is wrong with the code is told once it is needed
+            if record.code_version is not None:
+                self.bodies.expect(self.codes.code_of(record.code_version))
 
     def _kept_of(self, execution: str, changes: Changes | None, given: Sequence[str]) -> Mapping[str, Kept]:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""

@@ -174,6 +174,34 @@ def test_a_body_runs_to_its_end(tmp_path: Path) -> None:
     assert link.lines == ["begun with 4"]
 
 
+def test_a_process_that_was_expected_runs_the_body(tmp_path: Path) -> None:
+    async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
+        processes.expect(code)
+        processes.expect(code)
+        (expected,) = processes._all
+        await link.until(lambda: expected.process.pid is not None)
+        host = processes.host_for("e1", code)
+        begin(host, "body")
+        await link.until(lambda: link.nodes or link.closed)
+        assert (host.pid, len(processes._all)) == (expected.process.pid, 1)
+
+    assert [node.id for node in served(tmp_path, story).nodes] == ["add"]
+
+
+def test_the_death_of_a_process_that_was_expected_concerns_nobody(tmp_path: Path) -> None:
+    async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
+        processes.expect(code)
+        (expected,) = processes._all
+        await link.until(lambda: expected.process.pid is not None)
+        os.kill(expected.process.pid or 0, signal.SIGKILL)
+        await link.until(lambda: not processes._all)
+        begin(processes.host_for("e1", code), "body")
+        await link.until(lambda: link.nodes or link.closed)
+
+    link = served(tmp_path, story)
+    assert ([node.id for node in link.nodes], link.reopened) == (["add"], [])
+
+
 def test_a_killed_process_is_followed_by_another(tmp_path: Path) -> None:
     async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
         host = processes.host_for("e1", code)

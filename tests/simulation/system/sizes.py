@@ -20,4 +20,5 @@ def small(chance: Random) -> Sizes:
         large_nodes=chance.choice((0, 2_000)),
         inbox_seconds=1.0,
         begun_at_once=chance.choice((0, 500)),
+        at_once=chance.choice((1, 1, 2, 200)),
     )

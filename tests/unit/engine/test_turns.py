@@ -377,3 +377,50 @@ def test_a_flood_of_printed_lines_is_noted_in_many_turns_and_all_of_it_before_th
     assert max(after - before for before, after in itertools.pairwise(noted)) <= 2 * USUAL.log_lines
     assert max(after - before for before, after in itertools.pairwise(written)) <= USUAL.rows
     assert (max(noted), at_the_end[0]) == (many, many)
+
+
+def test_what_waits_for_one_node_begins_in_many_turns_and_others_go_on_between(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    waiting = tuple(task(f"n{number}", "first") for number in range(MANY))
+    large = by_hand.submit(plan(task("first"), *waiting))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+    begun, recorded = [state.ready_count], list[int]()
+    small = by_hand.submit(SMALL)
+    by_hand.dispatch.let_go()
+
+    def look() -> None:
+        begun.append(state.ready_count)
+        if small.wait_recorded(0) and not recorded:
+            recorded.append(state.ready_count)
+
+    rows = len(by_hand.records.rows(large.id))
+    by_hand.turns_until(lambda: state.ended_count == 1 and state.in_flight > 0, look)
+    assert 0 < max(after - before for before, after in itertools.pairwise(begun)) <= USUAL.at_once
+    assert recorded
+    assert recorded[0] < MANY / 2
+    assert len(by_hand.records.rows(large.id)) == rows  # as if it had happened at once
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    assert large.status == "completed"
+
+
+def test_the_pages_of_a_map_that_a_replay_keeps_come_in_many_turns_and_one_commit(by_hand: ByHand) -> None:
+    flow = plan(task("a"), each("m", "a"), task("end", "m"))
+    first = by_hand.submit(flow, parallel=1_000)
+    by_hand.turns_until(lambda: over(first))
+    changes = Changes(anew=("end",))
+    known = kept(Recorded(by_hand.records, first.id, MemoryBlobs()), changes)
+    again = by_hand.submit(flow, replay_of=first.id, changes=changes, kept=known)
+    by_hand.turns_until(lambda: by_hand.conductor._roster.named(again.id) is not None)
+    state = by_hand.state(again)
+    there, written = [len(state.nodes)], [0]
+
+    def look() -> None:
+        there.append(len(state.nodes))
+        written.append(sum(row.kind == "map_expanded" for row in by_hand.records.rows(again.id)))
+
+    by_hand.turns_until(lambda: over(again), look)
+    assert max(after - before for before, after in itertools.pairwise(there)) <= USUAL.map_page
+    assert set(written) == {0, MANY // USUAL.map_page}
+    assert again.status == "completed"

@@ -6,7 +6,7 @@ Consequences are worked off from a queue rather than by recursion.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from twingraph.core.events import OutputMeta
 from twingraph.core.plan import NodeKind
@@ -35,15 +35,28 @@ def settling(state: State, candidates: Iterable[Node]) -> Iterator[None]:
         if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             queue.extend(_begin(state, node))
         seen += 1
-        if not seen % graph.AT_ONCE:
+        if not seen % state.at_once:
             yield
 
 
+def settle_last(state: State, candidates: Sequence[Node]) -> None:
+    """The same as the last thing that an event does: that many begin is left as its chore."""
+    if len(candidates) > state.at_once and not state.chores:
+        state.chores.append(settling(state, candidates))
+    else:
+        settle(state, candidates)
+
+
 def end_node(state: State, node: Node, status: NodeStatus) -> None:
-    """The node is over; whatever follows from that happens too."""
+    """The node is over; whatever follows from that happens too. For the last thing that an event does."""
     freed = end(state, node, status)
     if freed:
-        settle(state, freed)
+        settle_last(state, freed)
+
+
+def end_one(state: State, node: Node, status: NodeStatus) -> None:
+    """The same at once, since more comes of the event after it."""
+    settle(state, end(state, node, status))
 
 
 def _begin(state: State, node: Node) -> list[Node]:

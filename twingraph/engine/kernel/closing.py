@@ -8,7 +8,7 @@ from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bodies, bounds, graph
-from twingraph.engine.kernel.beginnings import end_node, settle
+from twingraph.engine.kernel.beginnings import end_one, settle, settle_last
 from twingraph.engine.kernel.endings import cancel_scope, scope_over
 from twingraph.engine.kernel.finishing import begin_ending, finish
 from twingraph.engine.kernel.state import Node, Scope, State
@@ -31,7 +31,7 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
             settle(state, cancel_scope(state, scope))
     if scope.driven and not state.chores:
         _let_go(state, scope)
-    settle(state, scope_over(state, scope))
+    settle_last(state, scope_over(state, scope))
 
 
 def _let_go(state: State, scope: Scope) -> None:
@@ -41,12 +41,12 @@ def _let_go(state: State, scope: Scope) -> None:
         if node.over:
             continue
         if node.kind is NodeKind.SIDE_EFFECT:
-            end_node(state, node, NodeStatus.CANCELLED)
+            end_one(state, node, NodeStatus.CANCELLED)
         elif node.kind in graph.WAITS and not bodies.is_waited_for(node, returned):
             if node.kind is NodeKind.DETACHED:
                 _let_go_detached(state, node)
             else:
-                end_node(state, node, NodeStatus.CANCELLED)
+                end_one(state, node, NodeStatus.CANCELLED)
 
 
 def detached_has_started(state: State, node: Node, execution: str) -> None:
@@ -59,7 +59,7 @@ def detached_has_started(state: State, node: Node, execution: str) -> None:
 def _let_go_detached(state: State, node: Node) -> None:
     """An execution of its own goes on without the body that called it, once it is known to have started."""
     if node.status is NodeStatus.RUNNING and node.reason is not None:
-        end_node(state, node, NodeStatus.COMPLETED)
+        end_one(state, node, NodeStatus.COMPLETED)
 
 
 def lose_patience(state: State) -> None:
@@ -71,4 +71,4 @@ def lose_patience(state: State) -> None:
         return
     for node in list(state.nodes.values()):
         if node.lane is not None and node.kind is not NodeKind.HANDLER:
-            end_node(state, node, NodeStatus.CANCELLED)
+            end_one(state, node, NodeStatus.CANCELLED)

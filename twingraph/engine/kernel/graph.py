@@ -9,9 +9,6 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.state import Node, Scope, State
 
-# Of more nodes that become known with one event so many are seen to without a pause.
-AT_ONCE = 200
-
 
 def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
     """Create the nodes in their scope and wire their edges. The new nodes, in order."""
@@ -23,11 +20,11 @@ def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Nod
 def adding(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Generator[None, None, list[Node]]:
     """The same by and by."""
     created: list[Node] = []
-    for start in range(0, len(plans), AT_ONCE):
-        created += _create(state, scope, plans[start : start + AT_ONCE])
+    for start in range(0, len(plans), state.at_once):
+        created += _create(state, scope, plans[start : start + state.at_once])
         yield
-    for start in range(0, len(created), AT_ONCE):
-        _wire(created[start : start + AT_ONCE])
+    for start in range(0, len(created), state.at_once):
+        _wire(created[start : start + state.at_once])
         yield
     return created
 

@@ -47,6 +47,9 @@ from twingraph.engine.kernel.commands import (
 )
 from twingraph.engine.kernel.state import Node, Scope, State
 
+# More calls than a body says at once are those of a replay, with which it begins.
+_SAID_AT_ONCE = 1_000
+
 
 def apply(state: State, event: Event, at: float, seq: int) -> list[Command]:
     """Take one event in; the commands that follow from it, in order."""
@@ -114,7 +117,7 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
     if scope is None or scope.closed or state.finishing is not None:
         return
     scope.driven = scope.driven or event.driven
-    if len(event.nodes) > graph.AT_ONCE and not event.driven:  # a body never says so much at once
+    if len(event.nodes) > (_SAID_AT_ONCE if event.driven else state.at_once):
         state.chores.append(_extend(state, scope, event.nodes))
         return
     created = graph.add_nodes(state, scope, event.nodes)
@@ -126,6 +129,8 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
 def _extend(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Iterator[None]:
     """The same by and by."""
     created = yield from graph.adding(state, scope, plans)
+    if scope.driven:
+        bounds.tend_body(state, scope)
     yield from beginnings.settling(state, created)
 
 
@@ -152,7 +157,7 @@ def _map_expanded(state: State, event: MapExpanded) -> None:
     keys = event.keys[max(0, len(node.children) - event.start) :]  # a page that came twice brings nothing new
     twice = graph.taken_twice(state, node, keys)
     if twice is not None:
-        beginnings.settle(state, endings.fail_container(state, node, _twice(node, twice)))
+        beginnings.settle_last(state, endings.fail_container(state, node, _twice(node, twice)))
         return
     if keys:
         node.pages.append((event.start, state.seq))
@@ -173,7 +178,7 @@ def _end_empty(state: State, node: Node, first: int) -> None:
         if isinstance(child, Scope):
             beginnings.settle(state, endings.scope_over(state, child))
     if node.expanded and not node.open and not node.over:
-        beginnings.settle(state, endings.finish_container(state, node))
+        beginnings.settle_last(state, endings.finish_container(state, node))
 
 
 def _twice(node: Node, key: str) -> ErrorRecord:

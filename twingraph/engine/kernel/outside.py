@@ -37,8 +37,6 @@ from twingraph.engine.kernel.state import Node, State
 
 # Seconds by which a timer may be early: clocks of timers and of events need not agree to the last digit.
 EARLY = 0.01
-# So many nodes are looked at without a pause when an execution is taken over.
-_AT_ONCE = 2_000
 
 
 def timer_fired(state: State, event: TimerFired) -> None:
@@ -97,7 +95,7 @@ def _scope_due(state: State, path: str) -> None:
         message=f"the pipeline {pipeline.id} took longer than its timeout of {scope.clock.limit:g} s",
         node_id=pipeline.id,
     )
-    beginnings.settle(state, endings.fail_container(state, pipeline, error))
+    beginnings.settle_last(state, endings.fail_container(state, pipeline, error))
 
 
 def _node_due(state: State, node: Node) -> None:
@@ -126,7 +124,7 @@ def adopted(state: State, event: Adopted) -> None:
         return
     state.timeout_armed = False
     steps = _begin_anew(state)
-    if len(state.nodes) > _AT_ONCE:
+    if len(state.nodes) > state.at_once:
         state.chores.append(steps)
     else:
         for _ in steps:
@@ -138,7 +136,7 @@ def _begin_anew(state: State) -> Iterator[None]:
     asking = scheduling.withdraw(state, lambda node: node.granted or node.owns)
     flying: list[Node] = []
     for number, node in enumerate(state.nodes.values(), 1):
-        if not number % _AT_ONCE:
+        if not number % state.at_once:
             yield
         node.granted = False
         if node.owns:
@@ -151,7 +149,7 @@ def _begin_anew(state: State) -> Iterator[None]:
         beginnings.queue_up(state, node)
     for node in reversed(flying):  # each goes to the front of its queue
         if state.ending is not None and node.kind is not NodeKind.HANDLER:
-            beginnings.end_node(state, node, NodeStatus.CANCELLED)
+            beginnings.end_one(state, node, NodeStatus.CANCELLED)
         else:
             runs.requeue(state, node)
     bounds.arm_all(state, anew=True)
@@ -216,7 +214,7 @@ def signal_received(state: State, event: SignalReceived) -> None:
     while waiting:
         node = waiting.popleft()
         if not node.over:
-            beginnings.settle(state, beginnings.complete_signal(state, node, state.seq, event.output))
+            beginnings.settle_last(state, beginnings.complete_signal(state, node, state.seq, event.output))
             return
     state.signals.setdefault(event.name, deque()).append((state.seq, event.output))
 

@@ -77,7 +77,7 @@ def nodes_returned(state: State, event: NodesReturned) -> None:
         if node is None or node.lane is None or node.spec is None:
             continue
         if node.kind is not NodeKind.HANDLER and (state.ending is not None or endings.doomed(node)):
-            beginnings.end_node(state, node, NodeStatus.CANCELLED)
+            beginnings.end_one(state, node, NodeStatus.CANCELLED)
             continue
         # It never began: the number of the attempt is free again.
         node.attempt -= 1
@@ -142,7 +142,7 @@ def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
     elif node.status is NodeStatus.RUNNING and (waits or node.children is not None):
         error = event.error or _unexplained(node, event)
         if node.children is not None:
-            beginnings.settle(state, endings.fail_container(state, node, error))
+            beginnings.settle_last(state, endings.fail_container(state, node, error))
         else:
             node.error = error
             beginnings.end_node(state, node, NodeStatus.FAILED)
@@ -167,7 +167,7 @@ def outcomes_kept(state: State, event: OutcomesKept) -> None:
         node.cached_from, node.kept_at = event.execution, seq
         node.losses, node.alone, node.error, node.reason = 0, False, None, None
         freed += endings.end(state, node, NodeStatus.COMPLETED)
-    beginnings.settle(state, freed)
+    beginnings.settle_last(state, freed)
 
 
 def _unexplained(node: Node, event: NodeEnded) -> ErrorRecord:

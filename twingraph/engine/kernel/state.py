@@ -11,6 +11,8 @@ from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Command
 
+# What one event does to more nodes is done by and by, so many without a pause.
+AT_ONCE = 200
 # How many recent moves an error may tell.
 STORY_LENGTH = 200
 
@@ -212,6 +214,7 @@ class State:
 
     def __init__(self, execution: str) -> None:
         self.execution = execution
+        self.at_once = AT_ONCE  # no part of what is decided: the state is the same whatever it is
         self.status = ExecutionStatus.PENDING
         self.reason: str | None = None
         self.settings = Settings()

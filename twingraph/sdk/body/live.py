@@ -64,6 +64,10 @@ class LiveWorld:
         """Executions of this version can be driven here; what stood under it before was the same."""
         self._versions[version] = LiveCode(bodies, objects, hashes)
 
+    def knows(self, version: str) -> bool:
+        """Whether executions of this version can be driven here."""
+        return version in self._versions
+
     def takes(self, execution: str, version: str | None) -> bool:
         """Whether this process has what the execution was started with; then it is ready for it."""
         code = self._versions.get(version)
