@@ -75,8 +75,8 @@ def _found(target: Any, ship: str) -> tuple[str, str, Source | None]:
         raise no_source(f"{module}.{name}")
     if source is not None and source.recorded and ship == "bundle":
         raise SliceError(
-            f"the project of {name} was not recorded with its execution, and may have changed; say ship='bundle' in its "
-            "decorator, where it is seen before anything runs",
+            f"the project of {name} was not recorded with its execution, and may have changed; say ship='bundle' in "
+            "its decorator, where it is seen before anything runs",
             file=file,
         )
     if source is not None and not (source.recorded or os.path.isfile(source.file)):

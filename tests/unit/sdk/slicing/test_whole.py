@@ -131,7 +131,7 @@ def test_recorded_code_has_no_project_any_more() -> None:
     loaded.install()
     try:
         step = importlib.import_module("recorded_kit").step
-        with pytest.raises(SliceError, match="say ship='bundle' in its decorator"):
+        with pytest.raises(SliceError, match="say ship='bundle' in its"):
             with_project(step)
         assert installed(step).entry_module == "recorded_kit"
     finally:
