@@ -1,9 +1,14 @@
-"""Named limits, done: what a conductor's nodes ask for and give back goes with its commits."""
+"""Named limits, done: what a conductor's nodes ask for and give back goes with its commits.
+
+What is given back is so at once; of an execution of which tens of thousands of nodes ask, some stand in line with each
+commit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 from twingraph.core.events import Event, LimitGranted
 from twingraph.engine.ground import Ground
@@ -29,33 +34,48 @@ class Granting:
         self._about = about
         self._apply = apply
         self._soon = soon
-        self._book = LimitBook(ground.name)
+        self._most = ground.sizes.rows
+        self._book = LimitBook(ground.name, self._most)
+        self._asking: dict[int, tuple[Held, dict[str, commands.AskLimit]]] = {}  # what does not stand in line yet
         self._granted: Sequence[Wanting] = ()
 
     @property
     def due(self) -> bool:
         """Whether the next transaction has something to do for those who wait."""
-        return self._book.due
+        return self._book.due or bool(self._asking)
 
     def take(self, held: Held) -> None:
         """What these wishes follow from is written with the next transaction, or was before."""
         wishes, held.limits_due = held.limits_due, []
-        now = self._clock.now()
+        _, asking = self._asking.pop(held.number, (held, {}))
         for wish in wishes:
+            asking.pop(wish.node, None)  # what was asked before for the same node counts no more
             if type(wish) is commands.AskLimit:
-                wanting = Wanting(held.number, held.epoch, wish.node, wish.limits)
-                self._book.ask(wanting, wish.priority, now)
+                asking[wish.node] = wish
             else:
                 self._book.release(held.number, wish.node)
+        if asking:
+            self._asking[held.number] = held, asking
+
+    def _stand_in_line(self) -> None:
+        now = self._clock.now()
+        for held, asking in list(self._asking.values()):
+            for node in list(islice(asking, self._most)):
+                wish = asking.pop(node)
+                self._book.ask(Wanting(held.number, held.epoch, node, wish.limits), wish.priority, now)
+            if not asking:
+                del self._asking[held.number]
 
     def drop(self, number: int) -> None:
         """The execution is not ours any more."""
+        self._asking.pop(number, None)
         self._book.drop(number)
         if self._book.due:
             self._soon()
 
     def append(self, batch: Sequence[Append]) -> set[int]:
         """Write it, and with it whatever is due; those that were refused."""
+        self._stand_in_line()
         turn = self._book.turn(self._clock.now())
         if turn is None:
             return self._journal.append(batch)
@@ -91,6 +111,7 @@ class Granting:
 
     def close(self) -> None:
         """Nobody waits here any more: the others need not leave a place free."""
+        self._asking.clear()
         self._book.clear()
         if self._book.due:
             self.append([])

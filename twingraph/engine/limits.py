@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import NamedTuple
 
+from twingraph.engine.sizes import USUAL
 from twingraph.store.base import LimitChoice, Limits, LimitUse, Wanting, Wish
 
 # Whoever waits looks this often without being called: a conductor that dies tells nobody.
@@ -33,8 +35,10 @@ class LimitBook:
     """Those who wait in one conductor. Those that want the same limits stand in one line, so that a choice looks at the
     heads of lines alone."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, most: int = USUAL.rows) -> None:
+        """`most`: so many are granted with one transaction; the next goes on with it."""
         self.owner = owner
+        self._most = most
         self._lines: dict[Limits, list[Place]] = {}
         self._waiting: dict[int, dict[str, int]] = {}  # execution, node: the count under which each stands in line
         self._count = 0
@@ -113,7 +117,7 @@ class LimitBook:
                 self._told.pop(limits, None)
             else:
                 self._told[limits] = first
-        self.due = False
+        self.due = len(choice.granted) >= self._most
         self._looked = turn.now
         if turn.buries and choice.short:
             self._buried = turn.now
@@ -178,7 +182,7 @@ class LimitBook:
         for place in taken:
             heapq.heappush(self._lines.setdefault(place.wanting.limits, []), place)
         taken.clear()
-        taken.extend(heapq.heappop(line) for line in self.order(use, now))
+        taken.extend(heapq.heappop(line) for line in islice(self.order(use, now), self._most))
         first = {limits: (-line[0].rank, line[0].asked) for limits, line in self._open_lines().items()}
         news: dict[Limits, tuple[int, float] | None] = dict.fromkeys(self._told.keys() - first.keys())
         news.update({limits: known for limits, known in first.items() if self._told.get(limits) != known})

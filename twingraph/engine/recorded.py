@@ -19,8 +19,10 @@ from twingraph.core.execution import ExecutionRecord
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.folding import no_search_for_garbage, take_in
+from twingraph.engine.garbage import LARGE, grow_old
 from twingraph.engine.held import AttemptOver
 from twingraph.engine.kernel import Node, State
+from twingraph.engine.kernel.state import taken_apart
 from twingraph.engine.shared import Shared, by_execution, shared
 from twingraph.engine.values import Values
 from twingraph.store.base import Records
@@ -48,6 +50,8 @@ class Recorded:
                 event, _ = take_in(self.state, row)
                 self._data[row.seq] = row.data
                 self._take(event)
+            if len(self.state.nodes) > LARGE:
+                grow_old()
         if not self._data:
             records.record(execution)  # pruned since: it raises, as if nobody had ever known it
         self.values = Values(self.state, self._data.get, blobs, read_shared=records.values_of)
@@ -55,6 +59,12 @@ class Recorded:
         for node in self._waited():
             ended = NodeEnded(node.id, 1, "completed", shape=node.shape, outputs=node.outputs, cached_from=execution)
             self.outcomes[node.id] = [(ended, self._place(node.seq) if node.seq is not None else None)]
+
+    def let_go(self) -> None:
+        """Nobody needs the state any more. Its nodes know one another in circles, which else only a search for garbage
+        finds, all at once, while nothing else of the process goes on."""
+        for _ in taken_apart(self.state):
+            pass
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Created):

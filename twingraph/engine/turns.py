@@ -219,9 +219,9 @@ class Turns:
                 if self._roster.has(held):
                     self.about(held, lambda held=held, todo=todo: self.committed(held, todo))  # type: ignore[misc]
         self._granting.tell()
-        if self._writing.due:
+        if self._writing.due or self._granting.due:
             self.flush_soon()
-        elif self._told is not None:
+        if self._told is not None and not self._writing.due:
             self._told()
         self._sharing.wrote(written)
         self._bodies.tell_soon()

@@ -221,6 +221,7 @@ class Runtime:
             if same and compiled is not None:
                 check_same(recorded, compiled)
             made = replays.submission(recorded, wish, compiled, debugs=self._on_error is not None)
+            recorded.let_go()
         return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
 
     def _expect_body(self, record: ExecutionRecord) -> None:
@@ -234,7 +235,10 @@ class Runtime:
         from twingraph.engine.replay import kept
 
         with closing(read(self.home, self.settings)) as reader:
-            return kept(reader.recorded(execution), changes, given)
+            recorded = reader.recorded(execution)
+            known = kept(recorded, changes, given)
+            recorded.let_go()
+            return known
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""

@@ -76,6 +76,15 @@ def test_a_grant_comes_with_the_rows_and_what_is_freed_goes_with_them(store: Sto
     assert store.records.record("exec-a").seq == 5
 
 
+def test_of_many_that_are_freed_those_that_hold_something_hold_it_no_more(store: Store) -> None:
+    claim, other = begun(store), begun(store, "exec-b")
+    take(store, wants(claim, "a"), wants(claim, "\ud800"), wants(claim, "stays"), wants(other, "a"))
+    store.journal.append([part(claim, 3, freed=["a", "\ud800", *(f"n{number}" for number in range(100))])])
+    assert held(store) == {"db": 2}
+    store.journal.append([part(claim, 4, freed=["stays"])])
+    assert held(store) == {"db": 1}
+
+
 def test_who_lost_an_execution_neither_takes_nor_frees_for_it(store: Store) -> None:
     lost, kept = begun(store), begun(store, "exec-b")
     taken = store.other.claim("exec-a", "two")

@@ -86,8 +86,10 @@ class System:
         self.agenda.after(1.0, self._supervise)
         quiet_since = self.agenda.now
         while self.agenda.now - quiet_since < QUIET_SECONDS:
+            slept = any(not process.dead and not process.awake for process in self.processes.values())
             self._step()
-            if self.wanted or not self.store.by_id or any(not known.over for known in self.store.by_id.values()):
+            going_on = any(not known.over for known in self.store.by_id.values())
+            if slept or self.wanted or not self.store.by_id or going_on:  # who wakes has a moment to finish
                 quiet_since = self.agenda.now
         check_end(self)
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support.conducting import Rig, chain, each, plan, task, wait_until
-from twingraph.core.events import GraphExtended
-from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.core.events import GraphExtended, PauseRequested, ResumeRequested
+from twingraph.core.plan import Edge, NodeSpec, PlanNode
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report
 from twingraph.engine.sizes import Sizes
@@ -138,6 +138,24 @@ def test_a_large_workflow_begins_and_leaves_the_others_their_turns(tmp_path: Pat
         handle = rig.submit(of, settings=Settings(max_parallel=10))
         assert handle.wait_recorded(30)
         assert longest(loops[-1]) < MOST_SECONDS
+        rig.conductor.cancel(handle.id)
+        assert handle.wait(30)
+        assert longest(loops[-1]) < MOST_SECONDS
+
+
+@pytest.mark.parametrize("limits", [{}, {"db": 1}], ids=["at once", "in line for a limit"])
+def test_a_node_that_lets_many_begin_leaves_the_others_their_turns(
+    tmp_path: Path, loops: Loops, limits: dict[str, int]
+) -> None:
+    dispatch = PacedDispatch(lambda run: ["1"])
+    after = (PlanNode(id=f"n{number}", spec=1, edges=(Edge(source="first"),)) for number in range(2 * MANY))
+    specs = NodeSpec(component="task", entry="task"), NodeSpec(component="task", entry="held", limits=limits)
+    with rig_of(tmp_path, dispatch, loops) as rig:
+        handle = rig.submit(plan(task("first"), *after, specs=specs), settings=Settings(max_parallel=10))
+        wait_until(lambda: dispatch.handed > 1, "they do not begin", 60)
+        for event, status in ((PauseRequested("a while"), "paused"), (ResumeRequested(), "running")):
+            rig.conductor.feed(handle.id, event)
+            wait_until(lambda status=status: rig.record(handle.id).status == status, f"it is not {status}", 30)  # type: ignore[misc]
         rig.conductor.cancel(handle.id)
         assert handle.wait(30)
         assert longest(loops[-1]) < MOST_SECONDS

@@ -286,3 +286,29 @@ if not child:
 os.waitpid(child, 0)
 print("parent", gc.get_freeze_count() > 0, len(gc.callbacks))
 """
+
+
+@pytest.fixture
+def made() -> Iterator[list[object]]:
+    """With the search switched off."""
+    gc.disable()
+    yield [[] for _ in range(10)]
+    gc.unfreeze()
+    gc.enable()
+
+
+def is_old(one: object) -> bool:
+    return any(one is other for other in gc.get_objects(generation=2))
+
+
+def test_what_was_just_made_and_is_in_use_is_not_looked_through_as_new(made: list[object]) -> None:
+    assert not is_old(made)
+    garbage.grow_old()
+    assert is_old(made)
+
+
+def test_what_others_have_frozen_stays_so(made: list[object]) -> None:
+    gc.freeze()
+    garbage.grow_old()
+    assert gc.get_freeze_count() > 0
+    assert not is_old(made)

@@ -80,6 +80,17 @@ def test_one_transaction_grants_whatever_may_go() -> None:
     assert desk.free("b", "a") == ["c", "d"]
 
 
+def test_of_very_many_some_are_granted_with_each_transaction() -> None:
+    desk = Desk()
+    desk.book = LimitBook("one", 2)
+    for node in "abcde":
+        desk.book.ask(Wanting(1, 1, node, (("db", 10),)), 0, desk.now)
+    granted = []
+    while desk.book.due:
+        granted.append(desk.turn())
+    assert granted == [["a", "b"], ["c", "d"], ["e"]]
+
+
 def test_higher_priority_goes_first_then_who_asked_first() -> None:
     desk = Desk()
     desk.ask("holder")

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -25,6 +26,7 @@ from twingraph.engine.held import Held
 from twingraph.engine.kernel import State, commands
 from twingraph.engine.moments import Moments
 from twingraph.engine.roster import Roster
+from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Append, Claim, LimitTurn, LimitUse, Wanting
 from twingraph.store.sqlite.journal import SqliteJournal
 
@@ -213,28 +215,81 @@ def refuse(execution: str, error: Exception) -> None:
     raise error
 
 
-def test_a_grant_that_was_given_back_meanwhile_is_not_told(one: Rig) -> None:
-    """Paused and resumed while a long piece of work was done about it: it has asked again, and stands in line."""
+class Table(NamedTuple):
+    """Limits of one execution, with what is told of them."""
+
+    held: Held
+    granting: Granting
+    journal: SqliteJournal
+    told: list[Event]
+    home: Rig
+
+    def wish(self, *wishes: commands.AskLimit | commands.ReleaseLimit) -> None:
+        self.held.limits_due = [*wishes]
+        self.granting.take(self.held)
+
+    def commit(self) -> None:
+        assert self.granting.append([]) == set()
+        self.granting.tell()
+
+
+@pytest.fixture
+def table(one: Rig) -> Iterator[Table]:
     told: list[Event] = []
+    begin(one, limited("other", gpu=1))
     held = Held(Claim(number=1, epoch=1, seq=0), State("exec-1"), None, Handle("exec-1", one.conductor))
     roster = Roster()
     roster.add(held)
     loop = asyncio.new_event_loop()
-    moments = Moments(loop, time.perf_counter)
     journal = SqliteJournal(one.home)
-    begun = begin(one, limited("other", gpu=1))
-    ground = Ground("x", roster, journal, Handing(one.dispatch, refuse), Clock(), moments, Garbage())
+    handing = Handing(one.dispatch, refuse)
+    ground = Ground("x", roster, journal, handing, Clock(), Moments(loop, time.perf_counter), Garbage(), Sizes(rows=1))
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
-    ask = commands.AskLimit("a", (("db", 1),), 0)
-    again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask]
-    for meanwhile in ([], again):
-        journal.append([Append(number=1, epoch=1, freed=["a"])])
-        held.limits_due = [ask]
-        granting.take(held)
-        assert granting.append([]) == set()
-        held.limits = [*meanwhile]
-        granting.tell()
-    assert told == [LimitGranted("a")]
-    assert one.record(begun.id).seq > 0
+    yield Table(held, granting, journal, told, one)
     journal.close()
     loop.close()
+
+
+def ask(node: str, most: int = 1) -> commands.AskLimit:
+    return commands.AskLimit(node, (("db", most),), 0)
+
+
+def test_a_grant_that_was_given_back_meanwhile_is_not_told(table: Table) -> None:
+    """Paused and resumed while a long piece of work was done about it: it has asked again, and stands in line."""
+    again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask("a")]
+    for meanwhile in ([], again):
+        table.journal.append([Append(number=1, epoch=1, freed=["a"])])
+        table.wish(ask("a"))
+        assert table.granting.append([]) == set()
+        table.held.limits = [*meanwhile]
+        table.granting.tell()
+    assert table.told == [LimitGranted("a")]
+
+
+def test_of_many_that_ask_some_stand_in_line_with_each_commit(table: Table) -> None:
+    table.wish(*(ask(node, 10) for node in "abc"))
+    for _ in range(2):
+        table.commit()
+    assert table.told == [LimitGranted("a"), LimitGranted("b")]
+    assert table.granting.due
+    table.commit()
+    table.commit()
+    assert table.told[2:] == [LimitGranted("c")]
+    assert not table.granting.due
+
+
+def test_who_gives_up_before_it_stood_in_line_is_granted_nothing(table: Table) -> None:
+    """And who asks again after that is, once."""
+    table.wish(*(ask(node, 10) for node in "abc"))
+    table.commit()
+    table.wish(commands.ReleaseLimit("b"), commands.ReleaseLimit("c"), ask("c", 10))
+    while table.granting.due:
+        table.commit()
+    assert table.told == [LimitGranted("a"), LimitGranted("c")]
+    assert {node for _, _, node in rows(table.home, "limit_holders")} == {"a", "c", "other"}
+
+
+def test_what_asks_for_an_execution_that_is_gone_stands_in_no_line(table: Table) -> None:
+    table.wish(*(ask(node, 10) for node in "abc"))
+    table.granting.drop(1)
+    assert not table.granting.due

@@ -13,8 +13,17 @@ import pytest
 from tests.support.by_hand import ByHand
 from tests.support.conducting import Act, each, echo, fresh_home, plan, task, value
 from twingraph.core.errors import StoreError
-from twingraph.core.events import Created, Event, GraphClosed, GraphExtended, body_of, event_from
-from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source, Template
+from twingraph.core.events import (
+    Created,
+    Event,
+    GraphClosed,
+    GraphExtended,
+    PauseRequested,
+    ResumeRequested,
+    body_of,
+    event_from,
+)
+from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
 from twingraph.core.records import Changes, Settings
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
@@ -338,7 +347,11 @@ def test_what_a_replay_keeps_comes_in_many_turns(by_hand: ByHand) -> None:
     first = by_hand.submit(flow, parallel=1_000)
     by_hand.turns_until(lambda: over(first))
     changes = Changes(anew=("end",))
-    known = kept(Recorded(by_hand.records, first.id, MemoryBlobs()), changes)
+    recorded = Recorded(by_hand.records, first.id, MemoryBlobs())
+    known, before = kept(recorded, changes), recorded.state
+    recorded.let_go()
+    assert not before.nodes
+    assert not before.root.nodes
     assert len(known) == MANY
     again = by_hand.submit(flow, replay_of=first.id, changes=changes, kept=known)
     by_hand.turns_until(lambda: by_hand.conductor._roster.named(again.id) is not None)
@@ -403,6 +416,27 @@ def test_what_waits_for_one_node_begins_in_many_turns_and_others_go_on_between(o
     assert len(by_hand.records.rows(large.id)) == rows  # as if it had happened at once
     by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
     assert large.status == "completed"
+
+
+def test_what_asks_for_a_limit_is_paused_and_goes_on_in_many_turns(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    spec = NodeSpec(component="task", entry="task", limits={"db": 1})
+    large = by_hand.submit(plan(*(task(f"n{number}") for number in range(MANY)), specs=(spec,)))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+
+    def asking() -> int:
+        return sum(node.asked == "limit" for node in state.nodes.values())
+
+    for event, at_last in ((PauseRequested("a while"), 0), (ResumeRequested(), MANY - 1)):
+        seen = [asking()]
+        by_hand.conductor.feed(large.id, event)
+        by_hand.turns_until(lambda at_last=at_last: asking() == at_last, lambda seen=seen: seen.append(asking()))  # type: ignore[misc]
+        assert max(abs(after - before) for before, after in itertools.pairwise(seen)) <= USUAL.at_once
+    by_hand.conductor.cancel(large.id)
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    assert large.status == "cancelled"
 
 
 def test_the_pages_of_a_map_that_a_replay_keeps_come_in_many_turns_and_one_commit(by_hand: ByHand) -> None:

@@ -161,7 +161,8 @@ class OwnGround:
 
     def _pool(self, place: str, secret: bytes) -> Dispatch:
         address = blob_address(self._settings, self._home)
-        pool = EmbeddedPool(options_of(self._settings), blobs_path=address, secret_key=secret)
+        projects = str(self._home.path / "cache" / "projects")
+        pool = EmbeddedPool(options_of(self._settings), blobs_path=address, secret_key=secret, projects=projects)
         others = {name: partial(self._elsewhere, name, place, secret) for name in ELSEWHERE}
         return Resolving(
             Routing(pool, others),

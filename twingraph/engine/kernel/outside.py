@@ -123,7 +123,11 @@ def adopted(state: State, event: Adopted) -> None:
         state.commands.append(Finish(state.finishing, state.ending_error))
         return
     state.timeout_armed = False
-    steps = _begin_anew(state)
+    _go_through(state, _begin_anew(state))
+
+
+def _go_through(state: State, steps: Iterator[None]) -> None:
+    """What concerns each node, as the last thing that an event does: of many, by and by."""
     if len(state.nodes) > state.at_once:
         state.chores.append(steps)
     else:
@@ -182,11 +186,17 @@ def pause_requested(state: State, event: PauseRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         return
     state.move_execution(ExecutionStatus.PAUSED)
-    # What is paused holds nothing that others want, and keeps nobody waiting who stands in line behind it.
+    _go_through(state, _come_to_rest(state))
+
+
+def _come_to_rest(state: State) -> Iterator[None]:
+    """What is paused holds nothing that others want, and keeps nobody waiting who stands in line behind it."""
     asking = [node for node in state.nodes.values() if node.asked == "limit"]
-    for node in [*scheduling.withdraw(state, lambda node: node.granted or node.owns), *asking]:
+    for number, node in enumerate([*scheduling.withdraw(state, lambda node: node.granted or node.owns), *asking], 1):
         holdings.give_back(state, node)
         beginnings.queue_up(state, node)
+        if not number % state.at_once:
+            yield
     for node in state.nodes.values():
         if node.owns and node.status is NodeStatus.RETRYING:
             holdings.give_back(state, node)
@@ -198,15 +208,21 @@ def resume_requested(state: State, event: ResumeRequested) -> None:
     if state.status is ExecutionStatus.PAUSED:
         state.move_execution(ExecutionStatus.RUNNING)
         state.reason = None
-        parked = [node for node in state.nodes.values() if node.asked == "resume"]
-        for node in parked:
-            node.asked = None
-            if node.kind is NodeKind.HANDLER:
-                scheduling.dispatch_now(state, node)
-            elif node.active:
-                beginnings.queue_up(state, node)
-        beginnings.settle(state, parked)
-        bounds.arm_all(state)
+        _go_through(state, _go_on_again(state))
+
+
+def _go_on_again(state: State) -> Iterator[None]:
+    parked = [node for node in state.nodes.values() if node.asked == "resume"]
+    for number, node in enumerate(parked, 1):
+        node.asked = None
+        if node.kind is NodeKind.HANDLER:
+            scheduling.dispatch_now(state, node)
+        elif node.active:
+            beginnings.queue_up(state, node)
+        if not number % state.at_once:
+            yield
+    yield from beginnings.settling(state, parked)
+    bounds.arm_all(state)
 
 
 def signal_received(state: State, event: SignalReceived) -> None:
