@@ -54,11 +54,11 @@ class Watch(meter.MemoryWatch):
         return self.pss_bytes / 1e6
 
 
-def measure(count: int, seconds: float, rounds: int) -> None:
+def measure(count: int, seconds: float, rounds: int, processes: int) -> None:
     workflow = drawn(count)
     folder = Path(os.environ["BENCHMARK_FOLDER"])
     broker = redis.begin(os.environ[redis.VARIABLE], folder / "redis")
-    command = [sys.executable, "-m", "twingraph", "worker", "--concurrency", str(count)]
+    command = [sys.executable, "-m", "twingraph", "worker", "--concurrency", str(processes)]
     with (folder / "worker.log").open("wb") as log:
         worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -79,9 +79,10 @@ def measure(count: int, seconds: float, rounds: int) -> None:
             process.wait(60)
     beyond = statistics.median(walls) - seconds
     print(
-        f"{count} nodes that wait {seconds:g} s on one worker: {statistics.median(walls):.2f} s, {beyond:.2f} s of it "
-        f"not waiting ({count / beyond:,.0f} nodes/s); {1000 * statistics.median(cpus) / count:.2f} ms CPU per node of "
-        f"the whole tree; the worker's tree {watch.megabytes:.0f} MB (PSS), {idle:.0f} MB before; "
+        f"{count} nodes that wait {seconds:g} s on one worker of {processes} processes: "
+        f"{statistics.median(walls):.2f} s, {beyond:.2f} s of it not waiting ({count / beyond:,.0f} nodes/s); "
+        f"{1000 * statistics.median(cpus) / count:.2f} ms CPU per node of the whole tree; "
+        f"the worker's tree {watch.megabytes:.0f} MB (PSS), {idle:.0f} MB before; "
         f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
 
@@ -90,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--processes", type=int, default=2, help="of the worker")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as name:
@@ -100,7 +102,7 @@ def main() -> None:
             "TWINGRAPH_DISPATCH": "celery",
             redis.VARIABLE: redis.address(Path(name) / "redis"),
         }
-        measure(given.count, given.seconds, given.rounds)
+        measure(given.count, given.seconds, given.rounds, given.processes)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,16 @@ its own: components import what they use.
 
 from __future__ import annotations
 
+import importlib
 import json
+import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -486,6 +491,40 @@ def helped(x: int) -> int:
 @case
 def code_slice(bed: Bed) -> None:
     assert bed.value(helped, {"x": 2}) == 42
+
+
+@case
+def code_bundle(bed: Bed) -> None:
+    """A project with files of its own, and code that cannot be cut."""
+    with made_project(bed.shared.parent / "project") as module:
+        assert bed.value(module.reads, {"x": 2}, ship="bundle") == ["beside", 42, "late"]
+
+
+@contextmanager
+def made_project(folder: Path) -> Iterator[ModuleType]:
+    (folder / "case_kit").mkdir(parents=True)
+    for name, text in {
+        "__init__": "",
+        "late": "word = 'late'\n",
+        "steps": "from pathlib import Path\n\nBASE = 40\n\ndef reads(x):\n    from . import late\n"
+        "    beside = Path(__file__).with_name('data.txt').read_text()\n"
+        "    return [beside, globals()['BASE'] + x, late.word]\n",
+    }.items():
+        (folder / "case_kit" / f"{name}.py").write_text(text)
+    (folder / "case_kit" / "data.txt").write_text("beside")
+    sys.path.insert(0, str(folder))
+    try:
+        yield importlib.import_module("case_kit.steps")
+    finally:
+        sys.path.remove(str(folder))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "case_kit"]:
+            del sys.modules[name]
+
+
+@case
+def code_image(bed: Bed) -> None:
+    """What is there already: a part of every Python."""
+    assert bed.value(statistics.mean, {"data": [1, 2, 3]}, ship="image") == 2
 
 
 @component

@@ -56,10 +56,9 @@ def warm(request: pytest.FixtureRequest, home: Path, shared: Path) -> Bed:
     """What is alive of an execution there is no container: it is what runs in one beside its first process."""
     bed = docker(request, home, shared)
     engine: Engine = request.getfixturevalue("docker_engine")
-    home_id = set(engine.warm())
 
     def busy(execution: str) -> int:
-        return sum(engine.processes(name) > 1 for name in set(engine.warm()) - home_id)
+        return sum(engine.processes(name) > 1 for name in engine.warm(home))
 
     settings = {**bed.settings, "platform_config": {"warm": 20}}
     mounted = {**bed.mounted, "platform_config": {**bed.mounted["platform_config"], "warm": 20}}

@@ -66,6 +66,7 @@ class Box:
     kept: bytes = b""
     keep: bool = False
     sources: bytes | None = None
+    bundle: dict[str, Any] | None = None  # in place of one that is made of the code
     _count: int = 0
 
     @property
@@ -87,7 +88,7 @@ class Box:
             "name": entry,
         }
         module = {"text": self.code, "file": file, "package": False, "main": False}
-        bundle = {"format": 1, "modules": {"user_code": module}, "entries": {entry: record}}
+        bundle = self.bundle or {"format": 1, "modules": {"user_code": module}, "entries": {entry: record}}
         payload = {
             "entry": entry, "config": None, "execution": "e1", "node": "n1", "attempt": 2, "environment": {},
             "secrets": [], "timeout": None, "generator": False,

@@ -22,6 +22,8 @@ from twingraph.core.errors import NotFoundError
 from twingraph.core.execution import LogRecord, NodeView
 from twingraph.engine.handle import Handle
 from twingraph.settings import load
+from twingraph.store.home import Home
+from twingraph.wiring.makers import _place
 
 IMAGE = "python:3.9"
 _service = service("docker")
@@ -54,9 +56,12 @@ class Engine:
         words = ["ps", "--format", "{{.Names}}", "--filter", f"label={label}", *([] if running else ["--all"])]
         return self.ask(*words).split()
 
-    def warm(self) -> list[str]:
-        """Names of those that serve many runs."""
-        return self.ask("ps", "--all", "--format", "{{.Names}}", "--filter", "label=twingraph.warm").split()
+    def warm(self, home: Path) -> list[str]:
+        """Names of those that serve many runs of this home."""
+        place = _place(load({"home": str(home)}), Home(home), Home(home).secret())
+        label = f"label=twingraph.home={place}"
+        words = ["ps", "--all", "--format", "{{.Names}}", "--filter", "label=twingraph.warm", "--filter", label]
+        return self.ask(*words).split()
 
     def processes(self, name: str) -> int:
         """How many run in it; none where it is gone or going."""

@@ -161,6 +161,12 @@ class _Maker:
                 problems = problems_of_key(checked.get("cache"), taken, node=self.node.id)
             self.problems.extend(problems)
             settings = info.settings if problems else merge(info.settings, checked)
+        ship = settings.get("ship", "slice")
+        if ship != info.settings.get("ship", "slice"):
+            try:
+                info = self.library.shipped(info, ship)
+            except ValidationError as error:
+                self.wrong("ship", str(error))
         options = info.options
         if info.has_options and "options" in self.config:
             options = str(self.text("options", self.config["options"])[0])

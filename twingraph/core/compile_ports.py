@@ -25,6 +25,9 @@ class Library(Protocol):
     def code(self, node: NodeDef) -> ComponentInfo:
         """The function `run` of a code node; ValidationError when its text is wrong."""
 
+    def shipped(self, info: ComponentInfo, ship: str) -> ComponentInfo:
+        """The same component where its code travels in another way; ValidationError where it cannot."""
+
     def handler(self, name: str) -> ComponentInfo:
         """The component that is registered under this name."""
 

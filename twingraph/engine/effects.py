@@ -212,13 +212,17 @@ class Effects:
 
     def _code(self, held: Held, spec: int) -> CodeRef:
         """Where the code of this spec is: a component that was found late has a version of its own."""
-        version = held.state.specs[spec].code
+        given = held.state.specs[spec]
+        version = given.code
         if version is None:
-            return held.code or _NO_CODE
-        known = held.codes.get(version)
-        if known is None:
+            known = held.code or _NO_CODE
+        elif version in held.codes:
+            known = held.codes[version]
+        else:
             known = held.codes[version] = self._code_of(version)
-        return known
+        if given.ship == "slice":
+            return known
+        return replace(known, version=f"{known.version} {given.ship}")  # whole modules have processes of their own
 
     def _keeps(self, held: Held, node: Node, attempt: int) -> bool:
         """Whether the node's outcome was known before; then it is brought instead."""

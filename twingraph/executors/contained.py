@@ -119,10 +119,20 @@ class Contained:
         from twingraph.executors.slice_loader import load
 
         try:
-            loaded = load(loads(self._bundle.strip()))
+            loaded = load(loads(self._bundle.strip()), os.path.join(self._folder, "project"))
+            entry = loaded.entries.get(self._given["entry"], {})
+            if entry.get("reads_file"):
+                raise ImportError(
+                    "it uses __file__, and its file is not here: take ship='bundle', which sends its project"
+                )
         except (OSError, ValueError, RecursionError, ImportError) as error:
             raise runner.CodeUnavailableError("the recorded code cannot be loaded: " + str(error)) from None
-        return loaded.get(self._given["entry"])
+        try:
+            return loaded.get(self._given["entry"])
+        except ImportError as error:
+            if type(error).__name__ != "NotThereError":
+                raise
+            raise runner.CodeUnavailableError(str(error)) from None
 
     # -- the run ---------------------------------------------------------------------------------
 

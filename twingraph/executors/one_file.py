@@ -18,7 +18,10 @@ MODULES = (
     "core.hashing",
     *(f"core.codec{part}" for part in ("", "_base", "_decode", "_encode", "_join", "_lists", "_tables", "_views")),
     *("executors." + name for name in ("capture", "contained", "context", "first_process", "folder_blobs", "frames")),
-    *("executors." + name for name in ("handing", "mask", "masked_values", "parcel", "runner", "slice_loader")),
+    *(
+        "executors." + name
+        for name in ("handing", "mask", "masked_values", "parcel", "project", "runner", "slice_loader")
+    ),
 )
 # What the place's Python runs (`python -c BOOT`): it reads the rest from its standard input.
 BOOT = """import os, sys

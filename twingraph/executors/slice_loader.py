@@ -113,11 +113,41 @@ class _StandIn:
             shared = importlib.import_module("twingraph")
             module.__dict__.update((k, v) for k, v in vars(shared).items() if not k.startswith("__"))
             return
-        module.component = module.pipeline = module.register_component = unchanged
+
+        def runs_nothing_yet(*args: Any, **settings: Any) -> Any:
+            """A whole module may run a pipeline at its top, which would run as plain calls there, for each node."""
+            if args and callable(args[0]):
+                return _refusing(args[0])
+            return lambda target: _refusing(target)
+
+        module.component = module.register_component = unchanged
+        module.pipeline = runs_nothing_yet
         module.BaseComponent = BaseComponent
         module.TwinGraphError = TwinGraphError
         module.PermanentError = PermanentError
         module.CodecError = CodecError
+
+
+def loading() -> list[str]:
+    """What is just being loaded, as all that runs here sees it."""
+    return sys.modules[_CONTEXT].loading if _CONTEXT in sys.modules else []
+
+
+def _refusing(target: Any) -> Any:
+    """A pipeline as its plain function, which is not to be called by the module that defines it."""
+    entries = loading()
+    if not entries:
+        return target
+
+    def called(*args: Any, **inputs: Any) -> Any:
+        if entries:
+            raise RuntimeError(
+                f"a workflow is run while the module {entries[-1]} is imported; put the statement that runs it below "
+                "`if __name__ == '__main__':`"
+            )
+        return target(*args, **inputs)
+
+    return called
 
 
 def _is_there(name: str) -> bool:
@@ -151,8 +181,10 @@ def _check(bundle: Any) -> None:
             _part(entry, "note", str)
             _part(entry, "factory", type(None))
             continue
-        if entry["mode"] not in ("slice", "import"):
+        if entry["mode"] not in ("slice", "import", "image", "project"):
             raise _damaged("the mode of an entry")
+        if entry["mode"] == "project":
+            _part(_part(bundle, "projects", dict), _part(entry, "project", str), str)
         for key in ("name", "file"):
             _part(entry, key, str)
         _check_place(_part(entry, "module", str), None)
@@ -197,7 +229,8 @@ def _damaged(what: str) -> ImportError:
 class Loaded:
     """The callables of one bundle, each made when it is first asked for."""
 
-    def __init__(self, bundle: dict[str, Any]) -> None:
+    def __init__(self, bundle: dict[str, Any], folder: str = "") -> None:
+        """`folder`: where whole projects are unpacked; '' is one of this process alone."""
         if type(bundle) is not dict or bundle.get("format") != FORMAT:
             found = bundle.get("format") if type(bundle) is dict else None
             raise ImportError(f"this bundle has format {found!r}, this loader reads {FORMAT!r}")
@@ -210,9 +243,15 @@ class Loaded:
         self._finder = _Finder(self.modules, _factories(self.entries.values()))
         self._hidden: dict[str, Any] = {}
         self._resting: dict[str, Any] = {}
+        self.projects: dict[str, str] = bundle.get("projects") or {}
+        self.folder = folder
+        self.standing: Any = None  # what stands in place of slices, once whole modules were asked for
 
     def install(self) -> None:
         """Put the finder in place; modules of the same names that were loaded before give way."""
+        if self.standing is not None:
+            self.standing.enter()
+            return
         for name in [*self.modules, *(self._finder.parents - set(self.modules))]:
             if name in sys.modules and not self._is_own(sys.modules[name]):
                 self._hidden[name] = sys.modules.pop(name)
@@ -228,6 +267,9 @@ class Loaded:
 
     def withdraw(self) -> None:
         """The opposite: what gave way is there again, until the next `install`."""
+        if self.standing is not None:
+            self.standing.leave()
+            return
         sys.meta_path.remove(self._finder)
         own = [name for name, module in list(sys.modules.items()) if self._is_own(module)]
         self._resting = {name: sys.modules.pop(name) for name in own}
@@ -247,8 +289,12 @@ class Loaded:
     def _make(self, entry: dict[str, Any]) -> Any:
         if entry["mode"] == "refused":
             raise ImportError(entry["note"])
+        if entry["mode"] in ("image", "project"):
+            from twingraph.executors.project import whole
+
+            return whole(self, entry)
         if entry["mode"] == "import":
-            return _reach(self._import_whole(entry), entry["name"])
+            return _reach(self._imported(entry), entry["name"])
         if entry["factory"]:
             return self._build(entry)
         return _reach(importlib.import_module(entry["module"]), entry["name"])
@@ -289,6 +335,14 @@ class Loaded:
         if kind == "name":
             return _reach(importlib.import_module(value["module"]), value["name"])
         return self._build(value)
+
+    def _imported(self, entry: dict[str, Any]) -> Any:
+        try:
+            return self._import_whole(entry)
+        except (ModuleNotFoundError, FileNotFoundError) as error:
+            from twingraph.executors.project import not_there
+
+            raise not_there(entry, error) or error from None
 
     def _import_whole(self, entry: dict[str, Any]) -> Any:
         """Code that cannot be sliced: its real module, with real neighbours, apart from the pruned ones."""
@@ -350,8 +404,8 @@ def _show(file: str, text: str, shown: dict[str, str] | None = None, factories: 
     linecache.cache[file] = (len(text), None, lines, file)
 
 
-def load(bundle: dict[str, Any]) -> Loaded:
+def load(bundle: dict[str, Any], folder: str = "") -> Loaded:
     """Install a bundle in this process. One bundle per process: a second one takes the names of the first."""
-    loaded = Loaded(bundle)
+    loaded = Loaded(bundle, folder)
     loaded.install()
     return loaded

@@ -61,6 +61,7 @@ class Worker:
         self.marks = marks
         self.bundle_path = given["bundle"]
         self.blobs_path = given["blobs"]
+        self.projects = given.get("projects", "")
         self.secret = bytes.fromhex(given["secret"]) if given["secret"] else None
         self.pid = _getpid()
         self.records = capture.Records()
@@ -160,9 +161,14 @@ class Worker:
         return self._found.get(entry) or self._find(entry)
 
     def _find(self, entry: str) -> Any:
+        loaded = self._load()
         loading.append(entry)
         try:
-            found = self._found[entry] = self._load().get(entry)
+            found = self._found[entry] = loaded.get(entry)
+        except ImportError as error:
+            if type(error).__name__ != "NotThereError":
+                raise
+            raise runner.CodeUnavailableError(str(error)) from None
         finally:
             loading.pop()
         return found
@@ -173,7 +179,7 @@ class Worker:
 
             try:
                 with open(self.bundle_path, encoding="utf-8") as file:
-                    self._loaded = load(loads(file.read().strip()))
+                    self._loaded = load(loads(file.read().strip()), self.projects)
             except (OSError, ValueError, RecursionError, CodecError, ImportError) as error:
                 raise runner.CodeUnavailableError(f"the recorded code cannot be loaded: {error}") from None
         return self._loaded

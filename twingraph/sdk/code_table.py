@@ -32,7 +32,8 @@ class CodeTable:
         known = self._infos.get(id(target))
         if known is None or name is not None or known[1] != (None if known[1] is None else closed_over(target)):
             found, state = _info_of(target, name), frozen(target)
-            entry = place(found.entry, state, self._states)
+            shipped = signature.shipped_entry(found.entry, found.settings.get("ship", "slice"))
+            entry = place(shipped, state, self._states)
             found = found if entry == found.entry else replace(found, entry=entry)
             self.objects[entry], self._states[entry] = signature.code_of(target), state
             found = self._with_key(found)
@@ -49,6 +50,14 @@ class CodeTable:
         entry = place(f"key {signature.entry_of(function)}", state, self._states)
         self.objects[entry], self._states[entry] = function, state
         return replace(info, settings={**info.settings, "cache": with_entry(info.settings["cache"], entry)})
+
+    def shipped(self, info: ComponentInfo, ship: str) -> ComponentInfo:
+        """The same code, which travels in another way."""
+        if info.entry in self.sources:
+            raise ValidationError("is code that stands in the workflow itself, and travels with that; leave `ship` out")
+        entry = signature.shipped_entry(info.entry, ship)
+        self.objects[entry], self._states[entry] = self.objects[info.entry], self._states[info.entry]
+        return replace(info, entry=entry)
 
     def code(self, node: str, text: Any) -> ComponentInfo:
         function = compile_code(node, text)

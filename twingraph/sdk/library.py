@@ -36,6 +36,9 @@ class LiveLibrary:
             raise ValidationError(f"needs the name of a component, not {name!r}")
         return self._table.info(self._registry.find(name), None)
 
+    def shipped(self, info: ComponentInfo, ship: str) -> ComponentInfo:
+        return self._table.shipped(info, ship)
+
     def handler(self, name: str) -> ComponentInfo:
         return self._table.info(self._registry.find(name), None)
 

@@ -65,7 +65,7 @@ def _stamp(file: str) -> Stamp:
 
 def pack(objects: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> Packed:
     """The functions, classes and code nodes under these keys. May be asked of any thread, while bodies run."""
-    slices = {key: _sliced(target) for key, target in objects.items()}
+    slices = {key: _shipped(key, target) for key, target in objects.items()}
     packed = bundle(slices)
     for key, text in (sources or {}).items():
         _add_source(packed, key, text)
@@ -155,7 +155,19 @@ def _finished(
     )
 
 
+def _shipped(key: str, target: Any) -> Slice:
+    """As its entry says: see `signature.shipped_entry`."""
+    how, _, rest = key.partition(" ")
+    if not rest or how not in ("bundle", "image"):
+        return _sliced(target)
+    from twingraph.sdk.slicing.whole import installed, with_project
+
+    return with_project(target) if how == "bundle" else installed(target)
+
+
 def _files_of(found: Slice) -> tuple[str, ...]:
+    if found.project is not None:
+        return found.project.files
     files = [module.file for module in found.modules.values()]
     return tuple(files) if files or not found.file else (found.file,)
 

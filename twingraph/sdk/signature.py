@@ -243,6 +243,12 @@ def is_handle(value: Any) -> bool:
     return type(value).__module__.startswith("twingraph.sdk.body")
 
 
+def shipped_entry(entry: str, ship: str) -> str:
+    """The key of code that travels in another way than as a slice: the same function may be needed in both."""
+    plain = entry.rpartition(" ")[2]
+    return plain if ship == "slice" else f"{ship} {plain}"
+
+
 def entry_of(target: Any) -> str:
     """Key of its code in a bundle. A script is called there what it is shipped as, so that the process that runs it and
     one that loaded its recorded text agree."""

@@ -176,7 +176,8 @@ def _workers(settings: Settings, home: Home, secret: bytes, on_error: OnError | 
         return InlineDispatch(blobs_path=blob_address(settings, home), secret_key=secret, on_error=on_error)
     from twingraph.dispatch.embedded import EmbeddedPool, options_of
 
-    pool = EmbeddedPool(options_of(settings), blobs_path=blob_address(settings, home), secret_key=secret)
+    address, projects = blob_address(settings, home), str(home.path / "cache" / "projects")
+    pool = EmbeddedPool(options_of(settings), blobs_path=address, secret_key=secret, projects=projects)
     return Routing(pool, {name: partial(_elsewhere, name, settings, home, secret) for name in PLATFORMS[1:]})
 
 

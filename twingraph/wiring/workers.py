@@ -10,7 +10,8 @@ from twingraph.settings import Settings
 
 def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
     """Carry nodes out until a signal says that it is enough; the code to exit with."""
-    from twingraph.dispatch.celery.application import let_go, queue_name, worker_app
+    from twingraph.dispatch.celery.application import queue_name
+    from twingraph.dispatch.celery.serving import let_go, worker_app
     from twingraph.dispatch.celery.worker import worker_name
 
     app = worker_app(settings, lambda: note(f"ready: worker serves {', '.join(queues)}"))
@@ -33,11 +34,15 @@ def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object
 
 
 def workers(settings: Settings) -> dict[str, Any]:
-    """What each worker that answers says of itself, and what waits in the queues that they serve."""
-    from twingraph.dispatch.celery.application import QUEUE, ask_workers, make_app, queue_name, waiting
+    """What each worker that answers says of itself, what waits in the queues that it serves or has heard of, and in
+    which of these something waits though none of them serves it."""
+    from twingraph.dispatch.celery.application import QUEUE, ask_workers, make_app, queue_name, queue_word, waiting
 
     app = make_app(settings)
     told = ask_workers(app)
     found = sorted(told.values(), key=lambda worker: str(worker["worker"]))
-    queues = {QUEUE, *(queue for worker in found for queue in worker["queues"])}
-    return {"workers": found, "queues": {name: waiting(app, queue_name(name)) for name in sorted(queues)}}
+    served = {str(queue) for worker in found for queue in worker["queues"]}
+    backlogs = {queue_word(name) for worker in found for name in worker.pop("backlogs")}
+    queues = {name: waiting(app, queue_name(name)) for name in sorted({QUEUE} | served | backlogs)}
+    unserved = [name for name, depth in queues.items() if depth > 0 and name not in served]
+    return {"workers": found, "queues": queues, "unserved": unserved}

@@ -283,11 +283,15 @@ def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened:
     here = begin("redis")
     worker = here.begin("--concurrency", "1")
     worker.wait_ready()
-    handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))
+    workflow = fan(1, waits, folder=str(tmp_path)).add_component("s", quick, number=5, labels={"queue": "gpu.big"})
+    handle = submit(opened(here), workflow)
     settings = load({"home": os.environ["TWINGRAPH_HOME"]})
     until(lambda: [one["running"] for one in workers(settings)["workers"]] == [[[handle.id, "n0"]]])
+    until(lambda: workers(settings)["unserved"])  # once it has waited for a while
     told = workers(settings)
-    assert told["queues"] == {"default": 0}
+    assert (told["queues"], told["unserved"]) == ({"default": 0, "gpu.big": 1}, ["gpu.big"])
     assert told["workers"][0]["worker"].startswith(f"{worker.process.pid}-")
+    here.begin("--queues", "gpu.big").wait_ready()
+    until(lambda: workers(settings)["queues"] == {"default": 0, "gpu.big": 0})
     (tmp_path / "go").touch()
     assert handle.wait(60)

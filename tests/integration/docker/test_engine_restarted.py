@@ -64,6 +64,7 @@ def test_a_run_whose_engine_was_killed_runs_again_when_it_is_back(own: Own, home
     runs = Runs(home)
     handle = runs.begin(lives, {"folder": "/there"}, platform_config={"volumes": {str(tmp_path): "/there"}})
     wait_for(tmp_path / "lives")
+    runs.begun(handle)  # else what it had done was no attempt
     os.kill(own.pid(), signal.SIGKILL)
     time.sleep(1)  # so long nobody answers
     own.start()

@@ -68,7 +68,7 @@ def test_runs_of_one_kind_share_a_container_and_nothing_else(runs: Runs, docker_
         assert sorted(messages) == [f"said {word}", f"written {word}"]
     names = {attempt.worker for handle in handles for attempt in runs.view(handle).attempts}
     assert len(names) == 1
-    assert names <= set(docker_engine.warm())
+    assert names <= set(docker_engine.warm(runs.home))
 
 
 @component
@@ -156,7 +156,7 @@ def test_a_cancelled_run_takes_its_container_along(runs: Runs, docker_engine: En
     handle = runs.begin(behaves, {"how": "hang"}, **WARM)
     runs.begun(handle)
     name = runs.view(handle).attempts[0].worker
-    assert name in docker_engine.warm()
+    assert name in docker_engine.warm(runs.home)
     handle.cancel()
     assert handle.wait(20)
     assert handle.status == "cancelled"
@@ -201,10 +201,9 @@ flow()
 @pytest.mark.parametrize("how", ["killed", "over"])
 def test_with_the_process_that_it_serves_it_ends(home: Path, tmp_path: Path, docker_engine: Engine, how: str) -> None:
     (tmp_path / "flow.py").write_text(SCRIPT.format(image=IMAGE, folder=tmp_path))
-    before = set(docker_engine.warm())
     script = subprocess.Popen([sys.executable, "flow.py"], cwd=tmp_path)
     wait_for(tmp_path / "begun")
-    (name,) = set(docker_engine.warm()) - before
+    (name,) = docker_engine.warm(home)
     if how == "killed":
         os.kill(script.pid, signal.SIGKILL)
     else:

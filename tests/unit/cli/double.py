@@ -387,7 +387,9 @@ class MemoryBackend:
     neighbours: str | None = None  # of the blobs
     database: Health | Exception | None = None
     broker: BrokerHealth | Exception | None = None
-    worker_states: dict[str, Any] = field(default_factory=lambda: {"workers": [], "queues": {"default": 0}})
+    worker_states: dict[str, Any] = field(
+        default_factory=lambda: {"workers": [], "queues": {"default": 0}, "unserved": []}
+    )
 
     def __post_init__(self) -> None:
         self.engine = MemoryRuntime(reader=self.reader)

@@ -56,12 +56,22 @@ def test_a_broker_of_an_unknown_kind_is_wrong_use() -> None:
 
 def test_the_status_says_who_serves_what_and_what_runs_where() -> None:
     console = make_console()
-    backend = MemoryBackend(worker_states={"workers": [WORKER], "queues": {"default": 2, "gpu": 0}})
+    backend = MemoryBackend(worker_states={"workers": [WORKER], "queues": {"default": 2, "gpu": 0}, "unserved": []})
     assert main(("status",), backend=backend, console=console) == 0
     out = written(console.out)
     assert "default  2 waiting" in out
     assert "w@here  serves default, gpu  3 held in 1 lanes, 7 done" in out
     assert "runs exec-1 split" in out
+
+
+def test_the_status_names_the_queues_that_nobody_serves_and_the_remedy() -> None:
+    console = make_console()
+    states = {"workers": [WORKER], "queues": {"big one": 4, "default": 0}, "unserved": ["big one"]}
+    assert main(("status",), backend=MemoryBackend(worker_states=states), console=console) == 0
+    assert "big one  4 waiting" in written(console.out)
+    said = written(console.err)
+    assert "no worker serves the queue big one; start one: twingraph worker --queues 'big one'" in said
+    assert "no worker answers" not in said
 
 
 def test_the_status_without_workers_says_how_to_start_one() -> None:
@@ -72,6 +82,6 @@ def test_the_status_without_workers_says_how_to_start_one() -> None:
 
 def test_the_status_is_one_document() -> None:
     console = make_console()
-    states = {"workers": [WORKER], "queues": {"default": 0}}
+    states = {"workers": [WORKER], "queues": {"default": 0}, "unserved": []}
     assert main(("status", "--json"), backend=MemoryBackend(worker_states=states), console=console) == 0
     assert json.loads(written(console.out)) == states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,10 @@ def run(args: argparse.Namespace, app: App) -> int:
         app.print_json(found)
         return COMPLETED
     app.console.say(*_lines(found["workers"], found["queues"]))
-    if not found["workers"]:
+    for queue in found["unserved"]:
+        name = printable(queue)
+        app.console.note(f"no worker serves the queue {name}; start one: twingraph worker --queues {shlex.quote(name)}")
+    if not found["workers"] and not found["unserved"]:
         app.console.note("no worker answers; start one: twingraph worker")
     return COMPLETED
 

@@ -12,7 +12,7 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     """The application for Celery's own command line, by the settings of this process."""
     if name == "app":
-        from twingraph.dispatch.celery.application import worker_app
+        from twingraph.dispatch.celery.serving import worker_app
 
         return worker_app()
     raise AttributeError(name)

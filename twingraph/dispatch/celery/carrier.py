@@ -1,4 +1,4 @@
-"""What a worker holds: lanes come in on threads of Celery, the pool runs them on a loop of its own, outcomes go out.
+"""What a worker holds: lanes come in on Celery's thread, the pool runs them on a loop of its own, outcomes go out.
 
 Everything marked 'loop' runs on that loop's thread; nothing there blocks.
 """
@@ -9,13 +9,23 @@ import asyncio
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import Carried, cancelled, handed_back, not_begun, refused, remember
+from twingraph.dispatch.celery.carried import (
+    Backlogs,
+    Carried,
+    Desks,
+    Over,
+    Unwanted,
+    cancelled,
+    handed_back,
+    picture,
+    refused,
+)
+from twingraph.dispatch.celery.fetching import Fetching
 from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.messages import (
     LANE,
@@ -23,7 +33,8 @@ from twingraph.dispatch.celery.messages import (
     Beat,
     Claim,
     Misdirected,
-    Taken,
+    Offer,
+    Requeued,
     UnreadableError,
     Wish,
     Word,
@@ -34,6 +45,7 @@ from twingraph.dispatch.celery.outbox import Outbox
 from twingraph.dispatch.celery.pools import Pools
 from twingraph.dispatch.celery.room import AGAIN_SECONDS, NoRoomError, Room
 from twingraph.dispatch.celery.signing import ForgedError, Seal
+from twingraph.dispatch.celery.telling import Telling
 
 LOG = logging.getLogger("twingraph.celery")
 
@@ -71,15 +83,17 @@ class Carrier:
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
         self._lanes: dict[str, Carried] = {}
         self._runs: dict[tuple[str, str, int], Carried] = {}
+        self._telling = Telling(self._loop, outbox)
+        self._fetching = Fetching(self._loop, ground)
         self._pools = Pools(self._loop, self._report)
-        self._over: OrderedDict[str, None] = OrderedDict()
-        self._unwanted: OrderedDict[str, dict[str, frozenset[str] | None]] = OrderedDict()  # by act: which nodes
-        self._desks: OrderedDict[str, tuple[str, int]] = OrderedDict()  # of executions that were taken over, by epoch
+        self._over = Over()
+        self._unwanted = Unwanted()
+        self._desks = Desks()
+        self._backlogs = Backlogs()
         self._draining = False
-        self._here: set[Carried] = set()  # a thread of Celery waits for each
+        self._here: dict[Carried, None] = {}  # somebody waits for the end of each
         self._waits = True  # for the broker to hear what came of them
-        self._ran = 0
-        self._since = time.time()
+        self._ran, self._since = 0, time.time()
 
     # -- any thread --------------------------------------------------------------------------------
 
@@ -88,35 +102,40 @@ class Carrier:
         self._thread.start()
         self._soon(self._beat)
 
-    def carry(self, text: str, given: str, *, redelivered: bool) -> None:
-        """Take a lane; returns when it has ended and its outcomes are with the broker."""
+    def read(self, text: object, given: object) -> Offer | None:
+        """A lane; None where it is none of ours."""
         try:
-            offer = offer_of(self._seal.check(LANE, text, given))
+            return offer_of(self._seal.check(LANE, text, given))
         except (ForgedError, UnreadableError) as error:
             LOG.error("refused: %s", error)
-            return
-        carried = Carried(offer)
-        done = threading.Event()
-        carried.waiting.append(done)
-        self._here.add(carried)
-        try:
-            if self._waits:
-                self._carry(carried, redelivered)
-                done.wait()
-        finally:
-            self._here.discard(carried)
+            return None
 
-    def _carry(self, carried: Carried, redelivered: bool) -> None:
-        offer = carried.offer
-        self._soon(self._take, carried, redelivered)
-        carried.due.wait()
-        if carried.wanted and self._waits:
-            try:
-                code, pool = self._ground.code_of(offer), self._ground.pool_of(offer)
-            except Exception as error:  # whatever keeps it from running here, its conductor must hear of it
-                self._soon(self._refuse, carried, error)
-            else:
-                self._soon(self._begin, carried, code, pool)
+    def carry(
+        self,
+        offer: Offer,
+        *,
+        redelivered: bool,
+        shared: bool,
+        ended: Callable[[], None],
+        told: Callable[[], None] | None = None,
+    ) -> None:
+        """Take a lane. `shared`: another worker may be given it while nobody knows that it is here. On any thread
+        `told` is called once its conductor hears who has it, `ended` when its outcomes are with the broker. A worker
+        that does not wait for that any more takes nothing."""
+        if self._waits:
+            carried = Carried(offer)
+            carried.shared, carried.told = shared, told
+            carried.waiting += [ended, lambda: self._here.pop(carried, None)]
+            self._here[carried] = None
+            self._soon(self._take, carried, redelivered)
+
+    def give_back(self, offer: Offer) -> None:
+        """There is no room for it here: it goes back to its queue. Any thread."""
+        self._outbox.say(offer.desk, Requeued(offer.id))
+
+    @property
+    def has_lanes(self) -> bool:
+        return bool(self._here)
 
     def wish(self, text: str, given: str) -> None:
         try:
@@ -125,11 +144,6 @@ class Carrier:
             LOG.error("refused: %s", error)
             return
         self._soon(self._take_wishes, wishes)
-
-    def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """On the loop, unless that has ended."""
-        with suppress(RuntimeError):
-            self._soon(self._loop.call_later, seconds, act)
 
     def drain(self) -> None:
         """Begin nothing more: what has not begun goes back, what runs has a moment. Called in a signal handler too."""
@@ -145,16 +159,14 @@ class Carrier:
 
     def status(self) -> Mapping[str, Any]:
         """Read from another thread: a picture of a moment."""
-        lanes = list(self._lanes.values())
         return {
             "worker": self.name,
             "queues": list(self._queues()),
+            "backlogs": self._backlogs.names(),
             "since": self._since,
             "ran": self._ran,
             "draining": self._draining,
-            "lanes": len(lanes),
-            "runs": sum(len(carried.open) for carried in lanes),
-            "running": [[carried.offer.execution, node] for carried in lanes for node in list(carried.begun)][:200],
+            **picture(list(self._lanes.values())),
         }
 
     def _soon(self, act: Callable[..., object], *args: object) -> None:
@@ -170,39 +182,45 @@ class Carrier:
     def _take(self, carried: Carried, redelivered: bool) -> None:
         offer = carried.offer
         known = self._lanes.get(offer.id)
-        if known is not None:  # it came again while it is here: after the broker had lost us
+        if not self._waits:
+            carried.release()
+        elif known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
-            carried.due.set()
         elif offer.id in self._over:
             carried.release()
-        elif self._desks.get(offer.execution, (offer.desk, 0))[0] != offer.desk:
+        elif self._desks.has_left(offer.execution, offer.desk):
             self._say(carried, Misdirected(offer.id))
-            self._outbox.after(offer.desk, carried.release)
+            self._telling.after(offer.desk, carried.release)
         elif redelivered and not self._draining:
             self._lanes[offer.id] = carried
             carried.claimed_at = time.monotonic()
             self._say(carried, Claim(offer.id))
         else:
             self._lanes[offer.id] = carried
-            self._say(carried, Taken(offer.id))
-            self._want(carried)
+            self._telling.taken(offer, at_once=carried.shared)
+            if any(run.attempt > 1 for run in offer.runs):  # it may end us: first it must be known who had it
+                self._telling.after(offer.desk, partial(self._soon, self._want, carried))
+            else:
+                self._want(carried)
 
     def _want(self, carried: Carried) -> None:
-        """It is ours. What it needs may have to be fetched, which its own thread does."""
+        """It is ours."""
         carried.claimed_at = None
+        if carried.told is not None:
+            self._telling.after(carried.offer.desk, carried.told)
         if self._draining:
-            self._hand_back(carried, list(carried.open.values()))
-            return
-        carried.wanted = True
-        carried.due.set()
+            self._hand_back(carried)
+        elif carried.open:
+            back, refuse = partial(self._hand_back, carried), partial(self._refuse, carried)
+            self._fetching.use(carried.offer, partial(self._begin, carried), failed=refuse, late=back)
 
     def _begin(self, carried: Carried, code: CodeRef, pool: Dispatch) -> None:
         offer = carried.offer
         if self._draining:
-            self._hand_back(carried, list(carried.open.values()))
+            self._hand_back(carried)
             return
-        for act, nodes in self._unwanted.pop(offer.id, {}).items():
-            self._fulfil(carried, Wish(act, offer.id, None if nodes is None else list(nodes)))
+        for wish in self._unwanted.take(offer.id):
+            self._fulfil(carried, wish)
         runs = list(carried.open.values())
         if not runs or not self._has_room(carried, lambda: self._begin(carried, code, pool)):
             return
@@ -222,7 +240,7 @@ class Carrier:
             self._refuse(carried, error)
             return False
         if not given and self._room.was_long(carried.offer.id):
-            self._hand_back(carried, list(carried.open.values()))
+            self._hand_back(carried)
         elif not given:
             self._loop.call_later(AGAIN_SECONDS, again)
         return given
@@ -272,7 +290,8 @@ class Carrier:
             self._say(carried, outcome)
         self._close(carried, outcome.node)
 
-    def _hand_back(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
+    def _hand_back(self, carried: Carried, some: Sequence[NodeRun] | None = None) -> None:
+        runs = list(carried.open.values()) if some is None else some
         back = [(run.node, run.attempt) for run in runs if run.node not in carried.silent]
         if back:
             self._say(carried, Returned(carried.offer.execution, back))
@@ -280,12 +299,12 @@ class Carrier:
 
     def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
-            self._ended(carried, not_begun(carried, run, self.name, cancelled(run)))
+            self._ended(carried, cancelled(carried, run, self.name))
 
     def _refuse(self, carried: Carried, error: Exception) -> None:
         """It cannot be run on this machine."""
         for run in list(carried.open.values()):
-            self._ended(carried, not_begun(carried, run, self.name, refused(run, self.name, error)))
+            self._ended(carried, refused(carried, run, self.name, error))
 
     def _forget(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
         for run in runs:
@@ -300,11 +319,11 @@ class Carrier:
         if not carried.open:
             del self._lanes[carried.offer.id]
             self._room.give_back(carried.offer.id)
-            remember(self._over, carried.offer.id, None)
-            self._outbox.after(carried.offer.desk, carried.release)
+            self._over.add(carried.offer.id)
+            self._telling.after(carried.offer.desk, carried.release)
 
     def _say(self, carried: Carried, word: Word) -> None:
-        self._outbox.say(carried.offer.desk, word)
+        self._telling.say(carried.offer.desk, word, more=len(self._runs) > 1)
 
     # -- wishes ------------------------------------------------------------------------------------
 
@@ -312,20 +331,17 @@ class Carrier:
         for wish in wishes:
             if wish.worker is not None and wish.worker != self.name:
                 continue
+            carried = self._lanes.get(wish.lane)
             if wish.act == "leave":
                 self._leave(wish.lane, *(wish.nodes or ()))
-                continue
-            if wish.act == "over":
+            elif wish.act == "over":
                 for place in wish.nodes or ():
                     self._ground.clear(place, wish.lane)
-                continue
-            carried = self._lanes.get(wish.lane)
-            if carried is None:
+            elif wish.act == "waits":
+                self._backlogs.hear(wish.nodes or ())
+            elif carried is None:
                 if wish.act != "grant" and wish.lane not in self._over:
-                    acts = self._unwanted.get(wish.lane, {})
-                    known = acts.get(wish.act, frozenset())
-                    acts[wish.act] = None if wish.nodes is None or known is None else known.union(wish.nodes)
-                    remember(self._unwanted, wish.lane, acts)
+                    self._unwanted.keep(wish)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
                     self._want(carried)
@@ -333,13 +349,11 @@ class Carrier:
                 self._fulfil(carried, wish)
 
     def _leave(self, execution: str, desk: str = "", epoch: str = "0") -> None:
-        """Another conductor has taken the execution over. One that does not know yet that it lost it is not heard."""
-        if int(epoch) < self._desks.get(execution, ("", 0))[1]:
-            return
-        remember(self._desks, execution, (desk, int(epoch)))
-        for carried in list(self._lanes.values()):
-            if carried.offer.execution == execution and carried.offer.desk != desk:
-                self._fulfil(carried, Wish("drop", carried.offer.id))
+        """Another conductor has taken the execution over."""
+        if self._desks.moves(execution, desk, int(epoch)):
+            for carried in list(self._lanes.values()):
+                if carried.offer.execution == execution and carried.offer.desk != desk:
+                    self._fulfil(carried, Wish("drop", carried.offer.id))
 
     def _fulfil(self, carried: Carried, wish: Wish) -> None:
         nodes = [
@@ -377,14 +391,14 @@ class Carrier:
             else:
                 self._say(carried, Claim(carried.offer.id))
         for desk, lanes in desks.items():
-            self._outbox.say(desk, Beat(lanes))
+            self._telling.say(desk, Beat(lanes))
 
     def _drain(self) -> None:
         if self._draining:
             return
         self._draining = True
         for carried in list(self._lanes.values()):
-            if carried.pool is not None:
+            if carried.claimed_at is None:
                 self._fulfil(carried, Wish("return", carried.offer.id))
         self._loop.call_later(self._grace, self._hand_back_begun)
         self._loop.call_later(self._grace + self._untold, self._let_go)

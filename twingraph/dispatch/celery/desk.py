@@ -27,6 +27,7 @@ from twingraph.dispatch.celery.messages import (
     Claim,
     Left,
     Misdirected,
+    Requeued,
     Taken,
     UnreadableError,
     Wish,
@@ -40,6 +41,8 @@ from twingraph.dispatch.celery.threads import Receiver, Sender
 LOG = logging.getLogger("twingraph.celery")
 
 TICK_SECONDS = 0.5
+# So often is looked into queues where something was not taken for long; less than two ticks, more than one.
+LOOK_SECONDS = 0.75
 # A tick that comes so much later tells that this machine slept.
 LATE_SECONDS = 2.0
 # What was wished and has not come about is wished again.
@@ -274,15 +277,17 @@ class CeleryDispatch:
             self._take_beat(worker, word, wishes)
         elif type(word) is Misdirected:
             return self._take_misdirected(word, wishes)
+        elif type(word) is Requeued:
+            self._holding.requeued(word.lane, self._clock())
         elif type(word) is Left:
             self._sender.put(("ask", (word.execution, Wish("over", word.execution, [self._place], worker))))
         elif type(word) is Returned:
-            back = [(node, attempt) for node, attempt in word.runs if self._closed(word.execution, node, attempt)]
+            back = [run for run in word.runs if self._given_back(worker, word.execution, *run)]
             if back:
                 self._report(Returned(word.execution, back))
             return bool(back)
         else:
-            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Left | Returned)
+            assert not isinstance(word, Taken | Claim | Beat | Misdirected | Requeued | Left | Returned)
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
                 return False
@@ -317,11 +322,13 @@ class CeleryDispatch:
         self._report(Returned(sent.lane.execution, runs))
         return True
 
-    def _closed(self, execution: str, node: str, attempt: int) -> bool:
+    def _given_back(self, worker: str, execution: str, node: str, attempt: int) -> bool:
+        """Whether it was this worker's; what another one has runs on."""
         sent = self._holding.find(execution, node, attempt)
-        if sent is not None:
-            self._holding.close(sent, node, ended=False)
-        return sent is not None
+        if sent is None or sent.holder not in (None, worker):
+            return False
+        self._holding.close(sent, node, ended=False)
+        return True
 
     def _take_beat(self, worker: str, beat: Beat, wishes: list[Wish]) -> None:
         strange, gone = self._holding.beat(worker, dict(beat.lanes))
@@ -361,7 +368,7 @@ class CeleryDispatch:
         self._bury(self._holding.silent(now))
         self._next_suspect()
         overdue = self._holding.overdue(now)
-        if overdue and now - self._looked > 2 * TICK_SECONDS:
+        if overdue and now - self._looked > LOOK_SECONDS:
             self._looked = now
             self._sender.put(("look", sorted(overdue)))
 

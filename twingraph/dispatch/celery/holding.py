@@ -12,6 +12,8 @@ from twingraph.dispatch.base import Lane, NodeRun
 SILENCE_SECONDS = 6.0
 # What nobody has taken for so long, though it is not in its queue any more, is gone too.
 UNTAKEN_SECONDS = 6.0
+# Whoever takes it may not have been heard yet: it is gone when it is still not there after so long.
+MISSING_SECONDS = 0.8
 # Whoever was there when so many workers died may be why: from then on it goes alone ...
 SUSPICIOUS = 2
 # ... and the next such one follows when it has lived so long, or has ended.
@@ -37,6 +39,7 @@ class Sent:
     begun: set[str] = field(default_factory=set)
     wishes: dict[str, tuple[str, float]] = field(default_factory=dict)  # by node: what was wished, and when it was said
     passed_at: float | None = None  # since when a later one of its queue is known to be taken
+    missing_at: float | None = None  # since when its queue is known to be empty
     missed: int = 0  # beats of its holder that did not name it
 
 
@@ -164,6 +167,13 @@ class Holding:
             self._workers[name].lanes[number] = sent
         return True
 
+    def requeued(self, number: str, now: float) -> None:
+        """A worker gives back what it has no room for: it waits anew, behind whatever was taken meanwhile."""
+        sent = self._untaken.get(number)
+        if sent is not None:
+            sent.at, sent.passed_at, sent.missing_at = now, None, None
+            sent.order = max(sent.order, self._latest.get(sent.queue, 0))
+
     def beat(self, name: str, lanes: dict[str, Sequence[str]]) -> tuple[list[str], list[Gone]]:
         """The lanes that this worker must drop, and what it does not know of though it was to hold it."""
         strange = []
@@ -189,7 +199,7 @@ class Holding:
         for worker in self._workers.values():
             worker.seen = now
         for sent in self._untaken.values():
-            sent.at, sent.passed_at = now, None
+            sent.at, sent.passed_at, sent.missing_at = now, None, None
 
     def silent(self, now: float) -> list[Gone]:
         """What those held who have said nothing for too long. They are forgotten."""
@@ -231,13 +241,19 @@ class Holding:
         return {sent.queue for sent in self._untaken.values() if now - sent.at > UNTAKEN_SECONDS}
 
     def vanished(self, empty: Collection[str], now: float) -> list[Gone]:
-        """What is not in its queue any more and was not taken: the queue is `empty`, or later ones were taken."""
+        """What is not in its queue any more and was not taken: the queue is `empty`, now as when it was looked into
+        before, or later ones were taken."""
         gone: list[Gone] = []
         for sent in list(self._untaken.values()):
             if now - sent.at <= UNTAKEN_SECONDS:
                 continue
             passed = sent.passed_at is not None and now - sent.passed_at > UNTAKEN_SECONDS
-            if passed or sent.queue in empty:
+            if sent.queue not in empty:
+                sent.missing_at = None
+            elif sent.missing_at is None:
+                sent.missing_at = now
+            missing = sent.missing_at is not None and now - sent.missing_at >= MISSING_SECONDS
+            if passed or missing:
                 gone += [self._vanish(sent, run) for run in sent.open.values()]
         return gone
 

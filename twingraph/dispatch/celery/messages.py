@@ -27,6 +27,7 @@ from twingraph.dispatch.base import (
     Returned,
     RunSettings,
 )
+from twingraph.dispatch.secrets import names_any
 
 VERSION = 1
 LANE = "lane"
@@ -58,6 +59,13 @@ class Offer:
     def lane(self, code: CodeRef) -> Lane:
         return Lane(number=0, execution=self.execution, code=code, settings=self.settings, runs=self.runs)
 
+    @property
+    def is_beside(self) -> bool:
+        """Its nodes wait beside those of other lanes in one process: nothing of them is watched over by process."""
+        settings = self.settings
+        is_local = settings.platform == "local" or settings.entry.startswith("builtin:")
+        return settings.asynchronous and is_local and not settings.resources and not names_any(settings, self.runs)
+
 
 @recordclass(kw_only=False)
 class Taken:
@@ -88,20 +96,28 @@ class Misdirected:
 
 
 @recordclass(kw_only=False)
+class Requeued:
+    """A worker had no room for the lane, and gives it back to its queue."""
+
+    lane: str
+
+
+@recordclass(kw_only=False)
 class Left:
     """Something of this execution is on the worker's machine that is not the worker's own. Is it over?"""
 
     execution: str
 
 
-Word = Report | Taken | Claim | Beat | Misdirected | Left
+Word = Report | Taken | Claim | Beat | Misdirected | Requeued | Left
 
 
 @recordclass(kw_only=False)
 class Wish:
     """`act`: cancel | return | drop (end it without a word) | grant (an answer to a claim) | leave (drop whatever is of
     the execution `lane` and not for the desk in `nodes`: it is there now, since the epoch that follows the desk) | over
-    (the execution `lane` of the place in `nodes` is: remove what is left of it beside the pool).
+    (the execution `lane` of the place in `nodes` is: remove what is left of it beside the pool) | waits (of no lane:
+    something has been waiting for long in the queues that are `nodes`; a worker tells who asks it).
     `worker` None: all of them; `nodes` None: the whole lane."""
 
     act: str
@@ -197,8 +213,16 @@ def word(said: Word) -> list[Any]:
         return ["s", said.execution]
     if type(said) is Misdirected:
         return ["m", said.lane]
+    if type(said) is Requeued:
+        return ["q", said.lane]
     assert type(said) is Beat
     return ["b", {lane: list(begun) for lane, begun in said.lanes.items()}]
+
+
+def run_of(entry: Sequence[Any]) -> tuple[str, str, int] | None:
+    """Of a word that carries values of a run, the run."""
+    kind, *rest = entry
+    return (rest[0], rest[1], rest[2]) if kind in ("o", "i") else None
 
 
 def reports_text(worker: str, number: int, words: Sequence[list[Any]]) -> str:
@@ -243,6 +267,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "t": Taken,
     "c": Claim,
     "m": Misdirected,
+    "q": Requeued,
     "s": Left,
     "b": Beat,
 }

@@ -1,17 +1,24 @@
-"""What a worker says to its conductors: in batches, in order, each signed."""
+"""What a worker says to its conductors: in batches, in order, each signed.
+
+A message that the broker, which is there, does not take three times over is taken apart; a word that does not go even
+alone is let go of, so that it holds up nothing else, and the run whose values it carried fails.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from kombu import Connection, Producer
 
-from twingraph.dispatch.base import LogLines
-from twingraph.dispatch.celery.application import desk_queue
-from twingraph.dispatch.celery.messages import REPORTS, Word, reports_text, word
+from twingraph.core.errors import ErrorCode
+from twingraph.core.records import ErrorRecord
+from twingraph.dispatch.base import LogLines, Outcome
+from twingraph.dispatch.celery.application import desk_queue, is_of_the_broker
+from twingraph.dispatch.celery.messages import REPORTS, Word, reports_text, run_of, word
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import Sender
 
@@ -20,24 +27,38 @@ LOG = logging.getLogger("twingraph.celery")
 # Of one message.
 MOST_WORDS = 500
 MOST_CHARACTERS = 1_000_000
+# Where more is about to be said, it is given so long to come together.
+PAUSE_SECONDS = 0.005
+# So often is tried to send what the broker, which is there, does not take: a breaking connection raises anything too.
+TRIES = 3
+MOST_OF_AN_ERROR = 2000
 # With so many words waiting for a broker that is away, what nodes print is let go of.
 MOST_WAITING = 50_000
 
 After = Callable[[], None]
 Entry = tuple[str, list[Any] | None, After | None]  # the desk, what is said, what to do once all before it is sent
+# Over a connection to a desk: the text and its signature. It raises where that may not have come.
+Post = Callable[[Connection, str, str, str], None]
 
 
 class Outbox:
     """`say` and `after` on any thread."""
 
-    def __init__(self, worker: str, seal: Seal, connect: Callable[[], Connection]) -> None:
+    def __init__(self, worker: str, seal: Seal, connect: Callable[[], Connection], post: Post | None = None) -> None:
         self._worker = worker
         self._seal = seal
+        self._connect = connect
+        self._post = post or Mail().post
         self._numbers: dict[str, int] = {}
         self._under_way: tuple[str, str, int] | None = None  # the desk, the text, how many entries it holds
-        self._sender: Sender[Entry] = Sender("twingraph-outbox", connect, self._send)
+        self._pause = 0.0
+        self._tries = 0  # of what is under way,
+        self._instead = False  # which stands for what could not be sent
+        self._apart = 0  # so many entries go one by one
+        self._sender: Sender[Entry] = Sender(
+            "twingraph-outbox", connect, self._send, self._give_up, pause=lambda: self._pause
+        )
         self._dropping = False
-        self._expiring: tuple[object, set[str]] = (None, set())  # the desks that this channel knows to expire
 
     def start(self) -> None:
         self._sender.start()
@@ -45,7 +66,9 @@ class Outbox:
     def close(self, timeout: float) -> None:
         self._sender.close(timeout)
 
-    def say(self, desk: str, said: Word) -> None:
+    def say(self, desk: str, said: Word, *, more: bool = False) -> None:
+        """`more`: other nodes run, and something will be said of them as well."""
+        self._pause = PAUSE_SECONDS if more else 0.0
         if type(said) is LogLines and self._sender.waiting() > MOST_WAITING:
             if not self._dropping:
                 LOG.warning("the broker is away: what nodes print is not kept until it is back")
@@ -61,26 +84,58 @@ class Outbox:
     def _send(self, connection: Connection, batch: deque[Entry]) -> None:
         """What goes to one desk one after another is one message. One that failed goes again as it was: it may have
         come there, and then a second of its number is not read."""
-        producer = Producer(connection.default_channel, auto_declare=False)
         while batch:
             if self._under_way is None:
                 self._under_way = self._next(batch)
             desk, text, count = self._under_way
             if text:
-                self._let_expire(connection, desk)
-                self._publish(producer, desk, text)
+                self._post(connection, desk, text, self._seal.sign(REPORTS + desk, text))
             self._under_way = None
+            self._tries, self._instead, self._apart = 0, False, max(0, self._apart - count)
             for _ in range(count):
                 _, _, act = batch.popleft()
                 if act is not None:
                     act()
+
+    def _give_up(self, batch: deque[Entry], error: Exception) -> bool:
+        """After a message did not go. What is the broker's fault goes again as it is, for ever."""
+        with self._connect() as connection:  # it is not opened
+            of_the_broker = is_of_the_broker(connection, error)
+        self._tries = 0 if of_the_broker else self._tries + 1
+        if self._under_way is None or self._tries < TRIES:
+            return False
+        _, _, count = self._under_way
+        self._under_way, self._tries = None, 0
+        if count > 1:
+            self._apart = count
+            return True
+        desk, said, act = batch[0]
+        LOG.error("the broker does not take what is said to %s: %s: %s", desk, type(error).__name__, error)
+        run = None if said is None or self._instead else run_of(said)
+        self._instead = True
+        batch[0] = desk, None if run is None else self._unsendable(*run, error), act
+        return True
+
+    def _unsendable(self, execution: str, node: str, attempt: int, error: Exception) -> list[Any]:
+        """Instead of values of a run: that it has failed."""
+        record = ErrorRecord(
+            code=ErrorCode.INTERNAL,
+            error_type="Unsendable",
+            message=f"what {node} made could not be sent to its conductor: the broker does not take the message "
+            f"({type(error).__name__}: {error})"[:MOST_OF_AN_ERROR],
+            node_id=node,
+            attempt=attempt,
+            permanent=True,
+        )
+        now = time.time()
+        return word(Outcome(execution, node, attempt, "failed", None, now, worker=self._worker, error=record))
 
     def _next(self, batch: deque[Entry]) -> tuple[str, str, int]:
         desk = batch[0][0]
         words: list[list[Any]] = []
         count = size = 0
         for to, said, _ in batch:
-            if to != desk or len(words) >= MOST_WORDS or size > MOST_CHARACTERS:
+            if to != desk or (self._apart and count) or len(words) >= MOST_WORDS or size > MOST_CHARACTERS:
                 break
             count += 1
             if said is not None:
@@ -91,28 +146,36 @@ class Outbox:
         number = self._numbers[desk] = self._numbers.get(desk, 0) + 1
         return desk, reports_text(self._worker, number, words), count
 
-    def _let_expire(self, connection: Connection, desk: str) -> None:
-        """Redis makes a queue of whatever is sent, and lets it expire only as far as the sending channel knows of that.
-        RabbitMQ has the queue from its conductor, or drops what is sent."""
-        if connection.transport.driver_type != "redis":
-            return
-        channel = connection.default_channel
-        if self._expiring[0] is not channel:
-            self._expiring = channel, set()
-        if desk not in self._expiring[1]:
-            desk_queue(desk)(channel).queue_declare()
-            self._expiring[1].add(desk)
 
-    def _publish(self, producer: Producer, desk: str, text: str) -> None:
-        producer.publish(
+class Mail:
+    """Messages by kombu."""
+
+    def __init__(self) -> None:
+        self._channel: object = None
+        self._expiring: set[str] = set()  # the desks that this channel knows to expire
+
+    def post(self, connection: Connection, desk: str, text: str, signature: str) -> None:
+        channel = connection.default_channel
+        if connection.transport.driver_type == "redis":
+            self._let_expire(channel, desk)
+        Producer(channel, auto_declare=False).publish(
             text.encode("utf-8", "surrogatepass"),
             routing_key=desk,
             exchange="",
             content_type="application/json",
             content_encoding="utf-8",
-            headers={"signature": self._seal.sign(REPORTS + desk, text)},
+            headers={"signature": signature},
             delivery_mode=2,
         )
+
+    def _let_expire(self, channel: Any, desk: str) -> None:
+        """Redis makes a queue of whatever is sent, and lets it expire only as far as the sending channel knows of that.
+        RabbitMQ has the queue from its conductor, or drops what is sent."""
+        if self._channel is not channel:
+            self._channel, self._expiring = channel, set()
+        if desk not in self._expiring:
+            desk_queue(desk)(channel).queue_declare()
+            self._expiring.add(desk)
 
 
 def _characters(said: list[Any]) -> int:

@@ -57,7 +57,8 @@ class Sender(Generic[Item]):
     """A thread without a timer: it sends what there is, and what came meanwhile is the next batch.
 
     `send` publishes a batch; it takes out of the deque what is sent, so that the rest goes again after a failure. Where
-    that is the fault of the first of the rest, which would fail for ever, `give_up` says so, and it is let go of.
+    that is the fault of the first of the rest, which would fail for ever, `give_up` takes it out or puts something else
+    in its place, and says so. For as long as `pause` says, what comes gathers before it is sent.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Sender(Generic[Item]):
         name: str,
         connect: Callable[[], Connection],
         send: Callable[[Connection, deque[Item]], None],
-        give_up: Callable[[Item, Exception], bool] = lambda item, error: False,
+        give_up: Callable[[deque[Item], Exception], bool] = lambda batch, error: False,
+        pause: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._connect = connect
         self._send = send
         self._give_up = give_up
+        self._pause = pause
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._batch: deque[Item] = deque()  # taken out of the queue and not sent yet; of the thread
         self._ended = threading.Event()
@@ -97,6 +100,8 @@ class Sender(Generic[Item]):
         batch = self._batch
         last = False
         while not self._ended.is_set() and not (last and not batch):
+            if not last and (seconds := self._pause()):
+                self._ended.wait(seconds)
             last = self._gather(batch) or last
             try:
                 if connection is None:
@@ -109,8 +114,8 @@ class Sender(Generic[Item]):
             except Exception as error:  # whatever it is, what was to be said must not be lost with this thread
                 _drop(connection)
                 connected, connection = connection is not None, None
-                if connected and batch and self._give_up(batch[0], error):
-                    batch.popleft()
+                if connected and batch and self._give_up(batch, error):
+                    backoff = Backoff(self._ended)
                 else:
                     backoff.failed(error)
         _drop(connection)
@@ -202,7 +207,7 @@ class Receiver:
         """What came by a connection before this one comes again, and is known by its number then."""
         while self._due:
             message = self._due.popleft()
-            if message.channel is channel:
+            if message.channel is channel and not self._forgetful:
                 message.ack()
 
 

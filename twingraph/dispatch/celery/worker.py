@@ -16,7 +16,7 @@ from typing import Any
 
 from twingraph.core.errors import NotFoundError, PermanentError, TwinGraphError
 from twingraph.dispatch.base import CodeRef, Dispatch
-from twingraph.dispatch.celery.application import sending
+from twingraph.dispatch.celery.application import queue_word, sending
 from twingraph.dispatch.celery.carrier import Carrier
 from twingraph.dispatch.celery.messages import Left, Offer, Word, probe_hash
 from twingraph.dispatch.celery.outbox import Outbox
@@ -65,7 +65,7 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
         seal,
         OwnGround(settings, home, seal, blobs, outbox.say),
         outbox,
-        lambda: [queue.rpartition(".")[2] for queue in app.amqp.queues.consume_from],
+        lambda: [queue_word(queue) for queue in app.amqp.queues.consume_from],
         room=Room(settings.max_memory, partial(resident_bytes, os.getpid())),
     )
 
@@ -129,7 +129,8 @@ class OwnGround:
 
     def _pool(self, place: str, secret: bytes) -> Dispatch:
         address = blob_address(self._settings, self._home)
-        pool = EmbeddedPool(options_of(self._settings), blobs_path=address, secret_key=secret)
+        projects = str(self._home.path / "cache" / "projects")
+        pool = EmbeddedPool(options_of(self._settings), blobs_path=address, secret_key=secret, projects=projects)
         others = {name: partial(self._elsewhere, name, place, secret) for name in ELSEWHERE}
         return Resolving(
             Routing(pool, others),

@@ -35,8 +35,12 @@ class EmbeddedPool:
         blobs_path: str,
         secret_key: bytes | None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        projects: str = "",
     ) -> None:
+        """`projects`: a folder in which whole projects are unpacked; '' lets each process have one of its own."""
         self._options = options
+        self._projects = projects
         self._blobs_path = blobs_path
         self._secret = secret_key
         self._clock = clock
@@ -214,7 +218,9 @@ class EmbeddedPool:
     # -- processes -------------------------------------------------------------------------------
 
     def employ(self, group: Group, started: spawner.Started) -> WorkerProcess:
-        hello = protocol.first_message(group.code.bundle_path, self._blobs_path, self._secret, group.code.sys_path)
+        hello = protocol.first_message(
+            group.code.bundle_path, self._blobs_path, self._secret, group.code.sys_path, self._projects
+        )
         self._soon()
         return WorkerProcess(self._loop, _GroupOwner(self, group), started, hello)
 

@@ -10,9 +10,10 @@ from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
 
 
-def first_message(bundle: str, blobs: str, secret: bytes | None, sys_path: Iterable[str]) -> bytes:
+def first_message(bundle: str, blobs: str, secret: bytes | None, sys_path: Iterable[str], projects: str = "") -> bytes:
     """The secret goes over the pipe: arguments and environment of a process can be read by others."""
     given = {"bundle": bundle, "blobs": blobs, "secret": secret.hex() if secret else "", "sys_path": list(sys_path)}
+    given["projects"] = projects
     return (dumps(given) + "\n").encode()
 
 

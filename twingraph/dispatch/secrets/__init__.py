@@ -4,6 +4,6 @@ Nothing here is written down: a value lives in the lane that carries it, and for
 """
 
 from twingraph.dispatch.secrets.lookup import Secrets
-from twingraph.dispatch.secrets.resolving import Resolving
+from twingraph.dispatch.secrets.resolving import Resolving, names_any
 
-__all__ = ["Resolving", "Secrets"]
+__all__ = ["Resolving", "Secrets", "names_any"]

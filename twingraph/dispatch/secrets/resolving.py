@@ -64,7 +64,7 @@ class Resolving:
         await self._inner.stop()
 
     def submit(self, lane: Lane) -> None:
-        if not _names_any(lane) or lane.settings.entry.startswith("builtin:"):
+        if not names_any(lane.settings, lane.runs) or lane.settings.entry.startswith("builtin:"):
             self._inner.submit(lane)
             return
         names = _names(lane)
@@ -203,16 +203,15 @@ def _kinds(kind: type) -> tuple[str, ...]:
     return tuple(b.__qualname__ if b.__module__ == "builtins" else f"{b.__module__}.{b.__qualname__}" for b in bases)
 
 
-def _names_any(lane: Lane) -> bool:
+def names_any(settings: RunSettings, runs: Sequence[NodeRun]) -> bool:
     """Quick, for the lanes that have nothing to do with secrets."""
-    settings = lane.settings
     if settings.options is not None and MARK in settings.options:
         return True
     if settings.environment and any(MARK in text for text in settings.environment.values()):
         return True
     if settings.platform_config and any(MARK in text for text in texts_in(dict(settings.platform_config))):
         return True
-    return any(MARK in text for run in lane.runs for _, text in run.args)
+    return any(MARK in text for run in runs for _, text in run.args)
 
 
 def _names(lane: Lane) -> list[str]:

@@ -6,11 +6,12 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 from twingraph.core.codec import refs
-from twingraph.core.codec_base import dumps
+from twingraph.core.codec_base import dumps, loads
 from twingraph.core.errors import CodecError, StoreError
 from twingraph.executors.base import Task
 from twingraph.executors.parcel import head
@@ -42,7 +43,7 @@ class GoingIn:
             "generator": task.generator,
             "args": [list(pair) for pair in task.args],
         }
-        texts = ((b"p", dumps(payload).encode("utf-8", "replace")), (b"b", Path(task.bundle_path).read_bytes()))
+        texts = ((b"p", dumps(payload).encode("utf-8", "replace")), (b"b", code_for(task.bundle_path, task.entry)))
         self._texts = b"n" + b"".join(head(kind, len(data)) + data for kind, data in texts)
 
     def pieces(self) -> Iterator[bytes]:
@@ -65,6 +66,25 @@ class GoingIn:
             yield head(b"v", size, digest)
             while piece := blob.read(_PIECE):
                 yield piece
+
+
+@lru_cache(maxsize=4)
+def code_for(bundle: str, entry: str) -> bytes:
+    """What of a bundle is for this entry: slices go together, a project travels only to who needs it."""
+    text = Path(bundle).read_bytes()
+    whole = entry.startswith(("bundle ", "image "))
+    if not whole and b'"projects":' not in text:
+        return text
+    found = loads(text.decode("utf-8"))
+    projects = found.pop("projects", {})
+    if whole:
+        own = found["entries"][entry]
+        found.update(modules={}, entries={entry: own})
+        if "project" in own:
+            found["projects"] = {own["project"]: projects[own["project"]]}
+    else:
+        found["entries"] = {key: one for key, one in found["entries"].items() if "project" not in one}
+    return dumps(found).encode("utf-8", "replace")
 
 
 def _needed(task: Task, blobs: BlobStore) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,15 +17,19 @@ def bundle(slices: Mapping[str, Slice]) -> dict[str, Any]:
     for found in slices.values():
         for name, module in found.modules.items():
             gathered.setdefault(name, []).append(module)
-    return {
+    made = {
         "format": FORMAT,
         "modules": {name: _union(gathered[name]) for name in sorted(gathered)},
         "entries": {key: _entry(found) for key, found in slices.items()},
     }
+    projects = {
+        one.digest: b2a_base64(one.data, newline=False).decode() for found in slices.values() if (one := found.project)
+    }
+    return {**made, "projects": projects} if projects else made
 
 
 def _entry(found: Slice) -> dict[str, Any]:
-    return {
+    made = {
         "mode": found.mode,
         "module": found.entry_module,
         "name": found.entry_name,
@@ -35,6 +40,11 @@ def _entry(found: Slice) -> dict[str, Any]:
         "main": found.main,
         "hash": found.code_hash,
     }
+    if found.reads_file:
+        made["reads_file"] = True
+    if found.project is not None:
+        made["project"] = found.project.digest
+    return made
 
 
 def _union(parts: list[SliceModule]) -> dict[str, Any]:

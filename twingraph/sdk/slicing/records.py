@@ -26,8 +26,20 @@ class SliceModule:
 
 
 @recordclass
+class Project:
+    """All files of a folder, packed."""
+
+    digest: str
+    """Of names and contents alone, whatever packed them."""
+    data: bytes = field(repr=False)
+    """A zip archive."""
+    files: tuple[str, ...] = ()
+    """What it was read from: files and folders."""
+
+
+@recordclass
 class Slice:
-    """A function or class with everything of the project that it uses."""
+    """A function or class with everything of the project that it uses, or the word that it travels otherwise."""
 
     entry_module: str
     entry_name: str
@@ -41,9 +53,11 @@ class Slice:
     """Qualified name of the function that such a function was defined in."""
     external: tuple[str, ...] = ()
     python: tuple[int, int] = LOWEST_PYTHON
-    mode: Literal["slice", "import"] = "slice"
+    mode: Literal["slice", "import", "image", "project"] = "slice"
     note: str | None = None
     file: str = ""
     main: bool = False
+    project: Project | None = None
+    """With mode `project`."""
     reads_file: bool = False
     """Kept code mentions `__file__`, which means nothing in a container."""

@@ -33,7 +33,7 @@ def slice_of(target: Target, *, target_python: tuple[int, int] | None = None, ke
     be shipped, or when the code needs a newer Python than `target_python`.
     """
     given, target = target, plain(target)
-    module, name = _identify(target, given if keep_ours else target)
+    module, name = identify(target, given if keep_ours else target)
     source = source_of(module)
     if source is None:
         return _without_source(target, module, name)
@@ -43,7 +43,7 @@ def slice_of(target: Target, *, target_python: tuple[int, int] | None = None, ke
         return _importing(source, module, name, error.note)
 
 
-def _is_nested(name: str) -> bool:
+def is_nested(name: str) -> bool:
     """No name at module level reaches it."""
     return "<locals>" in name or "<lambda>" in name
 
@@ -61,14 +61,15 @@ def plain(target: Any) -> Any:
     return target
 
 
-def _identify(target: Any, given: Any = None) -> tuple[str, str]:
+def identify(target: Any, given: Any = None) -> tuple[str, str]:
+    """Its module and its name there, as this process knows them."""
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
     if isinstance(target, functools.partial) or not module or not name:
         module, name = _search(target)
     if not module or not name:
         raise SliceError(f"{target!r} has no name in a module; define it with `def` at module level")
     live = sys.modules.get(module)
-    if live is not None and (_is_nested(name) or plain(_reach(live, name)) is not target):
+    if live is not None and (is_nested(name) or plain(_reach(live, name)) is not target):
         for candidate, value in list(vars(live).items()):  # `run = make(3)`: the module's own name says more
             if plain(value) is target:
                 return module, candidate
@@ -96,7 +97,7 @@ def _reach(module: types.ModuleType, name: str) -> Any:
 
 
 def _without_source(target: Any, module: str, name: str) -> Slice:
-    if module != "__main__" and not _is_nested(name) and importlib.util.find_spec(module) is not None:
+    if module != "__main__" and not is_nested(name) and importlib.util.find_spec(module) is not None:
         note = f"{module} is installed or has no source to cut from; it is imported where it runs"
         return Slice(
             entry_module=module,
@@ -111,7 +112,7 @@ def _without_source(target: Any, module: str, name: str) -> Slice:
 
 
 def _importing(source: Source, module: str, name: str, note: str) -> Slice:
-    if _is_nested(name):
+    if is_nested(name):
         raise SliceError(f"{name} is nested and cannot be sliced ({note}); move it to module level", file=source.file)
     remedy = "; its own lines must stand under `if __name__ == '__main__':`" if source.main else ""
     if source.main and source.file.startswith("<"):
@@ -189,12 +190,12 @@ class _Slicing:
         )
 
     def _entry(self) -> str:
-        return self.name.rpartition(".")[2] if _is_nested(self.name) else self.name
+        return self.name.rpartition(".")[2] if is_nested(self.name) else self.name
 
     def _select(self, *, by_line: bool) -> Selection:
         selection = Selection(by_line=by_line, keep_ours=self.keep_ours)
         kept = selection.add_source(self.source)
-        if _is_nested(self.name):
+        if is_nested(self.name):
             self.factory, self.closure = self._lift(self.target, kept, selection, ())
         else:
             top = self.name.partition(".")[0]
@@ -245,12 +246,12 @@ class _Slicing:
         return lifted.factory, closure
 
     def _definition(self, value: Any, selection: Selection, around: tuple[Any, ...], given: Any) -> dict[str, Any]:
-        module, name = _identify(value, given if self.keep_ours else value)
+        module, name = identify(value, given if self.keep_ours else value)
         source = source_of(module)
         if source is None:
             return {"kind": "name", "module": module, "name": name}
         kept = selection.add_source(source)
-        if _is_nested(name):
+        if is_nested(name):
             factory, closure = self._lift(value, kept, selection, around)
             named = closures.around(value)
             return {

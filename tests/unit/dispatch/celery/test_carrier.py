@@ -37,16 +37,24 @@ class Said:
     def __init__(self) -> None:
         self.words: list[tuple[str, Word]] = []
         self.away = False
+        self.due: list[Callable[[], None]] = []
 
     def start(self) -> None: ...
 
     def close(self, timeout: float) -> None: ...
 
-    def say(self, desk: str, said: Word) -> None:
+    def say(self, desk: str, said: Word, *, more: bool = False) -> None:
         self.words.append((desk, said))
 
     def after(self, desk: str, act: Callable[[], None]) -> None:
-        if not self.away:
+        if self.away:
+            self.due.append(act)
+        else:
+            act()
+
+    def back(self) -> None:
+        self.away = False
+        for act in self.due:
             act()
 
     def of(self, kind: type) -> list[Any]:
@@ -98,8 +106,10 @@ class Machine:
         self.cleared: list[tuple[str, str]] = []
         self.slow = threading.Event()
         self.slow.set()
+        self.fetched = 0
 
     def code_of(self, offer: Offer) -> CodeRef:
+        self.fetched += 1
         assert self.slow.wait(10)
         if self.lacks:
             raise PermanentError(self.lacks)
@@ -112,6 +122,12 @@ class Machine:
         self.cleared.append((place, execution))
 
 
+def text_of(number: str, desk: str, *runs: tuple[str, int], **settings: Any) -> str:
+    nodes = [NodeRun(node, attempt, []) for node, attempt in runs]
+    given = RunSettings(component="c", entry="c", **settings)
+    return lane_text(number, desk, "p", "k", Lane(1, "e", CODE, given, nodes))
+
+
 class Scene:
     def __init__(self, patience: float = 20.0, room: Room | None = None) -> None:
         self.machine, self.said = Machine(), Said()
@@ -120,7 +136,7 @@ class Scene:
             "w", SEAL, self.machine, outbox, lambda: ["default"], grace=patience, untold=patience, room=room
         )
         self.carrier.start()
-        self.threads: list[threading.Thread] = []
+        self.ends: list[threading.Event] = []
 
     def carry(
         self,
@@ -128,18 +144,18 @@ class Scene:
         *runs: tuple[str, int],
         desk: str = "d",
         redelivered: bool = False,
-        seal: Seal = SEAL,
+        shared: bool = False,
+        told: Callable[[], None] | None = None,
         memory: int = 0,
-    ) -> threading.Thread:
-        nodes = [NodeRun(node, attempt, []) for node, attempt in runs]
-        settings = RunSettings(component="c", entry="c", resources={"memory": memory})
-        text = lane_text(number, desk, "p", "k", Lane(1, "e", CODE, settings, nodes))
-        thread = threading.Thread(
-            target=lambda: self.carrier.carry(text, seal.sign(LANE, text), redelivered=redelivered), daemon=True
-        )
-        thread.start()
-        self.threads.append(thread)
-        return thread
+    ) -> threading.Event:
+        """What is set when it has ended."""
+        text = text_of(number, desk, *runs, resources={"memory": memory})
+        offer = self.carrier.read(text, SEAL.sign(LANE, text))
+        assert offer is not None
+        ended = threading.Event()
+        self.carrier.carry(offer, redelivered=redelivered, shared=shared, ended=ended.set, told=told)
+        self.ends.append(ended)
+        return ended
 
     def wish(self, act: str, lane: str, nodes: Sequence[str] | None = None, worker: str | None = None) -> None:
         text = wishes_text([Wish(act, lane, nodes, worker)])
@@ -157,9 +173,8 @@ class Scene:
             assert time.monotonic() < deadline, self.said.words
             time.sleep(0.002)
 
-    def over(self, thread: threading.Thread) -> bool:
-        thread.join(10)
-        return not thread.is_alive()
+    def over(self, ended: threading.Event) -> bool:
+        return ended.wait(10)
 
 
 @pytest.fixture
@@ -167,24 +182,90 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     made = Scene(*getattr(request, "param", ()))
     yield made
     made.carrier.stop()
-    assert all(made.over(thread) for thread in made.threads)
+    assert all(made.over(ended) for ended in made.ends)
 
 
 def test_a_lane_is_taken_and_acknowledged_when_all_its_runs_have_ended(scene: Scene) -> None:
-    thread = scene.carry("1", ("a", 1), ("b", 1))
+    ended = scene.carry("1", ("a", 1), ("b", 1))
     scene.end(0, 0)
     scene.until(lambda: scene.said.of(Outcome))
-    assert thread.is_alive()
+    assert not ended.is_set()
     scene.end(0, 1, "failed")
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert scene.said.of(Taken) == [Taken("1")]
+    assert type(scene.said.words[0][1]) is Taken  # before anything else is said of it
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "completed"), ("b", "failed")]
 
 
-def test_what_is_forged_is_acknowledged_and_never_begins(scene: Scene) -> None:
-    assert scene.over(scene.carry("1", ("a", 1), seal=Seal(b"other")))
-    assert scene.said.words == []
-    assert scene.machine.pool.lanes == []
+def test_what_another_may_be_given_too_is_told_at_once(scene: Scene) -> None:
+    scene.machine.slow.clear()
+    scene.carry("1", ("a", 1), shared=True)
+    scene.until(lambda: scene.machine.fetched)
+    assert scene.said.of(Taken) == [Taken("1")]
+    scene.machine.slow.set()
+    scene.end(0)
+
+
+def test_what_was_lost_before_begins_when_the_broker_has_heard_who_has_it(scene: Scene) -> None:
+    scene.said.away = True
+    scene.carry("1", ("a", 2))
+    scene.carry("2", ("b", 1))
+    scene.until(lambda: scene.machine.pool.lanes)
+    assert [run.node for lane in scene.machine.pool.lanes for run in lane.runs] == ["b"]
+    scene.said.back()
+    scene.end(0)
+    scene.end(1)
+    assert [run.node for run in scene.machine.pool.lanes[1].runs] == ["a"]
+
+
+def test_what_is_cancelled_before_anybody_knows_who_has_it_never_begins(scene: Scene) -> None:
+    scene.said.away = True
+    ended = scene.carry("1", ("a", 2))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.wish("cancel", "1")
+    scene.until(lambda: scene.said.of(Outcome))
+    scene.said.back()
+    assert scene.over(ended)
+    assert scene.machine.fetched == 0
+
+
+def test_the_status_names_queues_of_which_conductors_say_that_something_waits(scene: Scene) -> None:
+    text = wishes_text([Wish("waits", "", ["twingraph.gpu"])])
+    scene.carrier.wish(text, SEAL.sign(WISHES, text))
+    scene.until(lambda: scene.carrier.status()["backlogs"] == ["twingraph.gpu"])
+
+
+def test_a_lane_of_which_nothing_else_is_said_is_told_all_the_same(scene: Scene) -> None:
+    scene.carry("1", ("a", 1))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.end(0)
+
+
+def test_what_is_forged_or_no_lane_is_not_read(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    text = text_of("1", "d", ("a", 1))
+    assert scene.carrier.read(text, Seal(b"other").sign(LANE, text)) is None
+    assert scene.carrier.read("{}", SEAL.sign(LANE, "{}")) is None
+    assert scene.carrier.read(None, {}) is None
+    assert caplog.text.count("refused: ") == 3
+
+
+def test_who_sent_a_lane_is_told_who_has_it_before_it_ends(scene: Scene) -> None:
+    told = threading.Event()
+    ended = scene.carry("1", ("a", 1), told=told.set)
+    assert told.wait(10)
+    assert scene.said.of(Taken) == [Taken("1")]
+    assert not ended.is_set()
+    scene.end(0)
+
+
+def test_who_asked_for_a_lane_knows_that_it_is_known_when_it_is_granted(scene: Scene) -> None:
+    told = threading.Event()
+    scene.carry("1", ("a", 1), redelivered=True, told=told.set)
+    scene.until(lambda: scene.said.of(Claim))
+    assert not told.is_set()
+    scene.wish("grant", "1", worker="w")
+    assert told.wait(10)
+    scene.end(0)
 
 
 def test_what_is_given_again_asks_first_and_begins_when_it_is_granted(scene: Scene) -> None:
@@ -198,10 +279,10 @@ def test_what_is_given_again_asks_first_and_begins_when_it_is_granted(scene: Sce
 
 
 def test_what_is_given_again_and_not_granted_is_let_go(scene: Scene) -> None:
-    thread = scene.carry("1", ("a", 1), redelivered=True)
+    ended = scene.carry("1", ("a", 1), redelivered=True)
     scene.until(lambda: scene.said.of(Claim))
     scene.wish("drop", "1", worker="w")
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert scene.machine.pool.lanes == []
 
 
@@ -220,9 +301,9 @@ def test_what_is_given_again_to_who_has_it_runs_once(scene: Scene) -> None:
 @pytest.mark.parametrize(("act", "said"), [("return", Returned), ("cancel", Outcome), ("drop", Taken)])
 def test_what_was_recalled_before_it_came_never_begins(scene: Scene, act: str, said: type) -> None:
     scene.wish(act, "1", ["a"])
-    thread = scene.carry("1", ("a", 1), ("b", 1))
+    ended = scene.carry("1", ("a", 1), ("b", 1))
     scene.end(0)
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["b"]
     assert scene.said.of(said)
 
@@ -230,17 +311,17 @@ def test_what_was_recalled_before_it_came_never_begins(scene: Scene, act: str, s
 def test_what_was_taken_back_bit_by_bit_before_it_came_never_begins(scene: Scene) -> None:
     for act, node in (("drop", "a"), ("cancel", "b"), ("drop", "c")):
         scene.wish(act, "1", [node])
-    thread = scene.carry("1", ("a", 1), ("b", 1), ("c", 1), ("d", 1))
+    ended = scene.carry("1", ("a", 1), ("b", 1), ("c", 1), ("d", 1))
     scene.end(0)
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["d"]
 
 
 def test_what_is_dropped_ends_without_a_word(scene: Scene) -> None:
-    thread = scene.carry("1", ("a", 1))
+    ended = scene.carry("1", ("a", 1))
     scene.until(lambda: scene.machine.pool.lanes)
     scene.wish("drop", "1")
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert scene.said.of(Outcome) == []
 
 
@@ -288,11 +369,11 @@ def test_what_cannot_run_here_fails_and_says_why(scene: Scene) -> None:
 @pytest.mark.parametrize("method", ["start", "submit", "cancel"])
 def test_a_pool_that_cannot_be_used_fails_the_lane_and_serves_the_next(scene: Scene, method: str) -> None:
     scene.machine.pool.faults.append(method)
-    thread = scene.carry("1", ("a", 1), ("b", 1))
+    ended = scene.carry("1", ("a", 1), ("b", 1))
     if method == "cancel":
         scene.until(lambda: scene.machine.pool.lanes)
         scene.wish("cancel", "1")
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "failed"), ("b", "failed")]
     assert f"{method}: no room" in scene.said.of(Outcome)[0].error.message
     known = len(scene.machine.pool.lanes)
@@ -302,15 +383,26 @@ def test_a_pool_that_cannot_be_used_fails_the_lane_and_serves_the_next(scene: Sc
     assert scene.said.of(Outcome)[-1].status == "completed"
 
 
+def test_what_many_lanes_need_is_fetched_once(scene: Scene) -> None:
+    scene.machine.slow.clear()
+    ends = [scene.carry(str(number), (f"n{number}", 1)) for number in range(5)]
+    scene.until(lambda: len(scene.said.of(Taken)) == 5)
+    scene.machine.slow.set()
+    for number in range(5):
+        scene.end(number)
+    assert all(scene.over(ended) for ended in ends)
+    assert scene.machine.fetched == 1
+
+
 def test_it_is_taken_before_what_it_needs_is_fetched_and_may_be_cancelled_meanwhile(scene: Scene) -> None:
     scene.machine.slow.clear()
-    thread = scene.carry("1", ("a", 1), ("b", 1))
+    ended = scene.carry("1", ("a", 1), ("b", 1))
     scene.until(lambda: scene.said.of(Taken))
     scene.wish("cancel", "1", ["a"])
     scene.until(lambda: scene.said.of(Outcome))
     scene.machine.slow.set()
     scene.end(0)
-    assert scene.over(thread)
+    assert scene.over(ended)
     assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["b"]
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "cancelled"), ("b", "completed")]
 
@@ -324,6 +416,27 @@ def test_who_is_to_end_hands_back_what_has_not_begun_and_takes_nothing_new(scene
     assert [one.runs for one in scene.said.of(Returned)] == [[("a", 1)], [("b", 1)]]
 
 
+def test_who_is_to_end_hands_back_at_once_what_waits_for_its_code(scene: Scene) -> None:
+    scene.machine.slow.clear()
+    ended = scene.carry("1", ("a", 1), ("b", 1))
+    scene.until(lambda: scene.said.of(Taken))
+    scene.carrier.drain()
+    assert scene.over(ended)
+    assert scene.said.of(Returned) == [Returned("e", [("a", 1), ("b", 1)])]
+    scene.machine.slow.set()
+    scene.until(lambda: scene.machine.fetched)
+    assert scene.machine.pool.lanes == []
+
+
+def test_who_asks_whether_it_may_have_a_lane_gives_none_back(scene: Scene) -> None:
+    scene.carry("1", ("a", 1), redelivered=True)
+    scene.until(lambda: scene.said.of(Claim))
+    scene.carrier.drain()
+    scene.wish("drop", "1", worker="w")
+    assert scene.over(scene.ends[0])
+    assert scene.said.of(Returned) == []
+
+
 @pytest.mark.parametrize("scene", [(0.1,)], indirect=True)
 def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) -> None:
     scene.said.away = True
@@ -332,11 +445,11 @@ def test_who_is_to_end_while_the_broker_is_away_ends_all_the_same(scene: Scene) 
     scene.until(lambda: scene.said.of(Outcome))
     runs = scene.carry("2", ("b", 1))
     scene.until(lambda: len(scene.machine.pool.lanes) == 2)
-    assert ended.is_alive()
+    assert not ended.is_set()
     scene.carrier.drain()
     assert scene.over(ended)
     assert scene.over(runs)
-    assert scene.over(scene.carry("3", ("c", 1)))  # it waited here for a thread
+    assert not scene.carrier.has_lanes
     assert len(scene.machine.pool.lanes) == 2
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from celery.worker import state
 
-from twingraph.dispatch.celery.deliveries import OWED_SECONDS, Deliveries
+from twingraph.dispatch.celery.deliveries import MOST_BESIDE, OWED_SECONDS, Deliveries
 
 
 class Message:
@@ -23,12 +23,14 @@ class Message:
 
 
 class Link:
-    """Of Celery's consumer what is used here, all in one: the consumer of a queue, its pool of two and its timer."""
+    """Of Celery's consumer what is used here, all in one: a queue's consumer, a pool of two, timer and channel."""
 
     num_processes = 2
 
     def __init__(self) -> None:
         self.task_consumer = self.pool = self.timer = self
+        self.connection = self.default_channel = self.qos = self
+        self.can_consume: Callable[[], bool] = lambda: True
         self.now = 0.0
         self.soon: list[Callable[[], None]] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
@@ -108,6 +110,46 @@ def test_what_finds_no_room_goes_back_and_more_is_asked_for_when_a_lane_ends(lin
     given.end(held[0])
     assert link.did == ["cancel", "consume"]
     assert given.accept(Message("c"))
+
+
+def test_lanes_that_wait_beside_each_other_have_room_of_their_own(link: Link, given: Deliveries) -> None:
+    held = [Message("a"), Message("b")]
+    assert all(given.accept(message) for message in held)
+    waiting = [Message("w") for _ in range(MOST_BESIDE)]
+    assert all(given.accept(message, beside=True) for message in waiting)
+    for message in waiting:
+        given.told(message)
+    assert all(message.became == ["acknowledged"] for message in waiting)
+    assert not given.accept(Message("more"), beside=True)
+    link.turn()
+    given.end(held[0])
+    assert link.did == ["cancel"]  # there is room for one kind alone
+    given.end(waiting[0])
+    assert link.did == ["cancel", "consume"]
+    assert waiting[0].became == ["acknowledged"]
+    given.end(held[1])
+    assert held[1].became == ["acknowledged"]
+
+
+def test_on_a_broker_that_gives_one_at_a_time_no_more_is_asked_for_without_room(link: Link) -> None:
+    given = Deliveries(link, lambda: link.now, owes=False)
+    given.connected()
+    held = [Message("a"), Message("b")]
+    assert link.can_consume()
+    assert given.accept(Message("w"), beside=True)
+    assert link.can_consume()
+    assert all(given.accept(message) for message in held)
+    assert not link.can_consume()
+    given.refuse(Message("c"))
+    given.end(held[0])
+    assert link.can_consume()
+    assert held[0].became == []
+
+
+def test_what_is_no_lane_is_acknowledged(given: Deliveries) -> None:
+    message = Message("a")
+    given.refuse(message)
+    assert message.became == ["acknowledged"]
 
 
 def test_a_lane_that_ends_before_the_broker_was_told_leaves_nobody_waiting(link: Link, given: Deliveries) -> None:

@@ -165,6 +165,21 @@ def test_what_a_worker_takes_for_somebody_elses_is_announced_again_and_goes_agai
     assert app.wishes[0] == app.wishes[1] == ["leave", "e", [desk, "4"], None]
 
 
+def test_who_does_not_have_a_lane_cannot_give_it_back() -> None:
+    app = App()
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.submit(lane("a"))
+        dispatch.submit(lane("b"))
+        say(Taken("c:1"), Taken("c:2"))
+        say(Taken("c:1"), Returned("e", [("a", 1)]), worker="another")  # it was given the same, and ends
+        say(Returned("e", [("b", 1)]), number=2)
+
+    (back,) = play(app, act, lambda: len(app.wishes) == 1)
+    assert back == Returned("e", [("b", 1)])
+    assert app.wishes[0] == ["drop", "c:1", None, "another"]
+
+
 def test_wishes_go_out_while_the_blob_store_is_away() -> None:
     app, away = App(), threading.Event()
 

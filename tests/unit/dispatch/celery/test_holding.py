@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, RunSettings
 from twingraph.dispatch.celery.holding import (
+    MISSING_SECONDS,
     SILENCE_SECONDS,
     SUSPICIOUS,
     TRIAL_SECONDS,
@@ -33,6 +34,11 @@ class Scene:
     def says(self, worker: str, now: float = 0) -> None:
         self.said += 1
         assert self.holding.heard(worker, self.said, now)
+
+    def missed(self, now: float) -> list[Gone]:
+        """What two looks into an empty queue tell."""
+        assert self.holding.vanished(["q"], now) == []
+        return self.holding.vanished(["q"], now + 2 * MISSING_SECONDS)
 
     def taken(self, worker: str, *nodes: str) -> Sent:
         sent = self.send(*nodes)
@@ -159,7 +165,20 @@ def test_what_nobody_took_out_of_an_empty_queue_is_lost() -> None:
     scene = Scene()
     scene.send("a")
     assert scene.holding.vanished(["q"], UNTAKEN_SECONDS) == []
-    assert scene.bury(scene.holding.vanished(["q"], UNTAKEN_SECONDS + 1)) == {"a": False}
+    assert scene.bury(scene.missed(UNTAKEN_SECONDS + 1)) == {"a": False}
+
+
+def test_what_somebody_may_just_have_taken_is_not_lost() -> None:
+    scene = Scene()
+    sent = scene.send("a")
+    late = UNTAKEN_SECONDS + 1
+    assert scene.holding.vanished(["q"], late) == []
+    assert scene.holding.vanished([], late + 1) == []  # it was requeued meanwhile, say
+    assert scene.holding.vanished(["q"], late + 2) == []
+    assert scene.holding.vanished(["q"], late + 2 + MISSING_SECONDS / 2) == []
+    scene.says("w")
+    assert scene.holding.taken("w", sent.id)
+    assert scene.holding.vanished(["q"], late + 9) == []
 
 
 def test_what_later_ones_have_overtaken_is_lost() -> None:
@@ -175,7 +194,7 @@ def test_what_vanishes_again_and_again_is_given_up() -> None:
     scene = Scene()
     for time in range(1, VANISH_LIMIT + 1):
         scene.send("a")
-        gone = scene.holding.vanished(["q"], UNTAKEN_SECONDS + 1)
+        gone = scene.missed(UNTAKEN_SECONDS + 1)
         assert [one.for_good for one in gone] == [time == VANISH_LIMIT]
         scene.bury(gone)
 
@@ -184,7 +203,7 @@ def test_what_vanishes_where_others_are_taken_is_sent_again() -> None:
     scene = Scene()
     for _ in range(VANISH_LIMIT + 1):
         scene.send("a")
-        gone = scene.holding.vanished(["q"], UNTAKEN_SECONDS + 1)
+        gone = scene.missed(UNTAKEN_SECONDS + 1)
         assert [(one.for_good, one.charged) for one in gone] == [(False, False)]
         scene.bury(gone)
         scene.taken("w", "other")
@@ -198,13 +217,13 @@ def test_who_vanishes_whenever_workers_die_goes_alone_and_is_charged_then() -> N
         scene.taken(worker, f"other{turn}")
         scene.send("a", "b")
         scene.bury(scene.holding.silent(LONG))
-        assert scene.bury(scene.holding.vanished(["q"], LONG)) == {"a": False, "b": False}
+        assert scene.bury(scene.missed(LONG)) == {"a": False, "b": False}
     assert scene.holding.is_suspect("e", "a")
     assert not scene.holding.is_suspect("e", "b")
     scene.taken("last", "another")
     scene.send("a").alone = True
     scene.bury(scene.holding.silent(LONG))
-    assert scene.bury(scene.holding.vanished(["q"], LONG)) == {"a": True}
+    assert scene.bury(scene.missed(LONG)) == {"a": True}
 
 
 def test_after_we_could_not_hear_nobody_was_silent() -> None:
@@ -233,7 +252,7 @@ def test_who_is_silent_for_it_has_nothing_to_do_did_not_die() -> None:
         scene.says("idle")
         scene.send("a")
         assert scene.holding.silent(LONG) == []
-        scene.bury(scene.holding.vanished(["q"], LONG))
+        scene.bury(scene.missed(LONG))
     assert not scene.holding.is_suspect("e", "a")
 
 
@@ -246,3 +265,28 @@ def test_nobody_is_suspected_in_an_execution_that_has_left() -> None:
     assert scene.holding.is_suspect("e", "a")
     scene.holding.forget("e")
     assert not scene.holding.is_suspect("e", "a")
+
+
+def test_what_a_worker_had_no_room_for_waits_anew_and_is_not_missed() -> None:
+    scene = Scene()
+    first, second = scene.send("a"), scene.send("b")
+    scene.says("w")
+    assert scene.holding.taken("w", second.id)
+    scene.holding.overdue(1)
+    scene.holding.requeued(first.id, 5)
+    scene.holding.overdue(5)
+    late = 5 + UNTAKEN_SECONDS + 1
+    assert scene.holding.overdue(late) == {"q"}
+    assert scene.holding.vanished([], late) == []
+    third = scene.send("c", now=late)
+    assert scene.holding.taken("w", third.id)
+    scene.holding.overdue(late)
+    assert scene.bury(scene.holding.vanished([], late + UNTAKEN_SECONDS + 1)) == {"a": False}
+
+
+def test_what_somebody_has_is_not_changed_by_who_had_no_room_for_it() -> None:
+    scene = Scene()
+    sent = scene.taken("w", "a")
+    scene.holding.requeued(sent.id, 5)
+    scene.holding.requeued("unknown", 5)
+    assert (sent.at, sent.holder) == (0, "w")

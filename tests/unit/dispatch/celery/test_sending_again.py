@@ -76,7 +76,12 @@ def test_what_can_never_be_sent_is_let_go_of_and_the_rest_goes() -> None:
             sent.append(batch.popleft())
         over.set()
 
-    sender: Sender[int] = Sender("a sender", Link, send, lambda item, error: str(error) == "too long")
+    def give_up(batch: deque[int], error: Exception) -> bool:
+        assert str(error) == "too long"
+        batch.popleft()
+        return True
+
+    sender: Sender[int] = Sender("a sender", Link, send, give_up)
     sender.put(1)
     sender.put(2)
     sender.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +12,7 @@ import pytest
 from twingraph.core.codec import encode
 from twingraph.core.errors import StoreError
 from twingraph.executors.base import Task
-from twingraph.executors.docker.archive import GoingIn
+from twingraph.executors.docker.archive import GoingIn, code_for
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.catalog import open_blobs
 
@@ -39,3 +40,33 @@ def test_a_value_that_cannot_be_read_is_told_as_what_it_is(tmp_path: Path) -> No
     going_in = GoingIn(task, (), cast(BlobStore, Damages()))
     with pytest.raises(StoreError, match=r"blob [0-9a-f]{64} cannot be read: .*Input/output error"):
         list(going_in.pieces())
+
+
+SLICED, WHOLE, THERE = {"mode": "slice"}, {"mode": "project", "project": "d1"}, {"mode": "image"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "modules", "entries", "projects"),
+    [
+        ("m:f", {"m": {}}, {"m:f": SLICED, "image m:f": THERE}, {}),
+        ("bundle m:f", {}, {"bundle m:f": WHOLE}, {"d1": "..."}),
+        ("image m:f", {}, {"image m:f": THERE}, {}),
+    ],
+)
+def test_a_project_travels_only_to_who_needs_it(
+    tmp_path: Path, entry: str, modules: object, entries: object, projects: object
+) -> None:
+    made = {
+        "format": 1,
+        "modules": {"m": {}},
+        "entries": {"m:f": SLICED, "bundle m:f": WHOLE, "image m:f": THERE},
+        "projects": {"d1": "...", "d2": "..."},
+    }
+    (tmp_path / "bundle").write_text(json.dumps(made, separators=(",", ":")))
+    found = json.loads(code_for(str(tmp_path / "bundle"), entry))
+    assert (found["modules"], found["entries"], found.get("projects", {})) == (modules, entries, projects)
+
+
+def test_slices_go_as_they_were_packed(tmp_path: Path) -> None:
+    (tmp_path / "bundle").write_text('{"entries": {}}')
+    assert code_for(str(tmp_path / "bundle"), "m:f") == b'{"entries": {}}'

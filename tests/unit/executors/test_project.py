@@ -1,0 +1,82 @@
+"""Whole modules in a process: what is unpacked, and what gives way to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twingraph.executors.project import unpacked
+from twingraph.executors.slice_loader import Loaded
+from twingraph.sdk.slicing.bundling import bundle
+from twingraph.sdk.slicing.records import Slice
+from twingraph.sdk.slicing.whole import packed
+
+
+def made(folder: Path, **files: str) -> Any:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return packed(str(folder))
+
+
+def loaded(project: Any, folder: Path, module: str, name: str) -> Loaded:
+    found = Slice(entry_module=module, entry_name=name, modules={}, mode="project", code_hash="", project=project)
+    return Loaded(json.loads(json.dumps(bundle({"e": found}))), str(folder))
+
+
+def test_it_is_unpacked_once_for_all_who_share_a_folder(tmp_path: Path) -> None:
+    project = made(tmp_path / "p", whole_a="A = 1\n")
+    text = base64.b64encode(project.data).decode()
+    place = Path(unpacked(text, project.digest, str(tmp_path / "cache")))
+    (place / "mark").touch()
+    assert Path(unpacked(text, project.digest, str(tmp_path / "cache"))) == place
+    assert (place / "mark").exists()
+    assert [found.name for found in (tmp_path / "cache").iterdir()] == [project.digest]
+
+
+@pytest.mark.parametrize("text", ["no base64!", base64.b64encode(b"no archive").decode()])
+def test_a_damaged_one_is_told_and_leaves_nothing(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ImportError, match="damaged"):
+        unpacked(text, "d" * 64, str(tmp_path / "cache"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_is_loaded_here_gives_way_and_is_back_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where one process runs everything, and has the author's own modules."""
+    project = made(
+        tmp_path / "p", whole_b="import whole_c\n\ndef word():\n    return whole_c.WORD\n", whole_c="WORD = 'new'\n"
+    )
+    live = type(sys)("whole_c")
+    live.__file__ = str(tmp_path / "elsewhere" / "whole_c.py")
+    monkeypatch.setitem(sys.modules, "whole_c", live)
+    code, before = loaded(project, tmp_path / "cache", "whole_b", "word"), list(sys.path)
+    for _ in range(2):
+        code.install()
+        try:
+            assert code.get("e")() == "new"
+            assert sys.modules["whole_c"] is not live
+        finally:
+            code.withdraw()
+        assert sys.modules["whole_c"] is live
+        assert "whole_b" not in sys.modules
+        assert sys.path == before
+
+
+def test_python_itself_does_not_give_way(tmp_path: Path) -> None:
+    project = made(
+        tmp_path / "p",
+        json="raise SystemExit\n",
+        twingraph="raise SystemExit\n",
+        whole_d="import json, twingraph\n\ndef f():\n    return json\n",
+    )
+    code = loaded(project, tmp_path / "cache", "whole_d", "f")
+    code.install()
+    try:
+        assert code.get("e")() is json
+    finally:
+        code.withdraw()

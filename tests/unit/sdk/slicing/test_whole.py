@@ -1,0 +1,138 @@
+"""Code that is not cut: what of a project travels, and what names it."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from twingraph.core.errors import SliceError
+from twingraph.core.plan import IMPORTED
+from twingraph.executors.slice_loader import Loaded
+from twingraph.sdk import packing
+from twingraph.sdk.slicing.records import Project
+from twingraph.sdk.slicing.whole import installed, packed, with_project
+
+
+def names(project: Project) -> list[str]:
+    return zipfile.ZipFile(io.BytesIO(project.data)).namelist()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    (folder / "kit" / "deep").mkdir(parents=True)
+    (folder / "kit" / "__init__.py").touch()
+    (folder / "kit" / "steps.py").write_text("def step():\n    return 1\n\ndef make():\n    return lambda: 2\n")
+    (folder / "kit" / "deep" / "data.bin").write_bytes(bytes(range(256)))
+    (folder / "run.sh").write_text("true")
+    (folder / "run.sh").chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def steps(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(root))
+    yield importlib.import_module("kit.steps")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "kit"]:
+        del sys.modules[name]
+
+
+def test_all_files_of_the_folder_from_which_its_module_is_imported_travel(root: Path, steps: ModuleType) -> None:
+    found = with_project(steps.step)
+    assert found.project is not None
+    assert names(found.project) == ["run.sh", "kit/__init__.py", "kit/steps.py", "kit/deep/data.bin"]
+    assert (found.mode, found.entry_module, found.entry_name) == ("project", "kit.steps", "step")
+    assert not found.code_hash.startswith(IMPORTED)
+
+
+def test_equal_files_have_one_hash_and_a_changed_one_another(root: Path, steps: ModuleType) -> None:
+    first = with_project(steps.step)
+    (root / "kit" / "steps.py").touch()
+    again = with_project(steps.step)
+    assert again.code_hash == first.code_hash
+    assert again.project is not None
+    assert first.project is not None
+    assert again.project.data == first.project.data
+    (root / "kit" / "deep" / "data.bin").write_bytes(b"other")
+    assert with_project(steps.step).code_hash != first.code_hash
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        ".git/config",
+        "kit/__pycache__/steps.pyc",
+        "node_modules/m/x.js",
+        "env/pyvenv.cfg",
+        "k.egg-info/P",
+    ],
+)
+def test_what_nobody_means_by_a_project_stays(root: Path, file: str) -> None:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).touch()
+    assert file not in names(packed(str(root)))
+
+
+@pytest.mark.parametrize("pattern", ["kit/deep", "deep/", "*.bin", "kit/deep/data.*"])
+def test_an_author_says_what_need_not_travel(root: Path, pattern: str) -> None:
+    (root / ".twingraphignore").write_text(f"# large\n\n{pattern}\n")
+    assert names(packed(str(root))) == ["run.sh", "kit/__init__.py", "kit/steps.py"]
+
+
+@pytest.mark.parametrize(("files", "size"), [(3, 1 << 20), (100, 200)])
+def test_too_much_is_told_with_the_remedy(root: Path, files: int, size: int) -> None:
+    with pytest.raises(SliceError, match=r"name what need not travel in .*\.twingraphignore"):
+        packed(str(root), files, size)
+
+
+def test_a_file_that_comes_or_changes_is_noticed(root: Path, steps: ModuleType) -> None:
+    made = packing.pack({"bundle kit.steps:step": steps.step})
+    assert made.is_fresh()
+    (root / "kit" / "more.py").touch()
+    assert not made.is_fresh()
+
+
+def test_an_entry_says_how_its_code_travels(steps: ModuleType) -> None:
+    made = packing.pack(
+        {"kit.steps:step": steps.step, "bundle kit.steps:step": steps.step, "image kit.steps:step": steps.step}
+    )
+    assert len(set(made.hashes.values())) == 3
+    assert made.hashes["image kit.steps:step"].startswith(IMPORTED)
+
+
+def test_a_library_of_the_image_need_not_be_there_in_source() -> None:
+    found = installed(importlib.import_module("statistics").mean)
+    assert (found.mode, found.entry_module, found.entry_name) == ("image", "statistics", "mean")
+
+
+def test_what_is_installed_has_no_project() -> None:
+    with pytest.raises(SliceError, match="take ship='image'"):
+        with_project(importlib.import_module("statistics").mean)
+
+
+@pytest.mark.parametrize("travels", [with_project, installed])
+def test_what_no_import_reaches_cannot_be_taken_whole(steps: ModuleType, travels: object) -> None:
+    assert callable(travels)
+    with pytest.raises(SliceError, match="move it to module level"):
+        travels(steps.make())
+
+
+def test_recorded_code_has_no_project_any_more() -> None:
+    """What a body asks for that goes on elsewhere: on the disk there may be another version by now."""
+    module = {"text": "def step():\n    return 1\n", "file": __file__, "package": False, "main": False, "search": []}
+    loaded = Loaded({"format": 1, "modules": {"recorded_kit": module}, "entries": {}})
+    loaded.install()
+    try:
+        step = importlib.import_module("recorded_kit").step
+        with pytest.raises(SliceError, match="say ship='bundle' in its"):
+            with_project(step)
+        assert installed(step).entry_module == "recorded_kit"
+    finally:
+        loaded.withdraw()
