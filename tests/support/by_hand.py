@@ -47,7 +47,9 @@ class ByHand:
             adopted=lambda execution, epoch: self.told.append(
                 (execution, f"epoch {epoch}", len(self.dispatch.waiting))
             ),
-            left=lambda execution, over: self.told.append((execution, "left", len(self.dispatch.waiting))),
+            left=lambda execution, over: self.told.append(
+                (execution, "over" if over else "left", len(self.dispatch.waiting))
+            ),
             pace=pace or (lambda: float(next(looks))),
         )
         assert self.conductor.begin_on(self.loop)

@@ -112,9 +112,11 @@ def test_what_a_killed_worker_left_is_removed_once_its_execution_is_over(
     assert docker_engine.none_left(handle.id, seconds=20)
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_there_removes_what_another_one_left(
     here: Party, conductor: wiring.Runtime, shared: Path, docker_engine: Engine
 ) -> None:
+    """Each part of it is among the unit tests; as a whole it waits for a worker's silence."""
     first = here.begin("--concurrency", "2")
     first.wait_ready()
     handle = begin(conductor, patient, shared, folder="/shared")

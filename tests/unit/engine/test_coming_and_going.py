@@ -24,7 +24,7 @@ def test_what_comes_from_another_conductor_is_told_with_its_epoch_and_what_leave
     assert after.told == [(given.id, "epoch 2", 0)]
     after.dispatch.let_go()
     after.turns_until(lambda: again.wait(0))
-    assert [what for _, what, _ in after.told] == ["epoch 2", "left"]
+    assert [what for _, what, _ in after.told] == ["epoch 2", "over"]
     for by_hand in (before, after):
         by_hand.conductor.end()
     home.close()
