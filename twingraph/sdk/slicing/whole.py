@@ -23,6 +23,21 @@ MOST_BYTES = 32 << 20
 MOST_FILES = 5000
 IGNORE = ".twingraphignore"
 _NEVER = (".*", "__pycache__", "*.pyc", "*.egg-info", "node_modules")
+# A home of TwinGraph, by any name, and what is its own where it is the project's folder itself: see `store/home.py`.
+_SIGNS = (("home.lock", "run"), ("secret.key", "run"), ("secret.key", "twingraph.db"))
+_HOME = (
+    "secret.key",
+    "secret.[0-9]*",
+    "twingraph.db*",
+    "twingraph.*.db*",
+    "home.lock",
+    "prune.lock",
+    "blobs.signed",
+    "blobs",
+    "run",
+    "cache",
+    "compiled",
+)
 _MADE = (1980, 1, 1, 0, 0, 0)  # whenever it was packed
 _LEVEL = 6
 
@@ -139,14 +154,13 @@ def _walk(root: str, ignored: tuple[str, ...], seen: list[str]) -> Iterator[str]
     for folder, folders, names in os.walk(root):
         seen.append(folder)
         inside = os.path.relpath(folder, root)
+        never = (*ignored, *_HOME) if inside == "." and _is_home(folder) else ignored
         folders[:] = sorted(
-            name
-            for name in folders
-            if not _is_ignored(inside, name, ignored) and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+            name for name in folders if not (_is_ignored(inside, name, never) or _is_made(os.path.join(folder, name)))
         )
         for name in sorted(names):
             path = os.path.join(folder, name)
-            if not _is_ignored(inside, name, ignored) and os.path.isfile(path):
+            if not _is_ignored(inside, name, never) and os.path.isfile(path):
                 seen.append(path)
                 yield path
 
@@ -154,3 +168,13 @@ def _walk(root: str, ignored: tuple[str, ...], seen: list[str]) -> Iterator[str]
 def _is_ignored(folder: str, name: str, ignored: tuple[str, ...]) -> bool:
     whole = name if folder == "." else f"{folder}/{name}"
     return any(fnmatch(name, pattern) or fnmatch(whole, pattern) for pattern in ignored)
+
+
+def _is_made(folder: str) -> bool:
+    """A virtual environment or a home: a tool's folder, whatever it is called."""
+    return os.path.exists(os.path.join(folder, "pyvenv.cfg")) or _is_home(folder)
+
+
+def _is_home(folder: str) -> bool:
+    """It holds the key that signs values, and changes with every execution."""
+    return any(all(os.path.exists(os.path.join(folder, name)) for name in signs) for signs in _SIGNS)

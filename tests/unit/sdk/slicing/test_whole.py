@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from twingraph.executors.slice_loader import Loaded
 from twingraph.sdk import packing
 from twingraph.sdk.slicing.records import Project
 from twingraph.sdk.slicing.whole import installed, packed, with_project
+from twingraph.store.home import Home
 
 
 def names(project: Project) -> list[str]:
@@ -78,6 +80,37 @@ def test_what_nobody_means_by_a_project_stays(root: Path, file: str) -> None:
     (root / file).parent.mkdir(parents=True, exist_ok=True)
     (root / file).touch()
     assert file not in names(packed(str(root)))
+
+
+def used(home: Path, word: str) -> None:
+    """As an execution leaves it."""
+    opened = Home(home).open()
+    opened.secret()
+    (home / "cache" / "projects" / word).mkdir(parents=True)
+    for name in ("twingraph.db", "twingraph.db-wal", "twingraph.3.db", f"cache/projects/{word}/steps.py"):
+        (home / name).write_text(word)
+    (opened.blobs / word).write_text(word)
+    (opened.run / f"{word}.lock").touch()
+    opened.close()
+
+
+@pytest.mark.parametrize("place", ["home", "kit/state", "."])
+def test_a_home_in_the_project_stays_with_its_key(root: Path, place: str) -> None:
+    """Under any name, and where it is the project's folder: else its key would travel to all workers."""
+    before = names(packed(str(root)))
+    used(root / place, "one")
+    first = packed(str(root))
+    used(root / place, "two")
+    assert names(first) == before
+    assert packed(str(root)).digest == first.digest
+
+
+@pytest.mark.parametrize("lacks", ["home.lock", "run", "secret.key", "twingraph.db"])
+def test_a_home_is_known_though_it_lacks_something(root: Path, lacks: str) -> None:
+    """One whose journal is PostgreSQL has neither key nor database, a copy of one perhaps no locks."""
+    used(root / "home", "one")
+    shutil.rmtree(root / "home" / lacks) if lacks == "run" else (root / "home" / lacks).unlink()
+    assert not [name for name in names(packed(str(root))) if name.startswith("home")]
 
 
 @pytest.mark.parametrize("pattern", ["kit/deep", "deep/", "*.bin", "kit/deep/data.*"])
