@@ -116,7 +116,7 @@ def packed(root: str, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES
             name = os.path.relpath(path, root).replace(os.sep, "/")
             try:
                 with open(path, "rb") as file:
-                    data = file.read()
+                    data = file.read(most_bytes - size + 1)
             except OSError as error:
                 raise SliceError(f"a file of the project at {root} cannot be read: {error}", file=path) from None
             size += len(data)

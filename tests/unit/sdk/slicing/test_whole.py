@@ -6,6 +6,7 @@ import importlib
 import io
 import shutil
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,18 @@ def test_an_author_says_what_need_not_travel(root: Path, pattern: str) -> None:
 def test_too_much_is_told_with_the_remedy(root: Path, files: int, size: int) -> None:
     with pytest.raises(SliceError, match=r"name what need not travel in .*\.twingraphignore"):
         packed(str(root), files, size)
+
+
+def test_of_a_large_file_no_more_is_read_than_may_travel(root: Path) -> None:
+    with (root / "kit" / "large").open("wb") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SliceError, match="1 MiB"):
+            packed(str(root), most_bytes=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_comes_or_changes_is_noticed(root: Path, steps: ModuleType) -> None:
