@@ -56,15 +56,16 @@ def installed(target: Any) -> Slice:
     )
 
 
-def with_project(target: Any) -> Slice:
-    """With all files of the folder from which its module is imported."""
+def with_project(target: Any, known: dict[str, Project] | None = None) -> Slice:
+    """With all files of the folder from which its module is imported; `known` are folders that were packed before."""
     module, name, source = _found(target, "bundle")
     if source is None:
         raise SliceError(
             f"{module} is installed, so there is no project of {name} to ship; take ship='image', which imports it "
             "where it runs"
         )
-    project = packed(_root_of(source))
+    root, known = _root_of(source), {} if known is None else known
+    project = known.get(root) or known.setdefault(root, packed(root))
     return Slice(
         entry_module=source.name,
         entry_name=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import shutil
 import sys
 import tracemalloc
@@ -11,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -143,6 +145,19 @@ def test_a_file_that_comes_or_changes_is_noticed(root: Path, steps: ModuleType) 
     assert made.is_fresh()
     (root / "kit" / "more.py").touch()
     assert not made.is_fresh()
+
+
+def test_what_is_packed_at_once_has_one_project(root: Path, steps: ModuleType) -> None:
+    """Though a file changes meanwhile: code that is made of two states of it was never written."""
+
+    class Changing(dict[str, Any]):
+        def items(self) -> Any:
+            for item in super().items():
+                yield item
+                (root / "kit" / "more.py").touch()
+
+    made = packing.pack(Changing({"bundle kit.steps:step": steps.step, "bundle kit.steps:make": steps.make}))
+    assert len(json.loads(made.data)["projects"]) == 1
 
 
 def test_an_entry_says_how_its_code_travels(steps: ModuleType) -> None:
