@@ -114,7 +114,7 @@ def packed(root: str, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for path in _walk(root, _ignored(root), files):
-            name = os.path.relpath(path, root).replace(os.sep, "/")
+            name = _name_of(path, root)
             try:
                 with open(path, "rb") as file:
                     data = file.read(most_bytes - size + 1)
@@ -134,6 +134,17 @@ def packed(root: str, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES
             entry.external_attr = (0o755 if runs else 0o644) << 16
             archive.writestr(entry, data)
     return Project(digest=content_hash(json.dumps(rows).encode()), data=made.getvalue(), files=tuple(files))
+
+
+def _name_of(path: str, root: str) -> str:
+    try:
+        return os.path.relpath(path, root).replace(os.sep, "/").encode().decode()
+    except UnicodeEncodeError:
+        shown = path.encode(errors="backslashreplace").decode()
+        raise SliceError(
+            f"the name of the file '{shown}' is not UTF-8, in which it would travel; rename it, or name a pattern that "
+            f"fits it in {os.path.join(root, IGNORE)}"
+        ) from None
 
 
 def _ignored(root: str) -> tuple[str, ...]:

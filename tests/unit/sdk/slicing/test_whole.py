@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import shutil
 import sys
 import tracemalloc
@@ -126,6 +127,15 @@ def test_an_author_says_what_need_not_travel(root: Path, pattern: str) -> None:
 def test_too_much_is_told_with_the_remedy(root: Path, files: int, size: int) -> None:
     with pytest.raises(SliceError, match=r"name what need not travel in .*\.twingraphignore"):
         packed(str(root), files, size)
+
+
+@pytest.mark.only_where(sys.platform == "linux", "needs a file system whose names are any bytes")
+def test_a_name_that_cannot_travel_is_told(root: Path) -> None:
+    (root / "kit" / os.fsdecode(b"caf\xe9.txt")).touch()
+    with pytest.raises(SliceError, match=r"caf\S+udce9\.txt' is not UTF-8"):
+        packed(str(root))
+    (root / ".twingraphignore").write_text("kit/caf*\n")
+    assert "kit/steps.py" in names(packed(str(root)))
 
 
 def test_of_a_large_file_no_more_is_read_than_may_travel(root: Path) -> None:
