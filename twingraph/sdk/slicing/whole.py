@@ -163,13 +163,19 @@ def _walk(root: str, ignored: tuple[str, ...], seen: list[str]) -> Iterator[str]
     ignore = os.path.join(root, IGNORE)
     if os.path.exists(ignore):
         seen.append(ignore)
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=_unreadable):
         seen.append(folder)
         inside = os.path.relpath(folder, root)
         never = (*ignored, *_HOME) if inside == "." and _is_home(folder) else ignored
         folders[:] = sorted(
             name for name in folders if not (_is_ignored(inside, name, never) or _is_made(os.path.join(folder, name)))
         )
+        for name in folders:
+            if os.path.islink(os.path.join(folder, name)):
+                raise SliceError(
+                    f"{os.path.join(folder, name)} is a link to a folder, which does not travel; put the folder itself "
+                    f"there, or name it in {ignore}"
+                )
         for name in sorted(names):
             path = os.path.join(folder, name)
             if not _is_ignored(inside, name, never) and os.path.isfile(path):
@@ -180,6 +186,10 @@ def _walk(root: str, ignored: tuple[str, ...], seen: list[str]) -> Iterator[str]
 def _is_ignored(folder: str, name: str, ignored: tuple[str, ...]) -> bool:
     whole = name if folder == "." else f"{folder}/{name}"
     return any(fnmatch(name, pattern) or fnmatch(whole, pattern) for pattern in ignored)
+
+
+def _unreadable(error: OSError) -> None:
+    raise SliceError(f"a folder of the project cannot be read: {error}; make it readable, or name it in {IGNORE}")
 
 
 def _is_made(folder: str) -> bool:

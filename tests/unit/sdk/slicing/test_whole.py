@@ -138,6 +138,28 @@ def test_a_name_that_cannot_travel_is_told(root: Path) -> None:
     assert "kit/steps.py" in names(packed(str(root)))
 
 
+def test_a_link_to_a_folder_is_told_with_the_remedy(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (root / "kit" / "weights").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SliceError, match=r"kit/weights is a link to a folder.* name it in .*\.twingraphignore"):
+        packed(str(root))
+    (root / ".twingraphignore").write_text("weights\n")
+    assert "kit/steps.py" in names(packed(str(root)))
+    (tmp_path / "elsewhere" / "pyvenv.cfg").touch()
+    (root / ".twingraphignore").unlink()
+    assert "kit/steps.py" in names(packed(str(root)))
+
+
+def test_a_folder_that_cannot_be_read_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here because its path is too long: root may read all others."""
+    monkeypatch.chdir(root)
+    for _ in range(20):
+        os.mkdir("d" * 250)
+        os.chdir("d" * 250)
+    with pytest.raises(SliceError, match=r"cannot be read.* name it in \.twingraphignore"):
+        packed(str(root))
+
+
 def test_of_a_large_file_no_more_is_read_than_may_travel(root: Path) -> None:
     with (root / "kit" / "large").open("wb") as file:
         file.truncate(1 << 30)
