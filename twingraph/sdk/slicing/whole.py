@@ -66,14 +66,16 @@ def with_project(target: Any, known: dict[str, Project] | None = None) -> Slice:
         )
     root, known = _root_of(source), {} if known is None else known
     project = known.get(root) or known.setdefault(root, packed(root))
+    inside = _name_of(source.file, root)
     return Slice(
         entry_module=source.name,
         entry_name=name,
         modules={},
         mode="project",
         file=source.file,
-        code_hash=content_hash(json.dumps(["project 1", project.digest, source.name, name]).encode()),
+        code_hash=content_hash(json.dumps(["project 1", project.digest, source.name, name, inside]).encode()),
         project=project,
+        script=inside if source.main and "." not in source.name else "",  # else `python -m` a module of a package
     )
 
 
