@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from twingraph.dispatch.base import CodeRef
 from twingraph.dispatch.celery.carried import Over
-from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, Spoke, UnreadableError, Word
+from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, Spoke, UnreadableError, Word, text_in
 from twingraph.dispatch.celery.posts import POST, End, Here, More, Open, Post, Say, posts_of
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.host_process import HostProcess, Spoken
@@ -187,11 +187,10 @@ class Hosted:
     def _receive(self, message: Any) -> None:
         """On the thread of the ear. A repetition is known by its number."""
         try:
-            body = message.body
-            text = body if isinstance(body, str) else bytes(body).decode("utf-8", "surrogatepass")
+            text = text_in(message.body)
             self._seal.check(POST + self._name, text, message.headers.get("signature"))
             desk, posts = posts_of(text)
-        except (ForgedError, UnreadableError, UnicodeDecodeError) as error:
+        except (ForgedError, UnreadableError) as error:
             LOG.error("refused: %s", error)
         else:
             try:

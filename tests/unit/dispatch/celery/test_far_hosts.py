@@ -67,8 +67,9 @@ class Process:
 
 
 class Message:
-    def __init__(self, text: str, signature: str) -> None:
-        self.body, self.headers = text.encode(), {"signature": signature}
+    def __init__(self, body: object, signature: str) -> None:
+        self.body = body.encode() if isinstance(body, str) else body
+        self.headers = {"signature": signature}
 
 
 class Ear:
@@ -132,9 +133,9 @@ class Worker:
     def waiting(self) -> int:
         return self.behind
 
-    def hear(self, text: str, signature: str) -> None:
+    def hear(self, body: object, signature: str) -> None:
         if self.ear is not None and self.alive:
-            self.ear.heard(Message(text, signature))
+            self.ear.heard(Message(body, signature))
 
 
 def _now(act: Callable[[], None]) -> None:
@@ -586,12 +587,13 @@ def test_what_is_forged_or_for_another_worker_is_not_heard(wire: Wire) -> None:
     for signature in ("", Seal(b"other").sign(POST + "w", text), SEAL.sign(POST + "v", text)):
         worker.hear(text, signature)
     worker.hear("[]", SEAL.sign(POST + "w", "[]"))
+    worker.hear(None, "")
     other = post_text("another desk", [End("c:bodies-1")])
     worker.hear(other, SEAL.sign(POST + "w", other))
     wire.loop.settle()
     assert not worker.process.over
     assert worker.ear is not None
-    assert len(worker.ear.acknowledged) >= 5
+    assert len(worker.ear.acknowledged) >= 6
 
 
 def test_nobody_says_more_than_is_taken_in_and_word_of_that_may_be_lost(wire: Wire) -> None:
