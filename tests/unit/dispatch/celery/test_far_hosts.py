@@ -50,7 +50,7 @@ class Process:
         self.code, self.gone, self.crowded = code, gone, crowded
         self._heard, self._read = heard, read
         self.told: list[Any] = []
-        self.over = False
+        self.over = self.is_taken = False
         self.pid: int | None = 7
 
     def speak(self, *message: object) -> None:
@@ -408,10 +408,20 @@ def test_the_death_of_a_process_is_its_own(wire: Wire) -> None:
     worker = wire.worker()
     asked = opened(wire, worker)
     worker.process.speak("feed", "e", 1)
-    worker.process.gone("it was ended by SIGKILL")
+    worker.process.gone("it was ended by SIGSEGV")
     wire.loop.settle()
     assert asked.heard[-1] == ["feed", "e", 1]  # what it said before
-    assert (asked.gone, asked.stranded) == (["it was ended by SIGKILL"], [])
+    assert (asked.gone, asked.stranded) == (["it was ended by SIGSEGV"], [])
+
+
+def test_a_process_that_somebody_else_ends_is_lost_as_with_its_worker(wire: Wire) -> None:
+    """A service manager ends all of a group together: it may be gone before its worker hears of that."""
+    worker = wire.worker()
+    asked = opened(wire, worker)
+    worker.process.is_taken = True
+    worker.process.gone("it was ended by SIGTERM")
+    wire.loop.settle()
+    assert (asked.gone, asked.stranded) == ([], ["it was ended by SIGTERM"])
 
 
 def test_the_death_of_a_worker_is_told_from_silence_and_is_not_their_doing(wire: Wire) -> None:
