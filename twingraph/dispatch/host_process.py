@@ -87,7 +87,8 @@ class HostProcess:
         self._loop = asyncio.get_running_loop()
         self._started: spawner.Started | None = None
         self._pidfd: int | None = None
-        self._over = False
+        self._over = self._garbled = False
+        self.is_taken = False  # whether it was ended by SIGTERM or SIGKILL from outside: nothing of its own doing
         self._outgoing = bytearray()
         self._incoming = b""
         self.say(hello)
@@ -173,6 +174,7 @@ class HostProcess:
             try:
                 self._heard(self._read(line))
             except GARBLED:  # the author's code wrote to our descriptor
+                self._garbled = True
                 self._kill()
                 return
 
@@ -186,6 +188,7 @@ class HostProcess:
         self._loop.remove_reader(self._started.outgoing)
         with contextlib.suppress(OSError):
             self._drain()
+        self.is_taken = code in (-signal.SIGTERM, -signal.SIGKILL) and not self._garbled
         self._bury(_why(code) + _last_words(self._started))
 
     def _drain(self) -> None:

@@ -23,6 +23,8 @@ LATE_SECONDS = 2.0
 # The job of a completed run is removed so long after it was reported: by then its outcome is in the journal, so that
 # nothing is done twice should this process end in between.
 KEPT_SECONDS = 0.3
+# What others left is looked for so soon, and then so often; after a failure sooner, with growing pauses.
+FIRST_SWEEP_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 STOP_SECONDS = 8.0
 
@@ -30,11 +32,19 @@ STOP_SECONDS = 8.0
 class JobDispatch:
     """See `dispatch.base.Dispatch`. The executor is made on the first run's thread, since that may take a moment."""
 
-    def __init__(self, make: Callable[[], Executor], is_over: Callable[[str], bool], most: int = MOST_AT_ONCE) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Executor],
+        is_over: Callable[[str], bool],
+        most: int = MOST_AT_ONCE,
+        *,
+        first_sweep: float = FIRST_SWEEP_SECONDS,
+    ) -> None:
         """`is_over` tells of an execution whether anybody can still want what was left of it; asked on any thread."""
         self._make = make
         self._is_over = is_over
         self._most = most
+        self._first_sweep = first_sweep
         self._executor: Executor | None = None
         self._making = threading.Lock()
         self._waiting: list[_Held] = []
@@ -147,7 +157,8 @@ class JobDispatch:
 
     def _sweep_often(self) -> None:
         """What processes before this one left of executions that are over."""
-        while not self._stopped.wait(1.0):
+        pause = again = self._first_sweep
+        while not self._stopped.wait(pause):
             assert self._executor is not None
             try:
                 self._executor.sweep(self._is_over)
@@ -155,8 +166,10 @@ class JobDispatch:
                 LOG.debug("what others left was not looked for: %s", error)
             except Exception:
                 LOG.exception("what others left was not looked for")
-            if self._stopped.wait(SWEEP_SECONDS):
-                return
+            else:
+                pause, again = SWEEP_SECONDS, self._first_sweep
+                continue
+            pause = again = min(2 * again, SWEEP_SECONDS)
 
 
 class _Held:

@@ -43,7 +43,10 @@ def whole(loaded: Any, entry: dict[str, Any]) -> Any:
         script = entry.get("script")
         found = loaded.standing.script(module, script) if script else importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise not_there(entry, error) or error from None
+        told = not_there(entry, error)
+        if told is None:
+            raise
+        raise told from error
     finally:
         entries.pop()
     for part in entry["name"].split("."):
@@ -87,8 +90,13 @@ def _own_folder() -> str:
 
 def not_there(entry: dict[str, Any], error: Exception) -> NotThereError | None:
     """The remedy, where it is the module of the entry itself that is missing."""
-    module, missing = entry["module"], getattr(error, "name", None) or entry["module"]
-    if entry["mode"] == "project" or not (module + ".").startswith(missing + "."):
+    module = entry["module"]
+    if isinstance(error, FileNotFoundError):
+        is_it = error.filename is not None and error.filename == entry.get("file")
+    else:
+        name = getattr(error, "name", None)
+        is_it = name is not None and (module + ".").startswith(name + ".")
+    if entry["mode"] == "project" or not is_it:
         return None
     if entry["mode"] == "image":
         remedy = "ship='image' sends no code: put it into the image, or take ship='slice' or ship='bundle'"

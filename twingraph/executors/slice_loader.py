@@ -343,7 +343,10 @@ class Loaded:
         except (ModuleNotFoundError, FileNotFoundError) as error:
             from twingraph.executors.project import not_there
 
-            raise not_there(entry, error) or error from None
+            told = not_there(entry, error)
+            if told is None:
+                raise
+            raise told from error
 
     def _import_whole(self, entry: dict[str, Any]) -> Any:
         """Code that cannot be sliced: its real module, with real neighbours, apart from the pruned ones."""

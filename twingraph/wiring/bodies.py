@@ -80,14 +80,17 @@ class BodyHosts:
             self._link().ask_loop(lambda: self._hosting().expect(code))
 
     def _travel(self, code: CodeRef) -> bool:
-        """Whether bodies of this code can be elsewhere: what cannot be sliced has no other place than its own."""
+        """Whether bodies of this code can be elsewhere: what cannot be sliced, or reads beside its own file, has no
+        other place than that."""
         if self._elsewhere is None or not code.body_path:
             return False
         known = self._travels.get(code.version)
         if known is None:
             with open(code.body_path, encoding="utf-8") as file:
                 entries = json.load(file)["entries"].values()
-            known = self._travels[code.version] = all(entry["mode"] == "slice" for entry in entries)
+            known = self._travels[code.version] = all(
+                entry["mode"] == "slice" and not entry.get("reads_file") for entry in entries
+            )
         return known
 
     def _place(self, code: CodeRef, near: Callable[[], Spoken], owner: Owner) -> Spoken:

@@ -18,6 +18,7 @@ from twingraph.core.events import Event, GraphClosed, GraphExtended
 from twingraph.core.hashing import content_hash
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.dispatch.base import CodeRef
+from twingraph.dispatch.host_process import HostProcess, hello_of
 from twingraph.engine.hosting import HostProcesses, ProcessHost
 
 FLOWS = """
@@ -247,6 +248,29 @@ def test_a_body_that_kills_its_process_fails_and_takes_nobody_along(tmp_path: Pa
     assert error.code == "crashed"
     assert "died 3 times in a row" in error.message
     assert "exit code 3" in error.message
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_taken"), [(signal.SIGTERM, True), (signal.SIGKILL, True), (signal.SIGABRT, False)]
+)
+def test_a_process_that_somebody_else_ends_is_told_apart(tmp_path: Path, sent: int, is_taken: bool) -> None:
+    async def story() -> None:
+        heard: asyncio.Queue[object] = asyncio.Queue()
+        given = code(tmp_path)
+        process = HostProcess(
+            given, hello_of(given, str(tmp_path / "blobs"), None), heard.put_nowait, heard.put_nowait, lambda: False
+        )
+        try:
+            async with asyncio.timeout(30):
+                assert (await heard.get()) == ["hello"]
+                assert process.pid is not None
+                os.kill(process.pid, sent)
+                assert str(await heard.get()).startswith(f"it was ended by {signal.Signals(sent).name}")
+        finally:
+            process.stop()
+        assert process.is_taken is is_taken
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("junk", range(8))

@@ -22,6 +22,14 @@ BROKERS_AT_LENGTH = [
     pytest.param("redis", marks=only_with_redis),
     pytest.param("rabbitmq", marks=[only_with_rabbitmq, pytest.mark.soak]),
 ]
+# A conductor that waits for a busy machine's worker longer than usual before it runs bodies itself.
+PATIENT = """
+import sys
+from twingraph.dispatch.celery import far_hosts
+far_hosts.NOBODY_SECONDS = 45.0
+from twingraph.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 FLOW = """
 import os
 import time
@@ -59,7 +67,7 @@ def conduct(here: Party, folder: Path, *words: str, **more: str) -> subprocess.P
     plain = {name: value for name, value in os.environ.items() if not name.startswith("TWINGRAPH_")}
     ours = {"TWINGRAPH_HOME": f"{folder}/home", "TWINGRAPH_PROGRESS": "off", "TWINGRAPH_DISPATCH": "celery", **more}
     return subprocess.Popen(
-        [sys.executable, "-m", "twingraph", *words, "--json"],
+        [sys.executable, "-c", PATIENT, *words, "--json"],
         cwd=folder,
         env={**plain, "PYTHONWARNINGS": "ignore", **here.surroundings, **ours},
         stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import Connection
 
 from tests.support.brokers import BROKERS, only_with_redis, url_of
 from tests.support.workers import Party, party
@@ -115,6 +116,44 @@ def test_what_a_broker_forgot_is_sent_again(begin: Callable[[str], Party], opene
     assert [[(attempt.number, attempt.status) for attempt in node.attempts] for node in nodes] == [
         [(2, "completed")]
     ] * 3
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_worker_outlives_what_is_no_lane(
+    broker: str, begin: Callable[[str], Party], opened: Open, tmp_path: Path
+) -> None:
+    """Whoever reaches the broker can put anything there."""
+    here = begin(broker)
+    worker = here.begin("--concurrency", "1")
+    worker.wait_ready()
+    handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))  # so that the queue is there
+    until(lambda: (tmp_path / "begun-0").exists())
+    given: list[dict[str, object]] = [
+        {"task": []},
+        {"task": {}},
+        {"task": "nobody"},
+        {},
+        {"compression": "nonsense"},
+        {"task": "twingraph.lane"},
+    ]
+    with Connection(url_of(here.broker)) as connection:
+        for headers in given:
+            connection.Producer().publish(
+                b"[",
+                routing_key="twingraph.default",
+                exchange="",
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers=headers,
+            )
+    until(lambda: worker.said().count("refused: a message that is no lane") == len(given))
+    (tmp_path / "go").touch()
+    later = submit(wiring.runtime(), fan(2))
+    assert later.wait(60)
+    assert handle.wait(60)
+    assert (handle.status, later.status) == ("completed", "completed")
+    assert worker.process.poll() is None
 
 
 def depth(here: Party) -> int:
@@ -286,11 +325,15 @@ def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened:
     workflow = fan(1, waits, folder=str(tmp_path)).add_component("s", quick, number=5, labels={"queue": "gpu.big"})
     handle = submit(opened(here), workflow)
     settings = load({"home": os.environ["TWINGRAPH_HOME"]})
-    until(lambda: [one["running"] for one in workers(settings)["workers"]] == [[[handle.id, "n0"]]])
-    until(lambda: workers(settings)["unserved"])  # once it has waited for a while
-    told = workers(settings)
-    assert (told["queues"], told["unserved"]) == ({"default": 0, "gpu.big": 1}, ["gpu.big"])
-    assert told["workers"][0]["worker"].startswith(f"{worker.process.pid}-")
+
+    def told() -> tuple[object, ...]:
+        """Of whom answers in time: that may take another look."""
+        found = workers(settings)
+        here_now = [(one["worker"].partition("-")[0], one["running"]) for one in found["workers"]]
+        return here_now, found["queues"], found["unserved"]  # the last once it has waited for a while
+
+    runs = [(str(worker.process.pid), [[handle.id, "n0"]])]
+    until(lambda: told() == (runs, {"default": 0, "gpu.big": 1}, ["gpu.big"]))
     here.begin("--queues", "gpu.big").wait_ready()
     until(lambda: workers(settings)["queues"] == {"default": 0, "gpu.big": 0})
     (tmp_path / "go").touch()

@@ -107,3 +107,19 @@ def test_what_is_not_there_is_told_with_the_remedy(
     error = told.head["error"]
     assert (told.head["status"], error["code"]) == ("failed", "code_unavailable")
     assert remedy in error["message"]
+
+
+def test_a_file_that_a_module_misses_is_told_as_that(python: Python, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("open('/no/such/file')\n\ndef step():\n    return 1\n")
+    entry = Slice(
+        entry_module="broken",
+        entry_name="step",
+        modules={},
+        mode="import",
+        code_hash="",
+        file=str(tmp_path / "broken.py"),
+        main=True,
+    )
+    error = Box(tmp_path, python, "", bundle=bundle({"step": entry})).run("step").head["error"]
+    assert (error["error_type"], error["code"]) == ("FileNotFoundError", "user_error")
+    assert "/no/such/file" in error["message"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from twingraph.core.errors import StoreError
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, RunSettings
 from twingraph.dispatch.jobs import JobDispatch
 from twingraph.executors.base import Finished, Hears, Task
@@ -20,6 +21,7 @@ class Broken:
 
     def __init__(self) -> None:
         self.removed = False
+        self.sweeps = 0
 
     def job(self, task: Task) -> Broken:
         return self
@@ -34,6 +36,9 @@ class Broken:
         self.removed = True
 
     def sweep(self, is_over: Callable[[str], bool]) -> int:
+        self.sweeps += 1
+        if self.sweeps < 3:
+            raise StoreError("the engine is away")
         return 0
 
     def clear(self, execution: str) -> int:
@@ -57,3 +62,17 @@ async def test_a_defect_of_an_executor_ends_its_node() -> None:
     assert (outcome.status, outcome.error.code, outcome.error.error_type) == ("failed", "internal", "KeyError")
     assert "its executor failed" in outcome.error.message
     assert broken.removed
+
+
+async def test_what_others_left_is_looked_for_again_soon_after_a_failure_and_then_rarely() -> None:
+    broken = Broken()
+    heard: asyncio.Queue[Report] = asyncio.Queue()
+    dispatch = JobDispatch(lambda: broken, lambda execution: False, first_sweep=0.01)
+    await dispatch.start(heard.put_nowait)
+    dispatch.submit(Lane(1, "e", CODE, SETTINGS, [NodeRun("n", 1, [])]))
+    async with asyncio.timeout(20):
+        while broken.sweeps < 3:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.1)
+    await dispatch.stop()
+    assert broken.sweeps == 3

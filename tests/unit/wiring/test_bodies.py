@@ -95,7 +95,9 @@ def test_only_for_recorded_bodies_a_process_is_expected(make: Makes) -> None:
 
 def packed(folder: Path, *modes: str) -> CodeRef:
     file = folder / "bodies"
-    file.write_text(json.dumps({"entries": {f"flow:{number}": {"mode": mode} for number, mode in enumerate(modes)}}))
+    beside = {"mode": "slice", "reads_file": True}
+    entries = [beside if mode == "beside" else {"mode": mode} for mode in modes]
+    file.write_text(json.dumps({"entries": {f"flow:{number}": entry for number, entry in enumerate(entries)}}))
     return code("v", str(file))
 
 
@@ -117,13 +119,17 @@ def test_bodies_of_who_only_carries_them_out_may_leave_and_those_of_a_script_sta
     assert isinstance(stays.host_for("e", sliced), BodyHost)
 
 
-@pytest.mark.parametrize("modes", [(), ("slice", "refused")], ids=["no worker is asked", "it cannot be sliced"])
+@pytest.mark.parametrize(
+    "modes",
+    [(), ("slice", "refused"), ("slice", "beside")],
+    ids=["no worker is asked", "it cannot be sliced", "it reads its file"],
+)
 def test_what_cannot_leave_stays_with_its_live_functions(make: Makes, tmp_path: Path, modes: tuple[str, ...]) -> None:
     hosts = declaring(make, elsewhere=no_worker if modes else None, may_leave=lambda: True)
     assert isinstance(hosts.host_for("e", packed(tmp_path, *(modes or ("slice",)))), BodyHost)
 
 
-def test_recorded_bodies_of_which_one_cannot_be_sliced_stay_on_this_machine(make: Makes, tmp_path: Path) -> None:
+def test_recorded_bodies_of_which_one_cannot_travel_stay_on_this_machine(make: Makes, tmp_path: Path) -> None:
     begun: list[str] = []
     owner = Owner(no_worker, no_worker, no_worker, lambda: False)
 
@@ -133,6 +139,6 @@ def test_recorded_bodies_of_which_one_cannot_be_sliced_stay_on_this_machine(make
     def elsewhere(*given: object) -> Any:
         begun.append("elsewhere")
 
-    for modes in (("slice", "refused"), ("slice", "slice")):
+    for modes in (("slice", "refused"), ("slice", "beside"), ("slice", "slice")):
         declaring(make, elsewhere=elsewhere)._place(packed(tmp_path, *modes), near, owner)
-    assert begun == ["near", "elsewhere"]
+    assert begun == ["near", "near", "elsewhere"]

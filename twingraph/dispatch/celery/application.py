@@ -108,6 +108,7 @@ def make_app(settings: Settings) -> Any:
         task_publish_retry=False,  # who sends knows better what to do meanwhile
         worker_send_task_events=False,
         worker_prefetch_multiplier=1,
+        worker_consumer="twingraph.dispatch.celery.consuming:Careful",
         # After a reconnect it would wait for the broker on the thread of a lane, beside the thread that reads from it:
         # both then hang until the broker misses the heartbeat (30 s).
         worker_enable_prefetch_count_reduction=False,

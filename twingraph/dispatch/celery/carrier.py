@@ -211,6 +211,7 @@ class Carrier:
     def _want(self, carried: Carried) -> None:
         """It is ours."""
         carried.claimed_at = None
+        self._ground.spoke(carried.offer.place, carried.offer.desk)
         if carried.told is not None:
             self._telling.after(carried.offer.desk, carried.told)
         if self._draining:

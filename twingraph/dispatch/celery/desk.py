@@ -36,6 +36,7 @@ from twingraph.dispatch.celery.messages import (
     Word,
     lane_text,
     reports_of,
+    text_in,
 )
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.celery.threads import Receiver, Sender
@@ -242,11 +243,10 @@ class CeleryDispatch:
     def _receive(self, message: Message) -> None:
         """On the receiver's thread."""
         try:
-            body = message.body
-            text = body if isinstance(body, str) else bytes(body).decode("utf-8", "surrogatepass")
+            text = text_in(message.body)
             self._seal.check(REPORTS + self._desk, text, message.headers.get("signature"))
             worker, number, words = reports_of(text)
-        except (ForgedError, UnreadableError, UnicodeDecodeError) as error:
+        except (ForgedError, UnreadableError) as error:
             LOG.error("refused: %s", error)
             self._receiver.acknowledge(message)
             return

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.dispatch.celery.ground import Ground
@@ -33,9 +34,23 @@ class _Waiting:
     timer: asyncio.TimerHandle | None = None
 
 
+def _on_a_thread(act: Callable[[], None]) -> None:
+    threading.Thread(target=act, name="twingraph-fetching", daemon=True).start()
+
+
 class Fetching:
-    def __init__(self, loop: asyncio.AbstractEventLoop, ground: Ground, *, patience: float = PATIENCE_SECONDS) -> None:
+    """`aside` does what may block."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ground: Ground,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        aside: Callable[[Callable[[], None]], None] = _on_a_thread,
+    ) -> None:
         self._loop = loop
+        self._aside = aside
         self._ground = ground
         self._patience = patience
         self._found: dict[Key, Found] = {}
@@ -52,19 +67,25 @@ class Fetching:
         """One of the three is called, `act` at once where it is there. Who comes after a failure tries again."""
         key = offer.version, offer.place
         found = self._found.get(key)
+        waiting = _Waiting(act, failed, late)
         if found is not None:
-            act(*found)
+            _tell(waiting, found)
             return
         is_first = key not in self._waiting
-        waiting = _Waiting(act, failed, late)
         waiting.timer = self._loop.call_later(self._patience, self._give_up, key, waiting)
         self._waiting.setdefault(key, []).append(waiting)
         if is_first:
-            threading.Thread(target=self._fetch, args=(key, offer), name="twingraph-fetching", daemon=True).start()
+            try:
+                self._aside(partial(self._fetch, key, offer))
+            except Exception as error:  # this machine has no thread left; who comes later tries again
+                self._fetched(key, error)
 
     def _give_up(self, key: Key, waiting: _Waiting) -> None:
         """The fetching goes on, for whoever comes."""
-        self._waiting[key].remove(waiting)
+        waiting_here = self._waiting.get(key, [])
+        if waiting not in waiting_here:
+            return
+        waiting_here.remove(waiting)
         LOG.warning("code %s has not come for %g s; its lane goes back", key[0], self._patience)
         waiting.late()
 
@@ -75,16 +96,31 @@ class Fetching:
             found = self._ground.code_of(offer), self._ground.pool_of(offer)
         except Exception as error:  # whatever keeps it from running here, its conductor must hear of it
             found = error
+        except BaseException as error:  # nothing of a thread's own ends anybody else
+            found = RuntimeError(f"{type(error).__name__}: {error}")
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._fetched, key, found)
 
     def _fetched(self, key: Key, found: Found | Exception) -> None:
         if not isinstance(found, Exception):
             self._found[key] = found
-        for waiting in self._waiting.pop(key):
+        for waiting in self._waiting.pop(key, ()):
             if waiting.timer is not None:
                 waiting.timer.cancel()
-            if isinstance(found, Exception):
-                waiting.failed(found)
-            else:
-                waiting.act(*found)
+            _tell(waiting, found)
+
+
+def _tell(waiting: _Waiting, found: Found | Exception) -> None:
+    """Whatever one makes of it, the others hear of it too."""
+    if not isinstance(found, Exception):
+        try:
+            waiting.act(*found)
+        except Exception as error:
+            LOG.exception("a lane that has all it needs could not begin")
+            found = error
+        else:
+            return
+    try:
+        waiting.failed(found)
+    except Exception:
+        LOG.exception("a lane could not be refused")

@@ -9,7 +9,10 @@ from twingraph.dispatch.celery.messages import Offer
 
 
 class Ground(Protocol):
-    """What a worker has on its machine. Called on any thread; it may block."""
+    """What a worker has on its machine. Called on any thread; but for `spoke` it may block."""
+
+    def spoke(self, place: str, desk: str) -> None:
+        """The conductor at this desk has sent a lane: of the place, it is the one to be asked from now on."""
 
     def code_of(self, offer: Offer) -> CodeRef:
         """The code, fetched if need be. TwinGraphError says what is missing."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from twingraph.dispatch.base import CodeRef
 from twingraph.dispatch.celery.carried import Over
-from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, Spoke, UnreadableError, Word
+from twingraph.dispatch.celery.messages import Alive, BodiesGone, HasRoom, Spoke, UnreadableError, Word, text_in
 from twingraph.dispatch.celery.posts import POST, End, Here, More, Open, Post, Say, posts_of
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.host_process import HostProcess, Spoken
@@ -70,10 +70,18 @@ def _on_a_thread(act: Callable[[], None]) -> None:
     threading.Thread(target=act, name="twingraph-fetches-bodies", daemon=True).start()
 
 
+class Ended(Spoken, Protocol):
+    """A `host_process.HostProcess`."""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether its end, once it is told, was none of its own doing."""
+
+
 class Session:
     def __init__(self, session: str, desk: str, now: float) -> None:
         self.id, self.desk, self.seen = session, desk, now
-        self.process: Spoken | None = None
+        self.process: Ended | None = None
         self.executions: set[str] = set()
         self.heard_to = self.said_to = self.taken_to = 0  # numbers
         self.leaving = False
@@ -93,7 +101,7 @@ class Hosted:
         ear: Callable[[Callable[[Any], None]], Ear],
         *,
         most: int,
-        spawn: Callable[..., Spoken] = HostProcess,
+        spawn: Callable[..., Ended] = HostProcess,
         aside: Callable[[Callable[[], None]], None] = _on_a_thread,
     ) -> None:
         self._name, self._seal, self._outbox = name, seal, outbox
@@ -187,11 +195,10 @@ class Hosted:
     def _receive(self, message: Any) -> None:
         """On the thread of the ear. A repetition is known by its number."""
         try:
-            body = message.body
-            text = body if isinstance(body, str) else bytes(body).decode("utf-8", "surrogatepass")
+            text = text_in(message.body)
             self._seal.check(POST + self._name, text, message.headers.get("signature"))
             desk, posts = posts_of(text)
-        except (ForgedError, UnreadableError, UnicodeDecodeError) as error:
+        except (ForgedError, UnreadableError) as error:
             LOG.error("refused: %s", error)
         else:
             try:
@@ -299,7 +306,8 @@ class Hosted:
     def _gone(self, session: Session, why: str) -> None:
         if session.id in self._sessions:
             self._flush(session)
-            left = BodiesGone(session.id, ASKED_TO_END if session.leaving else why, died=not session.leaving)
+            taken = session.process is not None and session.process.is_taken  # often its worker with it
+            left = BodiesGone(session.id, ASKED_TO_END if session.leaving else why, died=not (session.leaving or taken))
             self._outbox.say(session.desk, left)
             self._forget(session)
 

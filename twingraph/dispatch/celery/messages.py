@@ -42,6 +42,18 @@ class UnreadableError(TwinGraphError):
     """A message of another version, or damaged."""
 
 
+def text_in(body: object) -> str:
+    """Of a message that nobody has checked yet: a number would be a length to `bytes`."""
+    if isinstance(body, str):
+        return body
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise UnreadableError(f"a message is no text, but of the type {type(body).__name__}")
+    try:
+        return bytes(body).decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"a message is no text: {error}") from None
+
+
 @recordclass
 class Offer:
     """A lane on its way. `key` is the masked key that signs pickles; `description` says the code and its world."""

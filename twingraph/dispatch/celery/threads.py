@@ -187,6 +187,7 @@ class Receiver:
             channel,
             queues=[self._source],
             on_message=self._heard,
+            on_decode_error=self._refused,
             accept=["json"],
             no_ack=self._forgetful,
             prefetch_count=500,
@@ -202,6 +203,11 @@ class Receiver:
             self._acknowledge_due(channel)
         bound: Any = self._source(channel)
         bound.delete()  # the conductor that it was for is gone
+
+    def _refused(self, message: Message, error: Exception) -> None:
+        """It cannot be unpacked, so that nobody can see whose it is, and it would come again for ever."""
+        LOG.error("refused: a message that cannot be unpacked (%s: %s)", type(error).__name__, error)
+        self.acknowledge(message)
 
     def _acknowledge_due(self, channel: Any) -> None:
         """What came by a connection before this one comes again, and is known by its number then."""

@@ -108,6 +108,9 @@ class OwnGround:
         self._codes: dict[str, CodeRef] = {}
         self._pools: dict[str, Dispatch] = {}
 
+    def spoke(self, place: str, desk: str) -> None:
+        self._desks[place] = desk
+
     def code_of(self, offer: Offer) -> CodeRef:
         known = self._codes.get(offer.version)
         if known is None:
@@ -153,7 +156,6 @@ class OwnGround:
 
     def pool_of(self, offer: Offer) -> Dispatch:
         with self._lock:
-            self._desks[offer.place] = offer.desk
             known = self._pools.get(offer.place)
             if known is None:
                 known = self._pools[offer.place] = self._pool(offer.place, self._seal.unmask(offer.key))

@@ -107,6 +107,7 @@ class Machine:
         self.pool = Pool()
         self.lacks: str | None = None
         self.cleared: list[tuple[str, str]] = []
+        self.desks: list[tuple[str, str]] = []
         self.slow = threading.Event()
         self.slow.set()
         self.fetched = 0
@@ -120,6 +121,9 @@ class Machine:
 
     def pool_of(self, offer: Offer) -> Dispatch:
         return self.pool
+
+    def spoke(self, place: str, desk: str) -> None:
+        self.desks.append((place, desk))
 
     def clear(self, place: str, execution: str) -> None:
         self.cleared.append((place, execution))
@@ -214,6 +218,15 @@ def test_a_lane_is_taken_and_acknowledged_when_all_its_runs_have_ended(scene: Sc
     assert scene.said.of(Taken) == [Taken("1")]
     assert type(scene.said.words[0][1]) is Taken  # before anything else is said of it
     assert [(one.node, one.status) for one in scene.said.of(Outcome)] == [("a", "completed"), ("b", "failed")]
+
+
+def test_of_each_conductor_that_sends_a_lane_is_known_where_it_can_be_asked(scene: Scene) -> None:
+    """Also where code and pool are here already."""
+    for number, desk in enumerate(("first", "second")):
+        scene.carry(str(number), (f"n{number}", 1), desk=desk)
+        scene.end(number)
+    assert scene.machine.desks == [("p", "first"), ("p", "second")]
+    assert scene.machine.fetched == 1
 
 
 def test_what_another_may_be_given_too_is_told_at_once(scene: Scene) -> None:

@@ -50,7 +50,7 @@ class Process:
         self.code, self.gone, self.crowded = code, gone, crowded
         self._heard, self._read = heard, read
         self.told: list[Any] = []
-        self.over = False
+        self.over = self.is_taken = False
         self.pid: int | None = 7
 
     def speak(self, *message: object) -> None:
@@ -67,8 +67,9 @@ class Process:
 
 
 class Message:
-    def __init__(self, text: str, signature: str) -> None:
-        self.body, self.headers = text.encode(), {"signature": signature}
+    def __init__(self, body: object, signature: str) -> None:
+        self.body = body.encode() if isinstance(body, str) else body
+        self.headers = {"signature": signature}
 
 
 class Ear:
@@ -132,9 +133,9 @@ class Worker:
     def waiting(self) -> int:
         return self.behind
 
-    def hear(self, text: str, signature: str) -> None:
+    def hear(self, body: object, signature: str) -> None:
         if self.ear is not None and self.alive:
-            self.ear.heard(Message(text, signature))
+            self.ear.heard(Message(body, signature))
 
 
 def _now(act: Callable[[], None]) -> None:
@@ -407,10 +408,20 @@ def test_the_death_of_a_process_is_its_own(wire: Wire) -> None:
     worker = wire.worker()
     asked = opened(wire, worker)
     worker.process.speak("feed", "e", 1)
-    worker.process.gone("it was ended by SIGKILL")
+    worker.process.gone("it was ended by SIGSEGV")
     wire.loop.settle()
     assert asked.heard[-1] == ["feed", "e", 1]  # what it said before
-    assert (asked.gone, asked.stranded) == (["it was ended by SIGKILL"], [])
+    assert (asked.gone, asked.stranded) == (["it was ended by SIGSEGV"], [])
+
+
+def test_a_process_that_somebody_else_ends_is_lost_as_with_its_worker(wire: Wire) -> None:
+    """A service manager ends all of a group together: it may be gone before its worker hears of that."""
+    worker = wire.worker()
+    asked = opened(wire, worker)
+    worker.process.is_taken = True
+    worker.process.gone("it was ended by SIGTERM")
+    wire.loop.settle()
+    assert (asked.gone, asked.stranded) == ([], ["it was ended by SIGTERM"])
 
 
 def test_the_death_of_a_worker_is_told_from_silence_and_is_not_their_doing(wire: Wire) -> None:
@@ -586,12 +597,13 @@ def test_what_is_forged_or_for_another_worker_is_not_heard(wire: Wire) -> None:
     for signature in ("", Seal(b"other").sign(POST + "w", text), SEAL.sign(POST + "v", text)):
         worker.hear(text, signature)
     worker.hear("[]", SEAL.sign(POST + "w", "[]"))
+    worker.hear(None, "")
     other = post_text("another desk", [End("c:bodies-1")])
     worker.hear(other, SEAL.sign(POST + "w", other))
     wire.loop.settle()
     assert not worker.process.over
     assert worker.ear is not None
-    assert len(worker.ear.acknowledged) >= 5
+    assert len(worker.ear.acknowledged) >= 6
 
 
 def test_nobody_says_more_than_is_taken_in_and_word_of_that_may_be_lost(wire: Wire) -> None:

@@ -21,12 +21,16 @@ class Machine:
     def __init__(self) -> None:
         self.answers = threading.Event()
         self.lacks: str | None = None
+        self.breaks: BaseException | None = None
+        self.threads = True
         self.asked: list[str] = []
 
     def code_of(self, offer: Offer) -> CodeRef:
         self.asked.append(offer.version)
         if offer.version == "slow":
             assert self.answers.wait(10)
+        if self.breaks is not None:
+            raise self.breaks
         if self.lacks:
             raise PermanentError(self.lacks)
         return CODE
@@ -34,14 +38,23 @@ class Machine:
     def pool_of(self, offer: Offer) -> Dispatch:
         return cast(Dispatch, offer.place)
 
+    def spoke(self, place: str, desk: str) -> None: ...
+
     def clear(self, place: str, execution: str) -> None: ...
 
 
 class Scene:
     def __init__(self, machine: Machine, patience: float) -> None:
-        self.fetching = Fetching(asyncio.get_running_loop(), machine, patience=patience)
+        self.fetching = Fetching(asyncio.get_running_loop(), machine, patience=patience, aside=self._aside)
+        self._machine = machine
+        self.wrong = 0  # so many cannot begin with what they have
         self.became: list[str] = []
         self.came = asyncio.Event()
+
+    def _aside(self, act: Callable[[], None]) -> None:
+        if not self._machine.threads:
+            raise RuntimeError("can't start new thread")
+        threading.Thread(target=act, daemon=True).start()
 
     def use(self, version: str) -> None:
         settings = RunSettings(component="c", entry="c")
@@ -58,10 +71,16 @@ class Scene:
         )
         self.fetching.use(
             offer,
-            lambda code, pool: self._became("begins"),
+            lambda code, pool: self._begin(),
             failed=lambda error: self._became(str(error)),
             late=lambda: self._became("late"),
         )
+
+    def _begin(self) -> None:
+        if self.wrong:
+            self.wrong -= 1
+            raise OSError("it cannot begin")
+        self._became("begins")
 
     def _became(self, what: str) -> None:
         self.became.append(what)
@@ -138,3 +157,37 @@ def test_who_comes_after_a_failure_tries_again(machine: Machine) -> None:
 
     assert play(machine, act) == ["no bundle", "begins"]
     assert machine.asked == ["quick", "quick"]
+
+
+def test_a_machine_without_a_thread_says_so_and_who_comes_later_tries_again(machine: Machine) -> None:
+    async def act(scene: Scene) -> None:
+        machine.threads = False
+        scene.use("quick")
+        assert scene.became == ["can't start new thread"]
+        machine.threads = True
+        scene.use("quick")
+        await scene.until(2)
+
+    assert play(machine, act) == ["can't start new thread", "begins"]
+
+
+def test_whatever_breaks_the_fetching_is_told(machine: Machine) -> None:
+    async def act(scene: Scene) -> None:
+        machine.breaks = SystemExit(3)
+        scene.use("quick")
+        await scene.until(1)
+
+    assert play(machine, act) == ["SystemExit: 3"]
+
+
+def test_of_many_that_wait_one_that_cannot_begin_keeps_no_other_from_it(machine: Machine) -> None:
+    async def act(scene: Scene) -> None:
+        scene.wrong = 1
+        for _ in range(3):
+            scene.use("slow")
+        machine.answers.set()
+        await scene.until(3)
+        scene.wrong = 1
+        scene.use("slow")
+
+    assert play(machine, act) == ["it cannot begin", "begins", "begins", "it cannot begin"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from twingraph.core.errors import PermanentError
-from twingraph.dispatch.celery.messages import Word, probe_of
+from twingraph.dispatch.celery.messages import Left, Word, probe_of
 from twingraph.dispatch.celery.posts import Open
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.worker import NotSharedError, OwnGround
@@ -22,17 +22,17 @@ SEAL = Seal(b"key")
 HERE = ".".join(map(str, sys.version_info[:3]))
 
 
-def no_desk(desk: str, said: Word) -> None:
-    raise AssertionError((desk, said))
-
-
 class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.blobs = open_blobs(f"file://{folder}/blobs")
         self.blobs.put(probe_of("place"))
         settings = load({"home": str(folder / "home"), "blob_url": f"file://{folder}/blobs"})
-        self.ground = OwnGround(settings, Home(folder / "home"), SEAL, self.blobs, no_desk)
+        self.said: list[tuple[str, Word]] = []
+        self.ground = OwnGround(settings, Home(folder / "home"), SEAL, self.blobs, self.say)
+
+    def say(self, desk: str, word: Word) -> None:
+        self.said.append((desk, word))
 
     def opening(self, place: str = "place", **world: Any) -> Open:
         described = {
@@ -88,3 +88,10 @@ def test_what_is_missing_is_named(machine: Machine, world: dict[str, Any], why: 
 def test_another_blob_store_is_told_as_such(machine: Machine) -> None:
     with pytest.raises(NotSharedError, match="TWINGRAPH_BLOB_URL"):
         machine.ground.world_of(machine.opening(place="elsewhere"))
+
+
+def test_of_what_is_found_here_the_conductor_is_asked_that_spoke_last(machine: Machine) -> None:
+    for desk in ("first", "second"):
+        machine.ground.spoke("place", desk)
+    assert machine.ground._ask("place", "e1") is False
+    assert machine.said == [("second", Left("e1"))]
