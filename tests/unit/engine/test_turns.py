@@ -24,7 +24,9 @@ from twingraph.core.events import (
     event_from,
 )
 from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import Changes, Settings
+from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
 from twingraph.engine.handle import Handle
@@ -410,10 +412,54 @@ def test_what_waits_for_one_node_begins_in_many_turns_and_others_go_on_between(o
 
     rows = len(by_hand.records.rows(large.id))
     by_hand.turns_until(lambda: state.ended_count == 1 and state.in_flight > 0, look)
-    assert 0 < max(after - before for before, after in itertools.pairwise(begun)) <= USUAL.at_once
+    # So many with the event itself, and as many in the moment after it.
+    assert 0 < max(after - before for before, after in itertools.pairwise(begun)) <= 2 * USUAL.at_once
     assert recorded
     assert recorded[0] < MANY / 2
     assert len(by_hand.records.rows(large.id)) == rows  # as if it had happened at once
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    assert large.status == "completed"
+
+
+def test_what_is_skipped_because_of_one_node_is_so_in_many_turns(opened: Opens) -> None:
+    """The failure frees one node alone, and that one all the others."""
+
+    def fails(lane: object, run: object) -> object:
+        raise ValueError("no")
+
+    by_hand = opened(fails)
+    by_hand.dispatch.hold = True
+    waiting = tuple(task(f"n{number}", "gate") for number in range(MANY))
+    of = plan(task("first"), task("gate", "first"), *waiting)
+    large = by_hand.submit(of, error_handler=ErrorHandler.CONTINUE)
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+    by_hand.dispatch.let_go()
+    seen = [0]
+    by_hand.turns_until(lambda: seen[-1] == MANY + 1, lambda: seen.append(state.counts[NodeStatus.SKIPPED]))
+    assert max(after - before for before, after in itertools.pairwise(seen)) <= 2 * USUAL.at_once
+    by_hand.turns_until(lambda: over(large))
+    assert large.status == "failed"
+
+
+def test_a_workflow_of_many_nodes_is_opened_and_begins_in_many_turns(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    inside = tuple(PlanNode(id=f"n{number}", spec=0) for number in range(MANY))
+    gate = PlanNode(id="gate", kind=NodeKind.SCOPE, edges=(Edge(source="first"),), template="inside")
+    large = by_hand.submit(plan(task("first"), gate, templates={"inside": Template(nodes=inside, last_nodes=("n0",))}))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+    by_hand.dispatch.let_go()
+    created, begun = [len(state.nodes)], [0]
+
+    def look() -> None:
+        created.append(len(state.nodes))
+        begun.append(state.ready_count + state.in_flight)
+
+    by_hand.turns_until(lambda: begun[-1] == MANY, look)
+    for seen in (created, begun):
+        assert max(after - before for before, after in itertools.pairwise(seen)) <= 2 * USUAL.at_once
     by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
     assert large.status == "completed"
 
