@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from twingraph.core.events import Event, LimitGranted
 from twingraph.engine.ground import Ground
@@ -86,15 +86,20 @@ class Granting:
     def tell(self) -> None:
         """Let those go on who were granted by the last transaction."""
         granted, self._granted = self._granted, ()
+        given_back: dict[int, set[str]] = {}
         for wanting in granted:
             held = self._roster.at(wanting.number)
             if held is not None and held.epoch == wanting.epoch:
-                self._about(held, partial(self._go_on, held, wanting.node))
+                self._about(held, partial(self._go_on, held, wanting.node, given_back))
 
-    def _go_on(self, held: Held, node: str) -> None:
-        """Unless it has been given back meanwhile, which is only not written yet."""
-        released = (wish.node for wish in (*held.limits_due, *held.limits) if type(wish) is commands.ReleaseLimit)
-        if node not in released:
+    def _go_on(self, held: Held, node: str, given_back: dict[int, set[str]]) -> None:
+        """Unless it has been given back meanwhile, which is only not written yet. That is known when the first of those
+        that were granted together goes on, and none of them changes it for another."""
+        known = given_back.get(held.number)
+        if known is None:
+            wishes = chain(held.limits_due, held.limits)
+            known = given_back[held.number] = {w.node for w in wishes if type(w) is commands.ReleaseLimit}
+        if node not in known:
             self._apply(held, LimitGranted(node))
 
     def look(self, *, changed: bool) -> None:

@@ -20,6 +20,7 @@ from twingraph.core.events import (
     GraphExtended,
     PauseRequested,
     ResumeRequested,
+    SignalReceived,
     body_of,
     event_from,
 )
@@ -462,6 +463,38 @@ def test_a_workflow_of_many_nodes_is_opened_and_begins_in_many_turns(opened: Ope
         assert max(after - before for before, after in itertools.pairwise(seen)) <= 2 * USUAL.at_once
     by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
     assert large.status == "completed"
+
+
+def test_what_comes_during_a_long_piece_of_work_is_taken_in_in_many_turns_and_in_order(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    large = by_hand.submit(plan(task("first"), *(task(f"n{number}", "first") for number in range(MANY))))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    held = by_hand.conductor._roster.named(large.id)
+    assert held is not None
+    by_hand.dispatch.let_go()
+    by_hand.turns_until(lambda: held.waiting is not None)
+    signals = 100
+    for number in range(signals):
+        by_hand.conductor.feed(large.id, SignalReceived(f"s{number}", ("output", "0" * 32, 2)), ["{}"])
+    by_hand.turns_until(lambda: held.waiting is not None and len(held.waiting) == signals)
+    assert not held.state.signals
+    small = by_hand.submit(SMALL)
+    seen, recorded = [0], list[int]()
+
+    def look() -> None:
+        seen.append(len(held.state.signals))
+        if small.wait_recorded(0) and not recorded:
+            recorded.append(seen[-1])
+
+    by_hand.turns_until(lambda: len(held.state.signals) == signals, look)
+    assert max(after - before for before, after in itertools.pairwise(seen)) == 1
+    assert recorded
+    assert recorded[0] < signals
+    assert list(held.state.signals) == [f"s{number}" for number in range(signals)]
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    heard = [event_from(row.kind, row.body) for row in by_hand.records.rows(large.id) if row.kind == "signal_received"]
+    assert [event.name for event in heard if isinstance(event, SignalReceived)] == list(held.state.signals)
 
 
 def test_what_asks_for_a_limit_is_paused_and_goes_on_in_many_turns(opened: Opens) -> None:
