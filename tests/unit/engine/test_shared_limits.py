@@ -237,6 +237,7 @@ class Table(NamedTuple):
 def table(one: Rig) -> Iterator[Table]:
     told: list[Event] = []
     begin(one, limited("other", gpu=1))
+    one.dispatch.wait_for(1)  # it holds its limit
     held = Held(Claim(number=1, epoch=1, seq=0), State("exec-1"), None, Handle("exec-1", one.conductor))
     roster = Roster()
     roster.add(held)
