@@ -186,7 +186,7 @@ class Effects:
                 resources={},  # what the node needs, its key does not
                 timeout=KEY_SECONDS,
             )
-            code = self._code(held, spec)
+            code = self._recorded(held, spec)  # that function is a slice, whatever the component is
             self._dispatch.submit(Lane(self._lane, held.state.execution, code, settings, ready))
         return refused
 
@@ -211,18 +211,19 @@ class Effects:
             raise TwinGraphError(f"platform {platform!r} cannot be used yet: this version carries nodes out on {can}")
 
     def _code(self, held: Held, spec: int) -> CodeRef:
+        """What runs this spec: whole modules have processes of their own."""
+        ship = held.state.specs[spec].ship
+        known = self._recorded(held, spec)
+        return known if ship == "slice" else replace(known, version=f"{known.version} {ship}")
+
+    def _recorded(self, held: Held, spec: int) -> CodeRef:
         """Where the code of this spec is: a component that was found late has a version of its own."""
-        given = held.state.specs[spec]
-        version = given.code
+        version = held.state.specs[spec].code
         if version is None:
-            known = held.code or _NO_CODE
-        elif version in held.codes:
-            known = held.codes[version]
-        else:
-            known = held.codes[version] = self._code_of(version)
-        if given.ship == "slice":
-            return known
-        return replace(known, version=f"{known.version} {given.ship}")  # whole modules have processes of their own
+            return held.code or _NO_CODE
+        if version not in held.codes:
+            held.codes[version] = self._code_of(version)
+        return held.codes[version]
 
     def _keeps(self, held: Held, node: Node, attempt: int) -> bool:
         """Whether the node's outcome was known before; then it is brought instead."""

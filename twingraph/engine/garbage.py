@@ -102,8 +102,8 @@ class Garbage:
 
     def drops(self, number: int) -> None:
         """It is not held any more."""
-        self._large.pop(number, None)
-        self._left_out = 0  # much of that is no longer needed: it is counted again
+        if self._large.pop(number, None) is not None:
+            self._left_out = 0  # much of that is no longer needed: it is counted again
         if not self._large:
             self._restore()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import importlib.util
 import io
 import os
 import shutil
@@ -17,6 +18,7 @@ import types
 import zipfile
 from base64 import b64decode
 from contextlib import suppress
+from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from twingraph.executors.slice_loader import loading, stand_in
@@ -38,7 +40,8 @@ def whole(loaded: Any, entry: dict[str, Any]) -> Any:
     module, entries = entry["module"], loading()
     entries.append(module)
     try:
-        found = importlib.import_module(module)
+        script = entry.get("script")
+        found = loaded.standing.script(module, script) if script else importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise not_there(entry, error) or error from None
     finally:
@@ -120,10 +123,33 @@ class Project(Whole):
         super().enter()
         sys.path.insert(0, self.folder)
         importlib.invalidate_caches()
+        self._hide()
+        sys.modules.update(self._resting)
+
+    def script(self, name: str, file: str) -> Any:
+        """The module of a script, under the name that it was shipped as: its file may be called otherwise."""
+        path = os.path.join(self.folder, *file.split("/"))
+        known = sys.modules.get(name)
+        if known is not None and getattr(known, "__file__", None) == path:
+            return known
+        self._tops.add(name)
+        self._hide()
+        spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+        return module
+
+    def _hide(self) -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] in self._tops]:
             if not (self._is_own(sys.modules[name]) or _stays(name, sys.modules[name])):
                 self._hidden[name] = sys.modules.pop(name)
-        sys.modules.update(self._resting)
 
     def leave(self) -> None:
         """The opposite: what gave way is there again."""

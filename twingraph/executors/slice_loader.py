@@ -185,6 +185,7 @@ def _check(bundle: Any) -> None:
             raise _damaged("the mode of an entry")
         if entry["mode"] == "project":
             _part(_part(bundle, "projects", dict), _part(entry, "project", str), str)
+            _part({"script": "", **entry}, "script", str)
         for key in ("name", "file"):
             _part(entry, key, str)
         _check_place(_part(entry, "module", str), None)

@@ -55,8 +55,10 @@ class CodeTable:
         """The same code, which travels in another way."""
         if info.entry in self.sources:
             raise ValidationError("is code that stands in the workflow itself, and travels with that; leave `ship` out")
-        entry = signature.shipped_entry(info.entry, ship)
-        self.objects[entry], self._states[entry] = self.objects[info.entry], self._states[info.entry]
+        name, _, number = info.entry.rpartition("#")  # see `place`
+        plain, state = name if number.isdecimal() else info.entry, self._states[info.entry]
+        entry = place(signature.shipped_entry(plain, ship), state, self._states)
+        self.objects[entry], self._states[entry] = self.objects[info.entry], state
         return replace(info, entry=entry)
 
     def code(self, node: str, text: Any) -> ComponentInfo:

@@ -16,6 +16,7 @@ from twingraph.sdk.sameness import closed_over
 from twingraph.sdk.signature import code_of, is_pipeline
 from twingraph.sdk.slicing import Slice, bundle, slice_of
 from twingraph.sdk.slicing.hashing import text_hash
+from twingraph.sdk.slicing.records import Project
 
 Stamp = tuple[int, int] | None
 # Their text came with the command that started this process, so it stays as it is.
@@ -65,7 +66,8 @@ def _stamp(file: str) -> Stamp:
 
 def pack(objects: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> Packed:
     """The functions, classes and code nodes under these keys. May be asked of any thread, while bodies run."""
-    slices = {key: _shipped(key, target) for key, target in objects.items()}
+    projects: dict[str, Project] = {}  # by folder: what changes meanwhile does not make two of one
+    slices = {key: _shipped(key, target, projects) for key, target in objects.items()}
     packed = bundle(slices)
     for key, text in (sources or {}).items():
         _add_source(packed, key, text)
@@ -155,14 +157,14 @@ def _finished(
     )
 
 
-def _shipped(key: str, target: Any) -> Slice:
+def _shipped(key: str, target: Any, projects: dict[str, Project]) -> Slice:
     """As its entry says: see `signature.shipped_entry`."""
     how, _, rest = key.partition(" ")
     if not rest or how not in ("bundle", "image"):
         return _sliced(target)
     from twingraph.sdk.slicing.whole import installed, with_project
 
-    return with_project(target) if how == "bundle" else installed(target)
+    return with_project(target, projects) if how == "bundle" else installed(target)
 
 
 def _files_of(found: Slice) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from uuid import uuid4
 
 import pytest
 
@@ -40,7 +41,7 @@ def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
 @pytest.fixture
 def image(tmp_path: Path, docker_engine: Engine, steps: ModuleType) -> Iterator[str]:
     """A bare one with the module in it."""
-    folder, name = tmp_path / "project", "twingraph-test:ship"
+    folder, name = tmp_path / "project", f"twingraph-test:ship-{uuid4().hex}"
     (folder / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY ship_kit /code/ship_kit\nWORKDIR /code\n")
     docker_engine.ask("build", "--quiet", "--tag", name, str(folder))
     yield name

@@ -75,6 +75,16 @@ def test_a_module_that_runs_a_pipeline_at_its_top_says_where_that_belongs(
     assert "put the statement that runs it below `if __name__ == '__main__':`" in told.head["error"]["message"]
 
 
+def test_a_script_is_found_by_its_file(python: Python, tmp_path: Path, kit: Path) -> None:
+    (kit / "my.flow.py").write_text("from kit.late import WORD\n\ndef step():\n    return __name__, WORD\n")
+    made = project(kit, step="my_flow")
+    made["entries"]["step"]["script"] = "my.flow.py"
+    told = Box(tmp_path, python, "", bundle=made).run("step")
+    assert told.head["status"] == "completed", told.head
+    assert "my_flow" in "".join(told.texts)
+    assert "late" in "".join(told.texts)
+
+
 def test_what_is_installed_is_imported(python: Python, tmp_path: Path) -> None:
     found = Slice(entry_module="statistics", entry_name="mean", modules={}, mode="image", code_hash="")
     told = Box(tmp_path, python, "", bundle=bundle({"mean": found})).run("mean", {"data": [1, 3]})

@@ -80,6 +80,18 @@ def test_each_component_has_what_it_needs(folder: Path, inline: str) -> None:
     assert said(folder, "flow.py", TWINGRAPH_INLINE=inline) == SAID
 
 
+@pytest.mark.parametrize("inline", ["", "1"])
+@pytest.mark.parametrize(
+    ("file", "run"),
+    [("this.py", "this.py"), ("my.flow.py", "my.flow.py"), ("__main__.py", "."), ("__main__.py", "../project")],
+)
+def test_a_script_may_be_called_otherwise_than_its_module(folder: Path, file: str, run: str, inline: str) -> None:
+    """What travels is `this_main`, `my_flow` and `project`, which no import finds among the files."""
+    (folder / "flow.py").rename(folder / file)
+    (folder / file).write_text(FLOW.replace('ship="image"', 'ship="bundle"'))
+    assert said(folder, run, TWINGRAPH_INLINE=inline) == SAID
+
+
 def test_a_replay_has_the_files_that_were_recorded(folder: Path) -> None:
     assert said(folder, "flow.py") == SAID
     (folder / "data.txt").write_text("changed")

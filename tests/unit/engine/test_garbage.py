@@ -150,6 +150,7 @@ def test_what_is_left_out_is_not_counted_at_each_look() -> None:
     for look in range(100):
         watched.holds(1, MANY + 1_500 * look)
         counted.fresh += 21_000
+        watched.drops(1_000 + look)  # a small one beside it
         counted.look()
     assert counted.frozen == 2_100_100
     assert counted.counted < 6 * counted.frozen  # at each look it would have been 50 times

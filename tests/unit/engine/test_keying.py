@@ -29,9 +29,11 @@ class Hands:
         self.ran: Counter[str] = Counter()
         self.asked: list[tuple[str, dict[str, object]]] = []
         self.lanes: list[int] = []
+        self.versions: dict[str, str] = {}  # of the code that carried each entry out
         self.fails = False
 
     def __call__(self, lane: Lane, run: NodeRun) -> object:
+        self.versions[str(lane.settings.entry)] = lane.code.version
         if lane.settings.entry == ENTRY:
             self.asked.append((run.node, args(run)))
             self.lanes.append(len(lane.runs))
@@ -81,6 +83,13 @@ def test_equal_keys_are_equal_work(rig: Rig, hands: Hands) -> None:
 def test_another_function_or_scope_finds_nothing(rig: Rig, hands: Hands, changed: dict[str, str]) -> None:
     rig.run(work("a", 11))
     assert value(rig.run(work("b", 12, replace(CACHED, cache={**CACHED.cache, **changed})))) == "b"
+
+
+def test_the_function_is_a_slice_where_the_component_comes_with_its_project(rig: Rig, hands: Hands) -> None:
+    """Where whole modules are imported, slices are not found."""
+    value(rig.run(work("a", 12, replace(CACHED, ship="bundle"))))
+    known = hands.versions[ENTRY]
+    assert hands.versions == {ENTRY: known, "task": f"{known} bundle"}
 
 
 def test_a_change_of_the_function_is_told(rig: Rig) -> None:

@@ -24,8 +24,16 @@ def made(folder: Path, **files: str) -> Any:
     return packed(str(folder))
 
 
-def loaded(project: Any, folder: Path, module: str, name: str) -> Loaded:
-    found = Slice(entry_module=module, entry_name=name, modules={}, mode="project", code_hash="", project=project)
+def loaded(project: Any, folder: Path, module: str, name: str, script: str = "") -> Loaded:
+    found = Slice(
+        entry_module=module,
+        entry_name=name,
+        modules={},
+        mode="project",
+        code_hash="",
+        project=project,
+        script=script,
+    )
     return Loaded(json.loads(json.dumps(bundle({"e": found}))), str(folder))
 
 
@@ -65,6 +73,39 @@ def test_what_is_loaded_here_gives_way_and_is_back_afterwards(tmp_path: Path, mo
         assert sys.modules["whole_c"] is live
         assert "whole_b" not in sys.modules
         assert sys.path == before
+
+
+def test_a_script_is_loaded_from_its_file_under_the_name_it_was_shipped_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = made(tmp_path / "p", **{"my.whole": "import sys\n\ndef own():\n    return sys.modules[__name__]\n"})
+    live = type(sys)("my_whole")
+    live.__file__ = str(tmp_path / "elsewhere" / "my_whole.py")
+    monkeypatch.setitem(sys.modules, "my_whole", live)
+    code, seen = loaded(project, tmp_path / "cache", "my_whole", "own", "my.whole.py"), set()
+    for _ in range(2):
+        code.install()
+        try:
+            module = code.get("e")()
+            seen.add(module)
+            assert module is not live
+            assert Path(module.__file__).name == "my.whole.py"
+        finally:
+            code.withdraw()
+        assert sys.modules["my_whole"] is live
+    assert len(seen) == 1
+
+
+def test_a_script_that_fails_is_loaded_anew(tmp_path: Path) -> None:
+    project = made(tmp_path / "p", whole_e="raise ValueError('at its top')\n")
+    code = loaded(project, tmp_path / "cache", "whole_e", "f", "whole_e.py")
+    code.install()
+    try:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="at its top"):
+                code.get("e")
+    finally:
+        code.withdraw()
 
 
 def test_python_itself_does_not_give_way(tmp_path: Path) -> None:

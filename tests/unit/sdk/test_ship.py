@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from twingraph import Workflow, component
@@ -36,6 +38,27 @@ def test_each_way_has_its_entry() -> None:
         f"bundle {own[1]}": "bundle",
         own[1]: "slice",
     }
+
+
+def test_two_of_one_name_stay_two_though_they_travel_in_one_way() -> None:
+    """What a factory makes has one name; `b` is declared to travel in another way than it does."""
+
+    def made(word: str, ship: str) -> Any:
+        @component(ship=ship)
+        def says() -> str:
+            return word
+
+        return says
+
+    first, second, third = made("a", "slice"), made("b", "bundle"), made("c", "bundle")
+    workflow = Workflow("w").add_component("a", first)
+    workflow.add_component("b", second, ship="slice").add_component("c", third, ship="slice")
+    workflow.add_component("again", third, ship="slice")
+    compiled = workflow.compile()
+    said = [compiled.objects[str(spec.entry)]() for spec in compiled.plan.specs]
+    assert sorted(said) == ["a", "b", "c"]
+    name = str(compiled.plan.specs[0].entry)
+    assert {spec.entry for spec in compiled.plan.specs} == {name, f"{name}#2", f"{name}#3"}
 
 
 def test_code_that_stands_in_the_workflow_travels_with_it() -> None:

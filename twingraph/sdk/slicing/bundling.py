@@ -44,6 +44,8 @@ def _entry(found: Slice) -> dict[str, Any]:
         made["reads_file"] = True
     if found.project is not None:
         made["project"] = found.project.digest
+    if found.script:
+        made["script"] = found.script
     return made
 
 

@@ -59,5 +59,7 @@ class Slice:
     main: bool = False
     project: Project | None = None
     """With mode `project`."""
+    script: str = ""
+    """With mode `project`: the file of a script in it, which may be called otherwise than the script is shipped."""
     reads_file: bool = False
     """Kept code mentions `__file__`, which means nothing in a container."""

@@ -23,6 +23,21 @@ MOST_BYTES = 32 << 20
 MOST_FILES = 5000
 IGNORE = ".twingraphignore"
 _NEVER = (".*", "__pycache__", "*.pyc", "*.egg-info", "node_modules")
+# A home of TwinGraph, by any name, and what is its own where it is the project's folder itself: see `store/home.py`.
+_SIGNS = (("home.lock", "run"), ("secret.key", "run"), ("secret.key", "twingraph.db"))
+_HOME = (
+    "secret.key",
+    "secret.[0-9]*",
+    "twingraph.db*",
+    "twingraph.*.db*",
+    "home.lock",
+    "prune.lock",
+    "blobs.signed",
+    "blobs",
+    "run",
+    "cache",
+    "compiled",
+)
 _MADE = (1980, 1, 1, 0, 0, 0)  # whenever it was packed
 _LEVEL = 6
 
@@ -41,23 +56,26 @@ def installed(target: Any) -> Slice:
     )
 
 
-def with_project(target: Any) -> Slice:
-    """With all files of the folder from which its module is imported."""
+def with_project(target: Any, known: dict[str, Project] | None = None) -> Slice:
+    """With all files of the folder from which its module is imported; `known` are folders that were packed before."""
     module, name, source = _found(target, "bundle")
     if source is None:
         raise SliceError(
             f"{module} is installed, so there is no project of {name} to ship; take ship='image', which imports it "
             "where it runs"
         )
-    project = packed(_root_of(source))
+    root, known = _root_of(source), {} if known is None else known
+    project = known.get(root) or known.setdefault(root, packed(root))
+    inside = _name_of(source.file, root)
     return Slice(
         entry_module=source.name,
         entry_name=name,
         modules={},
         mode="project",
         file=source.file,
-        code_hash=content_hash(json.dumps(["project 1", project.digest, source.name, name]).encode()),
+        code_hash=content_hash(json.dumps(["project 1", project.digest, source.name, name, inside]).encode()),
         project=project,
+        script=inside if source.main and "." not in source.name else "",  # else `python -m` a module of a package
     )
 
 
@@ -98,10 +116,10 @@ def packed(root: str, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for path in _walk(root, _ignored(root), files):
-            name = os.path.relpath(path, root).replace(os.sep, "/")
+            name = _name_of(path, root)
             try:
                 with open(path, "rb") as file:
-                    data = file.read()
+                    data = file.read(most_bytes - size + 1)
             except OSError as error:
                 raise SliceError(f"a file of the project at {root} cannot be read: {error}", file=path) from None
             size += len(data)
@@ -120,6 +138,17 @@ def packed(root: str, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES
     return Project(digest=content_hash(json.dumps(rows).encode()), data=made.getvalue(), files=tuple(files))
 
 
+def _name_of(path: str, root: str) -> str:
+    try:
+        return os.path.relpath(path, root).replace(os.sep, "/").encode().decode()
+    except UnicodeEncodeError:
+        shown = path.encode(errors="backslashreplace").decode()
+        raise SliceError(
+            f"the name of the file '{shown}' is not UTF-8, in which it would travel; rename it, or name a pattern that "
+            f"fits it in {os.path.join(root, IGNORE)}"
+        ) from None
+
+
 def _ignored(root: str) -> tuple[str, ...]:
     try:
         with open(os.path.join(root, IGNORE), encoding="utf-8") as file:
@@ -136,17 +165,22 @@ def _walk(root: str, ignored: tuple[str, ...], seen: list[str]) -> Iterator[str]
     ignore = os.path.join(root, IGNORE)
     if os.path.exists(ignore):
         seen.append(ignore)
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=_unreadable):
         seen.append(folder)
         inside = os.path.relpath(folder, root)
+        never = (*ignored, *_HOME) if inside == "." and _is_home(folder) else ignored
         folders[:] = sorted(
-            name
-            for name in folders
-            if not _is_ignored(inside, name, ignored) and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+            name for name in folders if not (_is_ignored(inside, name, never) or _is_made(os.path.join(folder, name)))
         )
+        for name in folders:
+            if os.path.islink(os.path.join(folder, name)):
+                raise SliceError(
+                    f"{os.path.join(folder, name)} is a link to a folder, which does not travel; put the folder itself "
+                    f"there, or name it in {ignore}"
+                )
         for name in sorted(names):
             path = os.path.join(folder, name)
-            if not _is_ignored(inside, name, ignored) and os.path.isfile(path):
+            if not _is_ignored(inside, name, never) and os.path.isfile(path):
                 seen.append(path)
                 yield path
 
@@ -154,3 +188,17 @@ def _walk(root: str, ignored: tuple[str, ...], seen: list[str]) -> Iterator[str]
 def _is_ignored(folder: str, name: str, ignored: tuple[str, ...]) -> bool:
     whole = name if folder == "." else f"{folder}/{name}"
     return any(fnmatch(name, pattern) or fnmatch(whole, pattern) for pattern in ignored)
+
+
+def _unreadable(error: OSError) -> None:
+    raise SliceError(f"a folder of the project cannot be read: {error}; make it readable, or name it in {IGNORE}")
+
+
+def _is_made(folder: str) -> bool:
+    """A virtual environment or a home: a tool's folder, whatever it is called."""
+    return os.path.exists(os.path.join(folder, "pyvenv.cfg")) or _is_home(folder)
+
+
+def _is_home(folder: str) -> bool:
+    """It holds the key that signs values, and changes with every execution."""
+    return any(all(os.path.exists(os.path.join(folder, name)) for name in signs) for signs in _SIGNS)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
+import os
+import shutil
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,6 +23,7 @@ from twingraph.executors.slice_loader import Loaded
 from twingraph.sdk import packing
 from twingraph.sdk.slicing.records import Project
 from twingraph.sdk.slicing.whole import installed, packed, with_project
+from twingraph.store.home import Home
 
 
 def names(project: Project) -> list[str]:
@@ -80,6 +86,37 @@ def test_what_nobody_means_by_a_project_stays(root: Path, file: str) -> None:
     assert file not in names(packed(str(root)))
 
 
+def used(home: Path, word: str) -> None:
+    """As an execution leaves it."""
+    opened = Home(home).open()
+    opened.secret()
+    (home / "cache" / "projects" / word).mkdir(parents=True)
+    for name in ("twingraph.db", "twingraph.db-wal", "twingraph.3.db", f"cache/projects/{word}/steps.py"):
+        (home / name).write_text(word)
+    (opened.blobs / word).write_text(word)
+    (opened.run / f"{word}.lock").touch()
+    opened.close()
+
+
+@pytest.mark.parametrize("place", ["home", "kit/state", "."])
+def test_a_home_in_the_project_stays_with_its_key(root: Path, place: str) -> None:
+    """Under any name, and where it is the project's folder: else its key would travel to all workers."""
+    before = names(packed(str(root)))
+    used(root / place, "one")
+    first = packed(str(root))
+    used(root / place, "two")
+    assert names(first) == before
+    assert packed(str(root)).digest == first.digest
+
+
+@pytest.mark.parametrize("lacks", ["home.lock", "run", "secret.key", "twingraph.db"])
+def test_a_home_is_known_though_it_lacks_something(root: Path, lacks: str) -> None:
+    """One whose journal is PostgreSQL has neither key nor database, a copy of one perhaps no locks."""
+    used(root / "home", "one")
+    shutil.rmtree(root / "home" / lacks) if lacks == "run" else (root / "home" / lacks).unlink()
+    assert not [name for name in names(packed(str(root))) if name.startswith("home")]
+
+
 @pytest.mark.parametrize("pattern", ["kit/deep", "deep/", "*.bin", "kit/deep/data.*"])
 def test_an_author_says_what_need_not_travel(root: Path, pattern: str) -> None:
     (root / ".twingraphignore").write_text(f"# large\n\n{pattern}\n")
@@ -92,11 +129,67 @@ def test_too_much_is_told_with_the_remedy(root: Path, files: int, size: int) -> 
         packed(str(root), files, size)
 
 
+@pytest.mark.only_where(sys.platform == "linux", "needs a file system whose names are any bytes")
+def test_a_name_that_cannot_travel_is_told(root: Path) -> None:
+    (root / "kit" / os.fsdecode(b"caf\xe9.txt")).touch()
+    with pytest.raises(SliceError, match=r"caf\S+udce9\.txt' is not UTF-8"):
+        packed(str(root))
+    (root / ".twingraphignore").write_text("kit/caf*\n")
+    assert "kit/steps.py" in names(packed(str(root)))
+
+
+def test_a_link_to_a_folder_is_told_with_the_remedy(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (root / "kit" / "weights").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SliceError, match=r"kit/weights is a link to a folder.* name it in .*\.twingraphignore"):
+        packed(str(root))
+    (root / ".twingraphignore").write_text("weights\n")
+    assert "kit/steps.py" in names(packed(str(root)))
+    (tmp_path / "elsewhere" / "pyvenv.cfg").touch()
+    (root / ".twingraphignore").unlink()
+    assert "kit/steps.py" in names(packed(str(root)))
+
+
+def test_a_folder_that_cannot_be_read_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here because its path is too long: root may read all others."""
+    monkeypatch.chdir(root)
+    for _ in range(20):
+        os.mkdir("d" * 250)
+        os.chdir("d" * 250)
+    with pytest.raises(SliceError, match=r"cannot be read.* name it in \.twingraphignore"):
+        packed(str(root))
+
+
+def test_of_a_large_file_no_more_is_read_than_may_travel(root: Path) -> None:
+    with (root / "kit" / "large").open("wb") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SliceError, match="1 MiB"):
+            packed(str(root), most_bytes=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_file_that_comes_or_changes_is_noticed(root: Path, steps: ModuleType) -> None:
     made = packing.pack({"bundle kit.steps:step": steps.step})
     assert made.is_fresh()
     (root / "kit" / "more.py").touch()
     assert not made.is_fresh()
+
+
+def test_what_is_packed_at_once_has_one_project(root: Path, steps: ModuleType) -> None:
+    """Though a file changes meanwhile: code that is made of two states of it was never written."""
+
+    class Changing(dict[str, Any]):
+        def items(self) -> Any:
+            for item in super().items():
+                yield item
+                (root / "kit" / "more.py").touch()
+
+    made = packing.pack(Changing({"bundle kit.steps:step": steps.step, "bundle kit.steps:make": steps.make}))
+    assert len(json.loads(made.data)["projects"]) == 1
 
 
 def test_an_entry_says_how_its_code_travels(steps: ModuleType) -> None:
