@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.conducting import Act, no_code
 from twingraph.core.plan import Plan
+from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import Settings
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
@@ -66,13 +67,15 @@ class ByHand:
             seen()
         raise AssertionError("it does not come to that")
 
-    def submit(self, of: Plan, *, parallel: int = 10, **more: Any) -> Handle:
+    def submit(
+        self, of: Plan, *, parallel: int = 10, error_handler: ErrorHandler = ErrorHandler.FAIL, **more: Any
+    ) -> Handle:
         return self.conductor.submit(
             Submission(
                 id=f"exec-{secrets.token_hex(4)}",
                 plan=of,
                 inputs={},
-                settings=Settings(max_parallel=parallel),
+                settings=Settings(max_parallel=parallel, error_handler=error_handler),
                 workflow_id="flow",
                 origin="script",
                 **more,

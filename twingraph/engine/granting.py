@@ -1,14 +1,14 @@
 """Named limits, done: what a conductor's nodes ask for and give back goes with its commits.
 
-What is given back is so at once; of an execution of which tens of thousands of nodes ask, some stand in line with each
-commit.
+What is given back is so at once; where tens of thousands of nodes ask, some stand in line with each commit, of each
+execution a share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from twingraph.core.events import Event, LimitGranted
 from twingraph.engine.ground import Ground
@@ -47,7 +47,7 @@ class Granting:
     def take(self, held: Held) -> None:
         """What these wishes follow from is written with the next transaction, or was before."""
         wishes, held.limits_due = held.limits_due, []
-        _, asking = self._asking.pop(held.number, (held, {}))
+        _, asking = self._asking.get(held.number, (held, {}))
         for wish in wishes:
             asking.pop(wish.node, None)  # what was asked before for the same node counts no more
             if type(wish) is commands.AskLimit:
@@ -56,15 +56,22 @@ class Granting:
                 self._book.release(held.number, wish.node)
         if asking:
             self._asking[held.number] = held, asking
+        else:
+            self._asking.pop(held.number, None)
 
     def _stand_in_line(self) -> None:
-        now = self._clock.now()
-        for held, asking in list(self._asking.values()):
-            for node in list(islice(asking, self._most)):
-                wish = asking.pop(node)
-                self._book.ask(Wanting(held.number, held.epoch, node, wish.limits), wish.priority, now)
-            if not asking:
-                del self._asking[held.number]
+        """So many of all executions together as a transaction has rows; who had its share goes behind the others."""
+        now, room = self._clock.now(), self._most
+        while room and self._asking:
+            share = max(1, room // len(self._asking))
+            for number in list(islice(self._asking, room)):
+                held, asking = self._asking.pop(number)
+                for node in list(islice(asking, share)):
+                    wish = asking.pop(node)
+                    self._book.ask(Wanting(number, held.epoch, node, wish.limits), wish.priority, now)
+                    room -= 1
+                if asking:
+                    self._asking[number] = held, asking
 
     def drop(self, number: int) -> None:
         """The execution is not ours any more."""
@@ -86,15 +93,20 @@ class Granting:
     def tell(self) -> None:
         """Let those go on who were granted by the last transaction."""
         granted, self._granted = self._granted, ()
+        given_back: dict[int, set[str]] = {}
         for wanting in granted:
             held = self._roster.at(wanting.number)
             if held is not None and held.epoch == wanting.epoch:
-                self._about(held, partial(self._go_on, held, wanting.node))
+                self._about(held, partial(self._go_on, held, wanting.node, given_back))
 
-    def _go_on(self, held: Held, node: str) -> None:
-        """Unless it has been given back meanwhile, which is only not written yet."""
-        released = (wish.node for wish in (*held.limits_due, *held.limits) if type(wish) is commands.ReleaseLimit)
-        if node not in released:
+    def _go_on(self, held: Held, node: str, given_back: dict[int, set[str]]) -> None:
+        """Unless it has been given back meanwhile, which is only not written yet. That is known when the first of those
+        that were granted together goes on, and none of them changes it for another."""
+        known = given_back.get(held.number)
+        if known is None:
+            wishes = chain(held.limits_due, held.limits)
+            known = given_back[held.number] = {w.node for w in wishes if type(w) is commands.ReleaseLimit}
+        if node not in known:
             self._apply(held, LimitGranted(node))
 
     def look(self, *, changed: bool) -> None:

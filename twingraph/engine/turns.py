@@ -103,9 +103,19 @@ class Turns:
                 self._moments.soon(self._one_moment, held, steps)
                 return
         self.soon(held)
-        for act in waiting:
-            if self._roster.has(held):
-                self.about(held, act)
+        self._catch_up(held, waiting, end)
+
+    def _catch_up(self, held: Held, waiting: deque[Callable[[], None]], end: float) -> None:
+        """What came meanwhile, in its order; when that is much, in moments too."""
+        while waiting and self._roster.has(held):
+            self.about(held, waiting.popleft())
+            if held.waiting is not None:  # it led to a long piece of work itself: the others come after that
+                held.waiting.extend(waiting)
+                return
+            if waiting and self._moments.over(end):
+                held.waiting = waiting
+                self._moments.soon(self._one_moment, held, iter(()))
+                return
 
     # -- events ------------------------------------------------------------------------------------
 

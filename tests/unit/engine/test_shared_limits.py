@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -233,21 +234,29 @@ class Table(NamedTuple):
         self.granting.tell()
 
 
-@pytest.fixture
-def table(one: Rig) -> Iterator[Table]:
+@contextmanager
+def seated(one: Rig, number: int, rows: int) -> Iterator[Table]:
     told: list[Event] = []
-    begin(one, limited("other", gpu=1))
-    held = Held(Claim(number=1, epoch=1, seq=0), State("exec-1"), None, Handle("exec-1", one.conductor))
+    held = Held(Claim(number=number, epoch=1, seq=0), State("exec-1"), None, Handle("exec-1", one.conductor))
     roster = Roster()
     roster.add(held)
     loop = asyncio.new_event_loop()
     journal = SqliteJournal(one.home)
     handing = Handing(one.dispatch, refuse)
-    ground = Ground("x", roster, journal, handing, Clock(), Moments(loop, time.perf_counter), Garbage(), Sizes(rows=1))
+    sizes = Sizes(rows=rows)
+    ground = Ground("x", roster, journal, handing, Clock(), Moments(loop, time.perf_counter), Garbage(), sizes)
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
     yield Table(held, granting, journal, told, one)
     journal.close()
     loop.close()
+
+
+@pytest.fixture
+def table(one: Rig) -> Iterator[Table]:
+    begin(one, limited("other", gpu=1))
+    one.dispatch.wait_for(1)  # it holds its limit
+    with seated(one, 1, 1) as table:
+        yield table
 
 
 def ask(node: str, most: int = 1) -> commands.AskLimit:
@@ -276,6 +285,25 @@ def test_of_many_that_ask_some_stand_in_line_with_each_commit(table: Table) -> N
     table.commit()
     assert table.told[2:] == [LimitGranted("c")]
     assert not table.granting.due
+
+
+@pytest.mark.parametrize(("rows", "standing"), [(1, [(1, 0), (1, 1), (2, 1)]), (5, [(4, 1), (6, 1)])])
+def test_what_stands_in_line_with_a_commit_is_shared_by_all_that_ask(
+    one: Rig, rows: int, standing: list[tuple[int, int]]
+) -> None:
+    """In turn, so that nobody waits for all of another's; what one does not need is for the others."""
+    begin(one, limited("holder"))
+    one.dispatch.wait_for(1)  # so that nobody is granted
+    begin(one, limited("other"))
+    with seated(one, 1, rows) as first:
+        second = Held(Claim(number=2, epoch=1, seq=0), State("exec-2"), None, Handle("exec-2", one.conductor))
+        first.wish(*(ask(f"n{number}") for number in range(6)))
+        second.limits_due = [ask("a")] if rows > 1 else [ask("a"), ask("b")]
+        first.granting.take(second)
+        for many, few in standing:
+            first.commit()
+            waiting = first.granting._book._waiting
+            assert [len(waiting.get(number, ())) for number in (1, 2)] == [many, few]
 
 
 def test_who_gives_up_before_it_stood_in_line_is_granted_nothing(table: Table) -> None:

@@ -20,11 +20,14 @@ from twingraph.core.events import (
     GraphExtended,
     PauseRequested,
     ResumeRequested,
+    SignalReceived,
     body_of,
     event_from,
 )
 from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import Changes, Settings
+from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import LogLines
 from twingraph.engine import garbage
 from twingraph.engine.handle import Handle
@@ -410,12 +413,88 @@ def test_what_waits_for_one_node_begins_in_many_turns_and_others_go_on_between(o
 
     rows = len(by_hand.records.rows(large.id))
     by_hand.turns_until(lambda: state.ended_count == 1 and state.in_flight > 0, look)
-    assert 0 < max(after - before for before, after in itertools.pairwise(begun)) <= USUAL.at_once
+    # So many with the event itself, and as many in the moment after it.
+    assert 0 < max(after - before for before, after in itertools.pairwise(begun)) <= 2 * USUAL.at_once
     assert recorded
     assert recorded[0] < MANY / 2
     assert len(by_hand.records.rows(large.id)) == rows  # as if it had happened at once
     by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
     assert large.status == "completed"
+
+
+def test_what_is_skipped_because_of_one_node_is_so_in_many_turns(opened: Opens) -> None:
+    """The failure frees one node alone, and that one all the others."""
+
+    def fails(lane: object, run: object) -> object:
+        raise ValueError("no")
+
+    by_hand = opened(fails)
+    by_hand.dispatch.hold = True
+    waiting = tuple(task(f"n{number}", "gate") for number in range(MANY))
+    of = plan(task("first"), task("gate", "first"), *waiting)
+    large = by_hand.submit(of, error_handler=ErrorHandler.CONTINUE)
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+    by_hand.dispatch.let_go()
+    seen = [0]
+    by_hand.turns_until(lambda: seen[-1] == MANY + 1, lambda: seen.append(state.counts[NodeStatus.SKIPPED]))
+    assert max(after - before for before, after in itertools.pairwise(seen)) <= 2 * USUAL.at_once
+    by_hand.turns_until(lambda: over(large))
+    assert large.status == "failed"
+
+
+def test_a_workflow_of_many_nodes_is_opened_and_begins_in_many_turns(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    inside = tuple(PlanNode(id=f"n{number}", spec=0) for number in range(MANY))
+    gate = PlanNode(id="gate", kind=NodeKind.SCOPE, edges=(Edge(source="first"),), template="inside")
+    large = by_hand.submit(plan(task("first"), gate, templates={"inside": Template(nodes=inside, last_nodes=("n0",))}))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    state = by_hand.state(large)
+    by_hand.dispatch.let_go()
+    created, begun = [len(state.nodes)], [0]
+
+    def look() -> None:
+        created.append(len(state.nodes))
+        begun.append(state.ready_count + state.in_flight)
+
+    by_hand.turns_until(lambda: begun[-1] == MANY, look)
+    for seen in (created, begun):
+        assert max(after - before for before, after in itertools.pairwise(seen)) <= 2 * USUAL.at_once
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    assert large.status == "completed"
+
+
+def test_what_comes_during_a_long_piece_of_work_is_taken_in_in_many_turns_and_in_order(opened: Opens) -> None:
+    by_hand = opened(echo)
+    by_hand.dispatch.hold = True
+    large = by_hand.submit(plan(task("first"), *(task(f"n{number}", "first") for number in range(MANY))))
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    held = by_hand.conductor._roster.named(large.id)
+    assert held is not None
+    by_hand.dispatch.let_go()
+    by_hand.turns_until(lambda: held.waiting is not None)
+    signals = 100
+    for number in range(signals):
+        by_hand.conductor.feed(large.id, SignalReceived(f"s{number}", ("output", "0" * 32, 2)), ["{}"])
+    by_hand.turns_until(lambda: held.waiting is not None and len(held.waiting) == signals)
+    assert not held.state.signals
+    small = by_hand.submit(SMALL)
+    seen, recorded = [0], list[int]()
+
+    def look() -> None:
+        seen.append(len(held.state.signals))
+        if small.wait_recorded(0) and not recorded:
+            recorded.append(seen[-1])
+
+    by_hand.turns_until(lambda: len(held.state.signals) == signals, look)
+    assert max(after - before for before, after in itertools.pairwise(seen)) == 1
+    assert recorded
+    assert recorded[0] < signals
+    assert list(held.state.signals) == [f"s{number}" for number in range(signals)]
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    heard = [event_from(row.kind, row.body) for row in by_hand.records.rows(large.id) if row.kind == "signal_received"]
+    assert [event.name for event in heard if isinstance(event, SignalReceived)] == list(held.state.signals)
 
 
 def test_what_asks_for_a_limit_is_paused_and_goes_on_in_many_turns(opened: Opens) -> None:

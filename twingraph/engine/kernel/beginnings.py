@@ -6,10 +6,10 @@ Consequences are worked off from a queue rather than by recursion.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from twingraph.core.events import OutputMeta
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import NodeKind, PlanNode
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds, graph, scheduling
 from twingraph.engine.kernel.commands import AskCache, AskLimit, SetTimer, StartDetached, StartDriver
@@ -27,24 +27,29 @@ def settle(state: State, candidates: Iterable[Node]) -> None:
 
 
 def settling(state: State, candidates: Iterable[Node]) -> Iterator[None]:
-    """The same by and by."""
+    """The same by and by. It pauses only while something is left to do."""
     queue = deque(candidates)
     seen = 0
     while queue and not state.chores:
+        if seen == state.at_once:
+            seen = 0
+            yield
+        seen += 1
         node = queue.popleft()
         if not node.pending and node.status is NodeStatus.PENDING and not node.active:
-            queue.extend(_begin(state, node))
-        seen += 1
-        if not seen % state.at_once:
-            yield
+            plans = graph.inside(state, node) if node.kind is NodeKind.SCOPE else ()
+            queue.extend(
+                (yield from _opening(state, node, plans)) if len(plans) > state.at_once else _begin(state, node)
+            )
 
 
-def settle_last(state: State, candidates: Sequence[Node]) -> None:
-    """The same as the last thing that an event does: that many begin is left as its chore."""
-    if len(candidates) > state.at_once and not state.chores:
-        state.chores.append(settling(state, candidates))
-    else:
-        settle(state, candidates)
+def settle_last(state: State, candidates: Iterable[Node]) -> None:
+    """The same as the last thing that an event does: what is left at the first pause, however little led to it, is a
+    chore of the event."""
+    steps = settling(state, candidates)
+    for _ in steps:
+        state.chores.append(steps)
+        return
 
 
 def end_node(state: State, node: Node, status: NodeStatus) -> None:
@@ -61,12 +66,9 @@ def end_one(state: State, node: Node, status: NodeStatus) -> None:
 
 def _begin(state: State, node: Node) -> list[Node]:
     """Begin a node whose sources are over; the nodes that may begin because of it."""
-    if state.ending is not None or doomed(node):
-        return end(state, node, NodeStatus.CANCELLED)
-    reason = graph.why_skipped(node)
-    if reason is not None:
-        node.reason = reason
-        return end(state, node, NodeStatus.SKIPPED)
+    freed = _end_instead(state, node)
+    if freed is not None:
+        return freed
     kind = node.kind
     if kind is NodeKind.INPUT:
         return end(state, node, NodeStatus.COMPLETED)
@@ -84,6 +86,28 @@ def _begin(state: State, node: Node) -> list[Node]:
         return []
     queue_up(state, node)
     return []
+
+
+def _end_instead(state: State, node: Node) -> list[Node] | None:
+    """End a node that must not begin; None when it may."""
+    if state.ending is not None or doomed(node):
+        return end(state, node, NodeStatus.CANCELLED)
+    reason = graph.why_skipped(node)
+    if reason is not None:
+        node.reason = reason
+        return end(state, node, NodeStatus.SKIPPED)
+    return None
+
+
+def _opening(state: State, node: Node, plans: Sequence[PlanNode]) -> Generator[None, None, list[Node]]:
+    """Begin a sub-workflow of many nodes, by and by."""
+    freed = _end_instead(state, node)
+    if freed is not None:
+        return freed
+    state.move(node, NodeStatus.RUNNING)
+    scope = graph.new_scope(state, node.id, node, None)
+    node.children, node.expanded, node.open = [scope], True, 1
+    return (yield from graph.adding(state, scope, plans))
 
 
 def _begin_scope(state: State, node: Node) -> list[Node]:

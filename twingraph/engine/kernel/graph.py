@@ -62,7 +62,13 @@ def depend(node: Node) -> int:
 
 
 def open_scope(state: State, path: str, parent: Node, index: int | None) -> tuple[Scope, list[Node]]:
-    """Open the parent's template under this path; it is closed at once, since a template knows all its nodes.
+    """Open the parent's template under this path, with its nodes."""
+    scope = new_scope(state, path, parent, index)
+    return scope, add_nodes(state, scope, inside(state, parent))
+
+
+def new_scope(state: State, path: str, parent: Node, index: int | None) -> Scope:
+    """A scope without its nodes. It is closed at once, since a template knows all of them.
 
     Without a template the scope belongs to a body, which extends and closes it.
     """
@@ -71,13 +77,17 @@ def open_scope(state: State, path: str, parent: Node, index: int | None) -> tupl
     state.timed = state.timed or scope.clock is not None
     if parent.plan.template is None:
         scope.driven = True
-        state.scopes[path] = scope
-        return scope, []
-    template = state.templates[parent.plan.template]
-    scope.closed = True
-    scope.last_nodes = template.last_nodes
+    else:
+        scope.closed = True
+        scope.last_nodes = state.templates[parent.plan.template].last_nodes
     state.scopes[path] = scope
-    return scope, add_nodes(state, scope, template.nodes)
+    return scope
+
+
+def inside(state: State, parent: Node) -> Sequence[PlanNode]:
+    """What the parent's template consists of."""
+    template = parent.plan.template
+    return () if template is None else state.templates[template].nodes
 
 
 def is_single(state: State, parent: Node) -> bool:
