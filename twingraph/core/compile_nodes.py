@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import expressions
@@ -145,7 +145,8 @@ class _Maker:
 
     def _spec_of(self, info: ComponentInfo) -> int:
         taken = {parameter.name for parameter in info.parameters}
-        given = {key: self.config[key] for key in NODE_SETTINGS if key in self.config and key not in taken}
+        own = taken - self._clashing(taken)
+        given = {key: self.config[key] for key in NODE_SETTINGS if key in self.config and key not in own}
         settings: Mapping[str, Any] = info.settings
         if given:
             checked, problems = check_settings(
@@ -174,11 +175,11 @@ class _Maker:
 
     def _constants(self, port: Port, own: frozenset[str]) -> None:
         """Every key of the config is a parameter, a setting, or an error."""
-        info = port.info
+        info, clashing = port.info, self._clashing(port.parameters)
         for key, value in self.config.items():
             if key in own:
                 continue
-            if key in port.parameters:
+            if key in port.parameters and key not in clashing:
                 self._constant(port, key, value)
             elif key in NODE_SETTINGS:
                 continue
@@ -192,6 +193,11 @@ class _Maker:
             else:
                 known = (*port.parameters, *NODE_SETTINGS, "inputs")
                 self.wrong(key, f"is neither a parameter nor a setting; {did_you_mean(key, known)}")
+
+    def _clashing(self, parameters: Container[str]) -> frozenset[str]:
+        """Names of settings that `inputs` gives as parameters: beside it they stand for the settings."""
+        given = self.config.get("inputs") if "inputs" not in parameters else None
+        return frozenset(NODE_SETTINGS).intersection(given) if isinstance(given, Mapping) else frozenset()
 
     def _inputs(self, port: Port) -> None:
         given = self.config.get("inputs")

@@ -7,6 +7,7 @@ TwinGraphError
 │   ├── CodecError            a value that cannot be stored or read back
 │   ├── SecretError           a secret that nobody knows, or that may not be read
 │   ├── MissingExtraError     an optional dependency is not installed
+│   ├── HandleMisused         a handle was used where only its value can stand; also a TypeError
 │   └── ReplayMismatch        a pipeline body no longer makes the calls that its history has
 ├── NotFoundError             an id that nobody knows; carries `near`
 ├── ConflictError             the state of the thing forbids the request
@@ -120,6 +121,10 @@ class MissingExtraError(PermanentError):
         super().__init__(f"{what} needs an optional dependency: pip install 'twingraph[{extra}]'")
 
 
+class HandleMisused(PermanentError, TypeError):  # noqa: N818 - says what happened
+    """A handle was used where only its value can stand."""
+
+
 class ReplayMismatch(PermanentError):  # noqa: N818 - the documented name
     """A pipeline body no longer makes the calls that its history has."""
 
@@ -193,7 +198,7 @@ class ExecutionFailed(TwinGraphError):  # noqa: N818 - the documented name
         super().__init__(message)
         self.execution_id = execution_id
         self.node_id = node_id
-        self.code = code
+        self.code = str(code)  # of a member of ErrorCode its plain word
         self.error_type = error_type
         self.remote_traceback = remote_traceback
 
@@ -215,5 +220,5 @@ class NodeFailed(TwinGraphError):  # noqa: N818 - the documented name
         self.execution_id = execution_id
         self.node_id = node_id
         self.error_type = error_type
-        self.code = code
+        self.code = str(code)  # of a member of ErrorCode its plain word
         self.remote_traceback = remote_traceback

@@ -394,7 +394,7 @@ def _raw(body: str | bytes) -> dict[str, Any]:
     raw: dict[str, Any] = _loads(body if isinstance(body, str) else body.decode())
     for name, value in raw.items():
         if type(value) is list:
-            raw[name] = tuple(tuple(entry) if type(entry) is list else entry for entry in value)
+            raw[name] = tuple([tuple(entry) if type(entry) is list else entry for entry in value])
     return raw
 
 

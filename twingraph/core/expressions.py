@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from twingraph.core.syntax import parse_expression
+
 # What simpleeval offers without being given anything.
 FUNCTIONS = frozenset({"rand", "randint", "int", "float", "str"})
 CONSTANTS = frozenset({"True", "False", "None"})
@@ -11,7 +13,7 @@ CONSTANTS = frozenset({"True", "False", "None"})
 
 def names_used(expression: str) -> tuple[str, ...]:
     """The free names of an expression in order of appearance. SyntaxError when it is none."""
-    tree = ast.parse(expression.strip(), mode="eval")
+    tree = parse_expression(expression.strip())
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     names = [
@@ -28,7 +30,7 @@ def problem_of(expression: object) -> str | None:
     if not isinstance(expression, str) or not expression.strip():
         return f'must be an expression such as "count > 10", not {expression!r}'
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = parse_expression(expression.strip())
     except SyntaxError as error:
         return f"is not an expression: {error.msg} at column {error.offset} of {expression!r}"
     for node in ast.walk(tree):

@@ -110,8 +110,7 @@ def argument_to_json(argument: Argument) -> list[Any]:
 
 def argument_from_json(raw: list[Any]) -> Argument:
     return tuple(
-        part if isinstance(part, str) else Hole(sources=tuple(_source_from_json(source) for source in part))
-        for part in raw
+        [part if type(part) is str else Hole(tuple([_source_from_json(source) for source in part])) for part in raw]
     )
 
 

@@ -82,7 +82,7 @@ def _number(value: Any, low: float, high: float = sys.float_info.max) -> bool:
 
 def _exception_name(entry: Any) -> str | None:
     if isinstance(entry, str) and entry.strip():
-        return entry.strip()
+        return entry.strip().removeprefix("builtins.")  # errors tell those of Python itself without a module
     if isinstance(entry, type) and issubclass(entry, BaseException):
         return entry.__name__ if entry.__module__ == "builtins" else f"{entry.__module__}.{entry.__qualname__}"
     return None

@@ -41,6 +41,7 @@ def _declared(plain: type[T], *, frozen: bool, kw_only: bool, slots: bool) -> ty
     compared = [one.name for one in fields(cls) if one.compare]  # type: ignore[arg-type]  # it is one since a line
     added: dict[str, Any] = {
         "__init__": _first_init(cls, frozen=frozen),
+        "__signature__": _SIGNATURE,
         "__repr__": _repr,
         "__eq__": _eq,
         "__compared__": attrgetter(*compared) if compared else lambda _record: (),
@@ -58,11 +59,29 @@ def _declared(plain: type[T], *, frozen: bool, kw_only: bool, slots: bool) -> ty
 
 
 def _first_init(cls: type, *, frozen: bool) -> Callable[..., None]:
-    def write_and_call(self: Any, *args: Any, **kwargs: Any) -> None:
+    def write() -> Callable[..., None]:
         init = cls.__init__ = _written_init(cls, frozen=frozen)  # type: ignore[misc]
-        init(self, *args, **kwargs)
+        return init
 
+    def write_and_call(self: Any, *args: Any, **kwargs: Any) -> None:
+        write()(self, *args, **kwargs)
+
+    write_and_call.write = write  # type: ignore[attr-defined]
     return write_and_call
+
+
+class _Signature:
+    """What `inspect` and `help` show of a class, also before it has made a record."""
+
+    def __get__(self, _record: object, cls: type) -> Any:
+        import inspect  # a short run needs none of it
+
+        write = getattr(cls.__init__, "write", None)  # type: ignore[misc]
+        signature = inspect.signature(write() if write else cls.__init__)  # type: ignore[misc]
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+_SIGNATURE = _Signature()
 
 
 def _written_init(cls: type, *, frozen: bool) -> Callable[..., None]:

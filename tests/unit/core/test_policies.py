@@ -95,6 +95,14 @@ def test_names_match_any_class_of_the_mro_qualified_or_not(wanted: str) -> None:
     assert not policy.matches(("builtins.ValueError",))
 
 
+def test_a_class_of_python_itself_may_be_named_with_its_module() -> None:
+    policy, problems = parse_retry({"exceptions": ["builtins.OSError", "shop.Busy"]})
+    assert policy is not None, problems
+    assert policy.matches(("FileNotFoundError", "OSError", "Exception", "BaseException"))
+    assert policy.matches(("shop.Busy", "Exception", "BaseException"))
+    assert not policy.matches(("ValueError", "Exception", "BaseException"))
+
+
 def test_without_names_everything_matches() -> None:
     assert RetryPolicy().matches(("anything",))
 

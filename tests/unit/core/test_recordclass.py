@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
@@ -145,3 +146,21 @@ def test_nothing_is_written_before_the_first_record() -> None:
     assert not written().startswith("<")
     Seldom(name="a")
     assert written().startswith("<")
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_its_signature_is_that_of_a_dataclass_before_it_has_made_a_record(form: dict[str, bool]) -> None:
+    shown, expected = (
+        [(one.name, one.kind) for one in inspect.signature(declared(record, **form)).parameters.values()]
+        for record in (recordclass, dataclass)
+    )
+    assert shown == expected
+
+
+def test_an_init_of_its_own_shows_itself() -> None:
+    class Named(Place):
+        def __init__(self, text: str) -> None:
+            super().__init__(line=len(text))
+
+    assert list(inspect.signature(Named).parameters) == ["text"]
+    assert inspect.signature(Place).parameters["column"].default == 0
