@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help up test check bench soak services lock format clean
+.PHONY: help up test check coverage bench soak services lock format clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -10,11 +10,14 @@ help: ## say what there is
 up: ## set up and run the first example; needs only Python
 	@$(PYTHON) -m tools.setup
 
-test: ## everything: format, lint, types, rooms, all tests on all Pythons of the machine
+test: ## everything: format, lint, types, rooms, all tests, on all Pythons of the machine (integration on two)
 	@$(PYTHON) -m tools.gate test $(if $(JOBS),--jobs $(JOBS))
 
 check: ## the quick gate: format, lint, types, rooms, and the tests that need nothing outside
 	@$(PYTHON) -m tools.gate check $(if $(JOBS),--jobs $(JOBS))
+
+coverage: ## which lines the tests reach in their own processes
+	@$(PYTHON) -m tools.gate coverage $(if $(JOBS),--jobs $(JOBS))
 
 bench: ## measure against peers; results in benchmarks/README.md
 	@$(PYTHON) -m tools.environments dev

@@ -1,9 +1,9 @@
-"""`make check` and `make test`: what people and CI run, defined once.
+"""`make check`, `make test` and `make coverage`: what people and CI run, defined once.
 
 `check` is the quick gate: format, lint, types, rooms, and the tests that need nothing outside their process.
-`test` is everything: the same, then all tests on the main Python (with coverage, but for those that only compute), then
-the library's tests on every further supported Python of the machine. Every step runs even after one has failed, so that
-one run shows all.
+`test` is everything: the same, then all tests on the main Python, then the library's tests on the newest further Python
+of the machine, and units and conformance on those between. Every step runs even after one has failed, so that one run
+shows all. `coverage` tells which lines the tests on the main Python reach in their own processes.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from tools.environments import ROOT, Environment, environment_of
 from tools.pythons import further, main_python
@@ -21,11 +21,12 @@ from tools.pythons import further, main_python
 REPORTS = ROOT / ".cache" / "reports"
 CODE = ["twingraph", "tests", "tools", "examples"]
 QUICK = ["unit", "pipelines", "simulation", "house"]
-COMPUTING = ["pipelines", "simulation"]  # thousands of lives: coverage would make them much slower
+COMPUTING = ["pipelines", "simulation"]  # thousands of lives, in processes that nothing else has touched
 EVERYTHING = ["unit", "conformance", "integration", "reference", "browser", "house"]
-LIBRARY = ["unit", "conformance", "integration"]  # what a further Python has to show; the rest is about the checkout
-# Engines and brokers that end in the middle do so alike on every Python; the promises behind them are held on each.
-ONCE = ["docker", "celery", "services"]
+LIBRARY = ["unit", "conformance", "integration"]  # what the newest Python has to show; the rest is about the checkout
+BETWEEN = ["unit", "conformance"]  # and those between the oldest and the newest: every part, and every promise
+# Engines, brokers and stores that end in the middle do so alike on every Python; their promises are held on each.
+ONCE = ["docker", "celery", "services", "blobs", "postgres", "secrets"]
 
 
 class Step(NamedTuple):
@@ -133,23 +134,34 @@ def check(environment: Environment, jobs: List[str]) -> List[Step]:
 
 
 def everything(environment: Environment, jobs: List[str]) -> List[Step]:
-    coverage = ["--cov", "--cov-report=term", "--durations=10"]
     steps = [*static_steps(environment), services_step(environment)]
     steps.append(test_step(environment, COMPUTING, jobs, called="simulations"))
-    steps.append(test_step(environment, EVERYTHING, [*coverage, *jobs], called="tests"))
+    steps.append(test_step(environment, EVERYTHING, ["--durations=10", *jobs], called="tests"))
     others = further(environment.python)
     names = ", ".join(python.name for python in others.values()) or "none"
     print(f"main Python {environment.python.name}; further Pythons from 3.11 on this machine: {names}", flush=True)
-    for python in others.values():
-        other = environment_of(python, main=False)
-        once = [f"--ignore=tests/integration/{folder}" for folder in ONCE]
-        steps.append(test_step(other, LIBRARY, [*once, *jobs], called="tests"))
+    once = [f"--ignore=tests/integration/{folder}" for folder in ONCE]
+    for number, python in enumerate(others.values(), start=1):
+        kinds = LIBRARY if number == len(others) else BETWEEN
+        steps.append(test_step(environment_of(python, main=False), kinds, [*once, *jobs], called="tests"))
     return steps
+
+
+def coverage(environment: Environment, jobs: List[str]) -> List[Step]:
+    told = ["--cov", "--cov-report=term"]
+    return [services_step(environment), test_step(environment, EVERYTHING, [*told, *jobs], called="coverage")]
+
+
+PLANS: Dict[str, Callable[[Environment, List[str]], List[Step]]] = {
+    "check": check,
+    "test": everything,
+    "coverage": coverage,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("gate", choices=("check", "test"))
+    parser.add_argument("gate", choices=tuple(PLANS))
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="test processes at once (default: all cores)"
     )
@@ -159,8 +171,7 @@ def main() -> int:
     environment.ensure("dev")
     REPORTS.mkdir(parents=True, exist_ok=True)
     jobs = ["-n", str(arguments.jobs)] if arguments.jobs > 1 else []
-    plan = check if arguments.gate == "check" else everything
-    return close([(step, run(step)) for step in plan(environment, jobs)], began)
+    return close([(step, run(step)) for step in PLANS[arguments.gate](environment, jobs)], began)
 
 
 if __name__ == "__main__":
