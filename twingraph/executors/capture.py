@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any, Callable, Iterator, List, Tuple
 
+from twingraph.executors.context import running
+
 Record = Tuple[float, str, str, str]
 
 MAX_LINE = 65536
@@ -186,7 +188,10 @@ class _Watch:
 
 
 def install_handler(logging: Any, records: Any, written: Callable[[], None]) -> None:
-    """Everything from INFO on that reaches the root logger; level and logger are kept."""
+    """Everything from INFO on that reaches the root logger; level and logger are kept.
+
+    Of the node's own logger, `current().logger`, also what is below INFO; that one needs no name in front.
+    """
 
     class Handler(logging.Handler):  # type: ignore[misc]
         def emit(self, record: Any) -> None:
@@ -194,8 +199,9 @@ def install_handler(logging: Any, records: Any, written: Callable[[], None]) -> 
                 message = self.format(record)
             except Exception as error:
                 message = f"{record.msg!r} (not formatted: {error})"
-            name = "" if record.name == "root" else record.name + ": "
-            records.add(record.levelname.lower(), "logging", name + message)
+            run = running.get(None)
+            own = record.name == "root" or (run is not None and record.name == run.node_id)
+            records.add(record.levelname.lower(), "logging", message if own else f"{record.name}: {message}")
             written()
 
     root = logging.getLogger()

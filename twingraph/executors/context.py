@@ -35,10 +35,13 @@ class Current:
 
     @property
     def logger(self) -> Any:
-        """A logger of `logging` named for the node; what it says is kept with the attempt."""
+        """A logger of `logging` named for the node; what it says, from DEBUG on, is kept with the attempt."""
         import logging
 
-        return logging.getLogger(self.node_id)
+        logger = logging.getLogger(self.node_id)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.DEBUG)
+        return logger
 
     def progress(self, done: float, total: float | None = None) -> None:
         """Tell how far the run is. Cheap; many calls in a short time are joined."""

@@ -12,6 +12,7 @@ from twingraph.core.caching import function_in, with_entry
 from twingraph.core.codec import encode
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.signatures import ComponentInfo
+from twingraph.core.syntax import parse
 from twingraph.sdk import signature
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import Component
@@ -140,7 +141,7 @@ def compile_code(node: str, text: Any) -> FunctionType:
     if not isinstance(text, str) or not text.strip():
         raise ValidationError([Problem(node=node, field="code", message="must be Python that defines run(...)")])
     try:
-        tree = ast.parse(text)
+        tree = parse(text)
     except SyntaxError as error:
         raise ValidationError(
             [Problem(node=node, field="code", message=f"line {error.lineno}: {error.msg}")]

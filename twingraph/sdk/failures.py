@@ -120,8 +120,10 @@ def _furnish(made: Exception, state: Mapping[str, Any]) -> None:
 
 def _made(cls: type[Exception], base: type[Exception], arguments: tuple[object, ...]) -> Any:
     """An instance without the author's `__init__`, which may want anything; those of builtins set their attributes."""
+    # MemoryError's own refuses a class of which it is not the first base
+    new = Exception.__new__ if cls is not base and issubclass(base, MemoryError) else cls.__new__
     try:
-        made = cls.__new__(cls, *arguments)
+        made = new(cls, *arguments)
         if base.__module__ == "builtins":
             base.__init__(made, *arguments)
     except Exception:

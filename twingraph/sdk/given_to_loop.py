@@ -10,6 +10,7 @@ import linecache
 from itertools import islice
 from types import FrameType
 
+from twingraph.core.syntax import parse
 from twingraph.sdk.slicing.sources import PARSING
 
 _RUNNERS = frozenset(
@@ -26,7 +27,7 @@ def is_given_to_a_loop(frame: FrameType) -> bool:
         return False
     try:
         with PARSING:
-            tree = ast.parse(text)
+            tree = parse(text)
     except (SyntaxError, ValueError):  # the file has been changed since
         return False
     return any(_place(part) == place for node in ast.walk(tree) if _is_runner(node) for part in _arguments(node))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Where no workflow stands that anybody would run: the standard library, installed packages, and this one.
 _NOT_THE_AUTHORS = (str(Path(os.__file__).parent), f"{sys.prefix}/lib", str(Path(__file__).parents[1]))
 
+# What the prompt of Python 3.13.0 says is the file of `__main__`: its own program.
+_PROMPT = f"{os.sep}_pyrepl{os.sep}"
+
 # Looking through all modules takes as long as the rest of a start; where it was found it mostly still is.
 _found: WeakKeyDictionary[Workflow | Pipeline[..., Any], tuple[ModuleType, str]] = WeakKeyDictionary()
 # Where it was not, it is looked for again once there are other modules or more names.
@@ -32,7 +35,7 @@ def target_of(thing: Workflow | Pipeline[..., Any]) -> str | None:
         _found[thing] = module, name
         return f"{_absolute(str(module.__file__))}:{name}"
     file = getattr(sys.modules.get("__main__"), "__file__", None)
-    return _absolute(file) if file and os.path.isfile(file) else None
+    return _absolute(file) if file and os.path.isfile(file) and _PROMPT not in file else None
 
 
 def _absolute(file: str) -> str:
@@ -63,4 +66,6 @@ def _authors(count: int, newest: int) -> list[ModuleType]:
 
 def _is_of_the_author(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
-    return isinstance(file, str) and file.endswith(".py") and not file.startswith(_NOT_THE_AUTHORS)
+    return (
+        isinstance(file, str) and file.endswith(".py") and not file.startswith(_NOT_THE_AUTHORS) and _PROMPT not in file
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 PRINTS = """
 import sys, threading
-from twingraph.sdk.body.speaking import Speaking
+from twingraph.sdk.body.speaking import speaking
 
 class Sink:
     def write(self, text):
@@ -27,7 +27,6 @@ over = threading.Event()
 talkers = [threading.Thread(target=talk) for _ in range(2)]
 for talker in talkers:
     talker.start()
-speaking = Speaking(shown=lambda: True)
 for _ in range(20_000):
     speaking.begin()
     speaking.end(None)

@@ -7,10 +7,13 @@ import traceback
 
 import pytest
 
-from twingraph.core.errors import ExecutionFailed, NodeFailed
+from twingraph import component, pipeline
+from twingraph.core.errors import ErrorCode, ExecutionFailed, NodeFailed
 from twingraph.core.records import ErrorRecord
+from twingraph.errors import HandleMisused
 from twingraph.sdk.failures import RemoteError, enrich, node_failed
 from twingraph.sdk.frames import own_frames, short
+from twingraph.testing import Inline
 
 
 class RejectedError(Exception):
@@ -41,6 +44,26 @@ def record(kind: type[BaseException], message: str = "boom") -> ErrorRecord:
 
 def execution_failed() -> ExecutionFailed:
     return ExecutionFailed("load: ValueError: boom", execution_id="exec_1", node_id="load", remote_traceback="there")
+
+
+@pytest.mark.parametrize("kind", [ValueError, MemoryError, FileNotFoundError, KeyError, RejectedError])
+def test_both_errors_are_of_the_class_that_was_raised(kind: type[Exception]) -> None:
+    given = record(kind)
+    failed = node_failed(given, "exec_1", {"args": ["boom"]})
+    assert isinstance(failed, NodeFailed)
+    assert isinstance(failed, kind)
+    ended = enrich(execution_failed(), given.types, {"args": ["boom"]})
+    assert isinstance(ended, ExecutionFailed)
+    assert isinstance(ended, kind)
+    assert ended.args == ("boom",)
+
+
+def test_the_code_of_an_error_is_a_plain_word() -> None:
+    for error in (
+        ExecutionFailed("late", execution_id="exec_1", code=ErrorCode.TIMEOUT),
+        NodeFailed("late", execution_id="exec_1", node_id="load", code=ErrorCode.TIMEOUT),
+    ):
+        assert (type(error.code), error.code) == (str, "timeout")
 
 
 def test_a_failed_node_is_caught_as_in_plain_python() -> None:
@@ -168,3 +191,18 @@ def test_a_traceback_shows_the_authors_frames_alone_however_deep_it_is() -> None
 def test_a_cause_without_arguments_has_the_message_alone() -> None:
     error = enrich(execution_failed(), names(TimeoutError), {}, message="it took too long")
     assert str(error.__cause__) == "it took too long"
+
+
+def test_a_handle_used_wrongly_is_told_under_a_public_name() -> None:
+    @component
+    def one() -> int:
+        return 1
+
+    @pipeline
+    def keyed() -> dict[int, str]:
+        return {one(): "one"}
+
+    with pytest.raises(HandleMisused, match="take its value first") as caught:
+        Inline()(keyed)
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, ExecutionFailed)

@@ -272,6 +272,32 @@ def test_code_nodes_are_read_and_not_run() -> None:
     assert list(compiled.sources.values()) == [text]
 
 
+def test_a_parameter_that_is_called_like_a_setting() -> None:
+    own = Registry()
+
+    @component(registry=own)
+    def wait(timeout: int, priority: int = 0) -> int:
+        return timeout + priority
+
+    alone = Workflow("w", registry=own).add_component("a", wait, timeout=5).compile().plan
+    assert (alone.root.nodes[0].args["timeout"], alone.specs[0].timeout) == (("5",), 300)
+    both = (
+        Workflow("w", registry=own)
+        .add_component("a", wait, inputs={"timeout": 5}, timeout=60, priority=2)
+        .compile()
+        .plan
+    )
+    assert (both.root.nodes[0].args["timeout"], both.specs[0].timeout) == (("5",), 60)
+    assert (both.root.nodes[0].args["priority"], both.specs[0].priority) == (("2",), 0)
+
+    @component(registry=own, timeout=300)
+    def told(inputs: dict[str, int], timeout: int = 7) -> int:
+        return inputs["timeout"] + timeout
+
+    mine = Workflow("w", registry=own).add_component("a", told, inputs={"timeout": 1}, timeout=5).compile().plan
+    assert (mine.root.nodes[0].args["timeout"], mine.specs[0].timeout) == (("5",), 300)
+
+
 def test_variants_and_constants_survive_the_definition() -> None:
     wf = new().add_component("a", shout.options(timeout=5), text="x")
     again = Workflow.from_dict(json.loads(wf.to_json()), registry=registry)

@@ -119,8 +119,7 @@ class Body(Holding):
         node = Move(self._name(name), NodeKind.SIDE_EFFECT, name, {}, self.task, place_of(author_frame()))
         self._record(node)
         if not self.history.used_up and node.id not in self.over:
-            while not self.history.complete:  # whether it ended before may stand on a later page
-                self.receive()
+            self.hear_until(lambda: self.history.complete)  # whether it ended before may stand on a later page
         if node.id not in self.over:
             self._carry_out(node.id, function, args, kwargs)
         return self.value(node.id, None)

@@ -16,6 +16,7 @@ from importlib.machinery import SourceFileLoader
 from typing import NamedTuple
 
 from twingraph.core.errors import SliceError
+from twingraph.core.syntax import parse
 from twingraph.sdk.slicing.sources import PARSING, source_of
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -89,7 +90,7 @@ def _parsed(text: str, file: str) -> ast.Module | None:
     try:
         with PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text, file)
+            return parse(text, file)
     except (SyntaxError, ValueError, RecursionError, SliceError):
         return None
 
@@ -147,7 +148,7 @@ def _factory(definition: Definition, code: types.CodeType) -> ast.Module:
     the name of the class stays that of the module unless it is free too."""
     node = definition.node
     names = [HOOKS, *(name for name in code.co_freevars if name not in ("__class__", HOOKS))]
-    module = ast.parse(f"def {_FACTORY}({', '.join(names)}):\n class {definition.around}: pass")
+    module = parse(f"def {_FACTORY}({', '.join(names)}):\n class {definition.around}: pass")
     outer = module.body[0]
     assert isinstance(outer, ast.FunctionDef)
     inner = outer.body[0]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from twingraph.core.bodies import Ended
 from twingraph.core.errors import ErrorCode, NodeFailed, PermanentError, ReplayMismatch, TwinGraphError
 from twingraph.core.records import ErrorRecord
+from twingraph.core.syntax import undisturbed
 from twingraph.sdk.body.arguments import Coder
 from twingraph.sdk.body.handles import Handle, handles_in, plain
 from twingraph.sdk.failures import node_failed, slots_of
@@ -128,11 +129,15 @@ def _met_a_handle(error: BaseException, text: str) -> bool:
 def _traceback(error: BaseException) -> str | None:
     """The author's frames only."""
     try:
-        whole = traceback.TracebackException.from_exception(error)
-        _cut(whole, set())
-        return "".join(whole.format())[-100_000:].encode("utf-8", "replace").decode("utf-8")
+        return undisturbed(lambda: _shown(error))
     except Exception:  # no stack is left, or the exception cannot be shown
         return None
+
+
+def _shown(error: BaseException) -> str:
+    whole = traceback.TracebackException.from_exception(error)
+    _cut(whole, set())
+    return "".join(whole.format())[-100_000:].encode("utf-8", "replace").decode("utf-8")
 
 
 def _cut(part: Any, seen: set[int]) -> None:

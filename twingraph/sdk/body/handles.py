@@ -12,15 +12,11 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
-from twingraph.core.errors import PermanentError
+from twingraph.core.errors import HandleMisused
 
 # Whoever asks from these modules manages awaitables and means the handle, not its value.
 _MACHINERY = frozenset({"asyncio", "inspect", "concurrent"})
 _PASSED_OVER = frozenset({"abc", "typing", "collections.abc", "_collections_abc"})
-
-
-class HandleMisused(PermanentError, TypeError):  # noqa: N818 - says what happened
-    """A handle was used where only its value can stand."""
 
 
 class Behind(Protocol):

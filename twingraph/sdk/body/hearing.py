@@ -14,9 +14,9 @@ from time import time
 from typing import Any
 
 from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
+from twingraph.core.errors import HandleMisused
 from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import NodeStatus
-from twingraph.sdk.body.handles import HandleMisused
 from twingraph.sdk.body.history import History
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 from twingraph.sdk.body.unwinding import Unwinding
@@ -50,24 +50,27 @@ class Hearing:
         self.execution, self.scope = opened.execution, opened.scope
         self.inbox: SimpleQueue[Message] = SimpleQueue()
         self.clock: Callable[[], float] = time
+        self.prints_are_shown: Callable[[], bool] = lambda: True  # by the process too, not in the log alone
         self.waits_for: frozenset[str] | None = None
         self.evicted_for: frozenset[str] = frozenset()  # what it waited for when it was let go
-        self.evicts_itself = False  # for tests: let go whenever it has to wait
+        self.room_wanted: Callable[[], object] = lambda: False  # whether it is let go when it has to wait
         self.stopped: BodyStopped | None = None
         self.over: dict[str, Ended] = {}
-        self.history = History(opened.execution, self.receive)
+        self.history = History(opened.execution, self.hear_until)
         self._link = link
         self._thread = threading.get_ident()
         self._unwinding = Unwinding()
         self._items: dict[str, list[Any]] = {}
         self._asked: dict[int, Any] = {}
         self._numbers = itertools.count()
+        self._hears = False
 
     @property
     def replays(self) -> bool:
-        """Whether history still answers: what is printed meanwhile was printed before. May wait for the next page."""
-        while not self.history.complete and not self.history.ahead:
-            self.receive()
+        """Whether history still answers: what is printed meanwhile was printed before. May wait for the next page, but
+        not where the body waits itself: what speaks there is a finalizer, wherever the garbage collector found it."""
+        if not self._hears:
+            self.hear_until(lambda: self.history.complete or self.history.ahead)
         return not self.history.used_up
 
     def say(self, lines: Sequence[BodyLog]) -> None:
@@ -76,9 +79,21 @@ class Hearing:
 
     # -- what comes in -----------------------------------------------------------------------------
 
-    def receive(self) -> None:
-        """Wait for one message from outside."""
-        if self.evicts_itself and self.waits_for and self.history.complete and self.inbox.empty():
+    def hear_until(self, there: Callable[[], object]) -> None:
+        """Take in what comes from outside until this holds. Nobody else may take any of it meanwhile: the body would
+        wait for ever for what has come already."""
+        before, self._hears = self._hears, True
+        try:
+            while not there():
+                self._hear()
+        finally:
+            self._hears = before
+
+    def _hear(self) -> None:
+        """Wait for one message."""
+        if self.stopped is not None:
+            raise self.stopped
+        if self.waits_for and self.history.complete and self.room_wanted() and self.inbox.empty():
             self._evict()
         message = self.inbox.get()
         kind = type(message)
@@ -91,7 +106,7 @@ class Hearing:
         elif kind is Answer:
             self._asked[message.number] = message.value  # type: ignore[union-attr]
         elif kind is Evict:
-            if self.waits_for:
+            if self.waits_for and self.history.complete:
                 self._evict()
         else:
             self.stopped = BodyStopped(message.why)  # type: ignore[union-attr]
@@ -127,8 +142,7 @@ class Hearing:
     def ask(self, what: str, about: str) -> Any:
         number = next(self._numbers)
         self._link.ask(self.execution, self.scope, number, what, about)
-        while number not in self._asked:
-            self.receive()
+        self.hear_until(lambda: number in self._asked)
         return self._asked.pop(number)
 
     # -- waiting -----------------------------------------------------------------------------------
@@ -143,16 +157,14 @@ class Hearing:
             raise self.stopped
         self.waits_for = wanted
         try:
-            while not any(node in over for node in wanted):
-                self.receive()
+            self.hear_until(lambda: any(node in over for node in wanted))
         finally:
             self.waits_for = None
 
     def _await_more(self, node: str, known: int) -> None:
         self.waits_for = frozenset((node,))
         try:
-            while node not in self.over and len(self._items.get(node, ())) <= known:
-                self.receive()
+            self.hear_until(lambda: node in self.over or len(self._items.get(node, ())) > known)
         finally:
             self.waits_for = None
 

@@ -33,9 +33,9 @@ class Move(NamedTuple):
 class History:
     """The past of one body: for each of its tasks what it called and decided, in order."""
 
-    def __init__(self, execution: str, more: Callable[[], None]) -> None:
+    def __init__(self, execution: str, hear_until: Callable[[Callable[[], object]], None]) -> None:
         self._execution = execution
-        self._more = more  # waits for the next message, which may bring a page
+        self._hear_until = hear_until  # takes in what comes, until this holds; it may bring a page
         self._past: dict[str, deque[Past]] = {}
         self.complete = False
 
@@ -56,18 +56,15 @@ class History:
 
     def left(self) -> list[Past]:
         """What was done before and has not been done again."""
-        while not self.complete:
-            self._more()
+        self._hear_until(lambda: self.complete)
         return [past for waiting in self._past.values() for past in waiting]
 
     def _next(self, caller: str) -> Past | None:
-        while True:
+        waiting = self._past.get(caller)
+        if not waiting and not self.complete:
+            self._hear_until(lambda: self.complete or self._past.get(caller))
             waiting = self._past.get(caller)
-            if waiting:
-                return waiting.popleft()
-            if self.complete:
-                return None
-            self._more()
+        return waiting.popleft() if waiting else None
 
     def call(self, move: Move) -> bool:
         """Whether this call was made before; raises when another one was."""

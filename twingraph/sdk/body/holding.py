@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from twingraph.core.bodies import Ended
+from twingraph.core.errors import HandleMisused
 from twingraph.core.events import NodeEnded
 from twingraph.core.ids import detached_id
 from twingraph.core.plan import NodeKind
@@ -15,7 +16,7 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body.arguments import Reference
 from twingraph.sdk.body.calling import Calling
 from twingraph.sdk.body.given import Cell
-from twingraph.sdk.body.handles import Handle, HandleMisused, HashRef, Outputs, plain
+from twingraph.sdk.body.handles import Handle, HashRef, Outputs, plain
 from twingraph.sdk.body.hearing import COMPLETED
 
 _UNKNOWN = Ended("", 0, "")

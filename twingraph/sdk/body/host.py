@@ -23,7 +23,7 @@ from twingraph.sdk.body.closing import closed
 from twingraph.sdk.body.hearing import Answer, Evict
 from twingraph.sdk.body.known import Known
 from twingraph.sdk.body.needs import codes_of, needs_rewriting
-from twingraph.sdk.body.speaking import Speaking
+from twingraph.sdk.body.speaking import speaking
 from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
 from twingraph.sdk.body.threads import Threads
 
@@ -42,6 +42,7 @@ class Place:
         self.body: Body | None = None
         self.early: list[Any] = []  # messages before the thread stands
         self.sleeps_for: frozenset[str] | None = None
+        self.let_go: frozenset[str] | None = None  # the wait in which it was told to make room
         self.dropped = False
 
 
@@ -83,7 +84,7 @@ class BodyHost:
         self._known: dict[str, Known] = {}
         self._limit = limit
         self._evict_when_idle = evict_when_idle  # for tests: a body that has to wait is let go at once
-        self._speaking = Speaking(shown=shows_prints)
+        self._shows_prints = shows_prints
         self._threads = Threads(self._run)
         self._places: dict[Key, Place] = {}
         self._queue: list[Place] = []  # bodies that wait for room
@@ -104,8 +105,9 @@ class BodyHost:
             if before is not None:
                 self._drop(before, "it is run again from the top")
             place = self._places[key] = Place(opened)
-            if self._alive >= self._limit and not self._make_room():
-                self._queue.append(place)
+            if self._alive >= self._limit:
+                self._queue.append(place)  # before it is seen who waits: who begins to wait right then sees this
+                self._make_room()
                 return
             self._alive += 1
         self._start(place)
@@ -164,14 +166,20 @@ class BodyHost:
         elif place in self._queue:
             self._queue.remove(place)
 
-    def _make_room(self) -> bool:
-        """Let one waiting body go. Those that wait for sub-pipelines first: their children need the room."""
-        waiting = [p for p in self._places.values() if p.body is not None and p.body.waits_for and not p.dropped]
+    def _make_room(self) -> None:
+        """Let one waiting body go. Those that wait for sub-pipelines first: their children need the room. When none
+        waits yet, the next that does goes by itself."""
+        waiting = [place for place in self._places.values() if self._may_go(place)]
         parents = [p for p in waiting if self._has_children(p)]
         for place in (parents or waiting)[:1]:
             assert place.body is not None
+            place.let_go = place.body.waits_for
             place.body.inbox.put(Evict())
-        return False
+
+    def _may_go(self, place: Place) -> bool:
+        """Whoever was told in this wait has not got round to it."""
+        waits_for = place.body.waits_for if place.body is not None else None
+        return bool(waits_for) and place.let_go is not waits_for and not place.dropped
 
     def _has_children(self, place: Place) -> bool:
         execution, scope = place.opened.execution, place.opened.scope
@@ -184,12 +192,12 @@ class BodyHost:
 
     def _run(self, place: Place) -> None:
         body: Body | None = None
-        self._speaking.begin()
+        speaking.begin()
         try:
             body = self._carry_out(place)
         finally:
             active.caller = None
-            self._speaking.end(body)
+            speaking.end(body)
             self._leave(place, body)
 
     def _leave(self, place: Place, body: Body | None) -> None:
@@ -224,8 +232,9 @@ class BodyHost:
             function, codes = self._prepared(opened)
             kind = _async_body() if inspect.iscoroutinefunction(function) else Body
             body = kind(opened, self._link, coder, lambda target: known.target(target, self._link), codes)
-            body.evicts_itself = self._evict_when_idle
+            body.room_wanted = lambda: self._evict_when_idle or self._queue
             body.inbox, body.clock = self.make_inbox(), self.clock
+            body.prints_are_shown = self._shows_prints
         except Exception as error:  # the code cannot be loaded: everybody who waits must learn it
             from twingraph.sdk.body.describing import describe
 

@@ -29,6 +29,7 @@ from weakref import WeakSet, WeakValueDictionary
 from twingraph.core.bodies import Ended
 from twingraph.core.errors import PermanentError
 from twingraph.core.plan import NodeKind
+from twingraph.sdk.body.active import active
 from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.given import Cell
 from twingraph.sdk.body.handles import Handle, handles_in, plain
@@ -54,8 +55,11 @@ class AsyncBody(Body):
         """Each task of asyncio carries its path in its context."""
 
     def finish(self, result: Coroutine[Any, Any, Any]) -> Any:
-        while not self.history.complete:  # what ended first is needed first, and may stand on the last page
-            self.receive()
+        try:  # what ended first is needed first, and may stand on the last page
+            self.hear_until(lambda: self.history.complete)
+        except BaseException:
+            result.close()  # else Python warns that nobody has awaited it
+            raise
         return self.loop.run_until_complete(result)
 
     def note_over(self, ended: Ended) -> None:
@@ -265,10 +269,10 @@ class BodyLoop(asyncio.AbstractEventLoop):
 
     def _deliver_next(self) -> None:
         """The result that is next in the journal; nothing else before everything has gone on that waited for it."""
-        while not self.arrived:
+        if not self.arrived:
             self._body.waits_for = frozenset(self._waiters) | frozenset(self._timers)
             try:
-                self._body.receive()
+                self._body.hear_until(lambda: self.arrived)
             finally:
                 self._body.waits_for = None
         self._deliver(heapq.heappop(self.arrived)[1])
@@ -388,10 +392,19 @@ class BodyLoop(asyncio.AbstractEventLoop):
         return None
 
     def call_exception_handler(self, context: Mapping[str, Any]) -> None:
-        """A task that failed with nobody to see it: told as asyncio tells it."""
+        """A task that failed with nobody to see it: told as asyncio tells it. The garbage collector may find it on the
+        thread of another body, which has not said this; and one that was let go before it looked is run again."""
         import logging
 
-        logging.getLogger("asyncio").error("%s", context.get("message"), exc_info=context.get("exception"))
+        if self._body.stopped is not None:
+            return
+        speaks = active.caller
+        if speaks is not self._body:
+            active.caller = None
+        try:
+            logging.getLogger("asyncio").error("%s", context.get("message"), exc_info=context.get("exception"))
+        finally:
+            active.caller = speaks
 
     def default_exception_handler(self, context: Mapping[str, Any]) -> None:
         self.call_exception_handler(context)

@@ -34,6 +34,8 @@ from twingraph.store.blobs.catalog import open_blobs
 
 # A history is many small objects, all of which stay: looking for garbage among them would double its cost.
 _GARBAGE = 50_000
+# A body that computes gives way this often to the thread that takes in what it needs next.
+_SWITCH_SECONDS = 0.0005
 # Bodies that were stopped so that this process can end have so long, for what they do besides waiting.
 LEAVE_SECONDS = 5.0
 _ROOT = str(Path(__file__).parents[3])
@@ -221,6 +223,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     """With the descriptors that `dispatch/spawner` gives."""
     die_with_parent(life)
     gc.set_threshold(_GARBAGE, 20, 20)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     faulthandler.enable(2)
     os.close(shared)
     reader = os.fdopen(incoming, "rb", 1 << 18)

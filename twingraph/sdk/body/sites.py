@@ -15,6 +15,8 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from twingraph.core.syntax import parse
+
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 _STDLIB = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = os.path.join(_STDLIB, "site-packages") + os.sep
@@ -111,7 +113,7 @@ def _tree(file: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text)
+            return parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
 

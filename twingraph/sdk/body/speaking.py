@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
 from functools import cache
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -26,10 +25,9 @@ _STREAMS = {"stdout": "info", "stderr": "warning"}
 class Stream:
     """Stands in the place of `sys.stdout` or `sys.stderr`."""
 
-    def __init__(self, under: Any, name: str, shown: Callable[[], bool]) -> None:
+    def __init__(self, under: Any, name: str) -> None:
         self._under = under
         self._name = name
-        self._shown = shown
         self._begun: dict[Body, str] = {}  # a line that has no end yet
 
     def write(self, text: str) -> int:
@@ -42,7 +40,7 @@ class Stream:
         if rest:
             self._begun[body] = rest
         self._say(body, lines)
-        if self._shown():
+        if body.prints_are_shown():
             self._under.write(text)
         return len(text)
 
@@ -70,10 +68,10 @@ _made: list[Stream] = []
 
 
 class Speaking:
-    """In place while bodies are alive. `shown`: what they write goes to the process's own streams as well."""
+    """In place while bodies are alive, of whichever host: hosts whose bodies come and go together would else put
+    back the streams of one another."""
 
-    def __init__(self, *, shown: Callable[[], bool]) -> None:
-        self._shown = shown
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._alive = 0
         self._streams: dict[str, Stream] = {}
@@ -94,7 +92,7 @@ class Speaking:
     def _over(self, under: Any, name: str) -> Stream:
         stream = self._known.get((id(under), name))
         if stream is None:
-            stream = self._known[id(under), name] = Stream(under, name, self._shown)
+            stream = self._known[id(under), name] = Stream(under, name)
             _made.append(stream)  # and so `under` stays, whose id is asked for
         return stream
 
@@ -115,6 +113,9 @@ class Speaking:
                 self._handler = None
 
 
+speaking = Speaking()  # of this process
+
+
 def _listening() -> logging.Handler:
     ear = _ear()
     sys.modules["logging"].getLogger().addHandler(ear)
@@ -127,6 +128,11 @@ def _ear() -> logging.Handler:
     import logging
 
     class Ear(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            """Without the lock: one body may wait in here for its history, and others log meanwhile."""
+            self.emit(record)
+            return True
+
         def emit(self, record: logging.LogRecord) -> None:
             body = active.caller
             if isinstance(body, Body) and not body.replays:

@@ -11,6 +11,7 @@ from typing import Any
 
 from twingraph.core.errors import SliceError
 from twingraph.core.recordclass import recordclass
+from twingraph.core.syntax import undisturbed
 from twingraph.sdk.signature import code_of, is_handle
 from twingraph.sdk.slicing.rewriting import node_lines
 from twingraph.sdk.slicing.scopes import Facts, ScopeWalk
@@ -166,7 +167,8 @@ def describe(
         return function(value)
     text = repr(value)
     try:
-        if ast.literal_eval(text) == value and type(ast.literal_eval(text)) is type(value):
+        again = undisturbed(lambda: ast.literal_eval(text))
+        if again == value and type(again) is type(value):
             return {"kind": "literal", "repr": text}
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         pass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+
+from twingraph.core.syntax import parse
 
 _GOES_ON = ("else", "elif", "except", "finally", "case", ")", "]", "}")
 
@@ -39,7 +40,7 @@ def statements(lines: Sequence[str]) -> Iterator[str]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ast.parse(text)
+                parse(text)
         except SyntaxError:
             continue
         yield text

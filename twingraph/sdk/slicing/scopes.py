@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field
 
 from twingraph.core.recordclass import recordclass
+from twingraph.core.syntax import parse_expression
 from twingraph.sdk.slicing.syntax import (
     Chain,
     ImportRef,
@@ -204,7 +205,7 @@ class ScopeWalk(ast.NodeVisitor):
             self.facts.dynamic.append((node.lineno, "it calls eval() on text that is known only at run time"))
         elif name == "eval" and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
             try:
-                self.visit(ast.parse(node.args[0].value.strip(), mode="eval").body)
+                self.visit(parse_expression(node.args[0].value.strip()).body)
             except SyntaxError:
                 return
         elif found[0] == "__import__" or (found[1] or (found[0],))[-1] == "import_module":
@@ -343,7 +344,7 @@ class ScopeWalk(ast.NodeVisitor):
         for node in ast.walk(annotation):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 try:
-                    parsed = ast.parse(node.value.strip(), mode="eval").body
+                    parsed = parse_expression(node.value.strip()).body
                 except (SyntaxError, ValueError):
                     continue
                 self.visit(parsed)

@@ -16,17 +16,17 @@ from functools import cached_property
 
 from twingraph.core.errors import SliceError
 from twingraph.core.recordclass import recordclass
+from twingraph.core.syntax import parse
 from twingraph.sdk.slicing.locality import Place, find_local
-from twingraph.sdk.slicing.prompt import typed
 
+_PROMPT = re.compile(r"[/\\]_pyrepl[/\\]__main__\.pyc?$")
 _CELL = re.compile(r"^<(python|ipython)-input-(\d+)|[/\\]ipykernel_\d+[/\\]")
 _NO_SOURCE = (
     "the source of this code cannot be found (typed at a prompt that keeps none?); "
     "put it in a file and run or import that file"
 )
 
-# Python 3.11 counts the depth of all trees that are being made in one place: two threads at once may get a SystemError.
-# And filters of warnings are everybody's.
+# Filters of warnings are everybody's.
 PARSING = threading.RLock()
 
 
@@ -58,7 +58,7 @@ class Source:
         try:
             with PARSING, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return ast.parse(self.text, self.file)
+                return parse(self.text, self.file)
         except SyntaxError as error:
             raise SliceError(f"the file does not parse: {error.msg}", file=self.file, line=error.lineno) from error
 
@@ -88,12 +88,18 @@ def main_name(file: str) -> str:
 def shipped_main() -> str | None:
     """The name under which this process's `__main__` is shipped; None when it is no file."""
     module = sys.modules.get("__main__")
-    file = getattr(module, "__file__", None)
+    file = _main_file()
     if module is None or file is None:
         return None
     spec = getattr(module, "__spec__", None)
     # python -m package.module: relative imports need the package
     return spec.name if spec is not None and spec.parent else main_name(file)
+
+
+def _main_file() -> str | None:
+    file: str | None = getattr(sys.modules.get("__main__"), "__file__", None)
+    # the prompt of Python 3.13.0 leaves the name of its own program there
+    return None if file is not None and _PROMPT.search(file) else file
 
 
 def main_shipped_as() -> str | None:
@@ -154,12 +160,11 @@ def _from_file(name: str, place: Place, *, main: bool = False) -> Source | None:
 
 
 def _main_source() -> Source | None:
-    module = sys.modules["__main__"]
-    file = getattr(module, "__file__", None)
+    file = _main_file()
     if file is not None and os.path.isfile(file):
         name = shipped_main() or main_name(file)
         return _from_file(name, Place(name=name, file=os.path.abspath(file), package=False), main=True)
-    for file, text in (_cells(), _command(), _stdin(), ("<prompt>", typed())):
+    for file, text in (_cells(), _command(), _stdin(), _typed()):
         if text is not None:
             known = _cache.get(file)
             if known is not None and known[0] == hash(text):
@@ -177,7 +182,7 @@ def _cells() -> tuple[str, str | None]:
         if _CELL.search(file) and len(entry) == 4:
             cell = "".join(entry[2])
             try:
-                ast.parse(cell)
+                parse(cell)
             except SyntaxError:
                 continue
             texts.append(cell if cell.endswith("\n") else cell + "\n")
@@ -208,6 +213,12 @@ def _stdin() -> tuple[str, str | None]:
         return "<stdin>", data.decode("utf-8").removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError):
         return "<stdin>", None
+
+
+def _typed() -> tuple[str, str | None]:
+    from twingraph.sdk.slicing.prompt import typed  # seldom: most code stands in a file
+
+    return "<prompt>", typed()
 
 
 def no_source(target: str) -> SliceError:

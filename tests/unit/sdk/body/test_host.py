@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -14,6 +19,7 @@ from twingraph.core.bodies import BodyLog, Ended, Opened, Page, PastCall
 from twingraph.core.codec import Encoded, decode, encode
 from twingraph.core.events import Event, GraphClosed, GraphExtended
 from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.sdk.body.hearing import Evict
 from twingraph.sdk.body.host import BodyHost
 
 PATIENCE = 20.0
@@ -40,7 +46,101 @@ def parent(x: int) -> int:
     return waits(x) + 1
 
 
-BODIES: Mapping[str, Any] = {"waits": waits, "calls_for_ever": calls_for_ever, "parent": parent}
+busy = threading.Event()
+
+
+@pipeline
+def computes_first(x: int) -> int:
+    result = waits(x)
+    busy.wait(PATIENCE)
+    return result + 1
+
+
+@component
+async def far(x: int) -> int:
+    return x
+
+
+@pipeline
+async def awaits(x: int) -> int:
+    return await far(x) + 1
+
+
+@pipeline
+def prints_late(x: int) -> int:
+    print(result := work(x) + 1)
+    return result
+
+
+@pipeline
+def logs() -> int:
+    logging.getLogger("tests.logs").warning("it begins")
+    return 1
+
+
+async def _fails() -> None:
+    raise ValueError("nobody looks")
+
+
+@pipeline
+async def forgets(x: int) -> int:
+    forgotten: list[Any] = [asyncio.create_task(_fails())]
+    forgotten.append(forgotten)  # so that only the garbage collector finds it
+    return await far(x)
+
+
+complained = threading.Event()
+
+
+class Complaints(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if "nobody looks" in str(record.exc_info):
+            complained.set()
+
+
+@pipeline
+def collects() -> None:
+    """On a thread that has gone on from another body, what that one has left is garbage a moment later only."""
+    _until(lambda: gc.collect() >= 0 and complained.is_set())
+
+
+BODIES: Mapping[str, Any] = {
+    one.name: one
+    for one in (waits, calls_for_ever, parent, computes_first, prints_late, awaits, logs, forgets, collects)
+}
+
+
+class Interrupted(SimpleQueue[Any]):
+    """The garbage collector may run at any moment, also when a body is about to wait; what it finds may log."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        logging.getLogger("tests.garbage").warning("found in the garbage")
+        return super().get(block, timeout)
+
+
+class Resting(SimpleQueue[Any]):
+    """Tells when somebody is about to wait."""
+
+    def __init__(self, rests: threading.Event) -> None:
+        self._rests = rests
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if self.empty():
+            self._rests.set()
+        return super().get(block, timeout)
+
+
+class Deaf(SimpleQueue[Any]):
+    """Of a body that has not got round to making room."""
+
+    def __init__(self, told: list[Deaf]) -> None:
+        self._told = told
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if isinstance(item, Evict):
+            self._told.append(self)
+        else:
+            super().put(item, block, timeout)
 
 
 class World:
@@ -80,6 +180,7 @@ class Heard:
         self.calls: dict[tuple[str, str], list[PlanNode]] = {}
         self.closed: dict[tuple[str, str], GraphClosed] = {}
         self.reopened: list[tuple[str, str]] = []
+        self.logged: dict[str, list[str]] = {}
         self._changed = threading.Condition()
 
     def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
@@ -99,7 +200,7 @@ class Heard:
             self._changed.notify_all()
 
     def log(self, execution: str, lines: Sequence[BodyLog]) -> None:
-        """Nobody listens."""
+        self.logged.setdefault(execution, []).extend(line.message for line in lines)
 
     def until(self, holds: Callable[[], bool]) -> None:
         with self._changed:
@@ -172,6 +273,23 @@ def test_over_the_limit_a_waiting_body_makes_room_and_comes_back(heard: Heard) -
     assert len(heard.calls["old", ""]) == 1
 
 
+def test_of_two_that_come_at_once_each_finds_another_body_to_make_room(heard: Heard) -> None:
+    host = BodyHost(heard, World(), limit=2)
+    told: list[Deaf] = []
+    host.make_inbox = lambda: Deaf(told)
+    for execution in ("a", "b"):
+        start(host, execution, "waits", x=1)
+        heard.call(execution)
+        _until(partial(_waits, host, execution))
+    for execution in ("c", "d"):
+        host.open(Opened(execution, "", "waits", (("x", "1"),)))
+    assert len(told) == 2
+    assert told[0] is not told[1]
+    for execution in ("a", "b", "c", "d"):
+        host.stop(execution, "the test is over")
+    _until_none_lives(host)
+
+
 def test_a_parent_that_waits_for_its_child_makes_room_first(heard: Heard) -> None:
     host = BodyHost(heard, World(), limit=3)
     start(host, "a", "waits", x=1)
@@ -179,12 +297,25 @@ def test_a_parent_that_waits_for_its_child_makes_room_first(heard: Heard) -> Non
     heard.call("b")
     start(host, "b", "waits", "waits", x=1)
     heard.call("b", "waits")
+    _until(lambda: _waits(host, "a") and _waits(host, "b"))
     start(host, "c", "waits", x=1)
     heard.call("c")
     host.ended("b", "", given(1, "waits"))
     heard.until(lambda: heard.reopened == [("b", "")])
     for execution in ("a", "b", "c"):
         host.stop(execution, "the test is over")
+    _until_none_lives(host)
+
+
+def test_a_child_that_comes_while_all_compute_gets_its_room_when_one_of_them_waits(heard: Heard) -> None:
+    host = BodyHost(heard, World(), limit=1)
+    busy.clear()
+    start(host, "e", "computes_first", x=1)
+    heard.call("e")
+    start(host, "e", "waits", "waits", x=1)
+    busy.set()
+    heard.call("e", "waits")
+    host.stop("e", "the test is over")
     _until_none_lives(host)
 
 
@@ -200,6 +331,92 @@ def test_a_scope_that_was_given_up_ends_alone(heard: Heard) -> None:
     _until_none_lives(host)
 
 
+@pytest.mark.parametrize("entry", ["waits", "awaits"])
+def test_what_garbage_logs_while_a_body_waits_takes_nothing_of_what_it_waits_for(heard: Heard, entry: str) -> None:
+    host = BodyHost(heard, World())
+    host.make_inbox = Interrupted
+    start(host, "e", entry, x=1)
+    host.ended("e", "", given(5, heard.call("e").id))
+    assert heard.end("e").result == ("6",)
+
+
+def test_a_body_that_logs_before_its_history_is_there_keeps_no_other_from_logging(heard: Heard) -> None:
+    host = BodyHost(heard, World())
+    rests = threading.Event()
+    host.make_inbox = lambda: Resting(rests)
+    host.open(Opened("early", "", "logs", ()))
+    assert rests.wait(PATIENCE)
+    start(host, "late", "logs")
+    assert heard.end("late").result == ("1",)
+    host.page("early", "", Page(last=True))
+    assert heard.end("early").result == ("1",)
+
+
+def test_an_async_body_that_is_stopped_before_its_history_came_leaves_no_warning(heard: Heard) -> None:
+    host = BodyHost(heard, World())
+    rests = threading.Event()
+    host.make_inbox = lambda: Resting(rests)
+    host.open(Opened("e", "", "awaits", (("x", "1"),)))
+    assert rests.wait(PATIENCE)
+    host.stop("e", "cancelled")
+    _until_none_lives(host)
+    gc.collect()  # what is left of it warns now, and a warning fails the test
+
+
+def test_what_a_body_prints_is_its_own_while_bodies_of_other_hosts_come_and_go(
+    heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = BodyHost(heard, World()), BodyHost(heard, World(), shows_prints=lambda: False)
+    start(first, "first", "waits", x=1)
+    heard.call("first")
+    start(second, "second", "prints_late", x=1)
+    heard.call("second")
+    first.ended("first", "", given(5))
+    _until(lambda: not first.live())
+    second.ended("second", "", given(6))
+    assert heard.end("second").result == ("7",)
+    assert heard.logged == {"second": ["7"]}
+    _until(lambda: not second.live())
+    assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def complaints() -> Iterator[None]:
+    """What asyncio complains of is known, and garbage waits until somebody collects it."""
+    gc.collect()  # what others have left says nothing here
+    complained.clear()
+    handler = Complaints()
+    logging.getLogger("asyncio").addHandler(handler)
+    gc.disable()
+    yield
+    gc.enable()
+    logging.getLogger("asyncio").removeHandler(handler)
+
+
+@pytest.mark.usefixtures("complaints")
+def test_a_failure_that_nobody_looked_at_is_not_said_by_the_body_whose_thread_finds_it(heard: Heard) -> None:
+    host = BodyHost(heard, World())
+    start(host, "forgets", "forgets", x=1)
+    host.ended("forgets", "", given(5, heard.call("forgets").id))
+    heard.end("forgets")
+    _until(lambda: not host.live())
+    start(host, "collects", "collects")
+    assert heard.end("collects").error is None
+    assert "collects" not in heard.logged
+
+
+@pytest.mark.usefixtures("complaints")
+def test_a_failure_that_a_body_had_not_looked_at_when_it_was_let_go_is_no_complaint(heard: Heard) -> None:
+    host = BodyHost(heard, World())
+    start(host, "forgets", "forgets", x=1)
+    heard.call("forgets")
+    _until(lambda: _waits(host, "forgets"))
+    host.stop("forgets", "the test is over")
+    _until_none_lives(host)
+    gc.collect()
+    assert not complained.is_set()
+
+
 def test_code_that_cannot_be_found_ends_the_scope_with_that_error(heard: Heard) -> None:
     host = BodyHost(heard, World())
     start(host, "e", "unheard_of")
@@ -209,7 +426,17 @@ def test_code_that_cannot_be_found_ends_the_scope_with_that_error(heard: Heard) 
 
 
 def _until_none_lives(host: BodyHost) -> None:
+    _until(lambda: not host.live())
+
+
+def _waits(host: BodyHost, execution: str) -> bool:
+    """A body that has made its call may take a while until it waits for it."""
+    body = host._places[execution, ""].body
+    return body is not None and bool(body.waits_for)
+
+
+def _until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
-    while host.live() and time.monotonic() < end:
+    while not holds() and time.monotonic() < end:
         time.sleep(0.001)
-    assert host.live() == 0
+    assert holds()
