@@ -101,6 +101,7 @@ class HostProcess:
         started: spawner.Started | None = None
         try:
             started = spawner.spawn(interpreter, folder, MAIN)
+            _widen(started.incoming)
             self._loop.call_soon_threadsafe(self._attach, started)
         except OSError as error:
             with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -225,6 +226,15 @@ class HostProcess:
         if self._pidfd is not None:
             os.close(self._pidfd)
         _end(started)
+
+
+def _widen(descriptor: int) -> None:
+    """Let the pipe hold several pages of a history: else each is written in many turns of the loop, and read in as many
+    turns of the threads there."""
+    with contextlib.suppress(OSError, AttributeError, ImportError):  # more than one may have; another kind of machine
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _READ)
 
 
 def _end(started: spawner.Started) -> None:

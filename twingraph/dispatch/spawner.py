@@ -97,15 +97,16 @@ class _Ahead(NamedTuple):
 _ahead: list[_Ahead] = []
 
 
-def start_ahead() -> None:
-    """Start a process for this interpreter and folder before anybody has asked: who runs something will need one, and
-    it comes up on another core while this one still imports. Whoever asks first takes it."""
-    interpreter, folder = sys.executable, os.getcwd()
-    in_spawner_thread(partial(_start_ahead, interpreter, folder))
+def start_ahead(interpreter: str = "", folder: str = "") -> None:
+    """Start a process for this interpreter and folder, or for ours, before anybody has asked: who runs something will
+    need one, and it comes up on another core while this one still imports. Whoever asks first takes it."""
+    in_spawner_thread(partial(_start_ahead, interpreter or sys.executable, folder or os.getcwd()))
 
 
 def _start_ahead(interpreter: str, folder: str) -> None:
     environment = _environment()
+    if any(one[:3] == (interpreter, folder, environment) and one.started.process.poll() is None for one in _ahead):
+        return
     with contextlib.suppress(OSError):  # who asks in earnest is told
         _ahead.append(_Ahead(interpreter, folder, environment, spawn(interpreter, folder)))
 

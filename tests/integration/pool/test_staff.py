@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from tests.integration.pool.conftest import Bench, opened
@@ -50,6 +51,26 @@ async def test_idle_ones_end_but_for_one(tmp_path: Path) -> None:
         async with asyncio.timeout(20):
             while len(bench.pool.workers()) > 1:
                 await asyncio.sleep(0.02)
+
+
+async def test_an_idle_process_of_another_version_gives_way_to_a_second_one(tmp_path: Path) -> None:
+    """Both runs of the new version end only once both have begun."""
+    text = (
+        "#entry f\n#entry meet\nimport os, time\n"
+        "def f():\n    return 1\n"
+        "def meet(me, other):\n"
+        "    open(me, 'w').close()\n"
+        "    while not os.path.exists(other):\n        time.sleep(0.01)\n"
+    )
+    async with opened(tmp_path, workers=2) as bench:
+        code = bench.write(text)
+        await bench.worker_of("a", "f", code)
+        newer = replace(code, version="2")
+        places = [str(tmp_path / name) for name in "xy"]
+        bench.submit(newer, "meet", ["x"], {"me": places[0], "other": places[1]})
+        bench.submit(newer, "meet", ["y"], {"me": places[1], "other": places[0]})
+        await bench.until(lambda: {"x", "y"} <= set(bench.outcomes()), seconds=50)
+        assert bench.outcomes()["x"].worker != bench.outcomes()["y"].worker
 
 
 async def test_a_process_that_was_killed_while_idle_is_replaced(bench: Bench) -> None:

@@ -41,6 +41,19 @@ async def test_everything_printed_is_captured_with_its_level(bench: Bench) -> No
     assert max(len(m) for _, _, m in lines) < 66_000
 
 
+async def test_the_runs_own_logger_says_everything_and_needs_no_name(bench: Bench) -> None:
+    code = (
+        "import logging\nfrom twingraph.executors.context import current\n"
+        "def f():\n"
+        "    current().logger.debug('in detail')\n"
+        "    current().logger.warning('careful')\n"
+        "    logging.getLogger('library').debug('noise')\n"
+    )
+    assert (await bench.run(code)).status == "completed"
+    said = [line for line in bench.lines() if line[1] == "logging"]
+    assert said == [("debug", "logging", "in detail"), ("warning", "logging", "careful")]
+
+
 @pytest.mark.parametrize(
     ("text", "shape", "names"),
     [

@@ -10,24 +10,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from twingraph.dispatch.base import Begun, CodeRef, Dispatch, NodeRun, Outcome, Report, Returned
-from twingraph.dispatch.celery.carried import (
-    Backlogs,
-    Carried,
-    Desks,
-    Over,
-    Unwanted,
-    cancelled,
-    handed_back,
-    picture,
-    refused,
-)
+from twingraph.core.wire import time_to_wire
+from twingraph.dispatch.base import CodeRef, Dispatch
+from twingraph.dispatch.celery.carried import Backlogs, Carried, Desks, Unwanted
 from twingraph.dispatch.celery.fetching import Fetching
 from twingraph.dispatch.celery.ground import Ground
 from twingraph.dispatch.celery.hosted import Hosted
+from twingraph.dispatch.celery.lanes import Lanes
 from twingraph.dispatch.celery.messages import (
     LANE,
     WISHES,
@@ -38,12 +31,10 @@ from twingraph.dispatch.celery.messages import (
     Requeued,
     UnreadableError,
     Wish,
-    Word,
     offer_of,
     wishes_of,
 )
 from twingraph.dispatch.celery.outbox import Outbox
-from twingraph.dispatch.celery.pools import Pools
 from twingraph.dispatch.celery.room import AGAIN_SECONDS, NoRoomError, Room
 from twingraph.dispatch.celery.signing import ForgedError, Seal
 from twingraph.dispatch.celery.telling import Telling
@@ -84,19 +75,16 @@ class Carrier:
         self._bodies = bodies
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name="twingraph-carrier", daemon=True)
-        self._lanes: dict[str, Carried] = {}
-        self._runs: dict[tuple[str, str, int], Carried] = {}
         self._telling = Telling(self._loop, outbox)
+        self._lanes = Lanes(name, self._loop, self._telling, self._room)
         self._fetching = Fetching(self._loop, ground)
-        self._pools = Pools(self._loop, self._report)
-        self._over = Over()
         self._unwanted = Unwanted()
         self._desks = Desks()
         self._backlogs = Backlogs()
         self._draining = False
         self._here: dict[Carried, None] = {}  # somebody waits for the end of each
         self._waits = True  # for the broker to hear what came of them
-        self._ran, self._since = 0, time.time()
+        self._since = time_to_wire(datetime.now(UTC))
 
     # -- any thread --------------------------------------------------------------------------------
 
@@ -168,10 +156,9 @@ class Carrier:
             "queues": list(self._queues()),
             "backlogs": self._backlogs.names(),
             "since": self._since,
-            "ran": self._ran,
             "draining": self._draining,
             "bodies": self._bodies.count(),
-            **picture(list(self._lanes.values())),
+            **self._lanes.picture(),
         }
 
     def _soon(self, act: Callable[..., object], *args: object) -> None:
@@ -191,17 +178,17 @@ class Carrier:
             carried.release()
         elif known is not None:  # it came again while it is here: after the broker had lost us
             known.waiting += carried.waiting
-        elif offer.id in self._over:
+        elif self._lanes.is_over(offer.id):
             carried.release()
         elif self._desks.has_left(offer.execution, offer.desk):
-            self._say(carried, Misdirected(offer.id))
+            self._lanes.say(carried, Misdirected(offer.id))
             self._telling.after(offer.desk, carried.release)
         elif redelivered and not self._draining:
-            self._lanes[offer.id] = carried
+            self._lanes.hold(carried)
             carried.claimed_at = time.monotonic()
-            self._say(carried, Claim(offer.id))
+            self._lanes.say(carried, Claim(offer.id))
         else:
-            self._lanes[offer.id] = carried
+            self._lanes.hold(carried)
             self._telling.taken(offer, at_once=carried.shared)
             if any(run.attempt > 1 for run in offer.runs):  # it may end us: first it must be known who had it
                 self._telling.after(offer.desk, partial(self._soon, self._want, carried))
@@ -215,121 +202,32 @@ class Carrier:
         if carried.told is not None:
             self._telling.after(carried.offer.desk, carried.told)
         if self._draining:
-            self._hand_back(carried)
+            self._lanes.hand_back(carried)
         elif carried.open:
-            back, refuse = partial(self._hand_back, carried), partial(self._refuse, carried)
+            back, refuse = partial(self._lanes.hand_back, carried), partial(self._lanes.refuse, carried)
             self._fetching.use(carried.offer, partial(self._begin, carried), failed=refuse, late=back)
 
     def _begin(self, carried: Carried, code: CodeRef, pool: Dispatch) -> None:
-        offer = carried.offer
         if self._draining:
-            self._hand_back(carried)
+            self._lanes.hand_back(carried)
             return
-        for wish in self._unwanted.take(offer.id):
+        for wish in self._unwanted.take(carried.offer.id):
             self._fulfil(carried, wish)
-        runs = list(carried.open.values())
-        if not runs or not self._has_room(carried, lambda: self._begin(carried, code, pool)):
-            return
-        carried.pool = pool
-        for run in runs:
-            self._end_older(offer.execution, run)
-            self._runs[offer.execution, run.node, run.attempt] = carried
-        lane = offer.lane(code)
-        lane.runs = runs
-        self._with_pool(carried, pool, lambda: pool.submit(lane))
+        if carried.open and self._has_room(carried, lambda: self._begin(carried, code, pool)):
+            self._lanes.begin(carried, code, pool)
 
     def _has_room(self, carried: Carried, again: Callable[[], object]) -> bool:
         """Else it asks again, until others shall have it."""
         try:
             given = self._room.take(carried.offer.id, carried.offer.settings)
         except NoRoomError as error:
-            self._refuse(carried, error)
+            self._lanes.refuse(carried, error)
             return False
         if not given and self._room.was_long(carried.offer.id):
-            self._hand_back(carried)
+            self._lanes.hand_back(carried)
         elif not given:
             self._loop.call_later(AGAIN_SECONDS, again)
         return given
-
-    def _with_pool(self, carried: Carried, pool: Dispatch, act: Callable[[], None]) -> None:
-        """Where that fails, what it was to do for this lane cannot be done here."""
-        self._pools.use(pool, act, lambda error: self._refuse(carried, error))
-
-    def _end_older(self, execution: str, run: NodeRun) -> None:
-        """An attempt of the same node that the conductor gave up while it could not be heard."""
-        for attempt in range(run.attempt - 1, max(0, run.attempt - 4), -1):
-            older = self._runs.get((execution, run.node, attempt))
-            if older is not None and older.pool is not None:
-                older.silent.add(run.node)
-                self._cancel(older, older.pool, [run.node])
-
-    def _cancel(self, carried: Carried, pool: Dispatch, nodes: Sequence[str]) -> None:
-        self._with_pool(carried, pool, lambda: pool.cancel(carried.offer.execution, nodes))
-
-    def _report(self, report: Report) -> None:
-        """Of a pool."""
-        if type(report) is Returned:
-            for node, attempt in report.runs:
-                carried = self._runs.get((report.execution, node, attempt))
-                if carried is not None:
-                    self._hand_back(carried, [carried.open[node]])
-            return
-        assert not isinstance(report, Returned)
-        carried = self._runs.get((report.execution, report.node, report.attempt))
-        if carried is None:
-            return
-        if type(report) is Outcome:
-            report.worker = f"{self.name}/{report.worker}" if report.worker else self.name
-            if report.status == "cancelled" and report.node in carried.given_up:
-                report.status, report.begun, report.error = "lost", False, handed_back(report.node)
-            self._ended(carried, report)
-            return
-        if type(report) is Begun:
-            carried.begun[report.node] = None
-            report.worker = f"{self.name}/{report.worker}"
-        if report.node not in carried.silent:
-            self._say(carried, report)
-
-    def _ended(self, carried: Carried, outcome: Outcome) -> None:
-        self._ran += 1
-        if outcome.node not in carried.silent:
-            self._say(carried, outcome)
-        self._close(carried, outcome.node)
-
-    def _hand_back(self, carried: Carried, some: Sequence[NodeRun] | None = None) -> None:
-        runs = list(carried.open.values()) if some is None else some
-        back = [(run.node, run.attempt) for run in runs if run.node not in carried.silent]
-        if back:
-            self._say(carried, Returned(carried.offer.execution, back))
-        self._forget(carried, runs)
-
-    def _cancelled(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
-        for run in runs:
-            self._ended(carried, cancelled(carried, run, self.name))
-
-    def _refuse(self, carried: Carried, error: Exception) -> None:
-        """It cannot be run on this machine."""
-        for run in list(carried.open.values()):
-            self._ended(carried, refused(carried, run, self.name, error))
-
-    def _forget(self, carried: Carried, runs: Sequence[NodeRun]) -> None:
-        for run in runs:
-            self._close(carried, run.node)
-
-    def _close(self, carried: Carried, node: str) -> None:
-        run = carried.open.pop(node, None)
-        if run is None:
-            return
-        carried.begun.pop(node, None)
-        self._runs.pop((carried.offer.execution, node, run.attempt), None)
-        if not carried.open:
-            del self._lanes[carried.offer.id]
-            self._room.give_back(carried.offer.id)
-            self._over.add(carried.offer.id)
-            self._telling.after(carried.offer.desk, carried.release)
-
-    def _say(self, carried: Carried, word: Word) -> None:
-        self._telling.say(carried.offer.desk, word, more=len(self._runs) > 1)
 
     # -- wishes ------------------------------------------------------------------------------------
 
@@ -348,7 +246,7 @@ class Carrier:
             elif wish.act == "waits":
                 self._backlogs.hear(wish.nodes or ())
             elif carried is None:
-                if wish.act != "grant" and wish.lane not in self._over:
+                if wish.act != "grant" and not self._lanes.is_over(wish.lane):
                     self._unwanted.keep(wish)
             elif wish.act == "grant":
                 if carried.claimed_at is not None:
@@ -360,7 +258,7 @@ class Carrier:
         """Another conductor has taken the execution over."""
         if self._desks.moves(execution, desk, int(epoch)):
             self._bodies.leave(execution, desk)
-            for carried in list(self._lanes.values()):
+            for carried in self._lanes:
                 if carried.offer.execution == execution and carried.offer.desk != desk:
                     self._fulfil(carried, Wish("drop", carried.offer.id))
 
@@ -371,20 +269,20 @@ class Carrier:
         if carried.claimed_at is not None or carried.pool is None:
             runs = [carried.open[node] for node in nodes]
             if wish.act == "cancel":
-                self._cancelled(carried, runs)
+                self._lanes.call_off(carried, runs)
             elif wish.act == "return":
-                self._hand_back(carried, runs)
+                self._lanes.hand_back(carried, runs)
             else:
-                self._forget(carried, runs)
+                self._lanes.forget(carried, runs)
             return
         pool = carried.pool
         if wish.act == "return":
-            self._with_pool(carried, pool, lambda: pool.recall(carried.offer.execution, nodes))
+            self._lanes.recall(carried, pool, nodes)
             return
         if wish.act == "drop":  # of what ends already, a newer attempt may be here
             nodes = [node for node in nodes if node not in carried.silent]
             carried.silent.update(nodes)
-        self._cancel(carried, pool, nodes)
+        self._lanes.cancel(carried, pool, nodes)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -392,13 +290,13 @@ class Carrier:
         self._loop.call_later(BEAT_SECONDS, self._beat)
         desks: dict[str, dict[str, list[str]]] = {}
         now = time.monotonic()
-        for carried in list(self._lanes.values()):
+        for carried in self._lanes:
             if carried.claimed_at is None:
                 desks.setdefault(carried.offer.desk, {})[carried.offer.id] = list(carried.begun)
             elif now - carried.claimed_at > CLAIM_SECONDS:
-                self._forget(carried, list(carried.open.values()))
+                self._lanes.forget(carried, list(carried.open.values()))
             else:
-                self._say(carried, Claim(carried.offer.id))
+                self._lanes.say(carried, Claim(carried.offer.id))
         for desk, lanes in desks.items():
             self._telling.say(desk, Beat(lanes))
         self._bodies.beat()
@@ -408,7 +306,7 @@ class Carrier:
             return
         self._draining = True
         self._bodies.drain()
-        for carried in list(self._lanes.values()):
+        for carried in self._lanes:
             if carried.claimed_at is None:
                 self._fulfil(carried, Wish("return", carried.offer.id))
         self._loop.call_later(self._grace, self._hand_back_begun)
@@ -422,12 +320,12 @@ class Carrier:
 
     def _hand_back_begun(self) -> None:
         """What did not end in time is ended, and goes again elsewhere without being charged."""
-        for carried in list(self._lanes.values()):
+        for carried in self._lanes:
             carried.given_up.update(carried.open)
             if carried.pool is not None:
-                self._cancel(carried, carried.pool, list(carried.open))
+                self._lanes.cancel(carried, carried.pool, list(carried.open))
 
     async def _stop_pools(self) -> None:
-        await asyncio.gather(self._pools.stop(), self._bodies.end())
-        for carried in list(self._lanes.values()):
+        await asyncio.gather(self._lanes.stop(), self._bodies.end())
+        for carried in self._lanes:
             carried.release()

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -38,8 +38,9 @@ from twingraph.dispatch.celery.messages import (
     reports_of,
     text_in,
 )
+from twingraph.dispatch.celery.owing import Owing
 from twingraph.dispatch.celery.signing import ForgedError, Seal
-from twingraph.dispatch.celery.threads import Receiver, Sender
+from twingraph.dispatch.celery.threads import PREFETCH, Receiver, Sender
 
 LOG = logging.getLogger("twingraph.celery")
 
@@ -48,6 +49,8 @@ TICK_SECONDS = 0.5
 LOOK_SECONDS = 0.75
 # A tick that comes so much later tells that this machine slept.
 LATE_SECONDS = 2.0
+# A broker that waits for the acknowledgement of so much soon gives nothing more, no sign of life of a worker either.
+MANY_OWED = PREFETCH * 4 // 5
 # What was wished and has not come about is wished again.
 AGAIN_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
@@ -84,7 +87,6 @@ class CeleryDispatch:
         self._suspects: deque[Lane] = deque()  # each waits until the one before it has ended
         self._epochs: OrderedDict[str, int] = OrderedDict()  # of executions that were taken over
         self._strewn: set[str] = set()  # executions of which lost workers may have left something on their machines
-        self._heard: list[Message] = []  # applied, and not committed yet
         self._looked = 0.0
         self._ticked = 0.0
         self._connected: float | None = None
@@ -92,14 +94,16 @@ class CeleryDispatch:
         seen, refused = self._on_loop(self._seen), self._on_loop(self._refused)
         errands = Errands(app, seal, prepare, clock, seen=seen, refused=refused, is_over=is_over)
         connect = partial(application.sending, app)
+        self._counted = bool(app.conf.task_acks_late)
         self._sender: Sender[Errand] = Sender("twingraph-sender", connect, errands.send, errands.give_up)
         self._receiver = Receiver(
             "twingraph-desk",
             app.connection_for_read,
             application.desk_queue(self._desk),
             self._receive,
-            forgetful=not app.conf.task_acks_late,  # Redis: nobody but us hears this queue, and not twice
+            forgetful=not self._counted,  # Redis: nobody but us hears this queue, and not twice
         )
+        self._owing = Owing(self._receiver.acknowledge)
         self.hosts = FarHosts(name, self._desk, place, self._key, self._sender.put, clock)
         self._loop: asyncio.AbstractEventLoop
         self._report: Callable[[Report], None]
@@ -234,11 +238,9 @@ class CeleryDispatch:
 
     # -- what workers say --------------------------------------------------------------------------
 
-    def committed(self) -> None:
-        """Everything that was reported so far is durable. On the loop."""
-        heard, self._heard = self._heard, []
-        for message in heard:
-            self._receiver.acknowledge(message)
+    def committed(self, unwritten: Collection[str]) -> None:
+        """Everything that was reported so far is durable, but for what is about these executions. On the loop."""
+        self._owing.committed(unwritten)
 
     def _receive(self, message: Message) -> None:
         """On the receiver's thread."""
@@ -257,20 +259,17 @@ class CeleryDispatch:
 
     def _hear(self, message: Message, worker: str, number: int, words: Sequence[Word]) -> None:
         if not self._holding.heard(worker, number, self._clock()):
-            self._receiver.acknowledge(message)
+            self._owing.heard((worker, number), message)
             return
         wishes: list[Wish] = []
-        journaled = [self._take(worker, word, wishes) for word in words]
-        if any(journaled):
-            self._heard.append(message)
-        else:
-            self._receiver.acknowledge(message)
+        about = [self._take(worker, word, wishes) for word in words]
+        self._owing.heard((worker, number), message, (execution for execution in about if execution is not None))
         if wishes:
             self._sender.put(("wishes", wishes))
         self._next_suspect()
 
-    def _take(self, worker: str, word: Word, wishes: list[Wish]) -> bool:
-        """Whether something of it is to be journaled."""
+    def _take(self, worker: str, word: Word, wishes: list[Wish]) -> str | None:
+        """The execution of which something is to be journaled."""
         if isinstance(word, OfBodies):
             self.hosts.take(worker, word)
         elif type(word) is Taken:
@@ -291,19 +290,19 @@ class CeleryDispatch:
             back = [run for run in word.runs if self._given_back(worker, word.execution, *run)]
             if back:
                 self._report(Returned(word.execution, back))
-            return bool(back)
+            return word.execution if back else None
         else:
             assert not isinstance(word, Taken | Claim | Beat | Misdirected | Requeued | Left | Returned)
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
-                return False
+                return None
             if type(word) is Outcome:
                 self._holding.close(sent, word.node, ended=word.status != "lost")
             else:
                 sent.begun.add(word.node)
             self._report(word)
-            return True
-        return False
+            return word.execution
+        return None
 
     def _let(self, worker: str, number: str, wishes: list[Wish]) -> bool:
         """Whether a worker may have it; it may not have heard which of its runs were taken back on the way."""
@@ -316,17 +315,17 @@ class CeleryDispatch:
             wishes.append(Wish("drop", number, over, worker))
         return True
 
-    def _take_misdirected(self, word: Misdirected, wishes: list[Wish]) -> bool:
+    def _take_misdirected(self, word: Misdirected, wishes: list[Wish]) -> str | None:
         """A worker knows another conductor of its execution. Where that is not so any more, it was not heard."""
         sent = self._holding.get(word.lane)
         if sent is None or sent.holder is not None:
-            return False
+            return None
         wishes.append(self._leave(sent.lane.execution))
         runs = [(run.node, run.attempt) for run in sent.open.values()]
         for node, _ in runs:
             self._holding.close(sent, node, ended=False)
         self._report(Returned(sent.lane.execution, runs))
-        return True
+        return sent.lane.execution
 
     def _given_back(self, worker: str, execution: str, node: str, attempt: int) -> bool:
         """Whether it was this worker's; what another one has runs on."""
@@ -364,9 +363,10 @@ class CeleryDispatch:
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
         now = self._clock()
         slept = now - self._ticked > TICK_SECONDS + LATE_SECONDS
+        held_up = self._counted and self._owing.messages >= MANY_OWED
         self._ticked = now
         connected = self._receiver.connected_since
-        if slept or connected != self._connected:
+        if slept or held_up or connected != self._connected:
             self._connected = connected
             self._holding.begin_anew(now)
             self.hosts.begin_anew(now)

@@ -24,6 +24,8 @@ PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 # How long the receiver waits for a message before it looks whether there is something to acknowledge.
 LOOK_SECONDS = 0.2
+# So many messages a broker that hears of each gives us ahead of that.
+PREFETCH = 500
 
 
 class NotYetError(Exception):
@@ -190,7 +192,7 @@ class Receiver:
             on_decode_error=self._refused,
             accept=["json"],
             no_ack=self._forgetful,
-            prefetch_count=500,
+            prefetch_count=PREFETCH,
         ):
             self.connected_since = time.monotonic()
             backoff.went_well()

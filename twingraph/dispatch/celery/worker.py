@@ -54,18 +54,21 @@ class NotSharedError(PermanentError):
     """A worker and a conductor keep values at different places."""
 
 
-def seal_of(settings: Settings, home: Home) -> Seal:
-    """With a key of its own, or, where conductor and workers share a home, with that of the home."""
-    return Seal(settings.worker_key.encode() if settings.worker_key is not None else home.secret())
+def seal_of(settings: Settings, home: Home, blobs: BlobStore) -> Seal:
+    """With the key that the settings name, else with that of what conductor and workers share: the blob store that the
+    settings name, or the home."""
+    if settings.worker_key is not None:
+        return Seal(settings.worker_key.encode())
+    return Seal(home.secret() if settings.blob_url is None else blobs.shared_key())
 
 
 def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
     """TwinGraphError when this machine cannot serve: the home or the blob store cannot be used."""
     home = Home(Path(settings.home)).open()
-    seal = seal_of(settings, home)
     home.close()  # only its files are used from now on: nobody who makes or migrates its database waits for us
     blobs = open_blobs(blob_address(settings, home))
     blobs.check()
+    seal = seal_of(settings, home, blobs)
     own = f"{name}#{os.urandom(2).hex()}"  # it counts its messages, and begins anew with each process
     outbox = Outbox(own, seal, partial(sending, app))
     ground = OwnGround(settings, home, seal, blobs, outbox.say)

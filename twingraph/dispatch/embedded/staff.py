@@ -21,6 +21,8 @@ from twingraph.dispatch.strays import end_strays
 
 # What is being started when the pool closes has come by then, or will never.
 _COMING_SECONDS = 5.0
+# A process of another version that was idle for so long gives way to one more of a version that could use it.
+_REST_SECONDS = 1.0
 
 
 class Employer(Protocol):
@@ -99,8 +101,8 @@ class Staff:
             load=self._load.cores,
             feeder=self._load.feeder,
         )
-        if pressure.all_workers >= self._options.workers and not group.workers and not group.starting:
-            self._make_room(everyone)
+        if pressure.all_workers >= self._options.workers:
+            self._make_room(group, pressure)
         for _ in range(planning.workers_to_start(pressure, self._options, self._cores)):
             self._start(group)
 
@@ -116,7 +118,7 @@ class Staff:
 
     def could_grow(self, group: Group) -> bool:
         """Whether one more process would find a core to run on."""
-        if len(self.everyone()) >= self._options.workers:
+        if len(self.everyone()) >= self._options.workers and not self._spare(group):
             return False
         return len(group.workers) < 2 or self._load.cores < self._options.grow_below_load * self._cores
 
@@ -165,11 +167,27 @@ class Staff:
 
     # -- fewer -----------------------------------------------------------------------------------
 
-    def _make_room(self, everyone: list[WorkerProcess]) -> None:
-        """Another version's idle worker goes, the one that was idle longest."""
-        idle = [worker for worker in everyone if worker.is_ready and not worker.pending and not worker.retired]
-        if idle:
-            self._retire(min(idle, key=lambda worker: worker.idle_since))
+    def _make_room(self, group: Group, pressure: planning.Pressure) -> None:
+        """Another version's idle worker goes, the one that was idle longest, when one would be started in its place."""
+        spare = self._spare(group)
+        if not spare or (pressure.workers and any(worker.retired for worker in self.everyone())):
+            return
+        without = pressure._replace(all_workers=self._options.workers - 1)
+        if planning.workers_to_start(without, self._options, self._cores):
+            self._retire(min(spare, key=lambda worker: worker.idle_since))
+
+    def _spare(self, group: Group) -> list[WorkerProcess]:
+        """Idle workers of other versions. For a group that has a process already, only those that were idle for a
+        while: the others may have their next work in a moment."""
+        rest = _REST_SECONDS if group.workers or group.starting else 0.0
+        until = self._clock() - rest
+        return [
+            worker
+            for other in self.groups.values()
+            if other is not group
+            for worker in other.workers
+            if worker.is_ready and not worker.pending and not worker.retired and worker.idle_since <= until
+        ]
 
     def replace_if_due(self, group: Group, worker: WorkerProcess) -> None:
         """After a run. It serves on until its successor has come up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -347,6 +348,10 @@ def test_what_was_taken_back_bit_by_bit_before_it_came_never_begins(scene: Scene
     scene.end(0)
     assert scene.over(ended)
     assert [run.node for run in scene.machine.pool.lanes[0].runs] == ["d"]
+
+
+def test_it_says_since_when_it_serves_as_all_times_are_told(scene: Scene) -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", scene.carrier.status()["since"])
 
 
 def test_who_has_no_room_for_bodies_says_so(scene: Scene) -> None:

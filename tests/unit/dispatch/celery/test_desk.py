@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 from kombu import Connection, Producer
+from kombu.message import Message
 
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, Outcome, Report, Returned, RunSettings
 from twingraph.dispatch.celery.application import desk_queue, make_app
-from twingraph.dispatch.celery.desk import CeleryDispatch
+from twingraph.dispatch.celery.desk import MANY_OWED, TICK_SECONDS, CeleryDispatch
+from twingraph.dispatch.celery.holding import SILENCE_SECONDS
 from twingraph.dispatch.celery.messages import (
     REPORTS,
     Beat,
@@ -31,6 +33,7 @@ from twingraph.dispatch.celery.messages import (
     reports_text,
     word,
 )
+from twingraph.dispatch.celery.owing import Owing
 from twingraph.dispatch.celery.posts import POST, Open, Post, Say, post_name, posts_of
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.host_process import Owner
@@ -295,3 +298,36 @@ def test_a_worker_hears_whether_what_it_found_is_of_an_execution_that_is_over() 
     app = App()
     play(app, lambda dispatch: say(Left("running"), Left("old")), lambda: app.wishes)
     assert app.wishes == [["over", "old", ["p"], "w"]]
+
+
+def test_nobody_counts_as_silent_while_the_broker_waits_for_what_we_owe() -> None:
+    app, reports, now = App(), list[Report](), [0.0]
+
+    async def main() -> None:
+        dispatch = CeleryDispatch(app, "c", "p", Seal(b"key"), b"secret", list, lambda: now[0], is_over=lambda _: False)
+        await dispatch.start(reports.append)
+        dispatch._owing = Owing(lambda message: None)
+        dispatch.submit(lane("a"))
+        say(Taken("c:1"))
+        sent = dispatch._holding.get("c:1")
+        try:
+            async with asyncio.timeout(10):
+                while sent is None or sent.holder is None or dispatch._receiver.connected_since is None:
+                    await asyncio.sleep(0.005)
+                    sent = dispatch._holding.get("c:1")
+            for number in range(MANY_OWED):
+                dispatch._owing.heard(("w", number), Message(), ["long"])
+            listen(dispatch)
+            assert reports == []
+            dispatch._owing.committed(())
+            listen(dispatch)
+        finally:
+            await dispatch.stop()
+
+    def listen(dispatch: CeleryDispatch) -> None:
+        for _ in range(int(2 * SILENCE_SECONDS / TICK_SECONDS)):
+            now[0] += TICK_SECONDS
+            dispatch._tick()
+
+    asyncio.run(main())
+    assert [report.status for report in reports if isinstance(report, Outcome)] == ["lost"]
