@@ -16,7 +16,7 @@ from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Held, KeptOf, Submission
+from twingraph.engine.held import Held, Keeping, KeptOf, Submission
 from twingraph.engine.kernel import State, commands
 from twingraph.engine.link import Bodies
 from twingraph.engine.roster import Coming
@@ -158,6 +158,8 @@ class Arriving:
         is wished meanwhile comes after that."""
         try:
             self._garbage.makes(-id(held), _nodes(submission))
+            if submission.repeated is not None and host is not None:
+                yield from self._bodies.foretell(held, submission, host)
             for event, data in events:
                 for _ in self._turns.noting(held, event, data, now):
                     self._garbage.makes(-id(held), len(held.state.nodes))
@@ -167,6 +169,9 @@ class Arriving:
             one = self._beginning(submission, held, host, coming.handles[0], now)
             self._create([(one, one.held.take(one.began))])
             self._enter(one)
+        except Exception:
+            self._bodies.forget(submission.id, host)
+            raise
         finally:
             self._garbage.drops(-id(held))  # it has a number now, or never will
         for act in coming.after:
@@ -289,7 +294,7 @@ class Arriving:
 
     def _restore(self, coming: Coming, claim: Claim, wish: Event | None) -> Iterator[None]:
         """The execution comes under our control, or turns out to be over."""
-        from twingraph.engine.recovery import changes_of, restored  # who only starts executions reads none back
+        from twingraph.engine.recovery import restored  # who only starts executions reads none back
 
         execution_id, handle = coming.id, coming.handles[0]
         goes_on = not isinstance(wish, CancelRequested)
@@ -306,11 +311,11 @@ class Arriving:
         )
         held.handles = coming.handles
         held.values = self._values(held)
+        if claim.replay_of is not None and kept_of is not None:
+            held.kept = yield from self._reading_old(kept_of, claim.replay_of, claim.number)
         if not self._roster:
             self._clock.adjust()
         held.ahead = max(0.0, held.state.now - self._clock.now())
-        if claim.replay_of is not None and kept_of is not None:
-            held.kept = kept_of(claim.replay_of, *changes_of(self._journal, claim.number))
         if held.state.status in EXECUTION_OVER:
             self._was_over(coming, claim.number, held)
             return
@@ -323,6 +328,17 @@ class Arriving:
         self._wish(held, wish)
         for act in coming.after:
             act(held)
+
+    def _reading_old(self, kept_of: KeptOf, execution: str, number: int) -> Keeping:
+        """What a replay keeps of this execution, which is in memory as long as it is read."""
+        from twingraph.engine.recovery import changes_of
+
+        old = -number
+        try:
+            changes, given = changes_of(self._journal, number)
+            return (yield from kept_of(execution, changes, given, lambda nodes: self._garbage.makes(old, nodes)))
+        finally:
+            self._garbage.drops(old)
 
     def _was_over(self, coming: Coming, number: int, held: Held) -> None:
         from twingraph.engine.recovery import ended_of

@@ -69,7 +69,7 @@ class Conductor:
         hosts: Hosts | None = None,
         hash_of: HashOf | None = None,
         began: Callable[[Handle], None] = lambda handle: None,
-        committed: Callable[[], None] | None = None,
+        committed: Callable[[Collection[str]], None] | None = None,
         adopted: Callable[[str, int], None] = lambda execution, epoch: None,
         left: Callable[[str, bool], None] = lambda execution, over: None,
         platforms: Collection[str] | None = None,
@@ -79,9 +79,9 @@ class Conductor:
         sizes: Sizes = USUAL,
         make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
-        """`committed` is called on the loop whenever all that was reported so far is durable; `adopted` when an
-        execution was taken over, with its epoch, and `left` when it is not this conductor's any more, and whether it
-        is over."""
+        """`committed` is called on the loop after each commit, with the executions of which something that was reported
+        may not be durable yet; `adopted` when an execution was taken over, with its epoch, and `left` when it is not
+        this conductor's any more, and whether it is over."""
         self.name = name
         self._sizes = sizes
         self._make_loop = make_loop
@@ -253,6 +253,7 @@ class Conductor:
         hearing = Hearing(ground, turns, effects.timers, outside, keying)
         self._arriving = Arriving(ground, turns, bodies, self._sources, hearing.read_inbox, self._break, self._adopted)
         self._effects, self._leaving, self._turns, self._hearing = effects, leaving, turns, hearing
+        self._bodies = bodies
 
     def _bring(self, held: Held, event: Event, lines: Sequence[str] | None) -> None:
         self._turns.bring(held, event, lines)
@@ -317,6 +318,7 @@ class Conductor:
             last.callback(self._journal.close)
             last.callback(lambda: self._loop.run_until_complete(self._dispatch.stop()))
             last.callback(lambda: self._leaving.all(self._why_ended()))
+            last.callback(self._bodies.end)
             self._let_go()
 
     def _let_go(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from twingraph.core import codec
 from twingraph.core.codec_base import dumps_sorted, loads
+from twingraph.core.syntax import parse
 
 # So long may a value be in words.
 SHOWN = 40
@@ -137,7 +138,7 @@ class _Module:
         self.bound: dict[str, list[ast.stmt]] = {}
         self.imported: dict[str, tuple[str, str]] = {}
         self.modules: dict[str, str] = {}
-        for statement in ast.parse(part["text"]).body:
+        for statement in parse(part["text"]).body:
             self._take(statement)
 
     def _take(self, statement: ast.stmt) -> None:

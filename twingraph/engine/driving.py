@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from twingraph.core.bodies import Host, Items
 from twingraph.core.errors import StoreError, TwinGraphError
@@ -19,6 +20,9 @@ from twingraph.engine.held import Held
 from twingraph.engine.kernel import Scope, commands
 from twingraph.engine.outcomes import impossible
 from twingraph.engine.past import Telling, ended, opening
+
+if TYPE_CHECKING:  # of replays only
+    from twingraph.engine.foretelling import Foretold
 
 Apply = Callable[[Held, Event, Sequence[str] | None], None]
 
@@ -41,11 +45,12 @@ class Driving:
 
     # -- to the host -----------------------------------------------------------------------------
 
-    def open(self, path: str) -> None:
-        """Run the body of this scope from the top."""
+    def open(self, path: str, foretold: Foretold | None = None) -> None:
+        """Run the body of this scope from the top, or let it go on from what it has heard ahead."""
         scope = self.held.state.scopes.get(path)
         if scope is None or scope.closed:
             return
+        told = foretold.told(scope) if foretold is not None else 0
         try:
             opened = opening(self.held, scope)
         except StoreError:
@@ -56,8 +61,9 @@ class Driving:
             # What the body is called with cannot be put together: who called it learns that, as of a component.
             self._apply(self.held, impossible(scope.parent.id, scope.parent.attempt, error), None)
             return
-        self._host.open(opened)
-        telling = Telling(self.held, scope)
+        if not told:
+            self._host.open(opened)
+        telling = Telling(self.held, scope, told)
         self._open[path] = telling
         if not telling.left:
             self._tell(path, telling)

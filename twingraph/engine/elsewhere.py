@@ -27,6 +27,7 @@ class Repeated:
     nodes: tuple[PlanNode, ...]
     specs: tuple[NodeSpec, ...]  # all that the execution had, after those of its settings
     outcomes: Sequence[Elsewhere]
+    texts: Sequence[str | None]  # what each gave, as far as it was read already
 
     def events(self, page: int) -> Iterator[Event]:
         """What stands in the journal when the replay begins."""

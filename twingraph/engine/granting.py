@@ -48,12 +48,16 @@ class Granting:
         """What these wishes follow from is written with the next transaction, or was before."""
         wishes, held.limits_due = held.limits_due, []
         _, asking = self._asking.get(held.number, (held, {}))
+        released: list[str] = []
         for wish in wishes:
-            asking.pop(wish.node, None)  # what was asked before for the same node counts no more
+            if asking:
+                asking.pop(wish.node, None)  # what was asked before for the same node counts no more
             if type(wish) is commands.AskLimit:
                 asking[wish.node] = wish
             else:
-                self._book.release(held.number, wish.node)
+                released.append(wish.node)
+        if released:
+            self._book.release(held.number, released)
         if asking:
             self._asking[held.number] = held, asking
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import CodecError, ExecutionFailed
@@ -50,8 +50,10 @@ class Kept:
         return all(type(event) is ends_so for event, _ in self.rows)
 
 
-# What is taken over from an execution, as far as these changes let it; the texts are of what they give.
-KeptOf = Callable[[str, Changes | None, Sequence[str]], Mapping[str, Kept]]
+# What is taken over from an execution, as far as these changes let it, by and by; the texts are of what they give, and
+# the function hears of how many nodes are there because of it.
+Keeping = Generator[None, None, Mapping[str, Kept]]
+KeptOf = Callable[[str, Changes | None, Sequence[str], Callable[[int], None]], Keeping]
 
 _OUTCOMES: Mapping[NodeKind, type[AttemptOver]] = {NodeKind.MAP: MapExpanded, NodeKind.BRANCH: BranchTaken}
 

@@ -9,7 +9,7 @@ hold a name than its own limit says.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -40,7 +40,8 @@ class LimitBook:
         self.owner = owner
         self._most = most
         self._lines: dict[Limits, list[Place]] = {}
-        self._waiting: dict[int, dict[str, int]] = {}  # execution, node: the count under which each stands in line
+        self._left: dict[Limits, int] = {}  # who left is still in the line
+        self._waiting: dict[int, dict[str, Place]] = {}  # by execution and node
         self._count = 0
         self._told: dict[Limits, tuple[int, float]] = {}  # what the others see of our lines
         self._yielding: dict[Wish, float] = {}  # since when a free place is left to them
@@ -55,32 +56,41 @@ class LimitBook:
     def ask(self, wanting: Wanting, priority: int, now: float) -> None:
         """Stand in line; what was asked before for the same node counts no more."""
         self._count += 1
-        self._waiting.setdefault(wanting.number, {})[wanting.node] = self._count
         place = Place(-priority, now, self._count, wanting)
+        nodes = self._waiting.setdefault(wanting.number, {})
+        if (before := nodes.get(wanting.node)) is not None:
+            self._leaves(before)
+        nodes[wanting.node] = place
         heapq.heappush(self._lines.setdefault(wanting.limits, []), place)
         self.due = True
 
-    def release(self, number: int, node: str) -> None:
-        """The node wants nothing any more, and what it may have held is free with the next transaction."""
-        self._leave(number, node)
+    def release(self, number: int, nodes: Iterable[str]) -> None:
+        """These want nothing any more, and what they may have held is free with the next transaction."""
+        waiting = self._waiting.get(number)
+        if waiting is not None:
+            for node in nodes:
+                if (place := waiting.pop(node, None)) is not None:
+                    self._leaves(place)
+            if not waiting:
+                del self._waiting[number]
         self.due = bool(self._waiting or self._told)
 
     def drop(self, number: int) -> None:
         """Nothing of this execution waits here any more, or holds anything for us."""
-        self._waiting.pop(number, None)
+        for place in self._waiting.pop(number, {}).values():
+            self._leaves(place)
         self.due = bool(self._waiting or self._told)
 
     def clear(self) -> None:
         """Nobody waits here any more."""
         self._waiting.clear()
+        self._lines.clear()
+        self._left.clear()
         self.due = bool(self._told)
 
-    def _leave(self, number: int, node: str) -> None:
-        nodes = self._waiting.get(number)
-        if nodes is not None:
-            nodes.pop(node, None)
-            if not nodes:
-                del self._waiting[number]
+    def _leaves(self, place: Place) -> None:
+        limits = place.wanting.limits
+        self._left[limits] = self._left.get(limits, 0) + 1
 
     # -- turns -----------------------------------------------------------------------------------
 
@@ -110,8 +120,11 @@ class LimitBook:
         """The transaction of this turn is durable. Who was chosen and not granted is not ours any more."""
         choice = turn.choice
         assert choice is not None
-        for wanting in choice.granted:
-            self._leave(wanting.number, wanting.node)
+        for wanting in choice.granted:  # they are out of their lines already
+            nodes = self._waiting.get(wanting.number, {})
+            nodes.pop(wanting.node, None)
+            if not nodes:
+                self._waiting.pop(wanting.number, None)
         for limits, first in choice.wishes.items():
             if first is None:
                 self._told.pop(limits, None)
@@ -159,19 +172,25 @@ class LimitBook:
     def _open_lines(self) -> dict[Limits, list[Place]]:
         """The lines that have somebody at their head."""
         for limits, line in list(self._lines.items()):
+            if self._left.get(limits, 0) > len(line) // 2:  # to take them out one by one would take far longer
+                line[:] = [place for place in line if self._stands(place)]
+                heapq.heapify(line)
+                self._left[limits] = 0
             if self._head(line) is None:
                 del self._lines[limits]
+                self._left.pop(limits, None)
         return self._lines
 
     def _head(self, line: list[Place]) -> Place | None:
         """Who left is forgotten here."""
         while line and not self._stands(line[0]):
-            heapq.heappop(line)
+            limits = heapq.heappop(line).wanting.limits
+            self._left[limits] = self._left.get(limits, 1) - 1
         return line[0] if line else None
 
     def _stands(self, place: Place) -> bool:
         nodes = self._waiting.get(place.wanting.number)
-        return nodes is not None and nodes.get(place.wanting.node) == place.asked_as
+        return nodes is not None and nodes.get(place.wanting.node) is place
 
     @property
     def names(self) -> Collection[str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from twingraph.core.bodies import BodyLog, Host
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import Event, GraphExtended
 from twingraph.core.plan import NodeSpec
 from twingraph.engine.driving import Apply, Driving
-from twingraph.engine.held import Held
+from twingraph.engine.held import Held, Submission
 from twingraph.engine.kernel import Node, State, commands
 from twingraph.engine.sizes import USUAL
 from twingraph.engine.values import Values
 from twingraph.store.base import LogRow
+
+if TYPE_CHECKING:  # of replays only
+    from twingraph.engine.foretelling import Foretold
 
 # How many words are heard before it is the turn of others.
 WORDS_AT_ONCE = 250
@@ -158,8 +161,27 @@ class Bodies:
         self._soon = soon
         self._hash_of = hash_of
         self._driven: dict[str, Driving] = {}
+        self._foretold: dict[str, Foretold] = {}  # until their bodies are to run
         self._deaf: dict[str, int] = {}
         self._telling = False
+
+    def foretell(self, held: Held, submission: Submission, host: Host) -> Iterator[None]:
+        """Let the body of an execution that is not recorded yet hear what it begins with, by and by."""
+        from twingraph.engine.foretelling import Foretold
+
+        foretold = self._foretold[submission.id] = Foretold(submission, host)
+        return foretold.telling(held)
+
+    def forget(self, execution: str, host: Host | None) -> None:
+        """Nothing has come of it."""
+        if self._foretold.pop(execution, None) is not None and host is not None:
+            host.stop(execution, "it was not recorded")
+
+    def end(self) -> None:
+        """Of those that have not begun nothing comes any more."""
+        for foretold in self._foretold.values():
+            foretold.stop("its conductor has ended")
+        self._foretold.clear()
 
     def drive(self, held: Held, host: Host) -> None:
         """From now on this host runs the bodies of the execution."""
@@ -168,6 +190,7 @@ class Bodies:
     def let_go(self, execution: str, why: str) -> None:
         """Its bodies end. What they have said and is not heard yet means nothing to whoever drives it next."""
         driving = self._driven.pop(execution, None)
+        self._foretold.pop(execution, None)
         if driving is not None:
             driving.stop(why)
             self._deaf[execution] = self._deaf.get(execution, 0) + 1
@@ -177,7 +200,10 @@ class Bodies:
 
     def start(self, execution: str, scope: str) -> None:
         if (driving := self._driven.get(execution)) is not None:
-            driving.open(scope)
+            foretold = None if scope else self._foretold.pop(execution, None)
+            if foretold is not None:
+                driving.extend("", [(GraphExtended((), driven=True), specs) for specs in foretold.specs])
+            driving.open(scope, foretold)
             self.tell_soon()
 
     def give_up(self, execution: str, scope: str) -> None:
@@ -218,7 +244,11 @@ class Bodies:
             end = position + 1
             if isinstance(word, Heard):
                 self._heard(word.execution)
-            elif word.execution not in self._deaf and (driving := self._driven.get(word.execution)) is not None:
+            elif word.execution in self._deaf:
+                pass
+            elif (foretold := self._foretold.get(word.execution)) is not None:
+                _heard_early(foretold, word)
+            elif (driving := self._driven.get(word.execution)) is not None:
                 if (joined := _joined(words, position)) is not None:
                     end, path, said = joined
                     self._about(driving.held, lambda d=driving, p=path, s=said: d.extend(p, s))  # type: ignore[misc]
@@ -255,6 +285,14 @@ class Bodies:
             except TwinGraphError:  # a value that it is made of is gone
                 answer = None
         driving.answer(asked.scope, asked.number, answer)
+
+
+def _heard_early(foretold: Foretold, word: Word) -> None:
+    """Of a body that was told something ahead nothing is expected but the specs that it names."""
+    if isinstance(word, Fed):
+        foretold.specs.append(word.specs)  # the host has counted them, whatever comes with them
+    if not isinstance(word, Fed) or not isinstance(word.event, GraphExtended) or word.event.nodes:
+        foretold.spoil()
 
 
 def _joined(

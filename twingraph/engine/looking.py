@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from twingraph.core.syntax import parse
+
 # Modules of which whatever is taken gives what nobody wrote down, and names that need no import.
 _WORLD = frozenset((
     "datetime", "ftplib", "getpass", "glob", "http", "httpx", "io", "linecache", "locale", "os", "pathlib", "platform",
@@ -21,7 +23,7 @@ _Opaque = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def looks_around(text: str) -> bool:
     """Of a module's text, or what of it was kept for a body. What cannot be read may do anything."""
     try:
-        seen = list(_of_bodies(ast.parse(text)))
+        seen = list(_of_bodies(parse(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last is what the parser calls too deep
         return True
     worldly = _BUILTINS.union(name for node in seen for name in _taken_from_the_world(node))

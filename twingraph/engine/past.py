@@ -44,11 +44,12 @@ class Telling:
     """The history of one scope on its way to a host: what stood there when it began, since a body that still replays
     adds nothing."""
 
-    def __init__(self, held: Held, scope: Scope) -> None:
+    def __init__(self, held: Held, scope: Scope, told: int = 0) -> None:
+        """`told`: so many calls, before all decisions, the host has heard of already."""
         self._held = held
-        self.left = len(scope.nodes) + len(scope.decisions)
-        self._steps = _in_order(list(scope.nodes.values()), list(scope.decisions))
-        self.ahead = set(scope.nodes)  # what the host has not been told of
+        self.left = len(scope.nodes) + len(scope.decisions) - told
+        self._steps = islice(_in_order(list(scope.nodes.values()), list(scope.decisions)), told, None)
+        self.ahead = set(islice(scope.nodes, told, None))  # what the host has not been told of
 
     def page(self) -> Page:
         steps = list(islice(self._steps, self._held.sizes.past_page))

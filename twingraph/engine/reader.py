@@ -78,6 +78,10 @@ class Reader:
     def recorded(self, execution: str) -> Recorded:
         return Recorded(self._records, execution, self.blobs)
 
+    def recording(self, execution: str) -> Recorded:
+        """The same, to be read by and by."""
+        return Recorded(self._records, execution, self.blobs, by_and_by=True)
+
     def post(self, execution: str, kind: str) -> None:
         self._records.post(execution, kind, "{}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from twingraph.core import codec
 from twingraph.core.events import (
@@ -18,59 +18,112 @@ from twingraph.core.events import (
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.folding import no_search_for_garbage, take_in
+from twingraph.engine.folding import LONG, no_search_for_garbage, recall, take_in, taking_in
 from twingraph.engine.garbage import LARGE, grow_old
 from twingraph.engine.held import AttemptOver
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.kernel.state import taken_apart
 from twingraph.engine.shared import Shared, by_execution, shared
 from twingraph.engine.values import Values
-from twingraph.store.base import Records
+from twingraph.store.base import Records, Row
 from twingraph.store.blobs.base import BlobStore
+
+# Events that are read together.
+PAGE = 1_000
 
 # An attempt's end, and what it gave: where that stands.
 Outcome = tuple[AttemptOver, Shared | None]
+
+_CACHED_FROM = NodeEnded._fields.index("cached_from")
 
 
 class Recorded:
     """Folded once; what it gave is read when it is asked for."""
 
-    def __init__(self, records: Records, execution: str, blobs: BlobStore) -> None:
+    def __init__(self, records: Records, execution: str, blobs: BlobStore, *, by_and_by: bool = False) -> None:
+        """`by_and_by`: nothing is known before `reading` was gone through."""
         self.record: ExecutionRecord = records.record(execution)
-        self.state = State(execution)
+        self._records = records
+        self._read_shared = records.values_of
+        self._blobs = blobs
+        self._elsewhere: dict[Shared, str] = {}  # values of other executions, as far as they were looked at
+        self._begin()
+        if not by_and_by:
+            with no_search_for_garbage():
+                self._read()
+                if len(self.state.nodes) > LARGE:
+                    grow_old()
+
+    def _begin(self) -> None:
+        """Nothing is known yet."""
+        self.state = State(self.record.id)
         self.created: Created
         self.outcomes: dict[str, list[Outcome]] = {}  # of nodes that finished
         self.failures: dict[str, NodeEnded] = {}  # of components that failed for good
-        self._blobs = blobs
-        self._data: dict[int, str | None] = {}
         self._graph: GraphExtended | None = None
         self._closed = GraphClosed()
-        with no_search_for_garbage():
-            for row in records.rows(execution):
-                event, _ = take_in(self.state, row)
-                self._data[row.seq] = row.data
-                self._take(event)
-            if len(self.state.nodes) > LARGE:
-                grow_old()
-        if not self._data:
-            records.record(execution)  # pruned since: it raises, as if nobody had ever known it
-        self.values = Values(self.state, self._data.get, blobs, read_shared=records.values_of)
-        self._read_shared = records.values_of
+        self._data: dict[int, str | None] = {}
+        self.values = Values(self.state, self._data.get, self._blobs, read_shared=self._read_shared)
+
+    def _read(self) -> None:
+        """Fold it at once."""
+        rows = self._records.rows(self.record.id)
+        if self.record.status is not ExecutionStatus.COMPLETED or not self._recalled(rows):
+            self._begin()
+            for row in rows:
+                self._take(row, take_in(self.state, row)[0])
+        self._end(whole=bool(rows))
+
+    def _recalled(self, rows: Sequence[Row]) -> bool:
+        """False when this way does not lead to the end."""
+        for row in rows:
+            event = recall(self.state, row)
+            if event is None:
+                return False
+            self._take(row, event)
+        return True
+
+    def reading(self) -> Iterator[None]:
+        """Fold it by and by."""
+        after, most = 0, PAGE
+        while most == PAGE:
+            rows = self._records.rows(self.record.id, after, limit=PAGE)
+            for row in rows:
+                long = len(row.body) > LONG
+                self._take(row, (yield from taking_in(self.state, row)) if long else take_in(self.state, row)[0])
+                yield
+            most = len(rows)
+            after = rows[-1].seq if rows else after
+        self._end(whole=bool(rows) and after <= PAGE)
+
+    def _end(self, *, whole: bool) -> None:
+        """`whole`: it was read in one look, which found something."""
+        if not whole:
+            self._records.record(self.record.id)  # pruned since: it raises, as if nobody had ever known it
         for node in self._waited():
-            ended = NodeEnded(node.id, 1, "completed", shape=node.shape, outputs=node.outputs, cached_from=execution)
+            ended = NodeEnded(
+                node.id, 1, "completed", shape=node.shape, outputs=node.outputs, cached_from=self.record.id
+            )
             self.outcomes[node.id] = [(ended, self._place(node.seq) if node.seq is not None else None)]
 
     def let_go(self) -> None:
         """Nobody needs the state any more. Its nodes know one another in circles, which else only a search for garbage
         finds, all at once, while nothing else of the process goes on."""
-        for _ in taken_apart(self.state):
+        for _ in self.going():
             pass
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, Created):
+    def going(self) -> Iterator[None]:
+        """The same by and by."""
+        return taken_apart(self.state)
+
+    def _take(self, row: Row, event: Event) -> None:
+        self._data[row.seq] = row.data
+        if isinstance(event, NodeEnded):  # most are that
+            self._remember(event)
+        elif isinstance(event, GraphExtended):
+            self._graph = self._graph or event
+        elif isinstance(event, Created):
             self.created = event
-        elif isinstance(event, GraphExtended) and self._graph is None:
-            self._graph = event
         elif isinstance(event, GraphClosed):
             self._closed = event
         elif isinstance(event, OutcomesKept):
@@ -85,8 +138,9 @@ class Recorded:
         if node is None:
             return
         if isinstance(event, NodeEnded) and node.seq == state.seq:
-            origin = event.cached_from or state.execution
-            self.outcomes[event.node] = [(event._replace(cached_from=origin), self._place(state.seq))]
+            if not event.cached_from:
+                event = NodeEnded._make((*event[:_CACHED_FROM], state.execution, *event[_CACHED_FROM + 1 :]))
+            self.outcomes[event.node] = [(event, self._place(state.seq))]
         elif isinstance(event, NodeEnded) and node.status is NodeStatus.FAILED and event.attempt == node.attempt:
             if node.kind is NodeKind.TASK:
                 self.failures[event.node] = event._replace(cached_from=event.cached_from or state.execution)
@@ -164,24 +218,26 @@ class Recorded:
 
     def complete(self, nodes: Sequence[str]) -> list[str]:
         """Those of which every value, and every blob that these refer to, still exists."""
-        elsewhere = self._from_elsewhere(nodes)
-        return [node for node in nodes if self._is_there(node, elsewhere)]
+        self._look_elsewhere(nodes)
+        return [node for node in nodes if self._is_there(node)]
 
-    def _from_elsewhere(self, nodes: Sequence[str]) -> Mapping[Shared, str]:
+    def _look_elsewhere(self, nodes: Sequence[str]) -> None:
         places = {place for node in nodes for _, place in self.outcomes[node] if place is not None}
         foreign = [place for place in places if place.execution != self.state.execution]
-        found: dict[Shared, str] = {}
         for execution, events in by_execution(dict(enumerate(foreign))).items():
             for seq, data in self._read_shared(execution, list(events.values())).items():
-                found[Shared(execution, seq)] = data
-        return found
+                self._elsewhere[Shared(execution, seq)] = data
 
-    def _is_there(self, node: str, elsewhere: Mapping[Shared, str]) -> bool:
+    def text_at(self, place: Shared) -> str | None:
+        """The values that stand there, as far as they were looked at."""
+        own = place.execution == self.state.execution
+        return self._data.get(place.seq) if own else self._elsewhere.get(place)
+
+    def _is_there(self, node: str) -> bool:
         for _, place in self.outcomes[node]:
             if place is None:
                 continue
-            own = place.execution == self.state.execution
-            data = self._data.get(place.seq) if own else elsewhere.get(place)
+            data = self.text_at(place)
             if data is None or not all(self._exist(line) for line in data.split("\n")):
                 return False
         return True

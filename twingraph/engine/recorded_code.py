@@ -6,6 +6,8 @@ import ast
 import json
 from pathlib import Path
 
+from twingraph.core.syntax import parse
+
 
 def parameters_of(bundle_path: str, entry: str) -> tuple[str, ...] | None:
     """The names of the parameters of a function, or of a component's `execute`; None where that cannot be told, or
@@ -13,7 +15,7 @@ def parameters_of(bundle_path: str, entry: str) -> tuple[str, ...] | None:
     try:
         bundle = json.loads(Path(bundle_path).read_text(encoding="utf-8"))
         found = bundle["entries"][entry]
-        tree = ast.parse(bundle["modules"][found["module"]]["text"])
+        tree = parse(bundle["modules"][found["module"]]["text"])
     except (OSError, ValueError, KeyError, TypeError, SyntaxError, RecursionError):
         return None
     name = str(found["name"]).rpartition(".")[2]

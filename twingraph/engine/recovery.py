@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TypeVar
 
 from twingraph.core.errors import StoreError, TwinGraphError
 from twingraph.core.events import Created, ExecutionEnded, event_from
 from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import fold, no_search_for_garbage, taking_in, thawed
+from twingraph.engine.folding import LONG, fold, no_search_for_garbage, taking_in, thawed, unsearched
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
 from twingraph.engine.sizes import Sizes
 from twingraph.store.base import Claim, Journal, Row
 
-# Characters of an event that is taken in by and by: it declares thousands of nodes.
-_LONG = 1 << 16
-# And about so many of a snapshot are one node's, which are in the making while it is read.
+# About so many characters of a snapshot are one node's, which are in the making while it is read.
 _OF_A_NODE = 150
-
-Made = TypeVar("Made")
 
 
 def restored(
@@ -62,12 +57,12 @@ def _folded(
     last: Row | None = None
     try:
         about = len(saved or "") // _OF_A_NODE
-        state = yield from _unsearched(thawed(execution, saved), lambda: grown(about))
+        state = yield from unsearched(thawed(execution, saved), lambda: grown(about))
         grown(len(state.nodes))
         since = state.seq
         for last in rows:
-            if len(last.body) > _LONG:
-                yield from _unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
+            if len(last.body) > LONG:
+                yield from unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
                 continue
             with no_search_for_garbage():
                 fold(state, (last,))
@@ -79,19 +74,6 @@ def _folded(
         # The events before it are still there.
         return (yield from _folded(journal, number, execution, grown, snapshot=False))
     return state, since, last
-
-
-def _unsearched(steps: Generator[None, None, Made], grown: Callable[[], None]) -> Generator[None, None, Made]:
-    """Each without a search for garbage, which others may have between."""
-    while True:
-        with no_search_for_garbage():
-            try:
-                next(steps)
-            except StopIteration as end:
-                made: Made = end.value
-                return made
-        grown()
-        yield
 
 
 def ended_of(last: Row | None, data: str | None) -> tuple[str | None, Mapping[str, str]]:

@@ -54,6 +54,7 @@ def repeated(recorded: Recorded, kept: Collection[str]) -> Repeated:
     most = root.decisions[0][0] if root.decisions else len(root.nodes)
     nodes: list[PlanNode] = []
     outcomes: list[Elsewhere] = []
+    texts: list[str | None] = []
     for node in islice(root.nodes.values(), most):
         if node.kind is not NodeKind.TASK or node.plan.caller or node.id not in kept:
             break
@@ -62,8 +63,9 @@ def repeated(recorded: Recorded, kept: Collection[str]) -> Repeated:
             break
         nodes.append(node.plan)
         outcomes.append(known)
+        texts.append(recorded.text_at(known[0]))
     specs = tuple(recorded.state.specs[len(recorded.specs) :])
-    return Repeated(nodes=tuple(nodes), specs=specs, outcomes=outcomes)
+    return Repeated(nodes=tuple(nodes), specs=specs, outcomes=outcomes, texts=texts)
 
 
 def elsewhere(outcomes: Sequence[Outcome]) -> Elsewhere | None:

@@ -7,7 +7,8 @@ keeps the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from itertools import islice
 
 from twingraph.core.errors import CodecError
 from twingraph.core.events import BranchTaken, NodeEnded
@@ -16,7 +17,9 @@ from twingraph.core.recordclass import recordclass
 from twingraph.core.records import Changes, Settings
 from twingraph.engine.anew import with_consequences
 from twingraph.engine.elsewhere import Repeated
-from twingraph.engine.held import Kept
+from twingraph.engine.folding import PIECE, unsearched
+from twingraph.engine.held import Keeping, Kept
+from twingraph.engine.kernel.state import at_once
 from twingraph.engine.recorded import Outcome, Recorded
 from twingraph.engine.repeating import elsewhere, repeated
 
@@ -40,7 +43,7 @@ def earlier(
 ) -> Earlier:
     """Everything that a replay of this execution starts from. `repeats`: its body does the same as long as it can."""
     anew = _anew(recorded, changes)
-    whole = _whole(recorded, anew)
+    whole = at_once(_whole(recorded, anew))
     known = repeated(recorded, whole) if repeats else None
     again = {node.id for node in known.nodes} if known is not None else set()
     return Earlier(
@@ -50,7 +53,7 @@ def earlier(
         specs=recorded.specs,
         inputs=recorded.inputs,
         settings=recorded.created.settings,
-        kept=_kept_of(recorded, changes, given, anew, whole - again),
+        kept=at_once(_kept_of(recorded, changes, given, anew, whole - again)),
         changes=changes,
         given=given,
         repeated=known,
@@ -69,15 +72,37 @@ def kept(recorded: Recorded, changes: Changes | None = None, given: Sequence[str
     The body of a pipeline runs anew: a call of it is kept when the same component was called under the same id with the
     same arguments.
     """
+    return at_once(_keeping(recorded, changes, given))
+
+
+def keeping(recorded: Recorded, changes: Changes | None, given: Sequence[str], grown: Callable[[int], None]) -> Keeping:
+    """The same of what is not read yet, by and by; afterwards nothing of it is left. The caller hears of how many nodes
+    there are."""
+    steps = _reading_what_is_kept(recorded, changes, given)
+    return (yield from unsearched(steps, lambda: grown(len(recorded.state.nodes))))
+
+
+def _reading_what_is_kept(recorded: Recorded, changes: Changes | None, given: Sequence[str]) -> Keeping:
+    yield from recorded.reading()
+    found = yield from _keeping(recorded, changes, given)
+    yield from recorded.going()
+    return found
+
+
+def _keeping(recorded: Recorded, changes: Changes | None, given: Sequence[str]) -> Keeping:
     anew = _anew(recorded, changes)
-    return _kept_of(recorded, changes, given, anew, _whole(recorded, anew))
+    yield
+    whole = yield from _whole(recorded, anew)
+    return (yield from _kept_of(recorded, changes, given, anew, whole))
 
 
 def _kept_of(
-    recorded: Recorded, changes: Changes | None, given: Sequence[str], anew: set[str], whole: set[str]
-) -> Mapping[str, Kept]:
+    recorded: Recorded, changes: Changes | None, given: Sequence[str], anew: set[str], whole: Iterable[str]
+) -> Keeping:
     found: dict[str, Kept] = {}
-    for node in whole:
+    for number, node in enumerate(whole, 1):
+        if not number % PIECE:
+            yield
         asked = _asked_for(recorded, node) if recorded.created.body is not None else None
         if asked is not None or recorded.created.body is None:
             found[node] = _kept(recorded.outcomes[node], asked)
@@ -101,9 +126,13 @@ def _anew(recorded: Recorded, changes: Changes | None) -> set[str]:
     return with_consequences(recorded.state, [*changes.anew, *(one.node for one in changes.given)])
 
 
-def _whole(recorded: Recorded, anew: set[str]) -> set[str]:
-    wanted = [node for node in recorded.outcomes if node not in anew and recorded.is_whole(node)]
-    return set(recorded.complete(wanted))
+def _whole(recorded: Recorded, anew: set[str]) -> Generator[None, None, set[str]]:
+    wanted = (node for node in recorded.outcomes if node not in anew and recorded.is_whole(node))
+    found: set[str] = set()
+    while some := list(islice(wanted, PIECE)):
+        found.update(recorded.complete(some))
+        yield
+    return found
 
 
 def _borne(recorded: Recorded, anew: set[str]) -> dict[str, Kept]:

@@ -8,7 +8,7 @@ is the next batch. Whatever takes longer than a moment is done in several turns,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -43,9 +43,10 @@ class Turns:
         bodies: Bodies,
         leaving: Leaving,
         faults: Faults,
-        told: Callable[[], None] | None = None,
+        told: Callable[[Collection[str]], None] | None = None,
     ) -> None:
-        """`told` is called after a commit that leaves nothing unwritten of what was reported before."""
+        """`told` is called after each commit, with the executions of which something that was reported may not be
+        written yet."""
         self._roster = ground.roster
         self._granting, self._sharing = outside
         self._moments = ground.moments
@@ -88,6 +89,7 @@ class Turns:
 
     def _one_moment(self, held: Held, steps: Iterator[None]) -> None:
         if self._roster.has(held):
+            self._writing.add(held)  # what comes meanwhile is written after that
             waiting, held.waiting = held.waiting or deque(), None
             self.about(held, lambda: self._steps(held, steps, waiting))
 
@@ -222,6 +224,8 @@ class Turns:
         except StoreError as error:
             self._faults.break_down(error)
             return
+        if self._told is not None:
+            self._told(self._writing.unwritten())
         # Doing what one commands may bring events to another: those are not in this commit.
         with self._dispatch:
             for held, todo in [(held, held.committed()) for held in written]:
@@ -231,8 +235,6 @@ class Turns:
         self._granting.tell()
         if self._writing.due or self._granting.due:
             self.flush_soon()
-        if self._told is not None and not self._writing.due:
-            self._told()
         self._sharing.wrote(written)
         self._bodies.tell_soon()
         if not self._refreshing and any(held.stale for held in written):

@@ -34,6 +34,10 @@ class Writing:
         """Whether there is anything that may be written now."""
         return bool(self._long) or any(_ready(held) for held in self._dirty.values())
 
+    def unwritten(self) -> set[str]:
+        """The executions of which something is not written, whether it may be now or not."""
+        return {held.state.execution for known in (self._dirty, self._long) for held in known.values()}
+
     def keeping(self) -> list[Held]:
         """Those of which something may be written now, and which know outcomes from before."""
         return [held for held in self._dirty.values() if held.kept and _ready(held)]

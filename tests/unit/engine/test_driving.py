@@ -21,6 +21,8 @@ from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun
 from twingraph.engine.handle import Handle
+from twingraph.engine.kernel.machine import _SAID_AT_ONCE
+from twingraph.engine.link import WORDS_AT_ONCE
 from twingraph.engine.reader import Reader
 from twingraph.engine.recorded import Recorded
 from twingraph.engine.replay import earlier
@@ -460,6 +462,31 @@ def shaky(do: Steps, x: int) -> Script:
     c = yield do.start("inner", a, kind=NodeKind.SCOPE)
     d = yield do.call("two", c)
     return [a, b, d]
+
+
+def dozing(do: Steps, x: int) -> Script:
+    """More calls than one event takes in without a pause, all made before the first of them is heard."""
+    made = []
+    for _ in range(x):
+        nap = yield do.start("sleep", kind=NodeKind.SLEEP, wait=0.001)
+        made.append(nap)
+    yield do.wait(*made)
+    return (yield do.call("one", x))
+
+
+def test_waits_that_are_kept_are_there_when_they_are_brought(tmp_path: Path) -> None:
+    """An event of many nodes is taken in by and by; but what a body says is heard so few words at a time, each with
+    one call, that whoever brings what is known of these nodes finds them all."""
+    count = _SAID_AT_ONCE + 300
+    assert WORDS_AT_ONCE < _SAID_AT_ONCE
+    with Rig(tmp_path, add, bodies={"dozing": dozing}) as rig:
+        again = rerun(rig, over(rig.drive("dozing", {"x": count})))
+        assert value(again) == count + 1
+        rows = rig.records.rows(again.id)
+        graphs = [event_from(row.kind, row.body) for row in rows if row.kind == "graph_extended"]
+        assert max(len(graph.nodes) for graph in graphs if isinstance(graph, GraphExtended)) <= WORDS_AT_ONCE
+        kept = [node for node in rig.view(again.id).nodes if node.kind == "sleep" and node.reused_from is not None]
+        assert len(kept) == count
 
 
 def test_a_replay_keeps_the_calls_that_ask_for_the_same(tmp_path: Path) -> None:

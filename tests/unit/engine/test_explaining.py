@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.conducting import BRANCH, EXPAND, TASK, Rig, args, plan, task
+from tests.support.conducting import BRANCH, EXPAND, SOON, TASK, Rig, args, plan, task
 from twingraph.core.codec import encode
 from twingraph.core.execution import CacheStory
 from twingraph.core.plan import NodeSpec, Plan, PlanNode
@@ -96,7 +96,7 @@ def test_what_came_later_is_not_what_was_compared_with(rig: Rig) -> None:
 def test_a_refresh_says_that_it_was_asked_for(rig: Rig) -> None:
     rig.run(work(x=1))
     again = rig.submit(work(x=1), refresh=True)
-    assert again.wait(10)
+    assert again.wait(SOON)
     assert story(rig, again).words == "miss: done anew, as was asked for"
 
 
@@ -144,7 +144,7 @@ def test_what_is_kept_is_known_beforehand_as_far_as_nothing_would_run(rig: Rig) 
     before = foresee(rig.records, rig.blobs, chained(1))
     assert {name: found.verdict for name, found in before.items()} == {"first": "miss"}
     done = rig.submit(chained(1).plan)  # type: ignore[arg-type]
-    assert done.wait(10)
+    assert done.wait(SOON)
     after = foresee(rig.records, rig.blobs, chained(1))
     assert {name: found.words for name, found in after.items()} == {
         "first": f"hit of {done.id} first",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.conducting import Rig, chain, fresh_home, hole, over, plan, wait_until
+from tests.support.conducting import SOON, Rig, chain, fresh_home, hole, over, plan, wait_until
 from twingraph.core.errors import ConflictError, DamagedError, HomeError, StoreError, TwinGraphError
 from twingraph.core.plan import Edge, PlanNode
 from twingraph.core.statuses import NodeStatus
@@ -49,7 +49,7 @@ def test_a_full_disk_stops_with_its_remedy_and_what_was_recorded_goes_on(tmp_pat
         rig.make_journal = lambda: small(rig.home, pages)
         rig.start()
         handle = rig.submit(chain(300), execution="exec-a")
-        assert handle.wait(20)
+        assert handle.wait(SOON)
         assert isinstance(handle.fault, StoreError)
         assert "the disk is full; free some space and resume" in str(handle.fault)
         recorded = {name for name, status in known(rig).items() if status is NodeStatus.COMPLETED}
@@ -68,10 +68,10 @@ def test_a_home_that_is_deleted_stops_what_runs_in_it(tmp_path: Path) -> None:
     with Rig(tmp_path / "home", hold=True) as rig:
         running = begun(rig)
         shutil.rmtree(rig.home.path)
-        assert running.wait(5)
+        assert running.wait(SOON)
         assert isinstance(running.fault, HomeError)
         assert "was deleted while it was in use" in str(running.fault)
-        assert not rig.conductor.usable
+        wait_until(lambda: not rig.conductor.usable, "the conductor goes on")
 
 
 def begun(rig: Rig) -> Handle:
@@ -85,7 +85,7 @@ def test_nothing_ends_or_begins_in_a_home_that_was_replaced(rig: Rig) -> None:
     rig.home.path.rename(rig.home.path.with_name("elsewhere"))
     fresh_home(rig.home.path).close()
     handle = rig.submit(chain(3))
-    assert handle.wait(5)
+    assert handle.wait(SOON)
     assert isinstance(handle.fault, HomeError)
     assert "was replaced" in str(handle.fault)
     wait_until(lambda: not rig.conductor.usable, "the conductor goes on")
@@ -96,7 +96,7 @@ def test_an_end_that_nobody_could_read_is_no_end(tmp_path: Path) -> None:
     home = fresh_home(tmp_path / "home")
     with Rig(tmp_path / "home", lambda lane, run: shutil.rmtree(home.path, ignore_errors=True)) as rig:
         handle = rig.submit(chain(1))
-        assert handle.wait(5)
+        assert handle.wait(SOON)
         assert isinstance(handle.fault, HomeError)
     home.close()
 
@@ -130,7 +130,7 @@ def test_a_damaged_page_is_an_error_of_the_store_or_none(tmp_path: Path, share: 
         with Rig(tmp_path / "home") as again:
             views.view(again.records, again.blobs, "exec-a")
             handle = again.submit(chain(2))
-            assert handle.wait(10)
+            assert handle.wait(SOON)
             assert handle.fault is None or isinstance(handle.fault, TwinGraphError)
     except StoreError:
         pass

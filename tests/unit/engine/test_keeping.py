@@ -17,7 +17,7 @@ from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept
 from twingraph.engine.recorded import Recorded
-from twingraph.engine.replay import kept
+from twingraph.engine.replay import keeping, kept
 from twingraph.engine.sizes import USUAL
 from twingraph.store.base import Row
 
@@ -41,7 +41,9 @@ def runs() -> Counting:
 @pytest.fixture
 def rig(tmp_path: Path, runs: Counting) -> Iterator[Rig]:
     with Rig(tmp_path, runs) as made:
-        made.kept_of = lambda execution, changes, given: kept_of(made, execution, changes, given)
+        made.kept_of = lambda execution, *changes: keeping(
+            Recorded(made.records, execution, made.blobs, by_and_by=True), *changes
+        )
         yield made
 
 

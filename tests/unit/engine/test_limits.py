@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from random import Random
+
+import pytest
 
 from tests.support.limits import LimitTable
 from twingraph.engine.limits import LOOK_SECONDS, PATIENCE, LimitBook
@@ -33,7 +36,7 @@ class Desk:
         """These are over."""
         for node in nodes:
             self.table.free(self.number, node)
-            self.book.release(self.number, node)
+            self.book.release(self.number, [node])
         return self.turn()
 
     def turn(self, *, after: float = 0.0) -> list[str]:
@@ -177,8 +180,34 @@ def test_a_long_line_costs_no_more_per_grant_than_a_short_one() -> None:
     for number in range(20_000):
         assert desk.turn() == [f"n{number}"]
         desk.table.free(1, f"n{number}")
-        desk.book.release(1, f"n{number}")
+        desk.book.release(1, [f"n{number}"])
     assert time.process_time() - began < 4.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whoever_leaves_a_line_the_others_keep_their_order(seed: int) -> None:
+    """One by one, or most of them at once; or to stand in it anew."""
+    desk, chance = Desk(), Random(seed)
+    line: dict[str, tuple[int, int]] = {}
+    for number in range(400):
+        if chance.random() < 0.6 or not line:
+            node = chance.choice([*line, f"n{number}"]) if chance.random() < 0.2 else f"n{number}"
+            priority = chance.choice((0, 0, 5))
+            desk.book.ask(Wanting(1, 1, node, ONE), priority, desk.now)
+            line[node] = -priority, number
+        elif chance.random() < 0.5:
+            leaving = chance.sample(sorted(line), chance.choice((1, len(line) // 2, len(line))))
+            desk.book.release(1, leaving)
+            line = {node: place for node, place in line.items() if node not in leaving}
+        else:
+            (granted,) = desk.turn()
+            assert granted == min(line, key=lambda node: line[node])
+            del line[granted]
+            desk.table.free(1, granted)
+            desk.book.release(1, [granted])
+    desk.book.drop(1)
+    assert not desk.book
+    assert desk.turn() == []
 
 
 # -- several conductors

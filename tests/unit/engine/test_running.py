@@ -10,6 +10,7 @@ import pytest
 from tests.support.conducting import (
     EACH,
     QUICK_RETRY,
+    SOON,
     TASK,
     Act,
     Rig,
@@ -195,7 +196,7 @@ def test_a_limit_holds_over_executions(tmp_path: Path) -> None:
             handle.wait_recorded()
         assert len(rig.dispatch.wait_for(1)) == 1
         rig.dispatch.let_go()
-        assert all(handle.wait(10) and handle.status == "completed" for handle in handles)
+        assert all(handle.wait(SOON) and handle.status == "completed" for handle in handles)
 
 
 def test_a_message_that_has_no_utf_8_fails_only_its_node(tmp_path: Path) -> None:

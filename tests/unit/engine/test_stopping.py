@@ -30,8 +30,7 @@ from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun, Outcome
 from twingraph.engine.recorded import Recorded
-from twingraph.engine.replay import earlier
-from twingraph.engine.replay import kept as kept_of
+from twingraph.engine.replay import earlier, keeping
 from twingraph.engine.shared import shared
 from twingraph.store.base import Append, Claim, Message, NewExecution
 from twingraph.store.sqlite.journal import SqliteJournal
@@ -346,7 +345,9 @@ def test_a_replay_keeps_what_was_finished_even_after_a_crash(rig: Rig) -> None:
     replayed = rig.submit(chain(4), kept=kept, replay_of=failed.id)
     rig.dispatch.wait_for(1)
     rig.crash()
-    rig.kept_of = lambda execution, *changes: kept_of(Recorded(rig.records, execution, rig.blobs), *changes)
+    rig.kept_of = lambda execution, *changes: keeping(
+        Recorded(rig.records, execution, rig.blobs, by_and_by=True), *changes
+    )
     rig.start()
     assert value(over(rig.conductor.adopt(replayed.id))) == "n0"
     assert {node for node, _ in rig.dispatch.begun} == {"n2", "n3"}

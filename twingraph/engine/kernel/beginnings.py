@@ -10,11 +10,12 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from twingraph.core.events import OutputMeta
 from twingraph.core.plan import NodeKind, PlanNode
+from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import bounds, graph, scheduling
+from twingraph.engine.kernel import bounds, endings, graph, scheduling
 from twingraph.engine.kernel.commands import AskCache, AskLimit, SetTimer, StartDetached, StartDriver
 from twingraph.engine.kernel.endings import doomed, end, scope_over
-from twingraph.engine.kernel.state import Node, State
+from twingraph.engine.kernel.state import Node, State, go_last
 
 
 def settle(state: State, candidates: Iterable[Node]) -> None:
@@ -44,19 +45,33 @@ def settling(state: State, candidates: Iterable[Node]) -> Iterator[None]:
 
 
 def settle_last(state: State, candidates: Iterable[Node]) -> None:
-    """The same as the last thing that an event does: what is left at the first pause, however little led to it, is a
-    chore of the event."""
-    steps = settling(state, candidates)
-    for _ in steps:
-        state.chores.append(steps)
-        return
+    """The same as the last thing that an event does, however little led to it."""
+    go_last(state, settling(state, candidates))
 
 
 def end_node(state: State, node: Node, status: NodeStatus) -> None:
     """The node is over; whatever follows from that happens too. For the last thing that an event does."""
+    if status is NodeStatus.FAILED or (node.dependents is not None and len(node.dependents) > state.at_once):
+        settle_after(state, endings.ending(state, node, status))
+        return
     freed = end(state, node, status)
     if freed:
         settle_last(state, freed)
+
+
+def fail_container(state: State, container: Node, error: ErrorRecord) -> None:
+    """A sub-pipeline or map has failed, whatever its nodes do. For the last thing that an event does."""
+    settle_after(state, endings.failing_container(state, container, error))
+
+
+def settle_after(state: State, steps: endings.Freed) -> None:
+    """What frees nodes by and by, and then whatever these allow, as the last thing that an event does."""
+    go_last(state, _settling_after(state, steps))
+
+
+def _settling_after(state: State, steps: endings.Freed) -> Iterator[None]:
+    freed = yield from steps
+    yield from settling(state, freed)
 
 
 def end_one(state: State, node: Node, status: NodeStatus) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bodies, bounds, graph
-from twingraph.engine.kernel.beginnings import end_one, settle, settle_last
-from twingraph.engine.kernel.endings import cancel_scope, scope_over
+from twingraph.engine.kernel.beginnings import end_one, settling
+from twingraph.engine.kernel.endings import cancelling_scope, scope_over
 from twingraph.engine.kernel.finishing import begin_ending, finish
-from twingraph.engine.kernel.state import Node, Scope, State
+from twingraph.engine.kernel.state import Node, Scope, State, go_last
 
 
 def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iterable[str]) -> None:
@@ -24,14 +24,19 @@ def close_scope(state: State, scope: Scope, error: ErrorRecord | None, met: Iter
         error = bodies.unmet_failure(scope, met)
     scope.error = scope.error or error
     scope.met = frozenset(name for name in met if name in scope.nodes and not scope.nodes[name].over)
-    if error is not None and not goes_on:
-        if scope.parent is None:
-            begin_ending(state, ExecutionStatus.FAILED, error)
-        else:
-            settle(state, cancel_scope(state, scope))
+    go_last(state, _closing(state, scope, None if goes_on else error))
+
+
+def _closing(state: State, scope: Scope, error: ErrorRecord | None) -> Iterator[None]:
+    """By and by: `error` is what ends the rest of it."""
+    if error is not None and scope.parent is None:
+        begin_ending(state, ExecutionStatus.FAILED, error)
+    elif error is not None:
+        freed = yield from cancelling_scope(state, scope)
+        yield from settling(state, freed)
     if scope.driven and not state.chores:
         _let_go(state, scope)
-    settle_last(state, scope_over(state, scope))
+    yield from settling(state, scope_over(state, scope))
 
 
 def _let_go(state: State, scope: Scope) -> None:

@@ -1,14 +1,15 @@
 """How nodes, containers and scopes end, and how far a failure reaches.
 
 What ends hands back the nodes that may begin because of it, rather than beginning them: a chain of ten thousand skipped
-nodes must not exhaust the stack. What an ending of everything does to each node is a chore, done after the rest of the
-event; what would follow from the rest waits for it, since by then most of it concerns nobody any more.
+nodes must not exhaust the stack. What a failure ends is ended by and by. What an ending of everything does to each node
+is a chore, done after the rest of the event; what would follow from the rest waits for it, since by then most of it
+concerns nobody any more.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from twingraph.core.errors import ErrorCode
 from twingraph.core.plan import NodeKind, PlanNode
@@ -17,26 +18,51 @@ from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds, finishing, holdings, scheduling
 from twingraph.engine.kernel.commands import CancelRuns, StopDriver, WakeDriver
-from twingraph.engine.kernel.state import Node, Scope, State
+from twingraph.engine.kernel.state import Node, Scope, State, at_once
+
+Freed = Generator[None, None, list[Node]]
 
 
 def end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     """Put the node to its end; the nodes that may begin because of it."""
+    _put_to_end(state, node, status)
+    if node.kind is NodeKind.HANDLER:
+        finishing.finish_if_over(state)
+        return []
+    freed = at_once(_failed(state, node)) if status is NodeStatus.FAILED else []
+    if state.chores:
+        state.chores.append(_follow_later(state, node))
+    else:
+        _follow(state, node, freed)
+    return freed
+
+
+def ending(state: State, node: Node, status: NodeStatus) -> Freed:
+    """The same by and by."""
+    _put_to_end(state, node, status)
+    if node.kind is NodeKind.HANDLER:
+        finishing.finish_if_over(state)
+        return []
+    freed = (yield from _failed(state, node)) if status is NodeStatus.FAILED else []
+    if state.chores:
+        state.chores.append(_follow_later(state, node))
+        return freed
+    waiting, node.dependents = node.dependents or (), None
+    for start in range(0, len(waiting), state.at_once):
+        if start:
+            yield
+        _tell(waiting[start : start + state.at_once], freed)
+    _follow(state, node, freed)
+    return freed
+
+
+def _put_to_end(state: State, node: Node, status: NodeStatus) -> None:
     bounds.activate(state, node, False)
     holdings.settle_work(state, node, completed=status is NodeStatus.COMPLETED)
     scheduling.retire(state, node)
     state.move(node, status)
     state.ended_count += 1
     node.order = state.ended_count
-    if node.kind is NodeKind.HANDLER:
-        finishing.finish_if_over(state)
-        return []
-    freed = _failed(state, node) if status is NodeStatus.FAILED else []
-    if state.chores:
-        state.chores.append(_follow_later(state, node))
-    else:
-        _follow(state, node, freed)
-    return freed
 
 
 def _follow_later(state: State, node: Node) -> Iterator[None]:
@@ -46,11 +72,9 @@ def _follow_later(state: State, node: Node) -> Iterator[None]:
 
 def _follow(state: State, node: Node, freed: list[Node]) -> None:
     """What follows from its end for those that wait for it and those that it is a part of."""
-    for dependent in node.dependents or ():
-        dependent.pending -= 1
-        if dependent.pending == 0:
-            freed.append(dependent)
-    node.dependents = None
+    if node.dependents is not None:
+        _tell(node.dependents, freed)
+        node.dependents = None
     scope = node.scope
     if node.item_of is not None:
         freed += _child_over(state, node.item_of)
@@ -63,6 +87,13 @@ def _follow(state: State, node: Node, freed: list[Node]) -> None:
             freed += scope_over(state, scope)
     if state.ending is not None:
         finishing.finish_if_over(state)
+
+
+def _tell(dependents: Iterable[Node], freed: list[Node]) -> None:
+    for dependent in dependents:
+        dependent.pending -= 1
+        if dependent.pending == 0:
+            freed.append(dependent)
 
 
 def scope_over(state: State, scope: Scope) -> list[Node]:
@@ -119,7 +150,7 @@ def doomed(node: Node) -> bool:
     return True
 
 
-def _failed(state: State, node: Node) -> list[Node]:
+def _failed(state: State, node: Node) -> Freed:
     """A node failed for good: call the custom handler, and decide how far the failure reaches."""
     if not node.children or _failed_itself(node):
         _call_handler(state, node)
@@ -131,21 +162,23 @@ def _failed(state: State, node: Node) -> list[Node]:
     while not inner.scope.cancelled:
         if inner.item_of is not None:
             if inner.item_of.plan.keep_item_errors:
-                return _give_up(state, inner, node)
+                return (yield from _give_up(state, inner, node))
             inner = inner.item_of
             continue
         scope = inner.scope
         if scope.driven and not scope.closed:
-            return _give_up(state, inner, node)  # the body meets the failure, or is asked at its end
+            return (yield from _give_up(state, inner, node))  # the body meets the failure, or is asked at its end
         if scope.driven and inner.plan.id in scope.met:
-            return _give_up(state, inner, node)  # the body is over, and had given this call up before it failed
+            return (
+                yield from _give_up(state, inner, node)
+            )  # the body is over, and had given this call up before it failed
         if scope.parent is None:
             finishing.begin_ending(state, ExecutionStatus.FAILED, node.error)
             return []
         own = bounds.has_own_rules(scope) and bounds.goes_on(state, scope.parent.scope)
         if own or scope.driven or scope.parent.plan.keep_item_errors:
             scope.error = scope.error or node.error
-            return cancel_scope(state, scope)
+            return (yield from cancelling_scope(state, scope))
         inner = scope.parent
     return []
 
@@ -158,17 +191,17 @@ def _failed_itself(node: Node) -> bool:
     )
 
 
-def _give_up(state: State, container: Node, failed: Node) -> list[Node]:
-    return [] if container is failed else fail_container(state, container, failed.error)
+def _give_up(state: State, container: Node, failed: Node) -> Freed:
+    return [] if container is failed else (yield from failing_container(state, container, failed.error))
 
 
-def fail_container(state: State, container: Node, error: ErrorRecord | None) -> list[Node]:
+def failing_container(state: State, container: Node, error: ErrorRecord | None) -> Freed:
     """The container has failed: end what is left of its children, and nothing else."""
     if container.error is not None or container.over:
         return []
     container.error = error or _unexplained(container)
     container.expanded = True
-    freed = _cancel(state, container.children or ())
+    freed = yield from _cancelling(state, container.children or ())
     if not container.open and not container.over:
         freed += end(state, container, NodeStatus.FAILED)
     return freed
@@ -179,17 +212,22 @@ def _unexplained(node: Node) -> ErrorRecord:
     return ErrorRecord(code=ErrorCode.INTERNAL, error_type="Unexplained", message=message, node_id=node.id)
 
 
-def cancel_scope(state: State, scope: Scope) -> list[Node]:
+def cancelling_scope(state: State, scope: Scope) -> Freed:
     """End what is left of one scope, and nothing else."""
-    return [] if scope.cancelled else _cancel(state, (scope,))
+    return [] if scope.cancelled else (yield from _cancelling(state, (scope,)))
 
 
-def _cancel(state: State, children: Iterable[Node | Scope]) -> list[Node]:
+def _cancelling(state: State, children: Iterable[Node | Scope]) -> Freed:
     """End all of these and what is inside them; what runs ends with the word of its run."""
     running: list[str] = []
     freed: list[Node] = []
     queue: deque[Node | Scope] = deque(children)
+    seen = 0
     while queue:
+        if seen == state.at_once and not state.chores:  # else everything is about to end, which is to come after this
+            seen = 0
+            yield
+        seen += 1
         child = queue.popleft()
         if isinstance(child, Scope):
             child.cancelled = True

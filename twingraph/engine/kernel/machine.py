@@ -157,7 +157,7 @@ def _map_expanded(state: State, event: MapExpanded) -> None:
     keys = event.keys[max(0, len(node.children) - event.start) :]  # a page that came twice brings nothing new
     twice = graph.taken_twice(state, node, keys)
     if twice is not None:
-        beginnings.settle_last(state, endings.fail_container(state, node, _twice(node, twice)))
+        beginnings.fail_container(state, node, _twice(node, twice))
         return
     if keys:
         node.pages.append((event.start, state.seq))
@@ -167,8 +167,9 @@ def _map_expanded(state: State, event: MapExpanded) -> None:
     created: list[Node] = []
     for index, key in enumerate(keys, first):
         created += graph.add_item(state, node, key, index)
-    beginnings.settle(state, created)
-    if not created:
+    if created:
+        beginnings.settle_last(state, created)
+    else:
         _end_empty(state, node, first)
 
 

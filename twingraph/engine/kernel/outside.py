@@ -23,7 +23,7 @@ from twingraph.core.events import (
 from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
-from twingraph.engine.kernel import beginnings, bounds, closing, endings, finishing, holdings, runs, scheduling
+from twingraph.engine.kernel import beginnings, bounds, closing, finishing, holdings, runs, scheduling
 from twingraph.engine.kernel.commands import (
     AskCache,
     Finish,
@@ -95,7 +95,7 @@ def _scope_due(state: State, path: str) -> None:
         message=f"the pipeline {pipeline.id} took longer than its timeout of {scope.clock.limit:g} s",
         node_id=pipeline.id,
     )
-    beginnings.settle_last(state, endings.fail_container(state, pipeline, error))
+    beginnings.fail_container(state, pipeline, error)
 
 
 def _node_due(state: State, node: Node) -> None:

@@ -142,7 +142,7 @@ def _ended_without_run(state: State, node: Node, event: NodeEnded) -> None:
     elif node.status is NodeStatus.RUNNING and (waits or node.children is not None):
         error = event.error or _unexplained(node, event)
         if node.children is not None:
-            beginnings.settle_last(state, endings.fail_container(state, node, error))
+            beginnings.fail_container(state, node, error)
         else:
             node.error = error
             beginnings.end_node(state, node, NodeStatus.FAILED)

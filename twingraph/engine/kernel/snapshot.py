@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from twingraph.core.events import KINDS, DecisionMade, body_of, error_from_json, error_to_json, event_from
 from twingraph.core.plan import NodeKind, PlanNode
@@ -28,14 +28,13 @@ from twingraph.core.plan_json import (
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import bounds, graph, queued, scheduling
-from twingraph.engine.kernel.state import Lane, Node, Scope, State
+from twingraph.engine.kernel.state import Lane, Node, Scope, State, at_once
 
 VERSION = 4
 # What the oldest engine wrote says nothing of bodies, since none ran; with the one after it, no queue stood aside; the
 # third named what lies in a scope and in a queue all in one.
 READABLE = (1, 2, 3, VERSION)
 
-Made = TypeVar("Made")
 
 # Fields that are copied as they are; the others need a translation.
 _PLAIN_NODE = (
@@ -215,16 +214,6 @@ def _lines(text: str) -> Iterator[str]:
 def load(raw: dict[str, Any]) -> State:
     """At once."""
     return at_once(_loading(raw))
-
-
-def at_once(making: Generator[None, None, Made]) -> Made:
-    """What is made by and by, without a pause."""
-    while True:
-        try:
-            next(making)
-        except StopIteration as done:
-            made: Made = done.value
-            return made
 
 
 def _loading(raw: dict[str, Any]) -> Generator[None, None, State]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 from twingraph.core.events import DecisionMade, OutputMeta
 from twingraph.core.plan import Argument, NodeSpec, PlanNode, ScopeSettings, Template
 from twingraph.core.records import ErrorRecord, Settings
 from twingraph.core.statuses import EXECUTION_MOVES, NODE_MOVES, NODE_OVER, ExecutionStatus, NodeStatus
 from twingraph.engine.kernel.commands import Command
+
+Made = TypeVar("Made")
 
 # What one event does to more nodes is done by and by, so many without a pause.
 AT_ONCE = 200
@@ -289,6 +292,24 @@ class State:
     def add(self, node: Node) -> None:
         self.nodes[node.id] = node
         self.counts[NodeStatus.PENDING] += 1
+
+
+def at_once(making: Generator[None, None, Made]) -> Made:
+    """What is made by and by, without a pause."""
+    while True:
+        try:
+            next(making)
+        except StopIteration as done:
+            made: Made = done.value
+            return made
+
+
+def go_last(state: State, steps: Iterator[None]) -> None:
+    """The last thing that an event does: what is left at the first pause is a chore of the event. Where everything is
+    about to end no pause may be made any more, as that ending would come before the rest."""
+    for _ in steps:
+        state.chores.append(steps)
+        return
 
 
 def taken_apart(state: State) -> Iterator[None]:

@@ -1,10 +1,12 @@
-"""An execution led by hand: events in, commands out, and the invariants after each step."""
+"""An execution led by hand: events in, commands out, and the invariants after each step. In pieces of whatever size the
+same comes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tests.support.snapshots import told as everything
 from twingraph.core import events as ev
 from twingraph.core.plan import Edge, NodeKind, NodeSpec, PlanNode, Template
 from twingraph.core.records import ErrorRecord, Settings
@@ -12,6 +14,8 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import State, apply, commands, invariants
 
 OUTPUT = ("output", "0" * 32, 2)
+# What has more nodes is compared by its commands alone.
+SMALL = 50
 
 
 def task(name: str, *sources: str | Edge, **more: Any) -> PlanNode:
@@ -47,6 +51,12 @@ def error(kind: str = "ValueError", **more: Any) -> ErrorRecord:
     return ErrorRecord(**{"code": "user_error", "error_type": kind, "message": "no", **more})
 
 
+def in_pieces_of(at_once: int) -> State:
+    state = State("exec-1")
+    state.at_once = at_once
+    return state
+
+
 class Hand:
     """Feeds events and keeps the newest commands."""
 
@@ -60,6 +70,7 @@ class Hand:
         **settings: Any,
     ) -> None:
         self.state = State("exec-1")
+        self.others = [in_pieces_of(1), in_pieces_of(2)]
         self.journal: list[tuple[ev.Event, float]] = []
         self.at = 100.0
         self.told: list[commands.Command] = []
@@ -78,6 +89,9 @@ class Hand:
         new = apply(self.state, event, self.at, len(self.journal))
         assert invariants.broken(self.state) == []
         self.told += new
+        for other in self.others:
+            assert apply(other, event, self.at, len(self.journal)) == new
+            assert len(other.nodes) > SMALL or everything(other) == everything(self.state)
         return new
 
     def end(self, name: str, status: str = "completed", *, attempt: int | None = None, **more: Any) -> list[Any]:
@@ -108,6 +122,11 @@ class Hand:
         return self.feed(ev.Adopted("another", 2))
 
     # -- what can be seen
+
+    @property
+    def states(self) -> list[State]:
+        """The one that is looked at, and those that come to the same in pieces."""
+        return [self.state, *self.others]
 
     def status(self, name: str) -> str:
         return str(self.state.nodes[name].status)

@@ -109,7 +109,8 @@ def test_who_only_waited_says_that_it_does_no_longer() -> None:
 
 def test_a_pause_gives_the_work_up_and_a_resume_asks_again() -> None:
     hand = Hand(task("a"), specs=CACHED)
-    hand.state.settings = Settings(max_parallel=0)  # it stands in line
+    for state in hand.states:
+        state.settings = Settings(max_parallel=0)  # it stands in line
     hand.feed(ev.CacheAnswered("a", "miss"))
     assert of(SETTLED, hand.feed(ev.PauseRequested())) == [SETTLED("a", False)]
     assert of(commands.AskCache, hand.feed(ev.ResumeRequested())) == [commands.AskCache("a")]

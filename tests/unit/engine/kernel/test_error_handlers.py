@@ -33,7 +33,8 @@ def test_continue_skips_what_depends_and_goes_on_with_the_rest() -> None:
 
 def test_continue_completes_when_every_last_node_did() -> None:
     hand = Hand(task("a"), task("c"), error_handler="continue")
-    hand.state.root.last_nodes = ("c",)
+    for state in hand.states:
+        state.root.last_nodes = ("c",)
     hand.end("a", "failed")
     hand.end("c")
     assert hand.outcome == "completed"

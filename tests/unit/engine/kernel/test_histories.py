@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.simulation.plans import Drawn, Pencil
 from tests.support.snapshots import told
-from tests.unit.engine.kernel.hand import OUTPUT, error
+from tests.unit.engine.kernel.hand import OUTPUT, error, in_pieces_of
 from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
@@ -31,6 +31,7 @@ class History:
 
     def __init__(self, drawn: Drawn) -> None:
         self.state = State("exec-1")
+        self.other = in_pieces_of(1)
         self.events: list[tuple[ev.Event, float]] = []
         self.at = 100.0
         self.flying: dict[str, int] = {}
@@ -53,6 +54,7 @@ class History:
         self.events.append((event, self.at))
         told = apply(self.state, event, self.at, len(self.events))
         assert invariants.broken(self.state) == []
+        assert apply(self.other, event, self.at, len(self.events)) == self.state.commands
         assert all(self.state.nodes[name].status is NodeStatus.COMPLETED for name in completed)
         for command in told:
             self._carry_out(command, completed)
@@ -111,7 +113,8 @@ class History:
         if verdict == "kept":
             return ev.OutcomesKept("exec-0", ((node, 7, "plain", (OUTPUT,)),))
         if verdict == "hit":
-            return ev.NodeEnded(node, 1, "completed", outputs=(OUTPUT,), cached_from="exec-0")
+            attempt = self.state.nodes[node].attempt  # one may have run before, in vain
+            return ev.NodeEnded(node, attempt, "completed", outputs=(OUTPUT,), cached_from="exec-0")
         if verdict == "wait":
             self.caches[node] = "waits"
         return ev.CacheAnswered(node, verdict)

@@ -60,6 +60,7 @@ def test_after_an_adoption_everybody_asks_anew() -> None:
 
 def test_what_was_granted_and_stood_in_line_asks_anew_too() -> None:
     hand = Hand(task("a"), specs=LIMITED)
-    hand.state.settings = Settings(max_parallel=0)
+    for state in hand.states:
+        state.settings = Settings(max_parallel=0)
     hand.feed(ev.LimitGranted("a"))
     assert of(commands.AskLimit, hand.adopt()) == [ASK]
