@@ -296,8 +296,9 @@ class Records(Protocol):
     ) -> tuple[list[ExecutionRecord], int]:
         """Newest first, and how many there are in all."""
 
-    def rows(self, execution_id: str, after: int = 0, *, values: bool = True) -> list[Row]:
-        """The execution's events after this one, in order; without their values when those are not wanted."""
+    def rows(self, execution_id: str, after: int = 0, *, values: bool = True, limit: int | None = None) -> list[Row]:
+        """The execution's events after this one, in order, so many at most; without their values when those are not
+        wanted."""
 
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         """The values of many of its events at once, of those that have any."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_users_sign_beside_the_blobs_and_are_none(blobs: BlobStore) -> None:
     assert blobs.users() == {"a1": "the home /moved", "b2": "the home /ü"}
     assert "a1" in blobs.signature("a1")
     assert list(blobs.list()) == []
+
+
+def test_who_shares_a_store_knows_one_key(blobs: BlobStore) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        keys = {future.result() for future in [threads.submit(blobs.shared_key) for _ in range(4)]}
+    assert len(keys) == 1, "whoever comes first makes it"
+    assert len(keys.pop()) >= 32
+    assert list(blobs.list()) == [], "it is no blob"
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", bytearray(b"x" * 100_000), memoryview(b"view")])

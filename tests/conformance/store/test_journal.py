@@ -126,6 +126,7 @@ def test_appends_are_read_in_order_and_from_any_number_on(store: Store) -> None:
     assert store.journal.append([part(claim, 3, 5)]) == set()
     assert [row.seq for row in store.records.rows("exec-a", after=2)] == [3, 4, 5, 6, 7]
     assert store.records.rows("exec-a", after=6, values=False)[0].data is None
+    assert [row.seq for row in store.records.rows("exec-a", after=2, limit=2)] == [3, 4]
     assert store.records.record("exec-a").seq == 7
 
 

@@ -89,3 +89,21 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(StoreError, match="the disk is full"):
         blobs.put(b"abc")
     assert list((tmp_path / "blobs" / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [b"", b"short"])
+def test_a_key_that_is_not_whole_is_never_used(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "workers.key").write_bytes(left)
+    with pytest.raises(StoreError, match=r"workers\.key, the key of the workers, is damaged .* TWINGRAPH_WORKER_KEY"):
+        LocalBlobs(None, folder=tmp_path).shared_key()
+
+
+def test_a_key_is_made_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*places: object) -> None:
+        raise PermissionError(errno.EPERM, "this share has none")
+
+    monkeypatch.setattr(os, "link", refuse)
+    blobs = LocalBlobs(None, folder=tmp_path)
+    assert len(blobs.shared_key()) == 32
+    assert blobs.shared_key() == LocalBlobs(None, folder=tmp_path).shared_key()
+    assert list((tmp_path / "tmp").iterdir()) == []

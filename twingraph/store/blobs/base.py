@@ -14,9 +14,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from twingraph.core.errors import StoreError
 from twingraph.core.recordclass import recordclass
 
 BytesLike = bytes | bytearray | memoryview
+# Of what all who share a store know.
+KEY_NAME = "workers.key"
+KEY_SIZE = 32
+
+
+def checked_key(key: bytes, place: str) -> bytes:
+    if len(key) != KEY_SIZE:
+        raise StoreError(
+            f"{place}, the key of the workers, is damaged ({len(key)} bytes, not {KEY_SIZE}); remove it, and who comes "
+            "next makes a new one, or set TWINGRAPH_WORKER_KEY"
+        )
+    return key
 
 
 @recordclass
@@ -118,6 +131,10 @@ class BlobStore(ABC):
     @abstractmethod
     def signature(self, user: str) -> str:
         """Where this user's note is, for people."""
+
+    @abstractmethod
+    def shared_key(self) -> bytes:
+        """What all who share this store know, and nobody else: made once, whoever comes first. No prune takes it."""
 
     @abstractmethod
     def list(self) -> Iterator[BlobInfo]:

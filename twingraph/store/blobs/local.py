@@ -20,7 +20,7 @@ from typing import BinaryIO
 from twingraph.core.errors import DamagedError, NotFoundError, StoreError
 from twingraph.core.hashing import hasher
 from twingraph.core.recordclass import recordclass
-from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
+from twingraph.store.blobs.base import KEY_NAME, KEY_SIZE, BlobInfo, BlobStore, BlobWriter, BytesLike, checked_key
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = "tmp"
@@ -140,6 +140,28 @@ class LocalBlobs(BlobStore):
 
     def signature(self, user: str) -> str:
         return str(self._root / _USERS / user)
+
+    def shared_key(self) -> bytes:
+        place = self._root / KEY_NAME
+        with _explained(f"the key of the workers, {place}, instead of which TWINGRAPH_WORKER_KEY may be set"):
+            if not place.exists():
+                self._make_key(place)
+            return checked_key(place.read_bytes(), str(place))
+
+    def _make_key(self, place: Path) -> None:
+        """Whole, and never over the key of whoever was first."""
+        fresh = self._root / _TEMPORARY / _new_name()
+        try:
+            _write_new(fresh, os.urandom(KEY_SIZE))
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, place)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            with contextlib.suppress(FileExistsError):  # a share without hard links
+                _write_new(place, os.urandom(KEY_SIZE))
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def list(self) -> Iterator[BlobInfo]:
         for folder in self._root.glob("[0-9a-f][0-9a-f]"):
@@ -291,6 +313,15 @@ def _explained(what: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreError(f"{what}: the disk is full; free space or move the home (TWINGRAPH_HOME)") from error
         raise StoreError(f"{what}: {error.strerror or error}") from error
+
+
+def _write_new(place: Path, data: bytes) -> None:
+    """FileExistsError when there is one. A power cut leaves no empty file in its place."""
+    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _new_name() -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from twingraph.core.errors import NotFoundError
 from twingraph.core.hashing import content_hash
-from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
+from twingraph.store.blobs.base import KEY_SIZE, BlobInfo, BlobStore, BlobWriter, BytesLike
 
 
 class MemoryBlobs(BlobStore):
@@ -18,6 +19,7 @@ class MemoryBlobs(BlobStore):
         self._now = now
         self._blobs: dict[str, tuple[bytes, datetime]] = {}
         self._users: dict[str, str] = {}
+        self._key = os.urandom(KEY_SIZE)
 
     def writer(self) -> BlobWriter:
         return _MemoryWriter(self._blobs, self._now)
@@ -58,6 +60,9 @@ class MemoryBlobs(BlobStore):
 
     def signature(self, user: str) -> str:
         return f"{user} in memory"
+
+    def shared_key(self) -> bytes:
+        return self._key
 
     def list(self) -> Iterator[BlobInfo]:
         for digest, (data, time) in tuple(self._blobs.items()):

@@ -17,7 +17,7 @@ from typing import Any
 
 from twingraph.core.errors import BlobsUnavailable, DamagedError, MissingExtraError, NotFoundError, StoreError
 from twingraph.store.blobs.address import S3Options
-from twingraph.store.blobs.base import BlobInfo, BlobStore, BlobWriter, BytesLike
+from twingraph.store.blobs.base import KEY_NAME, KEY_SIZE, BlobInfo, BlobStore, BlobWriter, BytesLike, checked_key
 from twingraph.store.blobs.local import check_hash, is_hash
 from twingraph.store.blobs.read_cache import ReadCache
 from twingraph.store.blobs.retries import Again, Retries
@@ -202,9 +202,22 @@ class S3Blobs(BlobStore):
         return {name: self._words(self._user(name)) for name in names}
 
     def _words(self, key: str) -> str:
+        return self._content(key).decode("utf-8", "replace")
+
+    def _content(self, key: str) -> bytes:
         client, bucket = self._client(), self._options.bucket
         data = self._requests.ask("reading", key, lambda: client.get_object(Bucket=bucket, Key=key)["Body"].read())
-        return bytes(data).decode("utf-8", "replace")
+        return bytes(data)
+
+    def shared_key(self) -> bytes:
+        """Where the endpoint knows no conditional writes, two that make it at the same moment may read two keys."""
+        key = self._options.beside(KEY_NAME)
+        try:
+            found = self._content(key)
+        except Absent:
+            self._writing.put_bytes(key, os.urandom(KEY_SIZE))
+            found = self._content(key)
+        return checked_key(found, self._options.said(key))
 
     def signature(self, user: str) -> str:
         return self._options.said(self._user(user))

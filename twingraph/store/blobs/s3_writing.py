@@ -37,18 +37,24 @@ class Writing:
 
     def put(self, key: str, file: Path, size: int) -> bool:
         """Write the object; False when there is one already."""
+        if size < self.large:
+            return self.put_bytes(key, file.read_bytes())
+        return self._unless_present(lambda: self._in_parts(key, _upload(file, self._part_size(size))))
+
+    def put_bytes(self, key: str, data: bytes) -> bool:
+        """The same with what is small."""
+        return self._unless_present(lambda: self._put_whole(key, data))
+
+    def _unless_present(self, write: Callable[[], None]) -> bool:
         try:
-            if size >= self.large:
-                self._in_parts(key, _upload(file, self._part_size(size)))
-            else:
-                self._put_whole(key, file.read_bytes())
+            write()
         except Present:
             return False
         except Unconditional:
             if not self._condition:
                 raise
             self._condition = {}
-            return self.put(key, file, size)
+            return self._unless_present(write)
         return True
 
     def _put_whole(self, key: str, data: bytes) -> None:

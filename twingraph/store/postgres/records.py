@@ -56,12 +56,13 @@ class PostgresRecords:
         total = self._all(f"select count(*) from executions {where}", *given.values())[0][0]
         return [record_of(row[1:], lives=row[0]) for row in rows], total
 
-    def rows(self, execution_id: str, after: int = 0, *, values: bool = True) -> list[Row]:
+    def rows(self, execution_id: str, after: int = 0, *, values: bool = True, limit: int | None = None) -> list[Row]:
         rows = self._all(
             f"select seq, kind, at, body, {'data' if values else 'null'}, cause, actor from events "
-            f"where execution = {_NUMBER} and seq > %s order by seq",
+            f"where execution = {_NUMBER} and seq > %s order by seq limit %s::bigint",
             execution_id,
             after,
+            limit,
         )
         return [Row(*row) for row in rows]
 

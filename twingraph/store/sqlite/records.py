@@ -54,12 +54,13 @@ class SqliteRecords:
         total = self._all(f"select count(*) from executions {where}", *given.values())[0][0]
         return [self._record(row) for row in rows], total
 
-    def rows(self, execution_id: str, after: int = 0, *, values: bool = True) -> list[Row]:
+    def rows(self, execution_id: str, after: int = 0, *, values: bool = True, limit: int | None = None) -> list[Row]:
         rows = self._all(
             f"select seq, kind, at, body, {'data' if values else 'null'}, cause, actor from events "
-            "where execution = (select number from executions where id = ?) and seq > ? order by seq",
+            "where execution = (select number from executions where id = ?) and seq > ? order by seq limit ?",
             execution_id,
             after,
+            -1 if limit is None else limit,
         )
         return [Row(*row) for row in rows]
 
