@@ -424,6 +424,7 @@ def pause(bed: Bed) -> None:
     workflow.add_component("b", waits_for, folder=bed.place, **bed.mounted).connect("a", "b", input="name")
     handle = bed.submit(workflow)
     bed.wait_for("begun-a")
+    bed.until(lambda: bed.view(handle).nodes[0].status == "running")  # before that is known it may be taken back
     bed.runtime.pause(handle.id)
     bed.until(lambda: bed.view(handle).record.status == "paused")
     (bed.shared / "go").touch()

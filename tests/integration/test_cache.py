@@ -199,7 +199,9 @@ def quick(order: dict, note: str = "") -> str:
 
 @pipeline
 def flow(first: int = 11) -> list:
-    return [price({"amount": first}, "a"), price({"amount": 12}, "b"), quick({"amount": 13}), quick({"amount": 14})]
+    dear, small = price({"amount": first}, "a"), quick({"amount": 13})
+    if dear and small:  # they are over: of two that ask at once, whose key is said first is the one that runs
+        return [dear, price({"amount": 12}, "b"), small, quick({"amount": 14})]
 
 wf = Workflow("wf").add_map("prices", price, over="order")
 """

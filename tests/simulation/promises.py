@@ -11,6 +11,7 @@ from twingraph.core import events as ev
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
 from twingraph.engine.kernel import Node, Scope, State, apply, bounds, snapshot
+from twingraph.engine.kernel.state import AT_ONCE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -20,8 +21,9 @@ class Broken(AssertionError):  # noqa: N818 - a promise was
     """A promise did not hold."""
 
 
-def fold_all(world: World) -> State:
+def fold_all(world: World, at_once: int = AT_ONCE) -> State:
     state = State(world.state.execution)
+    state.at_once = at_once
     used: Counter[str] = Counter()
     for seq, (event, at) in enumerate(world.journal, 1):
         if state.timed and not isinstance(event, ev.Adopted):
@@ -51,6 +53,8 @@ def compare(world: World, when: str) -> None:
     live = told(world.state)
     if told(fold_all(world)) != live:
         raise Broken(f"folding the journal gives another state {when}")
+    if told(world.pieces) != live:
+        raise Broken(f"in pieces of {world.pieces.at_once} the same events give another state {when}")
     if world.saved is None or world.saved[0] > len(world.journal):
         return
     seq, text = world.saved

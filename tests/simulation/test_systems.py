@@ -80,7 +80,9 @@ class LyingJournal(ProcessJournal):
 def test_a_defect_is_told_with_its_story_and_its_seed_and_is_played_again() -> None:
     told = []
     for _ in range(2):
-        with pytest.raises(Broken, match=r"(?s)a caller was told.*again: python -m tests.simulation 3$") as broken:
+        with pytest.raises(
+            Broken, match=r"(?s)counts as written, and is not.*again: python -m tests.simulation 3$"
+        ) as broken:
             System(3, LyingJournal).live()
         told.append(str(broken.value))
     assert told[0] == told[1]

@@ -52,6 +52,8 @@ class World:
         self.calm = self.chance.random() < 0.3  # no crash, no wish from outside
         self.safe = True  # while several events go into one commit, and in a calm world, nobody dies
         self.state = State(f"exec-{seed}")
+        self.pieces = State(f"exec-{seed}")  # the same, whatever an event does to many nodes in pieces
+        self.pieces.at_once = 1 + seed % 2
         self.journal: list[tuple[ev.Event, float]] = []
         self.saved: tuple[int, str] | None = None
         self.time = 1000.0
@@ -130,6 +132,8 @@ class World:
         self.story.append(f"{len(self.journal) + 1:5} {at:9.2f} {ev.KINDS[type(event)]} {text[:150]}")
         before = {name for name, node in self.state.nodes.items() if node.owns}
         todo = apply(self.state, event, at, len(self.journal) + 1)
+        if apply(self.pieces, event, at, len(self.journal) + 1) != todo:
+            raise Broken(f"in pieces of {self.pieces.at_once} it commands {self.pieces.commands}")
         if not self.safe and self.chance.random() < 0.004:
             if isinstance(event, (ev.NodeEnded, ev.BranchTaken)):
                 self.spent[event.node] -= 1  # its word is lost with the conductor
@@ -506,6 +510,7 @@ class World:
             self.spent[run.node] -= 1
         self.runs, self.timers, self.hosts, self.holding, self.line = {}, {}, {}, {}, []
         self.state = fold_all(self)
+        self.pieces = fold_all(self, self.pieces.at_once)
         compare(self, "after a crash")
         if self.state.finishing is None:
             self.finished = None

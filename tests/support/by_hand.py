@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tests.support.conducting import Act, no_code
@@ -14,7 +14,7 @@ from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import Settings
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Submission
+from twingraph.engine.held import KeptOf, Submission
 from twingraph.engine.kernel import State
 from twingraph.store.base import Journal
 from twingraph.store.blobs.memory import MemoryBlobs
@@ -33,6 +33,8 @@ class ByHand:
         act: Act,
         journal: Callable[[Home], Journal] = SqliteJournal,
         pace: Callable[[], float] | None = None,
+        committed: Callable[[Collection[str]], None] | None = None,
+        kept_of: KeptOf | None = None,
     ) -> None:
         self.loop = asyncio.SelectorEventLoop()
         self.dispatch = MemoryDispatch(act)
@@ -51,6 +53,8 @@ class ByHand:
             left=lambda execution, over: self.told.append(
                 (execution, "over" if over else "left", len(self.dispatch.waiting))
             ),
+            committed=committed,
+            kept_of=kept_of,
             pace=pace or (lambda: float(next(looks))),
         )
         assert self.conductor.begin_on(self.loop)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twingraph.core.statuses import ExecutionStatus
+from twingraph.engine.folding import recall
 from twingraph.engine.kernel import State, snapshot
 from twingraph.engine.kernel.state import Queues, Scope
+from twingraph.store.base import Row
 
 
 def told(state: State) -> str:
@@ -38,3 +41,30 @@ def _all_of(state: State) -> dict[str, Any]:
     raw["ready"] = filled(state.ready)
     raw["parked"] = [[place, filled(waiting)] for place, waiting in state.parked.items()]
     return raw
+
+
+# What is asked of the nodes of an execution that has completed.
+_RECALLED = (
+    "status", "attempt", "seq", "shape", "outputs", "error", "branch", "reason", "order", "kept_at", "cached_from",
+    "cached_node", "expanded", "pages", "open", "pending", "plan",
+)  # fmt: skip
+
+
+def recalled_otherwise(rows: Sequence[Row], folded: State) -> str | None:
+    """Where `recall` comes to something else than folding did; None: nowhere, or it leaves these rows to that."""
+    if folded.status is not ExecutionStatus.COMPLETED:
+        return None
+    state = State(folded.execution)
+    if any(recall(state, row) is None for row in rows):
+        return None
+    if list(state.nodes) != list(folded.nodes) or list(state.scopes) != list(folded.scopes):
+        return "other nodes or scopes"
+    for name, node in state.nodes.items():
+        for field in _RECALLED:
+            if getattr(node, field) != getattr(folded.nodes[name], field):
+                return f"{field} of {name}"
+    for path, scope in state.scopes.items():
+        known = folded.scopes[path]
+        if (scope.decisions, scope.result, scope.outcome) != (known.decisions, known.result, known.outcome):
+            return f"the scope {path!r}"
+    return None if state.specs == folded.specs and state.body == folded.body else "specs"

@@ -197,10 +197,10 @@ class WiredRuntime:
         return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
 
     def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
-        if not self._runtime.settings.inline:
+        if not self._runtime.settings.inline and compiled is not None:
             from twingraph.dispatch.spawner import start_ahead
 
-            start_ahead()  # the first worker comes up while the old execution is read
+            start_ahead()  # the first worker comes up while the old execution is read; for recorded code the runtime
         return WiredHandle(self._runtime.replay(execution_id, wish, compiled=compiled))
 
     def cancel(self, execution_id: str) -> None:

@@ -13,6 +13,7 @@ from twingraph.dispatch.base import Begun, ItemsOut, Lane, NodeRun, Outcome, Rep
 
 # The entry of what turns a list into the items of a map.
 EXPAND = "builtin:expand"
+PATIENCE = 30.0  # seconds within which anything in memory has come, however slow the machine
 
 
 class MemoryDispatch:
@@ -44,7 +45,7 @@ class MemoryDispatch:
         if not self.hold:
             self._loop.call_soon(self._let_go)
 
-    def wait_for(self, count: int, timeout: float = 10.0) -> list[str]:
+    def wait_for(self, count: int, timeout: float = PATIENCE) -> list[str]:
         """Any thread: the nodes that wait, once there are so many."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.waiting) >= count, timeout):
@@ -70,7 +71,7 @@ class MemoryDispatch:
     def let_one_go(self, node: str) -> None:
         """Any thread: carry out this node's run as soon as it waits, and keep the others waiting."""
         with self._changed:
-            if not self._changed.wait_for(lambda: any(run.node == node for _, run in self.waiting), 10.0):
+            if not self._changed.wait_for(lambda: any(run.node == node for _, run in self.waiting), PATIENCE):
                 raise TimeoutError(f"{node} was not handed over")
         self._loop.call_soon_threadsafe(self._let_go, node)
 

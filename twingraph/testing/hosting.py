@@ -1,8 +1,9 @@
-"""Bodies beside a test: the real host with its threads, and a way to know when all of them wait."""
+"""Bodies beside a test: the real host with its threads, which compute one at a time."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any
@@ -68,65 +69,102 @@ class Memory:
         """A test may still want to look."""
 
 
+class Gate:
+    """Opens once, for one thread."""
+
+    def __init__(self) -> None:
+        self._shut = threading.Lock()
+        self._shut.acquire()
+        self.open, self.pass_through = self._shut.release, self._shut.acquire
+
+
 class Board:
-    """How many bodies compute. Any thread."""
+    """Whose turn it is: one body computes at a time, in the order in which they could go on, while the test's thread
+    waits for it. So what they say comes in the same order however busy the machine is."""
 
-    def __init__(self, quiet: Callable[[], None]) -> None:
-        self._busy = 0
-        self._quiet = quiet  # called whenever the last one has come to rest
-        self.lock = threading.Lock()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next: deque[Gate] = deque()
+        self._rested = threading.Semaphore(0)
+        self._free = False
 
-    def add(self, change: int) -> None:
-        """With the lock held."""
-        self._busy += change
-        if not self._busy:
-            self._quiet()
+    def line_up(self, gate: Gate) -> None:
+        """Any thread: who waits at this gate can go on."""
+        with self._lock:
+            if not self._free:
+                self._next.append(gate)
+                return
+        gate.open()
 
-    @property
-    def busy(self) -> bool:
-        with self.lock:
-            return self._busy > 0
+    def rest(self) -> None:
+        """The body whose turn it is waits, or is over."""
+        self._rested.release()
+
+    def turn(self) -> bool:
+        """The test's thread: let the next one compute until it rests. False: all do."""
+        with self._lock:
+            if not self._next:
+                return False
+            gate = self._next.popleft()
+        try:
+            gate.open()
+            self._rested.acquire()
+        except BaseException:  # the test was interrupted, and gives no more turns
+            self._let_all_go()
+            raise
+        return True
+
+    def _let_all_go(self) -> None:
+        with self._lock:
+            self._free = True
+            left = list(self._next)
+            self._next.clear()
+        for gate in left:
+            gate.open()
 
 
 class Inbox(SimpleQueue[Any]):
-    """Of one body: who takes from it while it is empty is at rest until something is put in."""
+    """Of one body: who takes from it while it is empty rests until something is put in and its turn has come."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._rests = False
+        self._lock = threading.Lock()
+        self._gate: Gate | None = None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        with self._board.lock:
-            if self._rests:
-                self._rests = False
-                self._board.add(1)
+        with self._lock:
             super().put(item)
+            gate, self._gate = self._gate, None
+        if gate is not None:
+            self._board.line_up(gate)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        with self._board.lock:
-            if self.empty():
-                self._rests = True
-                self._board.add(-1)
+        with self._lock:
+            gate = self._gate = Gate() if self.empty() else None
+        if gate is not None:
+            self._board.rest()
+            gate.pass_through()
         return super().get()
 
 
 class InlineHost(BodyHost):
-    """Tells a board which of its bodies compute."""
+    """Its bodies compute when the board says so."""
 
     def __init__(self, link: Link, memory: Memory, board: Board, clock: Callable[[], float], *, evict: bool) -> None:
         super().__init__(link, memory, evict_when_idle=evict)
         self.clock = clock
         self.make_inbox = lambda: Inbox(board)
         self._board = board
+        self._gates: dict[Place, Gate] = {}
 
     def _start(self, place: Place) -> None:
-        with self._board.lock:
-            self._board.add(1)
+        gate = self._gates[place] = Gate()
         super()._start(place)
+        self._board.line_up(gate)
 
     def _run(self, place: Place) -> None:
+        self._gates.pop(place).pass_through()
         try:
             super()._run(place)
         finally:
-            with self._board.lock:
-                self._board.add(-1)
+            self._board.rest()

@@ -1,11 +1,13 @@
 """One life of an engine in a test's thread: the kernel, the bodies, and a memory of what was committed.
 
 It does what the conductor does, with the same hands, but takes one turn when it is asked to and never waits for time.
-Bodies run in threads of their own; a turn ends when all of them wait, so that the same test takes the same turns.
+Bodies run in threads of their own, one at a time; a turn ends when all of them wait, so that the same test takes the
+same turns.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -19,6 +21,7 @@ from twingraph.core.events import (
     Event,
     ItemsGiven,
     NodeBegun,
+    NodeEnded,
     NodesReturned,
     ResumeRequested,
     SignalReceived,
@@ -73,8 +76,8 @@ class Life:
         self._by_number: dict[int, Held] = {}
         self._dirty: dict[int, Held] = {}
         self._fault: Exception | None = None
-        self._board = Board(lambda: self._words.put(_nothing))
-        self._link = LoopLink(self._words.put)
+        self._board = Board()
+        self._link = LoopLink(self._words.put, waiting=sys.maxsize)  # who is heard after its turn cannot wait for room
         self._host = InlineHost(self._link, self._memory, self._board, self._clock.time, evict=evict)
         self._bodies = Bodies(
             self._link,
@@ -136,15 +139,14 @@ class Life:
     def _hear(self) -> bool:
         heard = False
         while True:
-            busy = self._board.busy  # asked before: a body speaks first and comes to rest then
             try:
                 word = self._words.get_nowait()
             except Empty:
-                if not busy:
+                if not self._board.turn():
                     return heard
-                word = self._words.get()
-            word()
-            heard = heard or word is not _nothing
+            else:
+                word()
+                heard = True
 
     def _carry_out(self) -> bool:
         try:
@@ -165,6 +167,8 @@ class Life:
         """Die: what was not committed is gone, and so is what runs."""
         for execution in list(self._held):
             self._bodies.let_go(execution, "the test let its life end")
+        while self._board.turn():  # they come to their ends before another life begins
+            pass
         self._held.clear()
         self._by_number.clear()
         self._dirty.clear()
@@ -267,7 +271,7 @@ class Life:
                 for event, lines in events_of(
                     held.state, held.state.nodes.get(report.node), report, held.sizes.map_page
                 ):
-                    self._apply(held, event, lines)
+                    self._apply(held, _without_chance(event), lines)
             case ItemsOut():
                 given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
                 self._apply(held, given, report.texts)
@@ -328,8 +332,9 @@ def _applied(held: Held, event: Event, now: float, data: str | None) -> Iterable
     return apply(held.state, event, now, held.add(event, now, data))
 
 
-def _nothing() -> None:
-    """A body has come to rest."""
+def _without_chance(event: Event) -> Event:
+    """The next attempt comes when its policy says, and no jitter spreads it."""
+    return event._replace(chance=0.5) if isinstance(event, NodeEnded) else event
 
 
 def _code_of(version: str) -> CodeRef:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -124,7 +124,7 @@ class Carrying(NamedTuple):
     """Who carries nodes out, and who wants to know of each commit, and of what comes from or goes to others."""
 
     dispatch: Dispatch
-    committed: Callable[[], None] | None = None
+    committed: Callable[[Collection[str]], None] | None = None
     adopted: Callable[[str, int], None] = lambda execution, epoch: None
     left: Callable[[str, bool], None] = lambda execution, over: None
     elsewhere: Elsewhere | None = None  # where bodies may run
@@ -151,7 +151,7 @@ def _elsewhere_all(settings: Settings, home: Home, secret: bytes, conductor: str
         make_app(settings),
         conductor,
         place,
-        seal_of(settings, home),
+        seal_of(settings, home, blobs),
         secret,
         lambda: blobs.put(probe_of(place)),
         is_over=partial(_is_over, settings, home),

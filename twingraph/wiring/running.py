@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from twingraph.core.errors import ConflictError, TwinGraphError
 from twingraph.core.events import PauseRequested
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
+from twingraph.dispatch import spawner
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Kept, Submission
+from twingraph.engine.held import Keeping, Submission
 from twingraph.settings import Settings
 from twingraph.wiring.bodies import BodyHosts
 from twingraph.wiring.codes import CodeBook
@@ -159,7 +160,7 @@ class Runtime:
         code: str = "recorded",
         compiled: CompiledWorkflow | CompiledPipeline | None = None,
     ) -> Handle | Followed:
-        """Go on with what stopped, attach to what runs, replay what failed with its finished nodes kept.
+        """Go on with what stopped, attach to what runs or completed, replay what failed with its finished nodes kept.
 
         With `code` 'current' the caller brings the workflow as it is now.
         """
@@ -170,6 +171,8 @@ class Runtime:
                 if record.status is ExecutionStatus.PAUSED:
                     followed.wake()
                 return followed
+            if record.status is ExecutionStatus.COMPLETED and code == "recorded":
+                return self._follow(execution)
             if record.status is ExecutionStatus.COMPLETED:
                 again = f"; run it again with: twingraph run {record.target}" if record.target else ""
                 raise ConflictError(f"{execution} is completed{again}")
@@ -214,8 +217,8 @@ class Runtime:
             if record.status not in EXECUTION_OVER:
                 how = "it is still carried out" if record.owner == "alive" else f"twingraph resume {execution} goes on"
                 raise ConflictError(f"{execution} has not ended ({record.status}), so it cannot be replayed: {how}")
-            if compiled is None and wish.node is None:
-                self._expect_body(record)
+            if compiled is None:
+                self._expect(record, with_body=wish.node is None)
             replays = Replays(self._submissions, self.values, self.blobs)
             recorded = reader.recorded(execution)
             if same and compiled is not None:
@@ -224,21 +227,26 @@ class Runtime:
             recorded.let_go()
         return self._start(replace(made, refresh=True))  # what is to run again is not answered by a cache
 
-    def _expect_body(self, record: ExecutionRecord) -> None:
-        """To start the process of a recorded body takes as long as to read thousands of nodes."""
+    def _expect(self, record: ExecutionRecord, *, with_body: bool) -> None:
+        """To start the processes of recorded code takes as long as to read thousands of nodes. A script has started
+        its worker when it was imported."""
         with suppress(TwinGraphError):  # whatever is wrong with the code is told once it is needed
-            if record.code_version is not None:
-                self.bodies.expect(self.codes.code_of(record.code_version))
+            if record.code_version is None:
+                return
+            code = self.codes.code_of(record.code_version)
+            if not self.is_script and not self.settings.inline and self.settings.dispatch != "celery":
+                spawner.start_ahead(code.interpreter, code.working_dir)
+            if with_body:
+                self.bodies.expect(code)
 
-    def _kept_of(self, execution: str, changes: Changes | None, given: Sequence[str]) -> Mapping[str, Kept]:
+    def _kept_of(
+        self, execution: str, changes: Changes | None, given: Sequence[str], grown: Callable[[int], None]
+    ) -> Keeping:
         """What a replay of this execution keeps; asked on the conductor's thread when a replay is taken over."""
-        from twingraph.engine.replay import kept
+        from twingraph.engine.replay import keeping
 
         with closing(read(self.home, self.settings)) as reader:
-            recorded = reader.recorded(execution)
-            known = kept(recorded, changes, given)
-            recorded.let_go()
-            return known
+            return (yield from keeping(reader.recording(execution), changes, given, grown))
 
     def send_signal(self, execution: str, name: str, text: str) -> None:
         """Give an execution a signal, wherever it runs; `text` is the value as JSON text."""
@@ -263,9 +271,11 @@ class Runtime:
     # -- ending ----------------------------------------------------------------------------------
 
     def cancel(self, execution: str, timeout: float = 10.0) -> None:
-        """Stop an execution wherever it runs; returns when it has ended."""
+        """Stop an execution wherever it runs; returns when it has ended. One that is cancelled stays so."""
         with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
+        if record.status is ExecutionStatus.CANCELLED:
+            return
         if record.status in EXECUTION_OVER:
             raise ConflictError(f"{execution} has already ended: {record.status}")
         handle: Handle | Followed

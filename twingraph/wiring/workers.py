@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twingraph.core.errors import ServerError
 from twingraph.settings import Settings
 
 
@@ -35,10 +36,22 @@ def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object
 
 def workers(settings: Settings) -> dict[str, Any]:
     """What each worker that answers says of itself, what waits in the queues that it serves or has heard of, and in
-    which of these something waits though none of them serves it."""
-    from twingraph.dispatch.celery.application import QUEUE, ask_workers, make_app, queue_name, queue_word, waiting
+    which of these something waits though none of them serves it. ServerError when the broker cannot be asked."""
+    from twingraph.dispatch.celery.application import is_of_the_broker, make_app, sending
 
     app = make_app(settings)
+    try:
+        return _told(app)
+    except Exception as error:
+        connection = sending(app)
+        if not is_of_the_broker(connection, error):
+            raise
+        raise ServerError(f"the broker at {connection.as_uri()} cannot be asked: {error}") from error
+
+
+def _told(app: Any) -> dict[str, Any]:
+    from twingraph.dispatch.celery.application import QUEUE, ask_workers, queue_name, queue_word, waiting
+
     told = ask_workers(app)
     found = sorted(told.values(), key=lambda worker: str(worker["worker"]))
     served = {str(queue) for worker in found for queue in worker["queues"]}

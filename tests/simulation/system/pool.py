@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class Pool:
         self._chance = process.world.chance
         self._report: Callable[[Report], None]
         self._workers: list[Worker] = []
+        self._owed: list[tuple[Outcome, int]] = []  # what the conductor was told and has not written, and its epoch
         self.cut_off_until = 0.0
 
     async def start(self, report: Callable[[Report], None]) -> None:
@@ -217,4 +218,27 @@ class Pool:
             self._deliver(report, delay + self._chance.uniform(0.1, 20))
 
     def _deliver(self, report: Report, delay: float) -> None:
-        self._later(delay, lambda: self._process.loop.call_soon(self._report, report))
+        self._later(delay, lambda: self._process.loop.call_soon(self._hand_over, report))
+
+    def _hand_over(self, report: Report) -> None:
+        epoch = self._epoch_of(report.execution)
+        self._report(report)
+        if epoch is not None and isinstance(report, Outcome):
+            self._owed.append((report, epoch))
+
+    def _epoch_of(self, execution: str) -> int | None:
+        """Under which the process holds it."""
+        held = (held.epoch for held in self._process.conductor.held() if held.state.execution == execution)
+        return next(held, None)
+
+    def committed(self, unwritten: Collection[str]) -> None:
+        """What is not about these may be forgotten here: it is written, or nobody's who holds the execution."""
+        owed, self._owed = self._owed, []
+        for outcome, epoch in owed:
+            known = self._world.store.by_id[outcome.execution]
+            if outcome.execution in unwritten:
+                self._owed.append((outcome, epoch))
+            elif known.epoch != epoch or self._epoch_of(known.id) != epoch or known.over:
+                continue
+            elif (outcome.node, outcome.attempt) not in known.ended:
+                self._world.broken(f"the end of {outcome.node} of {known.id} counts as written, and is not")

@@ -63,6 +63,7 @@ class Process:
             hash_of=lambda state, values, node: f"hash of {node.id}",
             clock=Clock(self.clock, lambda: world.agenda.now),
             pace=self.pace,
+            committed=self.pool.committed,
             began=self.handles.append,
         )
         self.conductor.world = world

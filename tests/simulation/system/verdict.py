@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.simulation.promises import Broken
-from tests.support.snapshots import told
+from tests.support.snapshots import recalled_otherwise, told
 from twingraph.core.errors import ConflictError, LeaseLost, NotFoundError, StoreError, TwinGraphError
 from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus, NodeStatus
@@ -57,6 +57,8 @@ def check_end(world: System) -> None:
         again = restore(known.id, None, known.rows)
         if told(again) != told(known.shadow):
             world.broken(f"the journal of {known.id} does not fold to the same state twice")
+        if (what := recalled_otherwise(known.rows, again)) is not None:
+            world.broken(f"the journal of {known.id} is recalled otherwise than it is folded: {what}")
     for claim in world.store.claims.values():
         if world.store.by_number[claim.number].over:
             world.broken(f"{claim.node} of execution {claim.number} is over and still owns work")
