@@ -22,7 +22,7 @@ MOST_MB = 200
 
 # Half of them wait for a signal, the others sleep at least until all have been begun.
 SCRIPT = """
-import sys, threading, time
+import os, sys, threading, time
 from twingraph import pipeline, sleep, wait_for_signal
 
 @pipeline
@@ -40,7 +40,9 @@ if __name__ == "__main__":
     waiting = [waiter.submit(number).id for number in range(half)]
     seconds = 4 + 2 * (time.monotonic() - begun)
     sleeping = [sleeper.submit(number, seconds).id for number in range(half)]
-    open("begun", "w").write(" ".join(waiting) + "\\n" + " ".join(sleeping))
+    with open("begun.part", "w") as file:
+        file.write(" ".join(waiting) + "\\n" + " ".join(sleeping))
+    os.replace("begun.part", "begun")  # there at once and whole, for who waits for it
     threading.Event().wait()
 """
 
