@@ -38,8 +38,8 @@ class System(ABC):
     """The distribution whose version is reported. None: Python's own."""
     imports: ClassVar[str]
     """The module that a user imports, for the cold start."""
-    once: ClassVar[str]
-    """The script in `cold/` that goes from nothing to a printed 1, as a user would write it."""
+    once: ClassVar[str | None]
+    """The script in `cold/` that goes from nothing to a printed 1, as a user would write it. None: servers stand by."""
     database: ClassVar[str | None] = None
     """The variable that tells it its database on PostgreSQL, made and dropped by the harness. None: it needs none."""
     bodies: ClassVar[str | None] = None

@@ -117,8 +117,10 @@ def _round(
 
 
 def _cold(system: type[System], python: str, variables: Mapping[str, str], folder: Path) -> Iterator[tuple[str, float]]:
-    importing, hello = whole.import_command(system, python), whole.hello_command(system, python)
-    for workload, command, expected in (("import", importing, ""), ("cold", hello, "1")):
+    commands = [("import", whole.import_command(system, python), "")]
+    if system.once is not None:
+        commands.append(("cold", whole.hello_command(system.once, python), "1"))
+    for workload, command, expected in commands:
         # The first run leaves the compiled modules and an initialised home behind: cold is the process, not the disk.
         outcomes = [whole.run_cold(command, variables, folder) for _ in range(2)]
         for outcome in outcomes:

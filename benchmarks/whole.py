@@ -84,8 +84,8 @@ def import_command(system: type[System], python: str) -> list[str]:
     return [python, "-c", f"import {system.imports}"]
 
 
-def hello_command(system: type[System], python: str) -> list[str]:
-    return [python, str(_SCRIPTS / system.once)]
+def hello_command(script: str, python: str) -> list[str]:
+    return [python, str(_SCRIPTS / script)]
 
 
 def body_command(script: str, python: str, workload: str, n: int) -> list[str]:

@@ -16,6 +16,7 @@ class DrawnOnCelery(DrawnDefault):
     name = "twingraph-celery"
     title = "TwinGraph over Celery and Redis, drawn, max_parallel 10"
     keeps = "SQLite journal: every event of every node, with its output"
+    once = None
     settings = "max_parallel 10 (the default), one worker with two processes; Redis with its file is counted"
 
     @classmethod

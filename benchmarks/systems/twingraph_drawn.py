@@ -18,7 +18,7 @@ class DrawnDefault(System):
     ours = True
     distribution = "twingraph"
     imports = "twingraph"
-    once = "hello_twingraph.py"
+    once: ClassVar[str | None] = "hello_twingraph.py"
     max_parallel: ClassVar[int] = 10
 
     @classmethod
