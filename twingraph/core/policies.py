@@ -52,7 +52,8 @@ class RetryPolicy:
         if self.backoff is Backoff.FIXED:
             return self.initial_delay
         if self.backoff is Backoff.LINEAR:
-            return self.initial_delay * failed_attempts
+            over, under = self.initial_delay.as_integer_ratio()
+            return over * failed_attempts / under  # a count may be more than any float, and the delay not
         return math.ldexp(self.initial_delay, failed_attempts - 1)
 
     def memory_after(self, limit: int) -> int | None:

@@ -70,6 +70,11 @@ def exact(backoff: Backoff, first: Fraction, failed: int) -> Fraction:
     return first * failed if backoff is Backoff.LINEAR else first * 2 ** min(failed - 1, 2500)
 
 
+def test_a_count_beyond_all_floats_of_a_delay_that_is_next_to_nothing() -> None:
+    policy = RetryPolicy(backoff=Backoff.LINEAR, initial_delay=5e-324, max_delay=1e300, jitter=0)
+    assert policy.delay(10**400, 0.5) == pytest.approx(float(10**400 * Fraction(5e-324)), rel=1e-9)
+
+
 @given(st.recursive(JUNK, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)))
 def test_whatever_an_author_writes_it_is_a_policy_or_has_problems(raw: Any) -> None:
     policy, problems = parse_retry(raw)
