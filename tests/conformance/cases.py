@@ -302,7 +302,8 @@ def speaks(folder: str) -> None:
 def logs_while_running(bed: Bed) -> None:
     handle = bed.begin(speaks, {"folder": bed.place}, sees=True)
     bed.wait_for("spoken")
-    bed.until(lambda: {"first", "careful", "from a child"} <= {record.message for record in bed.logs(handle)})
+    spoken = {"first", "careful", "mine: logged", "from a child"}
+    bed.until(lambda: spoken <= {record.message for record in bed.logs(handle)})
     said = {(record.level, record.stream, record.message) for record in bed.logs(handle)}
     assert ("warning", "stderr", "careful") in said
     assert ("warning", "logging", "mine: logged") in said

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.conducting import wait_until
-from tests.support.processes import marked, none_left
+from tests.support.processes import kill_all, marked, none_left
 
 pytestmark = pytest.mark.only_where(sys.platform == "linux", "looks for processes in /proc")
 
@@ -84,8 +84,7 @@ def story(tmp_path: Path) -> Iterator[Story]:
     try:
         yield made
     finally:
-        for pid, _ in marked(made.mark):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(made.mark)
 
 
 WAYS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from twingraph import Workflow, component, wiring
+from twingraph import Workflow, component, current, wiring
 from twingraph.core.execution import NodeView
 from twingraph.settings import load
 
@@ -19,7 +19,7 @@ def hungry(megabytes: int) -> int:
     import time
 
     held = b"x" * (megabytes * 1_000_000)
-    time.sleep(1.5)  # longer than it takes to be seen
+    time.sleep(60 if current().attempt == 1 else 1.5)  # the first, until it is ended for what it holds
     return len(held) // 1_000_000
 
 
@@ -28,7 +28,7 @@ def insatiable(megabytes: int) -> int:
     import time
 
     held = b"x" * (megabytes * 1_000_000)
-    time.sleep(3)
+    time.sleep(60)  # until it is ended for what it holds
     return len(held)
 
 

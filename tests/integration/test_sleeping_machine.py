@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.conducting import wait_until
-from tests.support.processes import go_on, marked, stop_all
+from tests.support.processes import go_on, kill_all, stop_all
 
 pytestmark = pytest.mark.only_where(sys.platform == "linux", "looks for processes in /proc")
 
@@ -77,7 +76,6 @@ def test_everything_stands_still_and_goes_on(tmp_path: Path, words: list[str], s
             assert process.stdout.read().split() == [str(sum(range(COUNT)) + sum(range(1000, 1000 + COUNT)))]
             assert process.wait(20) == 0
         finally:
-            for pid, _ in marked(mark):
-                os.kill(pid, signal.SIGKILL)
+            kill_all(mark)
     done = Counter(map(int, effects.read_text().split()))
     assert done == Counter([*range(COUNT), *range(1000, 1000 + COUNT)])

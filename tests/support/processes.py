@@ -25,6 +25,14 @@ def marked(mark: str) -> list[tuple[int, str]]:
     return found
 
 
+def alive(pid: int) -> bool:
+    """Whether it lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def none_left(mark: str, seconds: float) -> list[tuple[int, str]]:
     """Those that still live when the time is over; returns as soon as there are none."""
     deadline = time.monotonic() + seconds
@@ -46,6 +54,12 @@ def stop_all(mark: str) -> set[int]:
 def go_on(stopped: set[int]) -> None:
     for pid in stopped:
         _send(pid, signal.SIGCONT)
+
+
+def kill_all(mark: str) -> None:
+    """Whoever is left; some may be about to end by themselves."""
+    for pid, _ in marked(mark):
+        _send(pid, signal.SIGKILL)
 
 
 def _send(pid: int, number: int) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -14,41 +17,45 @@ pytestmark = pytest.mark.usefixtures("home")
 
 
 @component
-async def slow(x: int) -> int:
-    await asyncio.sleep(0.8)
+async def slow(x: int, until: str = "/") -> int:
+    """It takes until something is there."""
+    while not os.path.exists(until):
+        await asyncio.sleep(0.01)
     return x
 
 
 @component
-def slow_too(x: int) -> int:
-    import time
-
-    time.sleep(0.8)
+def slow_too(x: int, until: str) -> int:
+    while not os.path.exists(until):
+        time.sleep(0.01)
     return x
 
 
-async def _within(x: int, limit: float) -> str:
+async def _within(x: int, limit: float, until: str) -> str:
     try:
-        return f"{await asyncio.wait_for(slow(x), limit)} came"
+        return f"{await asyncio.wait_for(slow(x, until), limit)} came"
     except TimeoutError:
+        Path(until).touch()
         return f"{x} was late"
 
 
 @pipeline
-async def limits_in_a_helper() -> list[str]:
-    return list(await asyncio.gather(_within(1, 0.1), _within(2, 60)))
+async def limits_in_a_helper(folder: str) -> list[str]:
+    return list(await asyncio.gather(_within(1, 0.1, folder + "/late"), _within(2, 60, folder)))
 
 
 @pipeline
-async def limits_in_a_try() -> list[str]:
+async def limits_in_a_try(folder: str) -> list[str]:
     seen = []
     try:
-        seen.append(str(await asyncio.wait_for(slow(1), 0.1)))
+        seen.append(str(await asyncio.wait_for(slow(1, folder + "/late"), 0.1)))
     except TimeoutError:
+        Path(folder, "late").touch()
         seen.append("late")
     try:
-        await asyncio.wait_for(slow_too(1), 0.1)  # type: ignore[arg-type]  # a handle can be awaited
+        await asyncio.wait_for(slow_too(1, folder + "/late too"), 0.1)  # type: ignore[arg-type]  # a handle can be awaited
     except TimeoutError:
+        Path(folder, "late too").touch()
         seen.append("late too")
     return seen
 
@@ -65,12 +72,12 @@ async def calls_as_tasks() -> list[int]:
     return await _pair()
 
 
-def test_a_time_limit_holds_in_a_helper_with_a_try() -> None:
-    assert limits_in_a_helper() == ["1 was late", "2 came"]  # type: ignore[comparison-overlap]
+def test_a_time_limit_holds_in_a_helper_with_a_try(tmp_path: Path) -> None:
+    assert limits_in_a_helper(str(tmp_path)) == ["1 was late", "2 came"]  # type: ignore[comparison-overlap]
 
 
-def test_a_time_limit_holds_in_a_try() -> None:
-    assert limits_in_a_try() == ["late", "late too"]  # type: ignore[comparison-overlap]
+def test_a_time_limit_holds_in_a_try(tmp_path: Path) -> None:
+    assert limits_in_a_try(str(tmp_path)) == ["late", "late too"]  # type: ignore[comparison-overlap]
 
 
 def test_a_call_can_be_made_a_task() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.brokers import BROKERS, only_with_rabbitmq, only_with_redis
+from tests.support.files import words
 from tests.support.workers import Party, party
 
 # RabbitMQ takes long to start; where nothing is peculiar to it, the long proofs have it.
@@ -92,10 +93,6 @@ def until(holds: Callable[[], object], seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
-
-
-def words(file: Path) -> list[str]:
-    return file.read_text().split() if file.exists() else []
 
 
 @pytest.mark.timeout(180)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.brokers import HAS_REDIS
+from tests.support.conducting import wait_until
 from tests.support.contained import wait_for
 from tests.support.docker import IMAGE, IS_HERE, Engine
 from tests.support.workers import Party, party
@@ -78,6 +79,7 @@ def test_the_next_attempt_goes_on_with_the_container_of_a_killed_worker(
     first.wait_ready()
     handle = begin(conductor, patient, shared, folder="/shared")
     wait_for(shared / "lives")
+    wait_until(lambda: attempts(home, handle) == ["running"], "it is not known to run")  # else it was no attempt
     before = docker_engine.running(handle.id)
     here.begin("--concurrency", "2").wait_ready()
     first.kill()

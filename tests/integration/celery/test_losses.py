@@ -15,6 +15,8 @@ import pytest
 from kombu import Connection
 
 from tests.support.brokers import BROKERS, only_with_redis, url_of
+from tests.support.files import words
+from tests.support.processes import alive
 from tests.support.workers import Party, party
 from twingraph import Workflow, component, wiring
 from twingraph.engine.handle import Handle
@@ -93,6 +95,7 @@ def test_what_a_killed_worker_ran_runs_on_another(
     first.wait_ready()
     handle = submit(opened(here), fan(2, waits, folder=str(tmp_path)))
     until(lambda: (tmp_path / "begun-0").exists() and (tmp_path / "begun-1").exists())
+    until(lambda: attempts(home, handle) == [["running"]] * 2)  # else what it had done was no attempt
     here.begin("--concurrency", "2").wait_ready()
     first.kill()
     (tmp_path / "go").touch()
@@ -107,7 +110,7 @@ def test_what_a_broker_forgot_is_sent_again(begin: Callable[[str], Party], opene
     here = begin("redis")
     runtime = opened(here)
     handle = submit(runtime, fan(3))
-    until(lambda: depth(here) > 0)
+    until(lambda: depth(here) == 3)  # else one would come after it was emptied
     empty(here)
     here.begin("--concurrency", "2").wait_ready()
     assert handle.wait(60)
@@ -190,7 +193,7 @@ def test_a_broker_that_was_away_costs_nothing_but_time(
     assert later.wait(60)
     assert (handle.status, later.status) == ("completed", "completed")
     assert worker.process.poll() is None
-    assert all(len((tmp_path / f"begun-{number}").read_text().split()) <= 2 for number in range(2))
+    assert all(len(words(tmp_path / f"begun-{number}")) <= 2 for number in range(2))
 
 
 @only_with_redis
@@ -236,7 +239,7 @@ def test_a_worker_that_is_asked_to_end_finishes_what_runs_and_hands_back_the_res
     assert handle.wait(60)
     assert handle.status == "completed", handle.error
     assert {statuses[-1] for statuses in attempts(home, handle)} == {"completed"}
-    assert all(len(path.read_text().split()) == 1 for path in tmp_path.glob("begun-*"))
+    assert all(len(words(path)) == 1 for path in tmp_path.glob("begun-*"))
 
 
 SCRIPT = """
@@ -265,26 +268,19 @@ def test_another_conductor_goes_on_and_what_the_dead_one_wanted_is_ended(
         stdout=subprocess.PIPE,
         text=True,
     )
+    began = [tmp_path / "begun-0", tmp_path / "begun-1"]
     with dead:
         assert dead.stdout is not None
         execution = dead.stdout.readline().strip()
-        until(lambda: (tmp_path / "begun-0").exists() and (tmp_path / "begun-1").exists())
+        until(lambda: all(words(path) for path in began))  # whose words are the first is certain then
         dead.kill()
     goes_on = opened(here).resume(execution)
-    began = [tmp_path / "begun-0", tmp_path / "begun-1"]
-    until(lambda: all(len(path.read_text().split()) == 2 for path in began))
-    first = [int(path.read_text().split()[0]) for path in began]
+    until(lambda: all(len(words(path)) == 2 for path in began))
+    first = [int(words(path)[0]) for path in began]
     until(lambda: not any(alive(pid) for pid in first))
     (tmp_path / "go").touch()
     assert goes_on.wait(60)
     assert [statuses[-1] for statuses in attempts(home, goes_on)] == ["completed"] * 2
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @only_with_redis
@@ -305,8 +301,8 @@ def test_a_node_goes_to_the_queue_of_its_label(begin: Callable[[str], Party], op
 @pytest.mark.timeout(150)
 def test_celerys_own_command_line_starts_a_worker_too(begin: Callable[[str], Party], opened: Open) -> None:
     here = begin("redis")
-    words = [sys.executable, "-m", "celery", "-A", "twingraph.dispatch.celery", "worker", "-c", "4", "-l", "INFO"]
-    worker = here.begin(command=words)
+    command = [sys.executable, "-m", "celery", "-A", "twingraph.dispatch.celery", "worker", "-c", "4", "-l", "INFO"]
+    worker = here.begin(command=command)
     worker.until(" ready.")
     handle = submit(opened(here), fan(3))
     assert handle.wait(60)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.docker import Engine, Runs, only_with_docker
+from tests.support.files import words
 from twingraph import component
 
 pytestmark = [only_with_docker, pytest.mark.timeout(120)]
@@ -155,8 +156,9 @@ def counts_lives(folder: str) -> int:
 def test_one_that_somebody_else_ends_runs_again(runs: Runs, docker_engine: Engine, tmp_path: Any, how: Any) -> None:
     handle = runs.begin(counts_lives, {"folder": "/there"}, platform_config={"volumes": {str(tmp_path): "/there"}})
     name = docker_engine.running(handle.id)
-    while not (tmp_path / "lives").exists():
+    while not words(tmp_path / "lives"):
         time.sleep(0.02)
+    runs.begun(handle)  # else what it had done was no attempt
     docker_engine.ask(*how, name)
     node = runs.node(handle)
     assert (node.status, [attempt.status for attempt in node.attempts]) == ("completed", ["lost", "completed"])
@@ -185,22 +187,31 @@ def test_large_values_go_in_and_out(runs: Runs) -> None:
 
 
 @component
-def secretive(token: str) -> str:
+def secretive(token: str, folder: str) -> str:
     import os
     import subprocess
     import time
 
     print("python says " + token)
     subprocess.run(["sh", "-c", "echo shell says $KEPT"], check=True)
-    time.sleep(1.5)
+    while not os.path.exists(folder + "/seen"):
+        time.sleep(0.02)
     return token + os.environ["KEPT"]
 
 
-def test_secrets_are_seen_by_nobody(runs: Runs, docker_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_seen_by_nobody(
+    runs: Runs, docker_engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     monkeypatch.setenv("TWINGRAPH_SECRET_TOKEN", "s3cr3t-token")
     monkeypatch.setenv("TWINGRAPH_SECRET_KEPT", "k3pt-value")
-    handle = runs.begin(secretive, {"token": "${secret:TOKEN}"}, environment={"KEPT": "${secret:KEPT}", "OPEN": "yes"})
+    handle = runs.begin(
+        secretive,
+        {"token": "${secret:TOKEN}", "folder": "/there"},
+        environment={"KEPT": "${secret:KEPT}", "OPEN": "yes"},
+        platform_config={"volumes": {str(tmp_path): "/there"}},
+    )
     told = docker_engine.ask("inspect", docker_engine.running(handle.id))
+    (tmp_path / "seen").touch()
     node = runs.node(handle)
     assert node.status == "completed", node.error
     said = [record.message for record in runs.logs(handle)]

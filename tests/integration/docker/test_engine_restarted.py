@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.contained import wait_for
 from tests.support.docker import IMAGE, Engine, Runs, only_with_docker
+from tests.support.files import words
 from tools.services.docker import Docker
 from twingraph import component
 
@@ -63,12 +63,13 @@ def lives(folder: str) -> int:
 def test_a_run_whose_engine_was_killed_runs_again_when_it_is_back(own: Own, home: Path, tmp_path: Path) -> None:
     runs = Runs(home)
     handle = runs.begin(lives, {"folder": "/there"}, platform_config={"volumes": {str(tmp_path): "/there"}})
-    wait_for(tmp_path / "lives")
+    while words(tmp_path / "lives") != ["x"]:
+        time.sleep(0.02)
     runs.begun(handle)  # else what it had done was no attempt
     os.kill(own.pid(), signal.SIGKILL)
     time.sleep(1)  # so long nobody answers
     own.start()
-    while (tmp_path / "lives").read_text() != "xx":
+    while words(tmp_path / "lives") != ["xx"]:
         time.sleep(0.02)
     (tmp_path / "go").touch()
     node = runs.node(handle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.integration.pool.conftest import Bench, opened
+from tests.support.files import words
+from tests.support.processes import alive
 from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, LogLines
 
 # Whoever runs first keeps the loop meanwhile: what has not begun by then may come back, to go elsewhere.
@@ -121,11 +122,14 @@ MANY = """#entry f
 #entry crash
 #entry kill
 import asyncio, os, time
+begun = []
 async def f(s=0.5):
+    begun.append(s)
     await asyncio.sleep(s)
     return "done"
-async def hog(s=60):
-    await asyncio.sleep(0.2)
+async def hog(s=60, beside=0):
+    while len(begun) < beside:
+        await asyncio.sleep(0.01)
     end = time.monotonic() + s
     while time.monotonic() < end: pass
 async def stubborn():
@@ -159,7 +163,8 @@ async def test_each_has_its_own_timeout_and_its_task_is_cancelled(tmp_path: Path
 async def test_a_cancel_reaches_one_alone(tmp_path: Path) -> None:
     async with opened(tmp_path, workers=1) as bench:
         code = bench.write(MANY)
-        beside(bench, code, "f", "a", "b", args={"s": 0.6})
+        beside(bench, code, "f", "a", args={"s": 60})
+        beside(bench, code, "f", "b", args={"s": 0.6})
         await bench.until(lambda: sum(isinstance(report, Begun) for report in bench.reports) == 2)
         bench.pool.cancel("e", ["a"])
         await bench.until(lambda: len(bench.outcomes()) == 2)
@@ -184,9 +189,10 @@ async def test_one_that_does_not_end_is_ended_with_its_process_and_its_neighbour
 async def test_one_that_blocks_the_loop_is_named_with_its_line_and_stops_nobodys_timeout(tmp_path: Path) -> None:
     async with opened(tmp_path, workers=1, end_within_seconds=0.5) as bench:
         code = bench.write(MANY)
-        beside(bench, code, "hog", "hog", timeout=60)
-        beside(bench, code, "f", "other", args={"s": 60}, timeout=1)
-        beside(bench, code, "f", "third", args={"s": 60}, timeout=60)
+        beside(bench, code, "hog", "hog", args={"beside": 2}, timeout=60)
+        beside(bench, code, "f", "other", "third", args={"s": 60}, timeout=60)
+        await bench.until(lambda: "blocks the event loop" in said(bench, "hog"))
+        bench.time_is_up("other")
         await bench.until(lambda: len(bench.outcomes()) == 3)
         assert "blocks the event loop" in said(bench, "hog")
         assert "while time.monotonic() < end: pass" in said(bench, "hog")
@@ -202,7 +208,7 @@ async def test_one_that_blocks_the_loop_is_named_with_its_line_and_stops_nobodys
 async def test_one_that_blocks_the_loop_for_a_while_holds_others_up_and_no_more(tmp_path: Path) -> None:
     async with opened(tmp_path, workers=1) as bench:
         code = bench.write(MANY)
-        beside(bench, code, "hog", "hog", args={"s": 0.8})
+        beside(bench, code, "hog", "hog", args={"s": 0.8, "beside": 1})
         beside(bench, code, "f", "other", args={"s": 0.3})
         await bench.until(lambda: len(bench.outcomes()) == 2)
         assert {outcome.status for outcome in bench.outcomes().values()} == {"completed"}
@@ -322,13 +328,18 @@ async def test_what_a_cancelled_run_has_started_ends_with_it(tmp_path: Path) -> 
             "#entry f\n#entry g\nimport asyncio, subprocess\nfrom pathlib import Path\n"
             "async def f():\n    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
             "    Path('pid').write_text(str(child.pid))\n    await asyncio.sleep(60)\n"
-            "async def g():\n    await asyncio.sleep(1)\n"
+            "async def g():\n    while not Path('gone').exists():\n        await asyncio.sleep(0.01)\n"
         )
         beside(bench, code, "g", "g")
-        beside(bench, code, "f", "f", timeout=0.3)
+        beside(bench, code, "f", "f")
+        async with asyncio.timeout(20):
+            while not (child := words(bench.folder / "pid")):
+                await asyncio.sleep(0.01)
+        bench.time_is_up("f")
+        await bench.until(lambda: "f" in bench.outcomes())
+        async with asyncio.timeout(20):
+            while alive(int(child[0])):
+                await asyncio.sleep(0.01)
+        (bench.folder / "gone").touch()
         await bench.until(lambda: len(bench.outcomes()) == 2)
         assert {node: one.status for node, one in bench.outcomes().items()} == {"f": "timeout", "g": "completed"}
-        pid = int((bench.folder / "pid").read_text())
-        with open(f"/proc/{pid}/stat", "rb") if os.path.exists(f"/proc/{pid}/stat") else open(os.devnull, "rb") as file:
-            assert file.read().rpartition(b")")[2][1:2] in (b"Z", b"")
-        await asyncio.sleep(0)

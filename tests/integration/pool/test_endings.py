@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-import psutil
 import pytest
 
 from tests.integration.pool.conftest import Bench
+from tests.support.files import words
+from tests.support.processes import alive
 
 
 @pytest.mark.parametrize(
@@ -56,11 +57,15 @@ async def test_what_a_run_detached_dies_with_it_when_it_is_ended(bench: Bench) -
         "def f():\n    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
         "    Path('pid').write_text(str(child.pid))\n    time.sleep(60)\n"
     )
-    outcome = await bench.run(body, timeout=0.5)
-    assert outcome.status == "timeout"
-    child = int((bench.folder / "pid").read_text())
+    bench.submit(bench.write(f"#entry f\n{body}"), "f", ["n"])
     async with asyncio.timeout(20):
-        while psutil.pid_exists(child) and psutil.Process(child).status() != "zombie":
+        while not (child := words(bench.folder / "pid")):
+            await asyncio.sleep(0.01)
+    bench.time_is_up("n")
+    await bench.until(lambda: "n" in bench.outcomes())
+    assert bench.outcomes()["n"].status == "timeout"
+    async with asyncio.timeout(20):
+        while alive(int(child[0])):
             await asyncio.sleep(0.01)
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.integration.pool.conftest import Bench
-from twingraph.dispatch.base import Begun, ItemsOut, LogLines
+from twingraph.dispatch.base import Begun, ItemsOut
 
 SLOW = """
 import time
@@ -84,11 +84,14 @@ async def test_a_forked_child_has_no_voice(bench: Bench) -> None:
 
 
 async def test_a_generator_prints_and_is_ended_at_its_limit(bench: Bench) -> None:
-    text = "def f():\n    print('so far')\n    yield 1\n    while True: pass\n"
-    outcome = await bench.run(text, generator=True, timeout=0.4)
-    assert outcome.status == "timeout"
+    text = "#entry f\ndef f():\n    print('so far')\n    yield 1\n    while True: pass\n"
+    bench.submit(bench.write(text), "f", ["n"], generator=True)
+    await bench.until(lambda: bool(given(bench) and bench.lines()))
+    bench.time_is_up("n")
+    await bench.until(lambda: "n" in bench.outcomes())
+    assert bench.outcomes()["n"].status == "timeout"
     assert [list(message.texts) for message in given(bench)] == [["1"]]
-    assert any(isinstance(report, LogLines) for report in bench.reports)
+    assert bench.lines() == [("info", "stdout", "so far")]
     assert sum(isinstance(report, Begun) for report in bench.reports) == 1
 
 

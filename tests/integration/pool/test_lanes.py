@@ -11,10 +11,10 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.integration.pool.conftest import Bench
+from tests.support.processes import alive
 from twingraph.dispatch.base import Outcome
 
 SLEEP = "#entry f\nimport time\ndef f(s=1):\n    time.sleep(s)\n"
@@ -86,7 +86,7 @@ async def test_what_cannot_be_had_is_told(bench: Bench, resources: dict[str, obj
 
 
 async def test_what_waits_behind_a_busy_run_comes_back(bench: Bench) -> None:
-    bench.submit(bench.write(SLEEP), "f", ["slow", "behind"], {"s": 2})
+    bench.submit(bench.write(SLEEP), "f", ["slow", "behind"], {"s": 60})
     await bench.until(lambda: bench.returned() == {"behind"})
     assert bench.outcomes() == {}
 
@@ -146,5 +146,5 @@ async def test_workers_and_their_children_die_with_the_parent(tmp_path: Path) ->
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
+        while any(alive(pid) for pid in pids):
             await asyncio.sleep(0.01)

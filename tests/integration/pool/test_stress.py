@@ -152,11 +152,12 @@ async def delays_beside(tmp_path: Path, hog: str, other: str) -> list[float]:
 async def test_a_lane_behind_one_that_hogs_goes_elsewhere(tmp_path: Path) -> None:
     async with persistent(tmp_path, workers=3) as many:
         await warm(many, "quick")
-        many.submit("hog", "hog", "a", "b", "c", timeout=1.5)
+        many.submit("hog", "hog", "a", "b", "c")
         for node in "abc":
             many.kinds[node] = "quick", {}
         await many.bench.until(lambda: {"a", "b", "c"} <= set(many.endings))
         assert "hog" not in many.endings
+        many.bench.time_is_up("hog")
         await many.bench.until(lambda: "hog" in many.endings)
 
 
@@ -202,9 +203,9 @@ def alive_with(marks: set[str]) -> Iterator[int]:
                 yield int(name)
 
 
-async def family_of(many: Persistent, **more: Any) -> set[str]:
+async def family_of(many: Persistent) -> set[str]:
     """The marks of workers, once a run has all its children."""
-    many.submit("family", "n", **more)
+    many.submit("family", "n")
     async with asyncio.timeout(20):
         while True:
             marks = {worker.mark for worker in many.bench.pool._staff.everyone()}
@@ -216,8 +217,10 @@ async def family_of(many: Persistent, **more: Any) -> set[str]:
 @pytest.mark.parametrize("way", ["cancel", "timeout", "stop", "killed worker"])
 async def test_no_process_of_a_run_outlives_its_end(tmp_path: Path, way: str) -> None:
     async with persistent(tmp_path, workers=1) as many:
-        marks = await family_of(many, **({"timeout": 1.5} if way == "timeout" else {}))
-        if way == "cancel":
+        marks = await family_of(many)
+        if way == "timeout":
+            many.bench.time_is_up("n")
+        elif way == "cancel":
             many.bench.pool.cancel("e")
         elif way == "stop":
             await many.bench.pool.stop()

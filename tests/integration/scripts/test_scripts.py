@@ -122,17 +122,18 @@ from pathlib import Path
 from twingraph import Workflow, component, wiring
 
 @component
-def nap(n: float) -> float:
+def nap(until: str) -> str:
     import time
-    time.sleep(n)
-    return n
+    while not os.path.exists(until):
+        time.sleep(0.02)
+    return until
 
 wf = Workflow("naps").add_component("nap", nap)
 if __name__ == "__main__":
-    begun = wf.submit(n=3.0)
+    begun = wf.submit(until="go")
     child = os.fork()
     if child == 0:
-        assert wf.run(n=0.25) == 0.25
+        assert wf.run(until="script.py") == "script.py"
         try:
             begun.result()
         except Exception as error:
@@ -142,13 +143,14 @@ if __name__ == "__main__":
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), begun.status)
     found, _ = wiring.open_reader().executions(limit=9)
     print([(record.owner, str(record.status)) for record in found if record.id == begun.id])
+    Path("go").touch()
     print(begun.result())
 """
 
 
 def test_a_forked_child_takes_nothing_along(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(FORKS)
-    assert run(tmp_path, "script.py")[0].splitlines() == ["7 running", "[('alive', 'running')]", "3.0"]
+    assert run(tmp_path, "script.py")[0].splitlines() == ["7 running", "[('alive', 'running')]", "go"]
 
 
 def test_what_stands_in_a_package_runs_by_its_file_and_goes_on_from_any_folder(tmp_path: Path) -> None:

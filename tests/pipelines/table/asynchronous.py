@@ -140,7 +140,9 @@ async def sleepers_in_order() -> list[int]:
     order: list[int] = []
 
     async def one(seconds: float, x: int) -> None:
-        order.append(await _after(seconds, x))
+        await asyncio.sleep(seconds)
+        order.append(x)  # before its call, whose end depends on workers
+        await fetch(x)
 
     await asyncio.gather(one(0.2, 1), one(0.05, 2), one(0.4, 3))
     return order

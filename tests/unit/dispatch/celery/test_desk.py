@@ -75,9 +75,13 @@ def lane(node: str, queue: str = "default", attempt: int = 1, execution: str = "
 
 
 def play(
-    app: App, act: Callable[[CeleryDispatch], None], until: Callable[[], object], prepare: Callable[[], object] = list
+    app: App,
+    act: Callable[[CeleryDispatch], None],
+    until: Callable[[], object],
+    prepare: Callable[[], object] = list,
+    reported: int = 0,
 ) -> list[Report]:
-    """What is reported until something holds."""
+    """What is reported until something holds, and so much is reported."""
     reports: list[Report] = []
 
     async def main() -> None:
@@ -88,7 +92,7 @@ def play(
         act(dispatch)
         try:
             deadline = time.monotonic() + 10
-            while not until():
+            while not until() or len(reports) < reported:
                 assert time.monotonic() < deadline, (app.lanes, app.wishes, reports)
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0.02)
@@ -183,7 +187,7 @@ def test_who_does_not_have_a_lane_cannot_give_it_back() -> None:
         say(Taken("c:1"), Returned("e", [("a", 1)]), worker="another")  # it was given the same, and ends
         say(Returned("e", [("b", 1)]), number=2)
 
-    (back,) = play(app, act, lambda: len(app.wishes) == 1)
+    (back,) = play(app, act, lambda: len(app.wishes) == 1, reported=1)
     assert back == Returned("e", [("b", 1)])
     assert app.wishes[0] == ["drop", "c:1", None, "another"]
 
