@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from tests.unit.sdk.slicing.project import Project
 from twingraph.sdk.body.reach import Reached, reachable
 from twingraph.sdk.signature import entry_of
@@ -105,6 +107,7 @@ def test_handles_and_proxies_are_not_asked(project: Project) -> None:
     assert _keys(reachable(module.flow)) == (set(), set(), set())
 
 
+@pytest.mark.soak
 def test_it_takes_less_than_a_millisecond(project: Project) -> None:
     text = "".join(f"def helper{n}(x): return a(b(c(x)))\n" for n in range(10))
     text += "@pipeline\ndef flow(x):\n" + "".join(f"    x = helper{n}(x)\n" for n in range(10)) + "    return x\n"
