@@ -9,6 +9,7 @@ Where there are workers elsewhere the process is one of theirs, as long as that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -102,7 +103,8 @@ class HostProcesses:
             self._end_later(served)
 
     def _end_later(self, served: _Served) -> None:
-        asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle, served)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: `close` comes next
+            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle, served)
 
     def _end_idle(self, served: _Served) -> None:
         if not served.hosts:

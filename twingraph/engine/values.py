@@ -18,6 +18,7 @@ from twingraph.core.plan import Argument, NodeKind, Source, Template
 from twingraph.core.secrets import MARK, mentioned_in, protect, protect_names
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
+from twingraph.engine.passing import given_on, passed_on
 from twingraph.engine.shared import Shared, by_execution, shared
 from twingraph.store.blobs.base import BlobStore
 
@@ -26,6 +27,9 @@ CACHE_LIMIT = 16_000_000
 
 # Lists whose elements are read one by one are kept open, so many of them per execution.
 OPEN_LISTS = 4
+
+# From so many containers inside each other on, the innermost are put together first.
+DEEP = 20
 
 NULL = "null"
 
@@ -63,14 +67,6 @@ class Given(NamedTuple):
     texts: Sequence[str] = ()
 
 
-def only_node(argument: Argument) -> str | None:
-    """The node whose whole value this is, when it is nothing else."""
-    if len(argument) != 1 or isinstance(argument[0], str) or len(argument[0].sources) != 1:
-        return None
-    source = argument[0].sources[0]
-    return source.node if source.output is None and source.index is None else None
-
-
 class Values:
     """The values of one execution. `read` fetches the data of a journaled event, `read_many` of several at once,
     `read_shared` of events of another execution."""
@@ -95,6 +91,7 @@ class Values:
         self._held = 0
         self._lists: dict[str, codec.Elements] = {}
         self._protects = False  # what comes out of nodes shall name no secrets
+        self._depth = 0  # containers inside each other whose values are being put together
         self._overheard: dict[str, tuple[set[str], set[str]]] = {}  # by scope: nodes that were looked at, and names
 
     # -- texts of events -------------------------------------------------------------------------
@@ -164,7 +161,7 @@ class Values:
         if node.kind is NodeKind.MAP or node.kind is NodeKind.SCOPE:
             known = self._lines.get(node.id)
             if known is None:
-                known = (codec.compact(self._container(node), self._blobs),)
+                known = (self._container_text(node),)
                 self.keep(node.id, known)
             return known[0]
         if node.kind is NodeKind.INPUT:
@@ -186,10 +183,33 @@ class Values:
         declared = ", ".join(meta[0] for meta in node.outputs) or "none"
         raise ValueMissingError(f"{node.id} gave no output {name!r}; it gave {declared}")
 
+    def _container_text(self, node: Node) -> str:
+        self._depth += 1
+        try:
+            if self._depth > DEEP:
+                self._inner_first(node)
+            return codec.compact(self._container(node), self._blobs)
+        finally:
+            self._depth -= 1
+
+    def _inner_first(self, node: Node) -> None:
+        """Put together what it gives on of those in it, from the innermost outwards: recursion has no end of levels."""
+        asked, waiting = {node.id}, [node]
+        while waiting:
+            inner = [one for one in given_on(waiting[-1]) if one.id not in asked and one.id not in self._lines]
+            if inner:
+                asked.update(one.id for one in inner)
+                waiting += inner
+            elif (done := waiting.pop()) is not node:
+                self.whole(done)
+
     def given(self, node: Node) -> Given:
         """What a completed node gave, output by output."""
-        if node.kind is NodeKind.SCOPE and node.children:
-            return self.scope_given(node.children[0])
+        while node.kind is NodeKind.SCOPE and node.children:
+            inner = passed_on(node.children[0])
+            if inner is None:
+                return self.scope_given(node.children[0])
+            node = inner
         if node.kind is NodeKind.MAP:
             return self._plain(self.whole(node))
         if node.seq is None or node.kind is NodeKind.SLEEP:
@@ -203,9 +223,9 @@ class Values:
             texts = [codec.compact(self.fill(argument, scope, None), self._blobs) for _, argument in scope.outputs]
             metas = [_meta(name, text) for (name, _), text in zip(scope.outputs, texts, strict=True)]
             return Given(scope.shape, tuple(metas), texts)
-        name = only_node(scope.result)
-        if name is not None and scope.nodes[name].status is NodeStatus.COMPLETED:
-            return self.given(scope.nodes[name])
+        inner = passed_on(scope)
+        if inner is not None:
+            return self.given(inner)
         return self._plain(codec.compact(self.scope_result(scope), self._blobs))
 
     def _plain(self, text: str) -> Given:

@@ -303,22 +303,15 @@ class Watch:
         return TreeSnapshot(record=record, rows=tuple(self._rows(self._state.root, 0, children)))
 
     def _rows(self, scope: Scope, depth: int, children: int) -> Iterator[TreeRow]:
-        for node in scope.nodes.values():
-            yield self._row(node, depth)
-            yield from self._below(node, depth + 1, children)
-
-    def _below(self, node: Node, depth: int, children: int) -> Iterator[TreeRow]:
-        if not node.children or children <= 0:
-            return
-        if isinstance(node.children[0], Scope) and node.kind is NodeKind.SCOPE:
-            yield from self._rows(node.children[0], depth, children)
-            return
-        for child in _most_urgent(node.children, children):
-            if isinstance(child, Node):
-                yield self._row(child, depth)
-                yield from self._below(child, depth + 1, children // 4)
-            else:
-                yield from self._rows(child, depth, children // 4)
+        levels = [_inside(scope, depth, children)]  # not by recursion: pipelines may lie deep inside each other
+        while levels:
+            found = next(levels[-1], None)
+            if found is None:
+                levels.pop()
+                continue
+            if isinstance(found[0], Node):
+                yield self._row(found[0], found[1])
+            levels.append(_inside(*found))
 
     def _row(self, node: Node, depth: int) -> TreeRow:
         state = self._state
@@ -338,6 +331,17 @@ class Watch:
             signal=node.plan.signal,
             until=_until(state, node),
         )
+
+
+def _inside(what: Node | Scope, depth: int, children: int) -> Iterator[tuple[Node | Scope, int, int]]:
+    """What of it is shown, each with its depth, and how many children of a map in it are."""
+    if isinstance(what, Scope):
+        return ((node, depth, children) for node in what.nodes.values())
+    if not what.children or children <= 0:
+        return iter(())
+    if isinstance(what.children[0], Scope) and what.kind is NodeKind.SCOPE:
+        return iter([(what.children[0], depth + 1, children)])
+    return ((child, depth + 1, children // 4) for child in _most_urgent(what.children, children))
 
 
 def _reason(state: TracedState, node: Node) -> str | None:

@@ -1,9 +1,9 @@
 """How nodes, containers and scopes end, and how far a failure reaches.
 
 What ends hands back the nodes that may begin because of it, rather than beginning them: a chain of ten thousand skipped
-nodes must not exhaust the stack. What a failure ends is ended by and by. What an ending of everything does to each node
-is a chore, done after the rest of the event; what would follow from the rest waits for it, since by then most of it
-concerns nobody any more.
+nodes must not exhaust the stack, nor must pipelines deep inside each other, all ended by the innermost. What a
+failure ends is ended by and by. What an ending of everything does to each node is a chore, done after the rest of the
+event; what would follow from the rest waits for it, since by then most of it concerns nobody any more.
 """
 
 from __future__ import annotations
@@ -25,14 +25,8 @@ Freed = Generator[None, None, list[Node]]
 
 def end(state: State, node: Node, status: NodeStatus) -> list[Node]:
     """Put the node to its end; the nodes that may begin because of it."""
-    _put_to_end(state, node, status)
-    if node.kind is NodeKind.HANDLER:
-        finishing.finish_if_over(state)
-        return []
-    freed = at_once(_failed(state, node)) if status is NodeStatus.FAILED else []
-    if state.chores:
-        state.chores.append(_follow_later(state, node))
-    else:
+    freed: list[Node] = []
+    if _ended(state, node, status, freed):
         _follow(state, node, freed)
     return freed
 
@@ -56,6 +50,20 @@ def ending(state: State, node: Node, status: NodeStatus) -> Freed:
     return freed
 
 
+def _ended(state: State, node: Node, status: NodeStatus, freed: list[Node]) -> bool:
+    """Put it to its end; whether what follows from that is to be done now."""
+    _put_to_end(state, node, status)
+    if node.kind is NodeKind.HANDLER:
+        finishing.finish_if_over(state)
+        return False
+    if status is NodeStatus.FAILED:
+        freed += at_once(_failed(state, node))
+    if state.chores:
+        state.chores.append(_follow_later(state, node))
+        return False
+    return True
+
+
 def _put_to_end(state: State, node: Node, status: NodeStatus) -> None:
     bounds.activate(state, node, False)
     holdings.settle_work(state, node, completed=status is NodeStatus.COMPLETED)
@@ -72,21 +80,34 @@ def _follow_later(state: State, node: Node) -> Iterator[None]:
 
 def _follow(state: State, node: Node, freed: list[Node]) -> None:
     """What follows from its end for those that wait for it and those that it is a part of."""
+    _end_outwards(state, _told(state, node, freed), freed)
+
+
+def _end_outwards(state: State, container: Node | None, freed: list[Node]) -> None:
+    """This container ends, and so does each around it of which nothing else is left."""
+    while container is not None and _ended(state, container, _as_its_children(container), freed):
+        container = _told(state, container, freed)
+
+
+def _told(state: State, node: Node, freed: list[Node]) -> Node | None:
+    """Tell who waits for it; the container that is over with it."""
     if node.dependents is not None:
         _tell(node.dependents, freed)
         node.dependents = None
+    over: Node | None = None
     scope = node.scope
     if node.item_of is not None:
-        freed += _child_over(state, node.item_of)
+        over = _without_a_child(node.item_of)
     else:
         scope.open -= 1
         if scope.driven:
             state.commands.append(WakeDriver(scope.path, node.id))
             bounds.tend_body(state, scope)
         if scope.open == 0:
-            freed += scope_over(state, scope)
+            over = _close(state, scope)
     if state.ending is not None:
         finishing.finish_if_over(state)
+    return over
 
 
 def _tell(dependents: Iterable[Node], freed: list[Node]) -> None:
@@ -97,28 +118,40 @@ def _tell(dependents: Iterable[Node], freed: list[Node]) -> None:
 
 
 def scope_over(state: State, scope: Scope) -> list[Node]:
-    """All nodes of the scope are over; it is too once no more can come."""
+    """All nodes of the scope may be over: it is too once no more can come. The nodes that may begin because of it."""
+    freed: list[Node] = []
+    _end_outwards(state, _close(state, scope), freed)
+    return freed
+
+
+def _close(state: State, scope: Scope) -> Node | None:
+    """The container that is over with the scope."""
     if scope.open or not scope.closed or scope.outcome is not None:
-        return []
+        return None
     if scope.parent is None:
         finishing.finish_if_over(state)
-        return []
+        return None
     scope.outcome = finishing.outcome_of(state, scope)
     bounds.stop_clock(state, scope)
-    return _child_over(state, scope.parent)
+    return _without_a_child(scope.parent)
 
 
-def _child_over(state: State, container: Node) -> list[Node]:
+def _without_a_child(container: Node) -> Node | None:
+    """One of its children is over: it too, if that was the last."""
     container.open -= 1
-    if container.open or not container.expanded or container.over:
-        return []
-    return finish_container(state, container)
+    return None if container.open or not container.expanded or container.over else container
 
 
 def finish_container(state: State, container: Node) -> list[Node]:
     """All children are over: the container ends as they did."""
+    freed: list[Node] = []
+    _end_outwards(state, container, freed)
+    return freed
+
+
+def _as_its_children(container: Node) -> NodeStatus:
     if container.error is not None:  # it failed while they still ran
-        return end(state, container, NodeStatus.FAILED)
+        return NodeStatus.FAILED
     failed: Node | Scope | None = None
     cancelled = False
     for child in container.children or ():
@@ -128,8 +161,8 @@ def finish_container(state: State, container: Node) -> list[Node]:
         cancelled = cancelled or outcome is NodeStatus.CANCELLED
     if failed is not None and not container.plan.keep_item_errors:
         container.error = failed.error
-        return end(state, container, NodeStatus.FAILED)
-    return end(state, container, NodeStatus.CANCELLED if cancelled else NodeStatus.COMPLETED)
+        return NodeStatus.FAILED
+    return NodeStatus.CANCELLED if cancelled else NodeStatus.COMPLETED
 
 
 def _is_broken(child: Node | Scope) -> bool:
