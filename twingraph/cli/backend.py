@@ -144,9 +144,14 @@ class Backend(Protocol):
 
 
 class WiredHandle:
-    """A handle of the engine that has been recorded; a fault of the engine is raised where it is waited for."""
+    """A handle of the engine that has been recorded; a fault of the engine is raised where it is waited for. `again`
+    gives another one when the process that carried the execution out is gone."""
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, again: Callable[[], Any] | None = None) -> None:
+        self._again = again
+        self._take(handle)
+
+    def _take(self, handle: Any) -> None:
         self._handle = handle
         self.id: str = handle.id
         if hasattr(handle, "wait_recorded"):
@@ -155,6 +160,9 @@ class WiredHandle:
 
     def wait(self, timeout: float | None) -> bool:
         over = bool(self._handle.wait(timeout))
+        if over and self._again is not None and getattr(self._handle, "deserted", False):
+            self._take(self._again())
+            return False
         if over:
             self._raise_fault()
         return over
@@ -194,7 +202,10 @@ class WiredRuntime:
         return stories
 
     def resume(self, execution_id: str, *, code: str, compiled: Any = None) -> RunHandle:
-        return WiredHandle(self._runtime.resume(execution_id, code=code, compiled=compiled))
+        def resume() -> Any:
+            return self._runtime.resume(execution_id, code=code, compiled=compiled)
+
+        return WiredHandle(resume(), resume)
 
     def replay(self, execution_id: str, wish: Wish, *, compiled: Any = None) -> RunHandle:
         if not self._runtime.settings.inline and compiled is not None:

@@ -13,9 +13,8 @@ from twingraph.core.errors import TwinGraphError
 from twingraph.core.plan import Argument, NodeKind
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope
-from twingraph.engine.passing import only_node
 from twingraph.engine.sizes import USUAL
-from twingraph.engine.values import Values, takes_item
+from twingraph.engine.values import Values, only_node, takes_item
 
 _UNPROTECTED = frozenset({NodeKind.MAP, NodeKind.BRANCH})  # these are never given secrets
 

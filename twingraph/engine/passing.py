@@ -1,29 +1,12 @@
-"""What a sub-pipeline gives that is what nodes in it gave."""
+"""Which sub-pipelines give on what others in them gave. Loaded where they lie deep inside each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from twingraph.core.plan import Argument, NodeKind
+from twingraph.core.plan import NodeKind
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope
-
-
-def only_node(argument: Argument) -> str | None:
-    """The node whose whole value this is, when it is nothing else."""
-    if len(argument) != 1 or isinstance(argument[0], str) or len(argument[0].sources) != 1:
-        return None
-    source = argument[0].sources[0]
-    return source.node if source.output is None and source.index is None else None
-
-
-def passed_on(scope: Scope | Node) -> Node | None:
-    """The node whose outputs are those of the scope."""
-    assert isinstance(scope, Scope)
-    if scope.shape is not None and scope.shape != "plain":
-        return None
-    name = only_node(scope.result)
-    return scope.nodes[name] if name is not None and scope.nodes[name].status is NodeStatus.COMPLETED else None
 
 
 def given_on(node: Node) -> Iterator[Node]:

@@ -103,6 +103,7 @@ class Followed:
     def __init__(self, reader: Reader, execution: str) -> None:
         self.id = execution
         self.status = ExecutionStatus.RUNNING
+        self.deserted = False  # that process is gone: a lease may say otherwise for some seconds after its death
         self._reader = reader
         self._left = False
 
@@ -125,7 +126,10 @@ class Followed:
         while not self._left:
             record = self._reader.record(self.id)
             self.status = record.status
-            if record.status in EXECUTION_OVER or record.status is ExecutionStatus.PAUSED or record.owner == "gone":
+            if record.status in EXECUTION_OVER or record.status is ExecutionStatus.PAUSED:
+                return True
+            if record.owner == "gone":
+                self.deserted = True
                 return True
             if deadline is not None and time.monotonic() >= deadline:
                 return False

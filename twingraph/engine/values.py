@@ -18,7 +18,6 @@ from twingraph.core.plan import Argument, NodeKind, Source, Template
 from twingraph.core.secrets import MARK, mentioned_in, protect, protect_names
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope, State
-from twingraph.engine.passing import given_on, passed_on
 from twingraph.engine.shared import Shared, by_execution, shared
 from twingraph.store.blobs.base import BlobStore
 
@@ -65,6 +64,23 @@ class Given(NamedTuple):
     shape: str | None = None
     outputs: tuple[OutputMeta, ...] = ()
     texts: Sequence[str] = ()
+
+
+def only_node(argument: Argument) -> str | None:
+    """The node whose whole value this is, when it is nothing else."""
+    if len(argument) != 1 or isinstance(argument[0], str) or len(argument[0].sources) != 1:
+        return None
+    source = argument[0].sources[0]
+    return source.node if source.output is None and source.index is None else None
+
+
+def _passed_on(scope: Scope | Node) -> Node | None:
+    """The node whose outputs are those of the scope."""
+    assert isinstance(scope, Scope)
+    if scope.shape is not None and scope.shape != "plain":
+        return None
+    name = only_node(scope.result)
+    return scope.nodes[name] if name is not None and scope.nodes[name].status is NodeStatus.COMPLETED else None
 
 
 class Values:
@@ -194,6 +210,8 @@ class Values:
 
     def _inner_first(self, node: Node) -> None:
         """Put together what it gives on of those in it, from the innermost outwards: recursion has no end of levels."""
+        from twingraph.engine.passing import given_on
+
         asked, waiting = {node.id}, [node]
         while waiting:
             inner = [one for one in given_on(waiting[-1]) if one.id not in asked and one.id not in self._lines]
@@ -206,7 +224,7 @@ class Values:
     def given(self, node: Node) -> Given:
         """What a completed node gave, output by output."""
         while node.kind is NodeKind.SCOPE and node.children:
-            inner = passed_on(node.children[0])
+            inner = _passed_on(node.children[0])
             if inner is None:
                 return self.scope_given(node.children[0])
             node = inner
@@ -223,7 +241,7 @@ class Values:
             texts = [codec.compact(self.fill(argument, scope, None), self._blobs) for _, argument in scope.outputs]
             metas = [_meta(name, text) for (name, _), text in zip(scope.outputs, texts, strict=True)]
             return Given(scope.shape, tuple(metas), texts)
-        inner = passed_on(scope)
+        inner = _passed_on(scope)
         if inner is not None:
             return self.given(inner)
         return self._plain(codec.compact(self.scope_result(scope), self._blobs))
