@@ -12,6 +12,10 @@ from typing import Any, Callable, Iterator, List, Tuple
 from twingraph.executors.context import running
 
 Record = Tuple[float, str, str, str]
+# Says these of the run of this number, and may wait for its turn; whether it did.
+Tell = Callable[[int, List[Record], bool], bool]
+# Something waits to be told; the argument: and whoever said it may be gone in a moment.
+Written = Callable[[bool], None]
 
 MAX_LINE = 65536
 MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt,
@@ -91,6 +95,24 @@ class Records:
             taken, self.waiting = self.waiting, []
             return self.number, taken
 
+    def send(self, tell: Tell, wait: bool = True) -> bool:
+        """Tell all that waits, a portion at a time. Without `wait` only what can be told right now; whether it was all:
+        a finalizer or a handler of signals may be speaking in the midst of somebody's telling."""
+        if not self.sending.acquire(blocking=wait):
+            return False
+        try:
+            number, left = self.take()
+            while left:
+                portion = next(portions(left))
+                if not tell(number, portion, wait):
+                    with self.lock:
+                        self.waiting = left + self.waiting
+                    return False
+                left = left[len(portion) :]
+            return True
+        finally:
+            self.sending.release()
+
 
 class Stream(io.TextIOBase):
     """Stands in for sys.stdout or sys.stderr. In a forked child it writes to the real descriptor."""
@@ -98,7 +120,7 @@ class Stream(io.TextIOBase):
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, name: str, level: str, descriptor: int, records: Records, written: Callable[[], None]) -> None:
+    def __init__(self, name: str, level: str, descriptor: int, records: Records, written: Written) -> None:
         self.name = name
         self._level = level
         self._descriptor = descriptor
@@ -121,6 +143,11 @@ class Stream(io.TextIOBase):
     def close(self) -> None:
         """Closing it would silence every later run."""
 
+    def flush(self) -> None:
+        """What is asked for is there, whatever becomes of this process right after."""
+        if not self.direct:
+            self._written(True)
+
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
@@ -129,12 +156,15 @@ class Stream(io.TextIOBase):
             return len(text)
         if self.flow is not None:
             with self._records.lock:
-                self._take(self.flow.feed(text))
+                more = self._take(self.flow.feed(text))
         else:
-            self._take(text)
+            more = self._take(text)
+        if more:
+            self._written(self._level == "warning")  # Python's own stderr holds nothing back either
         return len(text)
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str) -> bool:
+        """Whether there is a line to be told."""
         whole = self._rest + text
         if "\n" in text or len(whole) > MAX_LINE:
             lines = whole.split("\n")
@@ -144,9 +174,9 @@ class Stream(io.TextIOBase):
                 self._rest = self._rest[MAX_LINE:]
             for line in lines:
                 self._records.add(self._level, self.name, line)
-            self._written()
-        else:
-            self._rest = whole
+            return True
+        self._rest = whole
+        return False
 
     def finish(self) -> None:
         """A last line without its end."""
@@ -187,7 +217,7 @@ class _Watch:
         return spec
 
 
-def install_handler(logging: Any, records: Any, written: Callable[[], None]) -> None:
+def install_handler(logging: Any, records: Any, written: Written) -> None:
     """Everything from INFO on that reaches the root logger; level and logger are kept.
 
     Of the node's own logger, `current().logger`, also what is below INFO; that one needs no name in front.
@@ -202,7 +232,7 @@ def install_handler(logging: Any, records: Any, written: Callable[[], None]) -> 
             run = running.get(None)
             own = record.name == "root" or (run is not None and record.name == run.node_id)
             records.add(record.levelname.lower(), "logging", message if own else f"{record.name}: {message}")
-            written()
+            written(record.levelno >= logging.WARNING)
 
     root = logging.getLogger()
     root.addHandler(Handler())

@@ -104,3 +104,26 @@ async def test_memory_over_the_limit_is_told(bench: Bench) -> None:
     outcome = await bench.run(body, resources={"memory": "100MB"})
     assert outcome.status == "oom"
     assert (outcome.memory or 0) > 100_000_000
+
+
+LAST_WORDS = """
+import ctypes, logging, os, sys
+def f(way):
+    print("printed")
+    sys.stderr.write("told\\n")
+    logging.error("logged")
+    print("flushed", flush=True)
+    ctypes.string_at(0) if way == "segfault" else os._exit(7)
+"""
+
+
+@pytest.mark.parametrize("way", ["exit", "segfault"])
+async def test_what_it_said_right_before_its_process_ended_is_there(bench: Bench, way: str) -> None:
+    outcome = await bench.run(LAST_WORDS, args={"way": way})
+    assert outcome.status == "crashed"
+    assert [line for line in bench.lines() if line[1] in ("stdout", "stderr", "logging")][:4] == [
+        ("info", "stdout", "printed"),
+        ("warning", "stderr", "told"),
+        ("error", "logging", "logged"),
+        ("info", "stdout", "flushed"),
+    ]
