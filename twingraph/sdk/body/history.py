@@ -33,8 +33,14 @@ class Move(NamedTuple):
 class History:
     """The past of one body: for each of its tasks what it called and decided, in order."""
 
-    def __init__(self, execution: str, hear_until: Callable[[Callable[[], object]], None]) -> None:
+    def __init__(
+        self,
+        execution: str,
+        hear_until: Callable[[Callable[[], object]], None],
+        end_with: Callable[[ReplayMismatch], NoReturn],
+    ) -> None:
         self._execution = execution
+        self._end_with = end_with  # stops the body for good
         self._hear_until = hear_until  # takes in what comes, until this holds; it may bring a page
         self._past: dict[str, deque[Past]] = {}
         self.complete = False
@@ -59,6 +65,10 @@ class History:
         self._hear_until(lambda: self.complete)
         return [past for waiting in self._past.values() for past in waiting]
 
+    def left_of(self, caller: str) -> list[Past]:
+        self._hear_until(lambda: self.complete)
+        return list(self._past.get(caller, ()))
+
     def _next(self, caller: str) -> Past | None:
         waiting = self._past.get(caller)
         if not waiting and not self.complete:
@@ -82,7 +92,7 @@ class History:
         assert not isinstance(past, PastCall)
         return past
 
-    def mismatch(self, past: Past | None, now: str, place: str | None) -> NoReturn:
+    def mismatch(self, past: Past | None, now: str, place: str | None, cause: BaseException | None = None) -> NoReturn:
         if past is None:
             before, where = "ended here", None
         elif isinstance(past, PastCall):
@@ -90,11 +100,13 @@ class History:
             before, where = f"called {_words(past.component, node.id, node.args or node.scope_args)}", node.place
         else:
             before, where = f"asked {past.what}()", past.place
-        raise ReplayMismatch(
+        error = ReplayMismatch(
             f"the body does not do what it did before.\n"
             f"  its history: it {before}{_shown(where)}\n"
             f"  the code now: it {now}{_shown(place)}\n" + HOW_TO_GO_ON.format(id=self._execution)
         )
+        error.__cause__ = cause
+        self._end_with(error)
 
 
 def _is_same(past: PastCall, move: Move) -> bool:
