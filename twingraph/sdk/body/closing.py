@@ -51,8 +51,8 @@ def _ended(
 
 
 def _has_repeated_all(body: Body, error: BaseException) -> None:
-    """What the body itself raises while its history goes on is a mismatch. What is raised into it is none: an interrupt,
-    and what we cannot carry out here, as with a value whose class is gone. Other tasks may have got further."""
+    """What the body itself raises while its history goes on is a mismatch. An interrupt is none, nor what we cannot
+    carry out here, as with a value whose class is gone. Other tasks of the body may have got further."""
     left = body.history.left_of("")
     if left and not isinstance(error, KeyboardInterrupt):
         from twingraph.sdk.body.describing import raised_at, words_of

@@ -28,6 +28,7 @@ class Move(NamedTuple):
     arguments: Mapping[str, Argument]
     caller: str
     place: str | None
+    signal: str | None = None
 
 
 class History:
@@ -82,7 +83,7 @@ class History:
         if past is None:
             return False
         if not isinstance(past, PastCall) or not _is_same(past, move):
-            self.mismatch(past, f"calls {_words(move.component, move.id, move.arguments)}", move.place)
+            self.mismatch(past, f"calls {_words(move.component, move.id, move.arguments, move.signal)}", move.place)
         return True
 
     def decision(self, caller: str, what: str, place: str | None) -> PastDecision | None:
@@ -97,7 +98,8 @@ class History:
             before, where = "ended here", None
         elif isinstance(past, PastCall):
             node = past.node
-            before, where = f"called {_words(past.component, node.id, node.args or node.scope_args)}", node.place
+            words = _words(past.component, node.id, node.args or node.scope_args, node.signal)
+            before, where = f"called {words}", node.place
         else:
             before, where = f"asked {past.what}()", past.place
         error = ReplayMismatch(
@@ -116,6 +118,8 @@ def _is_same(past: PastCall, move: Move) -> bool:
         return False
     if node.spec is not None and past.component != move.component:  # what has no spec is named by its kind alone
         return False
+    if node.signal != move.signal:
+        return False
     before, now = node.scope_args if node.kind is NodeKind.SCOPE else node.args, move.arguments
     if before == now:
         return True
@@ -133,9 +137,11 @@ def _same_argument(before: Argument, now: Argument) -> bool:
         return False
 
 
-def _words(component: str, node: str, arguments: Mapping[str, Argument]) -> str:
-    told = ", ".join(f"{name}={_argument_words(argument)}" for name, argument in arguments.items())
-    return f"{component}({told}) as {node!r}"
+def _words(component: str, node: str, arguments: Mapping[str, Argument], signal: str | None) -> str:
+    told = [f"{name}={_argument_words(argument)}" for name, argument in arguments.items()]
+    if signal is not None:
+        told.append(repr(signal))
+    return f"{component}({', '.join(told)}) as {node!r}"
 
 
 def _argument_words(argument: Argument) -> str:

@@ -141,7 +141,9 @@ def is_interrupted(again: bool) -> Any:
 def no_longer_handles(again: bool) -> Any:
     try:
         return int(work(1))
-    except ZeroDivisionError if again else ValueError:
+    except ValueError:
+        if again:
+            raise
         return int(work(2))
 
 
@@ -174,6 +176,11 @@ async def raises_early_awaiting(again: bool) -> Any:
     if again:
         raise ValueError("the file is gone")
     return await far(1)
+
+
+@pipeline
+def waits_for_another(again: bool) -> Any:
+    return wait_for_signal("b" if again else "a")
 
 
 BODIES: Mapping[str, Any] = {one.name: one for one in list(globals().values()) if isinstance(one, type(handles_it))}
@@ -328,6 +335,14 @@ def test_a_value_that_cannot_be_read_here_is_no_mismatch(heard: Heard) -> None:
 def test_calls_of_other_tasks_may_be_left_when_the_body_itself_raises(heard: Heard) -> None:
     replayed(heard, "task_gets_further", over=(completed, completed), calls=2)
     assert left_with(heard).error_type == "ValueError"
+
+
+def test_the_name_of_a_signal_is_compared(heard: Heard) -> None:
+    replayed(heard, "waits_for_another", over=(), calls=1)
+    error = left_with(heard)
+    assert error.error_type == "ReplayMismatch"
+    assert "signal('a')" in error.message
+    assert "wait_for_signal('b')" in error.message
 
 
 def _until_none_lives(host: BodyHost) -> None:
