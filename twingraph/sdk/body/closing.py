@@ -78,6 +78,14 @@ def _returned(body: Body, value: Any, coder: Coder) -> GraphClosed:
     if left:
         body.history.mismatch(left[0], "has come to its end", None)
     writing = Writing(coder, body.kinds, body.given.origin)
+    event = _result(body, value, coder, writing)
+    for node, _, output in writing.edges:
+        if output is not None:
+            body.expect(node, output)
+    return event
+
+
+def _result(body: Body, value: Any, coder: Coder, writing: Writing) -> GraphClosed:
     if type(value) is Handle:
         return GraphClosed(body.scope, writing.argument("result", value), met=tuple(body.met))
     shape, parts = take_apart(value, coder.class_name)
