@@ -60,23 +60,25 @@ def page_from_json(raw: Sequence[Any]) -> Page:
 
 
 def _past_to_json(past: Past) -> list[Any]:
-    """A call has seven parts, a decision four. Of a call only what a body compares goes along, without the names that
-    a plan has for it: of a long history there are tens of thousands."""
+    """A call has seven parts, and an eighth where it waits for a signal; a decision has four. Of a call only what a
+    body compares goes along, not the names that a plan has for it: of a long history there are tens of thousands."""
     if not isinstance(past, PastCall):
         return list(past)
     node = past.node
     arguments = arguments_to_json(node.scope_args if node.kind is NodeKind.SCOPE else node.args)
-    return [past.component, node.id, node.kind, node.spec, arguments, node.caller, node.place]
+    told = [past.component, node.id, node.kind, node.spec, arguments, node.caller, node.place]
+    return told if node.signal is None else [*told, node.signal]
 
 
 def _past_from_json(raw: Sequence[Any]) -> Past:
     if len(raw) == 4:
         return PastDecision(*raw)
-    component, name, word, spec, given, caller, place = raw
+    component, name, word, spec, given, caller, place, *signal = raw
     kind, arguments = _KINDS[word], arguments_from_json(given)
     if kind is NodeKind.SCOPE:
         return PastCall(component, PlanNode(name, kind, spec, scope_args=arguments, caller=caller, place=place))
-    return PastCall(component, PlanNode(name, kind, spec, args=arguments, caller=caller, place=place))
+    waited = signal[0] if signal else None
+    return PastCall(component, PlanNode(name, kind, spec, args=arguments, signal=waited, caller=caller, place=place))
 
 
 _KINDS = {str(kind): kind for kind in NodeKind}

@@ -40,6 +40,13 @@ def body(x: int):
     return [int(a), int(b)]
 
 @pipeline
+def logs(x: int):
+    import logging
+    logging.debug("too little")
+    logging.info("begun with %s", x)
+    logging.getLogger("flows").warning("take care")
+
+@pipeline
 def deadly(x: int):
     os._exit(3)
 
@@ -119,7 +126,7 @@ def code(folder: Path) -> CodeRef:
     return CodeRef(
         version="v1",
         bundle_path=bundle("components.json", "add"),
-        body_path=bundle("bodies.json", "body", "deadly", "babbles", "nested"),
+        body_path=bundle("bodies.json", "body", "logs", "deadly", "babbles", "nested"),
         interpreter=sys.executable,
         working_dir=str(folder),
         sys_path=tuple(entry for entry in sys.path if entry),
@@ -173,6 +180,14 @@ def test_a_body_runs_to_its_end(tmp_path: Path) -> None:
     assert [spec.entry for spec in link.specs] == ["flows:add"]
     assert link.specs[0].code is None
     assert link.lines == ["begun with 4"]
+
+
+def test_what_a_body_logs_is_kept_from_info_on(tmp_path: Path) -> None:
+    async def story(processes: HostProcesses, link: Link, code: CodeRef) -> None:
+        begin(processes.host_for("e1", code), "logs")
+        await link.until(lambda: link.closed)
+
+    assert served(tmp_path, story).lines == ["begun with 4", "take care"]
 
 
 def test_a_process_that_was_expected_runs_the_body(tmp_path: Path) -> None:

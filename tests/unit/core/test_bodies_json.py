@@ -19,6 +19,7 @@ NODE = PlanNode(
     edges=(Edge(source="step", param="x"),),
 )
 BOUNDED = PlanNode(id="child", kind=NodeKind.SCOPE, spec=1, bounds=ScopeSettings(max_parallel=2))
+SIGNAL = PlanNode(id="wait_for_signal", kind=NodeKind.SIGNAL, signal="go")
 SCOPE = BOUNDED._replace(bounds=None)
 ERROR = ErrorRecord(code="user_error", error_type="ValueError", message="no", types=("ValueError", "Exception"))
 ENDED = Ended("step", 7, "completed", "plain", (("output", "abc", 3),), ('"x"',))
@@ -38,12 +39,17 @@ def test_a_page_of_history() -> None:
     """Of a call what a body compares goes along, and no more."""
     compared = NODE._replace(edges=())
     page = Page(
-        (PastCall("step", compared), PastDecision("1", "now", 12.5, "a.py:3"), PastCall("child", SCOPE)),
+        (
+            PastCall("step", compared),
+            PastDecision("1", "now", 12.5, "a.py:3"),
+            PastCall("signal", SIGNAL),
+            PastCall("child", SCOPE),
+        ),
         (ENDED, Ended("bad", 8, "failed", error=ERROR), Ended("cut", 9, "skipped", reason="upstream")),
         (Items("rows", 2, ("1", "2")),),
         True,
     )
-    told = page._replace(past=(PastCall("step", NODE), *page.past[1:2], PastCall("child", BOUNDED)))
+    told = page._replace(past=(PastCall("step", NODE), *page.past[1:3], PastCall("child", BOUNDED)))
     assert bodies_json.page_from_json(_through(bodies_json.page_to_json(told))) == page
 
 

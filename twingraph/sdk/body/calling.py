@@ -93,7 +93,6 @@ class Calling(Hearing):
         edges: tuple[Edged, ...] = (),
         *,
         wait: float | None = None,
-        signal: str | None = None,
     ) -> None:
         """Make the call known, unless history has it."""
         self._calls[move.id] = Called(target, edges)
@@ -109,7 +108,7 @@ class Calling(Hearing):
             args={} if scoped else move.arguments,
             scope_args=move.arguments if scoped else {},
             wait=wait,
-            signal=signal,
+            signal=move.signal,
             caller=move.caller,
             place=move.place,
             forced=forced,
@@ -118,8 +117,8 @@ class Calling(Hearing):
         self._link.feed(self.execution, GraphExtended((node,), scope=self.scope, driven=True), None)
 
     def _wait_node(self, name: str, kind: NodeKind, *, wait: float | None, signal: str | None = None) -> str:
-        move = Move(self._name(name), kind, name, {}, self.task, place_of(author_frame()))
-        self._record(move, wait=wait, signal=signal)
+        move = Move(self._name(name), kind, name, {}, self.task, place_of(author_frame()), signal)
+        self._record(move, wait=wait)
         return move.id
 
     def _name(self, base: str, *, given: bool = False) -> str:

@@ -12,13 +12,25 @@ from twingraph.core.plan import Argument
 from twingraph.sdk.body.arguments import Coder, Writing
 from twingraph.sdk.body.body import Body
 from twingraph.sdk.body.handles import Handle
-from twingraph.sdk.body.stopping import BodyStopped
+from twingraph.sdk.body.stopping import BodyMismatched, BodyStopped
 
 
 def closed(
     body: Body, function: Callable[..., Any], opened: Opened, coder: Coder
 ) -> tuple[GraphClosed, BaseException | None]:
     """Run it to its end; the event that says how it ended. BodyStopped when it was not to go on."""
+    try:
+        return _ended(body, function, opened, coder)
+    except BodyMismatched as stopped:
+        if body.stopped is not stopped:  # nor is it to end in this way
+            raise body.stopped or stopped from None
+        left = stopped.error.with_traceback(stopped.__traceback__)
+        return _failed(body, left, coder), left
+
+
+def _ended(
+    body: Body, function: Callable[..., Any], opened: Opened, coder: Coder
+) -> tuple[GraphClosed, BaseException | None]:
     try:
         value = _run(body, function, opened, coder)
         event = _returned(body, value, coder)
@@ -27,13 +39,33 @@ def closed(
     except BaseException as error:  # the author's code: whatever it raises ends this scope and nothing else
         if body.stopped is not None:
             raise body.stopped from None
-        from twingraph.sdk.body.describing import describe, looked_through  # most bodies return
+        from twingraph.sdk.body.describing import looked_through  # most bodies return
 
-        left = body.unwound(looked_through(error))
-        return GraphClosed(body.scope, error=describe(left, coder), met=tuple(body.met)), left
+        looked = looked_through(error)
+        _has_repeated_all(body, error)
+        left = body.unwound(looked)
+        return _failed(body, left, coder), left
     if body.stopped is not None:  # it held on to what should have ended it
         raise body.stopped
     return event, None
+
+
+def _has_repeated_all(body: Body, error: BaseException) -> None:
+    """What the body itself raises while its history goes on is a mismatch. An interrupt is none, nor what we cannot
+    carry out here, as with a value whose class is gone. Other tasks of the body may have got further."""
+    left = body.history.left_of("")
+    if left and not isinstance(error, KeyboardInterrupt):
+        from twingraph.sdk.body.describing import raised_at, words_of
+
+        place = raised_at(error)
+        if place is not None:
+            body.history.mismatch(left[0], f"raises {words_of(error)}", place, error)
+
+
+def _failed(body: Body, error: BaseException, coder: Coder) -> GraphClosed:
+    from twingraph.sdk.body.describing import describe
+
+    return GraphClosed(body.scope, error=describe(error, coder), met=tuple(body.met))
 
 
 def _run(body: Body, function: Callable[..., Any], opened: Opened, coder: Coder) -> Any:
@@ -46,6 +78,14 @@ def _returned(body: Body, value: Any, coder: Coder) -> GraphClosed:
     if left:
         body.history.mismatch(left[0], "has come to its end", None)
     writing = Writing(coder, body.kinds, body.given.origin)
+    event = _result(body, value, coder, writing)
+    for node, _, output in writing.edges:
+        if output is not None:
+            body.expect(node, output)
+    return event
+
+
+def _result(body: Body, value: Any, coder: Coder, writing: Writing) -> GraphClosed:
     if type(value) is Handle:
         return GraphClosed(body.scope, writing.argument("result", value), met=tuple(body.met))
     shape, parts = take_apart(value, coder.class_name)

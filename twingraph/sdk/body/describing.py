@@ -66,6 +66,26 @@ def describe(error: BaseException, coder: Coder, *, node: str | None = None) -> 
     )
 
 
+def raised_at(error: BaseException) -> str | None:
+    """The author's line that it came through, file and number; None where it did not come of the author's code or of
+    a node's failure, but of ours."""
+    place, ours = None, False  # whether a frame of ours comes after the author's
+    step = error.__traceback__
+    while step is not None:
+        own = step.tb_frame.f_code.co_filename.startswith(_OWN)
+        if own:
+            ours = place is not None
+        elif place is None:
+            place = f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}"
+        step = step.tb_next
+    return None if ours and "_tg_record" not in error.__dict__ else place
+
+
+def words_of(error: BaseException) -> str:
+    """Its class and message in a line."""
+    return traceback.format_exception_only(error)[-1].strip()[:200]
+
+
 def looked_through(error: BaseException) -> BaseException:
     """The same with the values of handles that it was raised with; or why one of these has none."""
     try:

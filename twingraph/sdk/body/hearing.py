@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from time import time
-from typing import Any
+from typing import Any, NoReturn
 
 from twingraph.core.bodies import BodyLog, Ended, Items, Link, Opened, Page
-from twingraph.core.errors import HandleMisused
+from twingraph.core.errors import HandleMisused, ReplayMismatch
 from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import NodeStatus
 from twingraph.sdk.body.history import History
-from twingraph.sdk.body.stopping import BodyEvicted, BodyStopped
+from twingraph.sdk.body.stopping import BodyEvicted, BodyMismatched, BodyStopped
 from twingraph.sdk.body.unwinding import Unwinding
 
 COMPLETED = NodeStatus.COMPLETED.value
@@ -56,7 +56,7 @@ class Hearing:
         self.room_wanted: Callable[[], object] = lambda: False  # whether it is let go when it has to wait
         self.stopped: BodyStopped | None = None
         self.over: dict[str, Ended] = {}
-        self.history = History(opened.execution, self.hear_until)
+        self.history = History(opened.execution, self.hear_until, self._end_with)
         self._link = link
         self._thread = threading.get_ident()
         self._unwinding = Unwinding()
@@ -114,9 +114,14 @@ class Hearing:
 
     def refuse(self, why: str) -> None:
         """Any thread: it must not go on. It learns that at its next call, or where it waits."""
-        if self.stopped is None:
+        if self.stopped is None or type(self.stopped) is BodyMismatched:  # nobody is to hear how it would have ended
             self.stopped = BodyStopped(why)
         self.inbox.put(Stop(why))
+
+    def _end_with(self, error: ReplayMismatch) -> NoReturn:
+        if self.stopped is None:
+            self.stopped = BodyMismatched(error)
+        raise self.stopped
 
     def _evict(self) -> None:
         self.evicted_for = self.waits_for or frozenset()

@@ -28,13 +28,20 @@ class Move(NamedTuple):
     arguments: Mapping[str, Argument]
     caller: str
     place: str | None
+    signal: str | None = None
 
 
 class History:
     """The past of one body: for each of its tasks what it called and decided, in order."""
 
-    def __init__(self, execution: str, hear_until: Callable[[Callable[[], object]], None]) -> None:
+    def __init__(
+        self,
+        execution: str,
+        hear_until: Callable[[Callable[[], object]], None],
+        end_with: Callable[[ReplayMismatch], NoReturn],
+    ) -> None:
         self._execution = execution
+        self._end_with = end_with  # stops the body for good
         self._hear_until = hear_until  # takes in what comes, until this holds; it may bring a page
         self._past: dict[str, deque[Past]] = {}
         self.complete = False
@@ -59,6 +66,10 @@ class History:
         self._hear_until(lambda: self.complete)
         return [past for waiting in self._past.values() for past in waiting]
 
+    def left_of(self, caller: str) -> list[Past]:
+        self._hear_until(lambda: self.complete)
+        return list(self._past.get(caller, ()))
+
     def _next(self, caller: str) -> Past | None:
         waiting = self._past.get(caller)
         if not waiting and not self.complete:
@@ -72,7 +83,7 @@ class History:
         if past is None:
             return False
         if not isinstance(past, PastCall) or not _is_same(past, move):
-            self.mismatch(past, f"calls {_words(move.component, move.id, move.arguments)}", move.place)
+            self.mismatch(past, f"calls {_words(move.component, move.id, move.arguments, move.signal)}", move.place)
         return True
 
     def decision(self, caller: str, what: str, place: str | None) -> PastDecision | None:
@@ -82,19 +93,22 @@ class History:
         assert not isinstance(past, PastCall)
         return past
 
-    def mismatch(self, past: Past | None, now: str, place: str | None) -> NoReturn:
+    def mismatch(self, past: Past | None, now: str, place: str | None, cause: BaseException | None = None) -> NoReturn:
         if past is None:
             before, where = "ended here", None
         elif isinstance(past, PastCall):
             node = past.node
-            before, where = f"called {_words(past.component, node.id, node.args or node.scope_args)}", node.place
+            words = _words(past.component, node.id, node.args or node.scope_args, node.signal)
+            before, where = f"called {words}", node.place
         else:
             before, where = f"asked {past.what}()", past.place
-        raise ReplayMismatch(
+        error = ReplayMismatch(
             f"the body does not do what it did before.\n"
             f"  its history: it {before}{_shown(where)}\n"
             f"  the code now: it {now}{_shown(place)}\n" + HOW_TO_GO_ON.format(id=self._execution)
         )
+        error.__cause__ = cause
+        self._end_with(error)
 
 
 def _is_same(past: PastCall, move: Move) -> bool:
@@ -103,6 +117,8 @@ def _is_same(past: PastCall, move: Move) -> bool:
     if node.id != move.id or node.kind is not move.kind:
         return False
     if node.spec is not None and past.component != move.component:  # what has no spec is named by its kind alone
+        return False
+    if node.signal != move.signal:
         return False
     before, now = node.scope_args if node.kind is NodeKind.SCOPE else node.args, move.arguments
     if before == now:
@@ -121,9 +137,11 @@ def _same_argument(before: Argument, now: Argument) -> bool:
         return False
 
 
-def _words(component: str, node: str, arguments: Mapping[str, Argument]) -> str:
-    told = ", ".join(f"{name}={_argument_words(argument)}" for name, argument in arguments.items())
-    return f"{component}({told}) as {node!r}"
+def _words(component: str, node: str, arguments: Mapping[str, Argument], signal: str | None) -> str:
+    told = [f"{name}={_argument_words(argument)}" for name, argument in arguments.items()]
+    if signal is not None:
+        told.append(repr(signal))
+    return f"{component}({', '.join(told)}) as {node!r}"
 
 
 def _argument_words(argument: Argument) -> str:

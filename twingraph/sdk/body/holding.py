@@ -75,6 +75,13 @@ class Holding(Calling):
         if node not in self.over and self.stopped is None:
             self._link.feed(self.execution, NodeEnded(self.absolute(node), 1, "cancelled"), None)
 
+    def expect(self, node: str, output: str) -> None:
+        """Nobody looks at this output here, but there must be one. Where no declaration says so, only its node can."""
+        if self.declared(node) is None:
+            ended = self.ended(node)
+            if ended.status == COMPLETED and all(name != output for name, _, _ in ended.outputs):
+                self.value(node, output)  # says which there are
+
     def declared(self, node: str) -> tuple[str, ...] | None:
         target = self._calls[node].target
         return target.outputs if target is not None else None

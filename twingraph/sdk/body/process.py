@@ -24,9 +24,11 @@ from twingraph.core.codec import Encoded
 from twingraph.core.errors import PermanentError
 from twingraph.core.events import Event
 from twingraph.core.plan import NodeSpec
+from twingraph.executors.capture import on_import_of_logging
 from twingraph.executors.slice_loader import Loaded, load
 from twingraph.executors.worker import Channel, die_with_parent
 from twingraph.sdk.body.host import BodyHost
+from twingraph.sdk.body.speaking import speaking
 from twingraph.sdk.sameness import frozen, name_body
 from twingraph.sdk.signature import entry_of
 from twingraph.store.blobs.base import BlobStore
@@ -186,6 +188,15 @@ def _read(path: str) -> dict[str, Any]:
         return found
 
 
+def _keep_info(logging: Any) -> None:
+    """What bodies log from INFO on is kept, as of components in a worker. In a script's own process the level of the
+    root logger is the author's, and decides what everybody else there prints."""
+    speaking.listen()
+    root = logging.getLogger()
+    if root.level == logging.WARNING:
+        root.setLevel(logging.INFO)
+
+
 # -- the process -------------------------------------------------------------------------------------------
 
 
@@ -235,6 +246,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     sys.path[:] = [*(given["sys_path"] or sys.path)]
     if _ROOT not in sys.path:
         sys.path.append(_ROOT)
+    on_import_of_logging(_keep_info)
     link = PipeLink(channel)
     blobs = open_blobs(given["blobs"])
     coder = RecordedCoder(blobs, bytes.fromhex(given["secret"]) if given["secret"] else None)

@@ -86,7 +86,13 @@ class Speaking:
                 if under is not None and not isinstance(under, Stream):
                     self._streams[name] = self._over(under, name)
                     setattr(sys, name, self._streams[name])
-            if self._handler is None and "logging" in sys.modules:
+        if "logging" in sys.modules:
+            self.listen()
+
+    def listen(self) -> None:
+        """To what bodies log; also when `logging` has come only now, while some are alive."""
+        with self._lock:
+            if self._alive and self._handler is None:
                 self._handler = _listening()
 
     def _over(self, under: Any, name: str) -> Stream:

@@ -66,6 +66,16 @@ async def awaits(x: int) -> int:
     return await far(x) + 1
 
 
+@component
+def loose(x: int) -> Any:
+    return x
+
+
+@pipeline
+def returns_what_is_not_there(x: int) -> Any:
+    return {"all": [loose(x)["outputs"]["total"]]}
+
+
 @pipeline
 def prints_late(x: int) -> int:
     print(result := work(x) + 1)
@@ -106,7 +116,18 @@ def collects() -> None:
 
 BODIES: Mapping[str, Any] = {
     one.name: one
-    for one in (waits, calls_for_ever, parent, computes_first, prints_late, awaits, logs, forgets, collects)
+    for one in (
+        waits,
+        calls_for_ever,
+        parent,
+        computes_first,
+        prints_late,
+        awaits,
+        logs,
+        forgets,
+        collects,
+        returns_what_is_not_there,
+    )
 }
 
 
@@ -236,6 +257,18 @@ def test_a_body_goes_on_when_its_call_is_over(heard: Heard) -> None:
     assert heard.call("e").args == {"x": ("1",)}
     host.ended("e", "", given(5))
     assert heard.end("e").result == ("6",)
+
+
+@pytest.mark.parametrize("scope", ["", "child"])
+def test_an_output_that_is_not_there_fails_the_body_that_returns_it(heard: Heard, scope: str) -> None:
+    host = BodyHost(heard, World())
+    start(host, "e", "returns_what_is_not_there", scope, x=1)
+    heard.call("e", scope)
+    host.ended("e", scope, given(5, "loose"))
+    error = heard.end("e", scope).error
+    assert error is not None
+    assert (error.code, error.error_type) == ("user_error", "AttributeError")
+    assert error.message == "loose gave no output 'total'; it gave output"
 
 
 def test_what_comes_before_the_thread_stands_is_not_lost(heard: Heard) -> None:
