@@ -91,6 +91,21 @@ def make_loads(hook: Callable[[dict[str, Any]], Any] | None) -> Callable[[str], 
 loads = make_loads(None)
 
 
+def text_of(line: bytes) -> str:
+    """What we wrote to ourselves. Variables and paths may hold bytes that are no UTF-8; each is half a character."""
+    return line[:-1].decode("utf-8", "surrogatepass")
+
+
+def is_whole(text: str) -> bool:
+    """Half a character, a lone surrogate, is in no UTF-8: it can be written down nowhere as it is."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
 def canonical(tree: Any) -> Any:
     """The tree whose sorted text is hashed: pairs of dicts sorted, large leaves and moved texts by their hash."""
     if type(tree) is list:

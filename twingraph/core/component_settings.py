@@ -95,7 +95,7 @@ def _take_config(raw: Any, found: dict[str, Any], platform: Any, field: str, wro
         _seconds(config["timeout"], f"{field}.timeout", wrong)
         found.setdefault("timeout", config["timeout"])
     if "environment" in config:
-        _texts(config["environment"], f"{field}.environment", wrong)
+        _environment(config["environment"], f"{field}.environment", wrong)
         if isinstance(config["environment"], Mapping) and isinstance(found.get("environment", {}), Mapping):
             found["environment"] = {**config["environment"], **found.get("environment", {})}
     named = {key: config[key] for key in ("cpu", "memory", "gpu") if key in config}
@@ -160,6 +160,24 @@ def _texts(value: Any, field: str, wrong: Wrong) -> None:
             wrong(f"{field}.{key}", problem)
 
 
+def _environment(value: Any, field: str, wrong: Wrong) -> None:
+    """What no environment can hold would fail at each run, without a word of which variable it is."""
+    _texts(value, field, wrong)
+    for name, text in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(name, str) and (not name or "=" in name or not _fits_a_variable(name)):
+            wrong(field, f"{name!r} is not the name of a variable; write one, without '=' and zero bytes")
+        elif isinstance(text, str) and not _fits_a_variable(text):
+            wrong(f"{field}.{name}", f"holds a zero byte or half a character, which no variable can, in {text!r}")
+
+
+def _fits_a_variable(text: str) -> bool:
+    """The halves that stand for bytes which are no UTF-8 are in `os.environ` too."""
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+
+
 def _labels(value: Any, field: str, wrong: Wrong) -> None:
     _texts(value, field, wrong)
     queue = value.get("queue") if isinstance(value, Mapping) else None
@@ -191,7 +209,9 @@ def _limits(value: Any, field: str, wrong: Wrong) -> None:
         wrong(field, f"must be a mapping of limit names to whole numbers, not {type(value).__name__}")
         return
     for key, most in value.items():
-        if not isinstance(key, str) or not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        if not isinstance(key, str) or not key.strip():
+            wrong(field, f"the name of a limit must be a text that is not empty, not {key!r}")
+        elif not isinstance(most, int) or isinstance(most, bool) or most < 1:
             wrong(f"{field}.{key}", f"must be a whole number from 1, not {most!r}")
 
 
@@ -201,7 +221,7 @@ _CHECKS: Mapping[str, Callable[[Any, str, Wrong], None]] = {
     "timeout": _seconds,
     "start_timeout": _seconds,
     "resources": _resources,
-    "environment": _texts,
+    "environment": _environment,
     "labels": _labels,
     "cache": check_cache,
     "version": _text,

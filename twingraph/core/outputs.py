@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twingraph.core.codec import join_dict
+from twingraph.core.codec_base import is_whole
 from twingraph.core.records import ErrorRecord
 
 
@@ -33,7 +34,7 @@ def take_apart(result: Any, class_name: Callable[[type], str]) -> tuple[str, lis
     """The shape of a result and its outputs by name: as the runner does it, which must stand alone."""
     kind = type(result)
     if kind is dict:
-        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result):
+        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result) and is_whole("".join(result)):
             return "dict", list(result.items())
     elif isinstance(result, tuple) and getattr(kind, "_fields", None):
         return f"namedtuple:{class_name(kind)}", list(zip(kind._fields, result, strict=True))

@@ -70,7 +70,10 @@ class Reader:
         level: str | None = None,
         limit: int = 1000,
     ) -> list[LogRecord]:
-        return self._records.logs(execution, after=after, node=node, level=level, limit=limit)
+        """One page, in order of time: lines are written as they come, some a moment after later ones. The next page
+        begins after the greatest number of this one."""
+        page = self._records.logs(execution, after=after, node=node, level=level, limit=limit)
+        return sorted(page, key=lambda record: record.timestamp)
 
     def value(self, text: str) -> object:
         return codec.plain(text, limit=1000)

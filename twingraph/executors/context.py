@@ -21,6 +21,14 @@ def progress_line(done: float, total: float | None) -> str:
     return f"{done:.12g}" if total is None else f"{done:.12g} of {total:.12g}"
 
 
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no longer number out
+        return "..."
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 class Current:
     """The run around the caller. `channel` has `progress(done, total)` and `artifact(name, data)`."""
 
@@ -45,7 +53,11 @@ class Current:
 
     def progress(self, done: float, total: float | None = None) -> None:
         """Tell how far the run is. Cheap; many calls in a short time are joined."""
-        self._channel.progress(done, total)
+        try:
+            numbers = float(done), None if total is None else float(total)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise ValueError(f"current().progress({_short(done)}, {_short(total)}): {error}") from None
+        self._channel.progress(*numbers)
 
     def artifact(self, name: str, data: bytes | str) -> str:
         """Keep a file beside the node's outputs; gives the content hash under which it is stored."""

@@ -152,7 +152,7 @@ class FirstProcess:
             if kind == b"v":
                 parts.save(size, os.path.join(blobs, name))
             else:
-                texts[kind] = parts.read(size).decode("utf-8")
+                texts[kind] = parts.read(size).decode("utf-8", "surrogatepass")
         os.write(fed, b"f")
         os.close(fed)
         null = os.open(os.devnull, os.O_RDONLY)

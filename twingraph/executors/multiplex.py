@@ -18,7 +18,7 @@ from collections import deque
 from contextvars import Context, ContextVar
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
-from twingraph.core.codec_base import loads
+from twingraph.core.codec_base import loads, text_of
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.layers import Layers
@@ -186,12 +186,12 @@ class Multiplexer:
         readline = self.worker.reader.readline
         try:
             while line:
-                head = loads(line[:-1].decode("utf-8"))
+                head = loads(text_of(line))
                 if "strand" in head:
                     arrived: Deque[_Arrived] = deque()  # noqa: UP006
                     for _ in range(head["n"]):
-                        number, node, attempt, names = loads(readline()[:-1].decode("utf-8"))
-                        arguments = [(name, readline()[:-1].decode("utf-8")) for name in names]
+                        number, node, attempt, names = loads(text_of(readline()))
+                        arguments = [(name, text_of(readline())) for name in names]
                         arrived.append((number, node, attempt, arguments))
                     self._loop.call_soon_threadsafe(self._open, head, arrived)
                 elif "stop" in head:

@@ -218,7 +218,7 @@ def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006
     if kind in _PLAIN:
         return "plain", [("output", result)]
     if kind is dict:
-        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result):
+        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result) and _are_whole(result):
             return "dict", list(result.items())
     elif isinstance(result, tuple) and isinstance(getattr(kind, "_fields", None), tuple) and kind._fields:
         return "namedtuple:" + _name(kind), list(zip(kind._fields, result))
@@ -229,6 +229,17 @@ def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006
     elif isinstance(getattr(kind, "__pydantic_fields__", None), dict) and kind.__pydantic_fields__:
         return "model:" + _name(kind), [(name, getattr(result, name)) for name in kind.__pydantic_fields__]
     return "plain", [("output", result)]
+
+
+def _are_whole(names: Iterable[str]) -> bool:
+    """Half a character, a lone surrogate, can be written down nowhere; values hold it in a form of their own."""
+    text = "".join(names)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def _is_field(field: Any) -> bool:

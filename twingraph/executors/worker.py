@@ -19,7 +19,7 @@ import threading
 import time
 from typing import Any, Callable, Sequence
 
-from twingraph.core.codec_base import CodecError, dumps, loads
+from twingraph.core.codec_base import CodecError, dumps, loads, text_of
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.marks import Marks
@@ -204,7 +204,7 @@ class Worker:
         readline = self.reader.readline
         line = readline()
         while line:
-            lane = loads(line[:-1].decode("utf-8"))
+            lane = loads(text_of(line))
             if "strand" in lane:
                 line = self._multiplexed(line)
                 continue
@@ -214,8 +214,8 @@ class Worker:
                 head = readline()
                 if not head:
                     return
-                number, node, attempt, names = loads(head[:-1].decode("utf-8"))
-                arguments = [(name, readline()[:-1].decode("utf-8")) for name in names]
+                number, node, attempt, names = loads(text_of(head))
+                arguments = [(name, text_of(readline())) for name in names]
                 self._carry_out(lane, perform, number, node, attempt, arguments)
             self.usage.cpu()  # what is used while nothing is to be done is nobody's
             line = readline()
@@ -359,7 +359,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     channel = Channel(outgoing)
     for descriptor in (incoming, outgoing, life):
         os.set_inheritable(descriptor, False)
-    given = loads(reader.readline()[:-1].decode("utf-8"))
+    given = loads(text_of(reader.readline()))
     worker = Worker(given, reader, channel, marks)
     sys.path[:] = given["sys_path"] or sys.path
     sys.stdout, sys.stderr = worker.out, worker.err

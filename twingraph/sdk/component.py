@@ -55,7 +55,7 @@ class Component(Declared[P, R]):
         given = {key: value for key, value in overrides.items() if key != "id"}
         node = overrides.get("id")
         problems = unknown_words("a setting of a component", base.name, given, (*DECORATOR_SETTINGS, "id"))
-        problems += id_trouble(base.name, node)
+        problems += [*id_trouble(base.name, node), *name_trouble(given.get("name"))]
         before = base.definition
         checked, more = check_settings(given, node=base.name, platform=before.settings.get("platform", "local"))
         if not more and not before.open:
@@ -65,7 +65,7 @@ class Component(Declared[P, R]):
             raise ValidationError([*problems, *more])
         definition = replace(
             before,
-            name=given.get("name", before.name),
+            name=given.get("name") or before.name,
             settings=MappingProxyType(merge(before.settings, checked)),
             id=node,
         )
@@ -81,15 +81,15 @@ def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Regi
     target: Any = function
     if isinstance(target, (type, Component)) or not callable(target) or not hasattr(target, "__qualname__"):
         raise ValidationError(f"@component stands over a function, not over {function!r}")
-    name = settings.get("name") or function.__name__
-    problems = unknown_words("a setting of a component", str(name), settings, DECORATOR_SETTINGS)
-    problems += name_trouble(name)
-    checked, more = check_settings(settings, node=str(name))
-    found = describe(function, Component._refuse_method(str(name)))
+    problems = name_trouble(settings.get("name"))
+    name: str = function.__name__ if problems else settings.get("name") or function.__name__
+    problems += unknown_words("a setting of a component", name, settings, DECORATOR_SETTINGS)
+    checked, more = check_settings(settings, node=name)
+    found = describe(function, Component._refuse_method(name))
     problems += [*more, *found.problems]
     if not problems and not found.open:
         names = (known.name for known in found.parameters)
-        problems += problems_of_key(checked.get("cache"), names, node=str(name))
+        problems += problems_of_key(checked.get("cache"), names, node=name)
     if problems:
         raise ValidationError(problems)
     definition = ComponentDefinition(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import update_wrapper
 from types import MappingProxyType
@@ -135,12 +136,24 @@ def id_trouble(name: str, given: Any) -> list[Problem]:
     if isinstance(given, str) and given.endswith(KEY_MARK):
         message = f"must not end with {KEY_MARK!r}, which is kept for keys of caches"
         return [Problem(node=name, field="id", message=message)]
-    if given is None or (isinstance(given, str) and given):
-        return []
-    return [Problem(node=name, field="id", message=f"must be a text that is not empty, not {given!r}")]
+    return [] if given is None else _word_trouble(given, Problem(node=name, field="id", message=""))
 
 
 def name_trouble(given: Any) -> list[Problem]:
-    if given is None or (isinstance(given, str) and given.strip()):
+    if isinstance(given, str) and given.isspace():
+        given = ""
+    return [] if given is None else _word_trouble(given, Problem(field="name", message=""))
+
+
+# Control characters and ends of lines, which tear tables and logs, and half a character, which no store takes.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _word_trouble(given: Any, place: Problem) -> list[Problem]:
+    if not isinstance(given, str) or not given:
+        return [place._replace(message=f"must be a text that is not empty, not {given!r}")]
+    unfit = _UNFIT.search(given)
+    if unfit is None:
         return []
-    return [Problem(field="name", message=f"must be a text that is not empty, not {given!r}")]
+    what = "half a character" if unfit[0] >= "\ud800" else "a control character or an end of line"
+    return [place._replace(message=f"{given!r} holds {unfit[0]!r}, {what}; write it without")]

@@ -163,10 +163,11 @@ def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Regi
     if misuse is not None:
         raise ValidationError(misuse)
     given = settings.get("name")
-    name = given if isinstance(given, str) and given.strip() else function.__name__
-    declared, problems = check_pipeline_settings(settings, pipeline=name)
+    problems = name_trouble(given)
+    name: str = function.__name__ if problems else given or function.__name__
+    declared, more = check_pipeline_settings(settings, pipeline=name)
     found = describe(function, Pipeline._refuse_method(name))
-    problems += [*name_trouble(given), *found.problems]
+    problems += [*more, *found.problems]
     if problems:
         raise ValidationError(problems)
     definition = PipelineDefinition(

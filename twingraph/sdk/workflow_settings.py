@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import Problem
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import ErrorHandler
+from twingraph.core.secrets import MARK
 
 if TYPE_CHECKING:  # needed once somebody declares a pipeline or compiles
     from twingraph.core.records import Settings
@@ -15,6 +17,8 @@ if TYPE_CHECKING:  # needed once somebody declares a pipeline or compiles
 ERROR_CONFIG_KEYS = ("handler", "continue_on_error")
 SETTING_KEYS = ("max_parallel", "timeout", "error_handler", "error_config", "notifications")
 NOTIFICATION_KEYS = ("on_start", "on_success", "on_failure", "on_late", "late_after")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\ud800-\udfff]+")
+_EXAMPLE_URLS = "['https://example.org/hook']"
 
 
 def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list[Problem]]:
@@ -38,18 +42,44 @@ def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list
         wrong("error_handler", f"{handler!r} is not known; {did_you_mean(str(handler), kinds)}")
     config = metadata.get("error_config") or {}
     _check_keys(config, "error_config", ERROR_CONFIG_KEYS, problems)
-    _check_keys(metadata.get("notifications") or {}, "notifications", NOTIFICATION_KEYS, problems)
-    if handler == "custom" and isinstance(config, Mapping) and not isinstance(config.get("handler"), str):
-        wrong("error_config.handler", "must name a registered component when error_handler is 'custom'")
+    if isinstance(config, Mapping):
+        _check_error_config(config, handler, wrong)
+    notifications = metadata.get("notifications") or {}
+    _check_keys(notifications, "notifications", NOTIFICATION_KEYS, problems)
+    if isinstance(notifications, Mapping):
+        _check_notifications(notifications, wrong)
     if problems:
         return Settings(), problems
     settings = Settings(
         max_parallel=most,
         timeout=None if limit is None else float(limit),
         error_handler=handler,
-        continue_on_error=bool(config.get("continue_on_error", False)),
+        continue_on_error=config.get("continue_on_error", False),
     )
     return settings, []
+
+
+def _check_error_config(config: Mapping[str, Any], handler: Any, wrong: Callable[[str, str], None]) -> None:
+    if handler == "custom" and not isinstance(config.get("handler"), str):
+        wrong("error_config.handler", "must name a registered component when error_handler is 'custom'")
+    elif not isinstance(named := config.get("handler", ""), str):
+        wrong("error_config.handler", f"must name a registered component, not {named!r}")
+    if not isinstance(goes_on := config.get("continue_on_error", False), bool):
+        wrong("error_config.continue_on_error", f"must be true or false, not {goes_on!r}")
+
+
+def _check_notifications(given: Mapping[str, Any], wrong: Callable[[str, str], None]) -> None:
+    for key in NOTIFICATION_KEYS[:-1]:
+        urls = given.get(key, ())
+        if not isinstance(urls, (list, tuple)):
+            wrong(f"notifications.{key}", f"must be a list of URLs, as in {_EXAMPLE_URLS}, not {urls!r}")
+            continue
+        for position, url in enumerate(urls):
+            if not isinstance(url, str) or not (_URL.fullmatch(url) or MARK in url):
+                wrong(f"notifications.{key}[{position}]", f"must be a URL, as in {_EXAMPLE_URLS}, not {url!r}")
+    late = given.get("late_after", 1)
+    if not isinstance(late, (int, float)) or isinstance(late, bool) or not 0 < late < float("inf"):
+        wrong("notifications.late_after", f"must be a number of seconds above 0, not {late!r}")
 
 
 def _check_keys(given: Any, field: str, known: tuple[str, ...], problems: list[Problem]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.pool.conftest import Bench
+from tests.integration.pool.conftest import Bench, opened
 from tests.support.files import words
 from tests.support.processes import alive
 
@@ -127,3 +129,19 @@ async def test_what_it_said_right_before_its_process_ended_is_there(bench: Bench
         ("error", "logging", "logged"),
         ("info", "stdout", "flushed"),
     ]
+
+
+async def test_a_process_that_ends_whenever_it_reads_the_same_run_is_not_started_for_ever(tmp_path: Path) -> None:
+    async with opened(tmp_path, workers=1, gives_again=True) as bench:
+        code = bench.write("#entry f\ndef f():\n    return 1\n")
+        entry: Any = 5  # what no process of ours can read
+        bench.submit(code, entry, ["n"])
+        await bench.until(lambda: "n" in bench.outcomes())
+        bench.submit(code, "f", ["after"])
+        await bench.until(lambda: "after" in bench.outcomes())
+    error = bench.outcomes()["n"].error
+    assert error is not None
+    assert (error.code, error.permanent) == ("crashed", True)
+    assert "before n could begin, 5 times in a row" in error.message
+    assert "TypeError" in error.message
+    assert bench.outcomes()["after"].status == "completed"

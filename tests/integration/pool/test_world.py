@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.integration.pool.conftest import Bench
+from twingraph.core.codec import decode
 from twingraph.store.blobs.local import LocalBlobs
 
 
@@ -129,3 +130,17 @@ async def test_what_a_slow_run_says_is_told_before_it_ends(bench: Bench) -> None
     bench.submit(code, "f", ["n"])
     await bench.until(lambda: ("info", "stdout", "early") in bench.lines())
     assert bench.outcomes() == {}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_variables_may_hold_bytes_that_are_no_text(bench: Bench, beside: bool) -> None:
+    body = "f():\n    import os\n    return [os.environb[name] for name in (b'A', b'B\\xfe')] == [b'\\xff', b'x']\n"
+    head = "async def " if beside else "def "
+    outcome = await bench.run(head + body, asynchronous=beside, environment={"A": "\udcff", "B\udcfe": "x"})
+    assert (outcome.status, outcome.texts) == ("completed", ["true"])
+
+
+async def test_names_with_half_a_character_are_kept_in_one_value(bench: Bench) -> None:
+    outcome = await bench.run("def f():\n    return {'a\\udcff': 1, 'a\\udcfe': 2}\n")
+    assert (outcome.shape, [name for name, _, _ in outcome.outputs]) == ("plain", ["output"])
+    assert decode(outcome.texts[0]) == dict(zip(["a\udcff", "a\udcfe"], [1, 2], strict=True))

@@ -272,7 +272,7 @@ class MemoryReader:
             for record in self.said
             if record.seq > after and node in (None, record.node_id) and _LEVELS.index(record.level) >= least
         ]
-        return found[:limit]
+        return sorted(found[:limit], key=lambda record: record.timestamp)
 
     def value(self, text: str) -> object:
         return json.loads(text)

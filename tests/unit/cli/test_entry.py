@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.double import MemoryBackend, MemoryReader, failed_tour, make_console, make_log, make_view, written
+from tests.unit.cli.double import (
+    MemoryBackend,
+    MemoryReader,
+    at,
+    failed_tour,
+    make_console,
+    make_log,
+    make_view,
+    written,
+)
 from twingraph.cli.entry import main
 from twingraph.cli.parser import COMMANDS
 from twingraph.core.statuses import ExecutionStatus
@@ -140,6 +150,14 @@ def test_logs_by_node_and_level() -> None:
     assert "beware" not in go("logs", "last", "--node", "node6", backend=backend)[1]
     assert go("logs", "last", "--level", "loud", backend=backend)[0] == 2
     assert json.loads(go("logs", "last", "--json", backend=backend)[1])["total"] == 2
+
+
+def test_logs_as_a_document_are_in_order_of_time_on_all_pages() -> None:
+    backend = with_tour()
+    late_ones = [replace(make_log(seq, f"{seq}", "node7"), timestamp=at(9000 - seq)) for seq in range(1, 2500)]
+    backend.reader.said[:] = late_ones
+    logs = json.loads(go("logs", "last", "--json", backend=backend)[1])["logs"]
+    assert [line["message"] for line in logs] == [f"{seq}" for seq in range(2499, 0, -1)]
 
 
 def test_logs_follows_until_the_execution_is_over() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from contextvars import copy_context
 from typing import Any
 
@@ -40,6 +41,16 @@ def test_inside_it_names_the_run_and_reaches_the_channel() -> None:
     assert (found.execution_id, found.node_id, found.attempt, found.idempotency_key) == ("e", "n", 2, "e:n")
     assert found.logger.name == "n"
     assert channel.heard == [(1, 4), ("a.txt", "ä".encode())]
+
+
+@pytest.mark.parametrize(
+    ("done", "total"), [("a", "b"), (1, 10**400), (1 << 20_000, None), (None, 1), ([], 1)], ids=itertools.count()
+)
+def test_progress_that_is_no_number_is_told_to_who_says_it(done: Any, total: Any) -> None:
+    channel = Channel()
+    with pytest.raises(ValueError, match=r"^current\(\)\.progress\("):
+        Current("e", "n", 1, channel).progress(done, total)
+    assert channel.heard == []
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_result_becomes_outputs(target: Callable[[], Any], shape: str, outputs
 
 
 def test_a_dict_of_other_keys_and_an_empty_namedtuple_are_one_output() -> None:
-    for value in ({1: 2}, Empty()):
+    for value in ({1: 2}, dict.fromkeys(["a\udcff", "a\udcfe"]), Empty()):
         answer = run(lambda value=value: value)
         assert (answer.shape, [name for name, _, _ in answer.outputs]) == ("plain", ["output"])
 

@@ -186,3 +186,37 @@ def test_a_variant_may_be_cached_otherwise() -> None:
 def test_names_that_keys_of_caches_bear_are_refused() -> None:
     with pytest.raises(ValidationError, match="must not end with '!key'"):
         add.options(id="a!key")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"environment": {"A=B": "1"}}, "environment: 'A=B' is not the name of a variable"),
+        ({"environment": {"": "1"}}, "environment: '' is not the name of a variable"),
+        ({"environment": {"A\0": "1"}}, "environment: 'A\\x00' is not the name of a variable"),
+        ({"environment": {"A": "x\0y"}}, "environment.A: holds a zero byte or half a character"),
+        ({"environment": {"A": "\ud800"}}, "environment.A: holds a zero byte or half a character"),
+        ({"config": {"environment": {"A": "\ud800"}}}, "config.environment.A: holds a zero byte or half a character"),
+        ({"limits": {"": 1}}, "limits: the name of a limit must be a text that is not empty, not ''"),
+        ({"name": ""}, "name: must be a text that is not empty, not ''"),
+        ({"name": 3}, "name: must be a text that is not empty, not 3"),
+        ({"name": "a\nb"}, "name: 'a\\nb' holds '\\n', a control character or an end of line"),
+        ({"name": "\ud800"}, "name: '\\ud800' holds '\\ud800', half a character"),
+    ],
+)
+def test_what_could_be_kept_or_set_nowhere_is_told_at_declaration(settings: dict[str, Any], said: str) -> None:
+    for declared in (component(registry=Registry(), **settings), lambda _: add.options(**settings)):
+        with pytest.raises(ValidationError) as caught:
+            declared(add.fn)
+        (problem,) = caught.value.problems
+        assert said in str(problem)
+
+
+def test_an_id_that_no_store_can_keep_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"add\.id: '\\ud800' holds '\\ud800', half a character"):
+        add.options(id="\ud800")
+
+
+def test_a_variable_may_hold_what_os_environ_gives_for_bytes_that_are_no_text() -> None:
+    made = component(environment={"A\udcff": "\udcfe"}, registry=Registry())(add.fn)
+    assert made.definition.settings["environment"] == {"A\udcff": "\udcfe"}

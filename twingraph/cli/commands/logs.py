@@ -64,14 +64,14 @@ class _Pages:
     def next(self) -> list[LogRecord]:
         records = self._app.reader.logs(self._id, after=self._seq, node=self._node, level=self._level, limit=_PAGE)
         if records:
-            self._seq = records[-1].seq
+            self._seq = max(record.seq for record in records)
         return records
 
     def rest(self) -> list[LogRecord]:
         found: list[LogRecord] = []
         while records := self.next():
             found += records
-        return found
+        return sorted(found, key=lambda record: record.timestamp)
 
     def is_over(self) -> bool:
         record = self._app.reader.tree(self._id, children=0).record

@@ -116,5 +116,5 @@ class Follower:
     def _new_logs(self) -> list[LogRecord]:
         records = self._reader.logs(self._id, after=self._log_seq, limit=_PAGE)
         if records:
-            self._log_seq = records[-1].seq
+            self._log_seq = max(record.seq for record in records)
         return records

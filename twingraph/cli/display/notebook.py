@@ -90,7 +90,7 @@ class NotebookWatch:
 
     def _read_logs(self) -> None:
         while records := self._reader.logs(self._id, after=self._seq):
-            self._seq = records[-1].seq
+            self._seq = max(record.seq for record in records)
             self._logs = [*self._logs, *records][-_LOG_LINES:]
 
 

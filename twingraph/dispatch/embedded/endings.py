@@ -11,6 +11,11 @@ from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, WorkerProces
 from twingraph.dispatch.embedded.strand import Doom, Held
 from twingraph.executors.exits import ending_of
 
+# A process that ends so often in a row as it takes the same run up ends because of it.
+DEATHS_BEFORE_IT_BEGAN = 5
+# Of those that nobody has asked about again, this many are remembered.
+_REMEMBERED = 10_000
+
 
 def death(worker: WorkerProcess, held: Held, number: int, returncode: int, tail: str) -> Outcome:
     """The end of the run that a process had begun when it ended. `tail` is what it wrote last."""
@@ -27,6 +32,35 @@ def death(worker: WorkerProcess, held: Held, number: int, returncode: int, tail:
         exit_code=code, traceback=tail[tail.rfind("Fatal Python error") :] if "Fatal Python error" in tail else None,
     )  # fmt: skip
     return ending(held, status, began_at(worker, held), record, worker)
+
+
+class Unbegun:
+    """Runs whose process ended on its own before they began: each goes again, but not without end."""
+
+    def __init__(self) -> None:
+        self._deaths: dict[tuple[str, str, int], int] = {}
+
+    def charged(self, held: Held, returncode: int, tail: str) -> Outcome | None:
+        """One more of these deaths; the ending of the run, where it was one too many in a row."""
+        run, key = held.run, (held.lane.execution, held.run.node, held.run.attempt)
+        deaths = self._deaths[key] = self._deaths.pop(key, 0) + 1
+        if len(self._deaths) > _REMEMBERED:
+            del self._deaths[next(iter(self._deaths))]
+        if deaths < DEATHS_BEFORE_IT_BEGAN:
+            return None
+        del self._deaths[key]
+        why = tail.strip().rpartition("\n")[2]
+        _, what, code = ending_of(returncode)
+        message = f"{what} before {run.node} could begin, {deaths} times in a row"
+        record = error(
+            run, "crashed", "WorkerCrashed", f"{message}: {why}" if why else message,
+            exit_code=code, permanent=True,
+        )  # fmt: skip
+        return ending(held, "crashed", None, record, None)
+
+    def clear(self, held: Held) -> None:
+        if self._deaths:
+            self._deaths.pop((held.lane.execution, held.run.node, held.run.attempt), None)
 
 
 def began_at(worker: WorkerProcess, held: Held) -> float:

@@ -48,6 +48,7 @@ class EmbeddedPool:
         self._rounds = Rounds(options, self._staff, self, self._soon, clock)
         self._admission: Admission | None = None
         self._suspects = Suspects()
+        self._unbegun = endings.Unbegun()
         self._pumping = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop
@@ -239,7 +240,9 @@ class EmbeddedPool:
 
     def worker_exited(self, group: Group, worker: WorkerProcess, returncode: int) -> None:
         group.workers.remove(worker)
-        if worker.is_shared:
+        if worker.is_ready and worker.pending and worker.current() is None and worker.doom is None:
+            self._settle_unbegun(worker, returncode)
+        elif worker.is_shared:
             self._settle_shared(worker, returncode)
         elif (current := worker.current()) is not None:
             number, held = current
@@ -260,6 +263,21 @@ class EmbeddedPool:
         if not worker.is_ready:
             self._staff.start_failed(group, worker.tail() or f"it ended with {returncode}")
         self._soon()
+
+    def _settle_unbegun(self, worker: WorkerProcess, returncode: int) -> None:
+        """It ended between two runs. Most often by chance; where it is what it was to begin with next, that is the
+        first that it was given, or any of those that were to go beside each other."""
+        if worker.is_shared:
+            for held in worker.pending.values():
+                self._suspects.add(held)
+            return
+        number, held = next(iter(worker.pending.items()))
+        if held.wish == "cancel":
+            return
+        outcome = self._unbegun.charged(held, returncode, worker.tail())
+        if outcome is not None:
+            del worker.pending[number]
+            self.report(outcome)
 
     def _settle_shared(self, worker: WorkerProcess, returncode: int) -> None:
         """What becomes of the runs that had begun beside each other."""
@@ -295,6 +313,7 @@ class EmbeddedPool:
             self._relieve(worker)
         self._staff.replace_if_due(group, worker)
         self._suspects.clear(held)
+        self._unbegun.clear(held)
         self.report(outcome)
         if group.is_waiting:
             self._soon()

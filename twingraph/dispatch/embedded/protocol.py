@@ -14,7 +14,7 @@ def first_message(bundle: str, blobs: str, secret: bytes | None, sys_path: Itera
     """The secret goes over the pipe: arguments and environment of a process can be read by others."""
     given = {"bundle": bundle, "blobs": blobs, "secret": secret.hex() if secret else "", "sys_path": list(sys_path)}
     given["projects"] = projects
-    return (dumps(given) + "\n").encode()
+    return (dumps(given) + "\n").encode("utf-8", "surrogatepass")
 
 
 def lane_message(lane: Lane, runs: Iterable[tuple[int, NodeRun]], block: int | None = None) -> bytes:

@@ -43,7 +43,10 @@ class GoingIn:
             "generator": task.generator,
             "args": [list(pair) for pair in task.args],
         }
-        texts = ((b"p", dumps(payload).encode("utf-8", "replace")), (b"b", code_for(task.bundle_path, task.entry)))
+        texts = (
+            (b"p", dumps(payload).encode("utf-8", "surrogatepass")),
+            (b"b", code_for(task.bundle_path, task.entry)),
+        )
         self._texts = b"n" + b"".join(head(kind, len(data)) + data for kind, data in texts)
 
     def pieces(self) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from twingraph.core.codec_base import dumps_sorted
+from twingraph.core.codec_base import dumps_sorted, is_whole
 from twingraph.core.hashing import content_hash, signature
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.quantities import byte_count, unit_count
@@ -53,8 +53,10 @@ def request_of(task: Task, home: str, key: bytes) -> Request:
         name=name,
         image=task.image,
         entrypoint=[python_of(task), "-B", "-c", BOOT],
-        # What holds a secret goes in with the payload: anybody may look at how a container was made.
-        environment={k: v for k, v in task.environment.items() if not any(secret in v for secret in hidden)},
+        # The rest goes in with the payload: anybody may look at how a container was made, and the engine takes UTF-8.
+        environment={
+            k: v for k, v in task.environment.items() if is_whole(k + v) and not any(secret in v for secret in hidden)
+        },
         labels={**{str(k): str(v) for k, v in task.labels.items()}, **labels_of(task, home, key)},
         host=host_of(task),
         user=_optional(config.get("user"), "user"),

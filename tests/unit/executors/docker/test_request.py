@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from twingraph.executors.base import Task
+from twingraph.executors.docker.archive import GoingIn
 from twingraph.executors.docker.request import RequestError, name_of, request_of, work_of
+from twingraph.store.blobs.catalog import open_blobs
 
 TASK = Task(
     execution="e", node="part[3]/clean it", attempt=2, component="c", entry="c", bundle_path="", code_version="1",
@@ -42,6 +45,16 @@ def test_volumes() -> None:
 def test_a_variable_with_a_secret_is_not_shown_to_who_looks_at_the_container() -> None:
     request = asked(environment={"OPEN": "yes", "URL": "x://user:s3cret@y"}, secrets=("s3cret",))
     assert request.environment == {"OPEN": "yes"}
+
+
+def test_a_variable_that_is_no_utf8_goes_in_as_it_is(tmp_path: Path) -> None:
+    """An engine would take another text in its place."""
+    task = replace(TASK, environment={"OPEN": "yes", "A": "\udcff"}, bundle_path=str(tmp_path / "bundle"))
+    (tmp_path / "bundle").write_text("{}")
+    request = request_of(task, "home", KEY)
+    assert request.environment == {"OPEN": "yes"}
+    sent = b"".join(GoingIn(task, request.environment, open_blobs(str(tmp_path))).pieces())
+    assert '"environment":{"A":"\udcff"}'.encode("utf-8", "surrogatepass") in sent
 
 
 def test_our_own_labels_cannot_be_taken() -> None:
