@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from twingraph import Workflow, component, current, now, pipeline, sleep, wait_for_signal
+from twingraph import Workflow, component, current, now, pipeline, side_effect, sleep, wait_for_signal
 from twingraph.errors import ExecutionFailed, ValidationError
 from twingraph.testing import Inline, sequence, takes
 from twingraph.testing.inline import Waiting
@@ -355,3 +355,22 @@ def test_what_is_cached_runs_each_time() -> None:
     engine = Inline()
     assert engine(dear_twice, x=2) == [4, 4]
     assert len(engine.runs) == 2
+
+
+@pipeline
+def _starts_others() -> list[Any]:
+    with pytest.raises(ValidationError, match="anew on each replay"):
+        Workflow("other").add_component("a", double, x=2).run()
+    number = side_effect(lambda: Workflow("other").add_component("a", double, x=2).run())
+    with pytest.raises(ZeroDivisionError):
+        side_effect(lambda: 1 // 0)
+    with pytest.raises(ValidationError, match="anew on each replay"):
+        Workflow("other").add_component("a", double, x=2).submit()
+    return [number, double(2)]
+
+
+def test_a_body_starts_other_workflows_in_a_side_effect_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("twingraph.sdk.inprocess.run", lambda workflow, *given: started.append(workflow.name))
+    assert Inline(evict=True)(_starts_others) == [None, 4]
+    assert started == ["other"]
