@@ -6,7 +6,7 @@ Order: a flag, then the environment, then the nearest `twingraph.toml` (this fol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields
 from functools import cache
 from pathlib import Path
@@ -82,6 +82,19 @@ def load(
     folder: Path | None = None,
 ) -> Settings:
     """The settings of this process. A flag that is None was not given."""
+    settings, problems = load_usable(flags, environ=environ, folder=folder)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def load_usable(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> tuple[Settings, Sequence[Problem]]:
+    """The same with the default in the place of each that cannot be used, and what is wrong with those."""
     environ = os.environ if environ is None else environ
     file = find_file(os.getcwd() if folder is None else folder)
     problems: list[Problem] = []
@@ -92,11 +105,9 @@ def load(
     for key, value in (flags or {}).items():
         if value is not None:
             _take(key, value, _FLAGS.get(key, f"--{key.replace('_', '-')}"), values, problems)
-    if problems:
-        raise SettingsError(problems)
     if "home" not in values:
         values["home"] = _user_folder(environ) / ".twingraph"
-    return Settings(file=file, **values)
+    return Settings(file=file, **values), problems
 
 
 def find_file(folder: str | Path) -> Path | None:

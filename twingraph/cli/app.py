@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 
 from twingraph.cli.backend import Backend, Reader, Runtime
 from twingraph.cli.console import Console
+from twingraph.core.errors import Problem
 from twingraph.settings import Settings
 
 
@@ -18,6 +20,7 @@ class App:
     console: Console
     settings: Settings
     backend: Backend
+    settings_problems: Sequence[Problem] = ()  # where the default stands instead: of `doctor` alone
 
     @cached_property
     def reader(self) -> Reader:

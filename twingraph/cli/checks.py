@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from typing import Literal
 from twingraph.cli.app import App
 from twingraph.cli.parser import version
 from twingraph.cli.words import plural, size, stopped
-from twingraph.core.errors import TwinGraphError
+from twingraph.core.errors import Problem, TwinGraphError
 from twingraph.core.recordclass import recordclass
 from twingraph.settings import Settings
 from twingraph.wiring import secrets_of
@@ -56,7 +56,7 @@ def all_checks(app: App) -> list[Check]:
     return [
         check_python(),
         Check(name="twingraph", state="ok", message=version()),
-        check_settings(app.settings),
+        *check_settings(app.settings, app.settings_problems),
         check_home(app.settings.home),
         *database,
         *(check_executions(app) if readable else ()),
@@ -73,10 +73,13 @@ def check_python() -> Check:
     return Check(name="python", state="ok", message=place)
 
 
-def check_settings(settings: Settings) -> Check:
-    return Check(
-        name="settings", state="ok", message=str(settings.file) if settings.file else "no twingraph.toml; defaults"
-    )
+def check_settings(settings: Settings, problems: Sequence[Problem]) -> Iterator[Check]:
+    for problem in problems:
+        remedy = "correct it: no other command runs before; the checks below take the default"
+        yield Check(name="settings", state="broken", message=str(problem), remedy=remedy)
+    if not problems:
+        place = str(settings.file) if settings.file else "no twingraph.toml; defaults"
+        yield Check(name="settings", state="ok", message=place)
 
 
 def check_home(home: Path) -> Check:

@@ -12,7 +12,7 @@ from twingraph.cli.backend import Backend, WiredBackend
 from twingraph.cli.console import Console
 from twingraph.cli.errors import COMPLETED, FAILED, INTERRUPTED, WRONG_USE, TargetError, UsageError
 from twingraph.core.errors import NotFoundError, TwinGraphError, ValidationError
-from twingraph.settings import Settings, load
+from twingraph.settings import Settings, SettingsError, load_usable
 
 # Flags that are settings, by what the commands that have them call them.
 _LIMITS = ("max_nodes_per_process", "max_memory_per_process", "max_memory")
@@ -26,8 +26,10 @@ def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, c
     settings: Settings | None = None
     try:
         command, args = parser.parse(words, console)
-        settings = load({key: getattr(args, key, None) for key in _FLAGS})
-        app = App(console=console, settings=settings, backend=backend or WiredBackend())
+        settings, problems = load_usable({key: getattr(args, key, None) for key in _FLAGS})
+        if problems and not getattr(command, "REPORTS_SETTINGS", False):
+            raise SettingsError(problems)
+        app = App(console=console, settings=settings, backend=backend or WiredBackend(), settings_problems=problems)
         return command.run(args, app)
     except parser.Answered as answered:
         return answered.code

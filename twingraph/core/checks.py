@@ -47,7 +47,8 @@ def _id_problem(given: Any) -> str | None:
 
 def _type_problem(given: Any) -> str | None:
     if given in PLANNED_TYPES:
-        return f"nodes of type {given!r} are not available yet"
+        instead = "; a pipeline waits for somebody's answer with wait_for_signal" if given == "approval" else ""
+        return f"nodes of type {given!r} are not available yet{instead}"
     if given not in NODE_TYPES:
         return f"{given!r} is not a type of node; {did_you_mean(str(given), NODE_TYPES)}"
     return None

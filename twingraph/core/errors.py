@@ -11,6 +11,7 @@ TwinGraphError
 │   └── ReplayMismatch        a pipeline body no longer makes the calls that its history has
 ├── NotFoundError             an id that nobody knows; carries `near`
 ├── ConflictError             the state of the thing forbids the request
+│   └── HeldElsewhere         another living process carries the execution out
 ├── AuthenticationError
 ├── PermissionDeniedError
 ├── RateLimitError
@@ -140,6 +141,10 @@ class NotFoundError(TwinGraphError):
 
 class ConflictError(TwinGraphError):
     """The state of the thing forbids the request."""
+
+
+class HeldElsewhere(ConflictError):  # noqa: N818 - a fact, not a fault
+    """Another living process carries the execution out."""
 
 
 class AuthenticationError(TwinGraphError):

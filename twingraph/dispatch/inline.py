@@ -9,7 +9,6 @@ not enforced, and a crash of the node is a crash of the process.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import threading
 import time
@@ -25,6 +24,7 @@ from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, NodeRun, Ou
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
 from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.environment import environment, environment_of
 from twingraph.executors.handing import Handing
 from twingraph.executors.mask import Mask
 from twingraph.executors.masked_values import MaskedEncoder
@@ -120,18 +120,12 @@ class InlineDispatch:
         self._mask = Mask(lane.secrets) if lane.secrets else None
         channel = _Channel(self, lane, run)
         current = Current(lane.execution, run.node, run.attempt, channel)
-        before = dict(os.environ)
-        os.environ.update(
-            TWINGRAPH_EXECUTION_ID=lane.execution, TWINGRAPH_NODE_ID=run.node, TWINGRAPH_ATTEMPT=str(run.attempt),
-            TWINGRAPH_IDEMPOTENCY_KEY=current.idempotency_key, **lane.settings.environment,
-        )  # fmt: skip
         token = running.set(current)
         try:
-            answer = self._answer(lane, run)
+            with environment(environment_of(current, lane.settings.environment)):
+                answer = self._answer(lane, run)
         finally:
             running.reset(token)
-            os.environ.clear()
-            os.environ.update(before)
         channel.finish()
         error = None
         if answer.error is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.recordclass import recordclass
 from twingraph.core.signatures import Parameter
-from twingraph.sdk.body.active import active
+from twingraph.sdk.body.active import active, is_replayed
 from twingraph.sdk.declared import Declared, Definition, describe, id_trouble, name_trouble, unknown_words
 from twingraph.sdk.frames import short
 from twingraph.sdk.pipeline_settings import OPTIONS, PipelineSettings, check_pipeline_settings
@@ -98,7 +98,7 @@ class Pipeline(Declared[P, R]):
     @short
     def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> Execution:
         """Start it, and give an execution handle once that is recorded."""
-        if active.caller is not None:
+        if is_replayed():
             raise ValidationError(
                 f"{self.name}.submit(...) inside a pipeline would start it anew on each replay; "
                 f"call {self.name}.options(detached=True)(...) instead"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import ValidationError
 from twingraph.core.wishes import Wish
-from twingraph.sdk.body.active import active
+from twingraph.sdk.body.active import is_replayed
 from twingraph.sdk.frames import short
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def replay(
 
     `code` is the pipeline or workflow to run it on as that is now; 'recorded': on the code that it ran on.
     """
-    if active.caller is not None:
+    if is_replayed():
         raise ValidationError("a pipeline cannot replay an execution, as it would do so anew whenever its body is run")
     from twingraph.sdk import inprocess
 

@@ -12,6 +12,7 @@ from twingraph.core.nearest import did_you_mean
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.recordclass import recordclass
 from twingraph.core.workflow import Definition, EdgeDef, JsonNode, NodeDef, edge_def, node_def, parse_definition
+from twingraph.sdk.body.active import is_replayed
 from twingraph.sdk.frames import short
 from twingraph.sdk.registry import DEFAULT, Registry
 from twingraph.sdk.workflow_settings import SETTING_KEYS, check_workflow_settings
@@ -230,6 +231,7 @@ class Workflow:
     @short
     def run(self, **inputs: Any) -> Any:
         """Run to the end and give the plain result. Blocks, also inside a running event loop."""
+        self._refuse_in_a_body("run")
         from twingraph.sdk import inprocess
 
         return inprocess.run(self, self.compile(), inputs)
@@ -237,9 +239,17 @@ class Workflow:
     @short
     def submit(self, **inputs: Any) -> Any:
         """Start, and give an execution handle at once."""
+        self._refuse_in_a_body("submit")
         from twingraph.sdk import inprocess
 
         return inprocess.submit(self, self.compile(), inputs)
+
+    def _refuse_in_a_body(self, verb: str) -> None:
+        if is_replayed():
+            raise ValidationError(
+                f"{self.name}.{verb}(...) inside a pipeline would start it anew on each replay; "
+                f"call its components, make it a pipeline, or start it once by side_effect(...)"
+            )
 
 
 def _plain_retry(policy: Mapping[str, Any]) -> dict[str, Any]:

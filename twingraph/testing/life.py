@@ -44,6 +44,7 @@ from twingraph.engine.recovery import ended_of
 from twingraph.store.base import Claim, Row, Standing
 from twingraph.testing.clock import Timers
 from twingraph.testing.hosting import Board, InlineHost
+from twingraph.testing.limits import NamedLimits
 from twingraph.testing.runs import Runs
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Life:
             ask_cache=self._runs_anyway,
             slices=False,
         )
+        self._limits = NamedLimits(self._clock, self._by_number.get)
         self._timers = Timers(self._clock, self._timer_fired)
         self._effects.timers = self._timers  # type: ignore[assignment]
 
@@ -123,18 +125,21 @@ class Life:
             pass
 
     def turn(self) -> bool:
-        """Hear the bodies, or commit what is new, or carry out one run. False: all wait."""
-        if self._hear():
-            done = True
-        elif self._dirty:
-            self._commit()
-            done = True
-        else:
-            done = self._carry_out()
+        """See `_step`; what was the test's mistake is raised."""
+        done = self._step()
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
         return done
+
+    def _step(self) -> bool:
+        """Hear the bodies, or commit what is new, or grant limits, or carry out one run. False: all wait."""
+        if self._hear():
+            return True
+        if self._dirty:
+            self._commit()
+            return True
+        return self._limits.grant(self._apply) or self._carry_out()
 
     def _hear(self) -> bool:
         heard = False
@@ -157,11 +162,8 @@ class Life:
 
     def _meanwhile(self) -> None:
         """Inside a run. What is wrong is told when that is over."""
-        while self._fault is None and (self._hear() or self._dirty or self.runs.waiting):
-            if self._dirty:
-                self._commit()
-            else:
-                self._carry_out()
+        while self._fault is None and self._step():
+            pass
 
     def end(self) -> None:
         """Die: what was not committed is gone, and so is what runs."""
@@ -319,12 +321,16 @@ class Life:
     def _committed(self, held: Held) -> None:
         todo, held.commands = held.commands, []
         for command in todo:
-            self._effects.carry_out(held, command)
+            if type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
+                self._limits.take(held, command)
+            else:
+                self._effects.carry_out(held, command)
         held.recorded()
         if held.state.status in EXECUTION_OVER:
             self._held.pop(held.state.execution, None)
             self._by_number.pop(held.number, None)
             self._effects.forget(held, "over")
+            self._limits.drop(held.number)
             held.end(held.state.status, held.state.ending_error, *(held.ended or (None, {})))
 
 

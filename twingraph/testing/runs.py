@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twingraph.core.codec_base import loads
@@ -15,6 +16,7 @@ from twingraph.dispatch.base import ItemsOut, Lane, NodeRun, Outcome, Report, Re
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
 from twingraph.executors.context import Current, running
+from twingraph.executors.environment import environment, environment_of
 from twingraph.testing.clock import Clock
 from twingraph.testing.hosting import Memory
 from twingraph.testing.outcomes import Chosen, Run
@@ -27,6 +29,7 @@ class Going:
         self.lane = lane
         self.run = run
         self.started: float | None = None
+        self.outside: Mapping[str, str] = {}  # the environment of everybody else
 
 
 class Runs:
@@ -127,6 +130,8 @@ class Runs:
         lane, run = one.lane, one.run
         config = loads(lane.settings.options) if lane.settings.options else {}
         current = Current(lane.execution, run.node, run.attempt, _Channel(self.memory))
+        declared = {name: as_written(value) for name, value in lane.settings.environment.items()}
+        one.outside = dict(os.environ)
         items = _Items(self, one) if lane.settings.generator else None
 
         def find() -> Any:
@@ -137,7 +142,8 @@ class Runs:
         def call() -> runner.Answer:
             token = running.set(current)
             try:
-                return runner.run_node(runner.Work(find, run.args, self.memory.decode, self.encode, config, items))
+                with environment(environment_of(current, declared)):
+                    return runner.run_node(runner.Work(find, run.args, self.memory.decode, self.encode, config, items))
             finally:
                 running.reset(token)
 
@@ -145,7 +151,8 @@ class Runs:
 
     def hand_over(self, one: Going, start: int, text: str) -> None:
         self._report(ItemsOut(one.lane.execution, one.run.node, one.run.attempt, start, [text]))
-        self._meanwhile()
+        with environment(one.outside):  # what goes on meanwhile is not this run
+            self._meanwhile()
 
     def _end(self, one: Going, answer: runner.Answer) -> None:
         error = None

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twingraph.core.errors import ConflictError, TwinGraphError
+from twingraph.core.errors import ConflictError, HeldElsewhere, TwinGraphError
 from twingraph.core.events import PauseRequested
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.dispatch import spawner
@@ -167,10 +167,7 @@ class Runtime:
         with closing(read(self.home, self.settings)) as reader:
             record = reader.record(execution)
             if record.owner == "alive" and execution not in self.handles:
-                followed = self._follow(execution)
-                if record.status is ExecutionStatus.PAUSED:
-                    followed.wake()
-                return followed
+                return self._attach(record)
             if record.status is ExecutionStatus.COMPLETED and code == "recorded":
                 return self._follow(execution)
             if record.status is ExecutionStatus.COMPLETED:
@@ -178,12 +175,23 @@ class Runtime:
                 raise ConflictError(f"{execution} is completed{again}")
             if record.status not in EXECUTION_OVER and code == "recorded":
                 handle = self.handles[execution] = self.conductor.adopt(execution)
-                return handle
+                handle.wait_recorded()
+                if not isinstance(handle.fault, HeldElsewhere):
+                    return handle
+                del self.handles[execution]  # since we looked, somebody else has taken it over
+                return self._attach(reader.record(execution))
             if record.status not in EXECUTION_OVER:
                 if compiled is not None:  # code that cannot run must not cost what has been done so far
                     self._resumed(reader.recorded(execution), compiled)
                 self.cancel(execution)  # an execution never mixes two code versions
             return self._start(self._resumed(reader.recorded(execution), compiled))
+
+    def _attach(self, record: ExecutionRecord) -> Followed:
+        """To what another process holds; it goes on if it was paused there."""
+        followed = self._follow(record.id)
+        if record.owner == "alive" and record.status is ExecutionStatus.PAUSED:
+            followed.wake()
+        return followed
 
     def _follow(self, execution: str) -> Followed:
         from twingraph.engine.reader import Followed

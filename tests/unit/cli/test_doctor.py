@@ -131,3 +131,24 @@ def test_a_broker_that_may_lose_messages_is_a_hint(tmp_path: Path) -> None:
         "it forgets",
         "set appendonly to yes",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("workers = 'many'", "twingraph.toml: workers: must be a whole number"),
+        ("= 3", "twingraph.toml: cannot be read"),
+    ],
+)
+def test_broken_settings_are_one_line_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
+) -> None:
+    (tmp_path / "twingraph.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    code, checks = doctor(tmp_path, WELL)
+    assert code == 1
+    assert checks["settings"]["state"] == "broken"
+    assert wrong in checks["settings"]["message"]
+    assert checks["settings"]["remedy"].startswith("correct it: ")
+    assert checks["database"]["state"] == "ok"
+    assert main(("executions",), backend=MemoryBackend(), console=make_console()) == 2  # nothing else goes on

@@ -21,6 +21,7 @@ from twingraph.sdk.pipeline import Pipeline, pipeline
 from twingraph.sdk.prepared import prepare
 from twingraph.sdk.registry import Registry, register_component
 from twingraph.sdk.standing import target_of
+from twingraph.sdk.workflow_builder import Workflow
 
 mine = Registry()
 
@@ -66,6 +67,7 @@ class Recorder:
     """A caller that notes what was called."""
 
     in_loop = False
+    in_side_effect = False
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
@@ -329,6 +331,20 @@ def test_outside_a_component_is_the_plain_function() -> None:
 def test_submitting_inside_a_body_names_the_remedy(caller: Recorder) -> None:
     with pytest.raises(ValidationError, match="detached=True"):
         plain.submit(1)
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_a_workflow_is_not_started_by_a_body_but_once_by_a_side_effect(
+    caller: Recorder, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inprocess, verb, lambda *given: "started")
+    start = getattr(Workflow("drawn").add_component("a", double, n=1), verb)
+    with pytest.raises(
+        ValidationError, match=rf"drawn\.{verb}\(\.\.\.\) inside a pipeline would start it anew.*side_effect"
+    ):
+        start()
+    caller.in_side_effect = True
+    assert start() == "started"
 
 
 def test_a_file_that_is_loaded_for_its_pipeline_does_not_run_it() -> None:

@@ -368,3 +368,10 @@ def test_an_input_whose_schema_is_no_json_schema_is_told_at_the_door() -> None:
     drawn = new().add_input("text", list[str]).add_component("a", shout).connect("text", "a")
     with pytest.raises(ValidationError, match=r"text\.schema: must be a JSON Schema object"):
         drawn.compile()
+
+
+def test_a_type_of_node_that_comes_later_is_told_with_what_there_is() -> None:
+    nodes = [{"id": "ask", "type": "approval", "config": {}}]
+    definition = {"name": "w", "definition": {"nodes": nodes, "edges": []}}
+    with pytest.raises(ValidationError, match=r"'approval' are not available yet; a pipeline waits .* wait_for_signal"):
+        Workflow.from_dict(definition).compile()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from twingraph import Workflow, component, current, now, pipeline, sleep, wait_for_signal
+from twingraph import Workflow, component, current, gather, now, pipeline, side_effect, sleep, wait_for_signal
 from twingraph.errors import ExecutionFailed, ValidationError
 from twingraph.testing import Inline, sequence, takes
 from twingraph.testing.inline import Waiting
@@ -355,3 +356,90 @@ def test_what_is_cached_runs_each_time() -> None:
     engine = Inline()
     assert engine(dear_twice, x=2) == [4, 4]
     assert len(engine.runs) == 2
+
+
+@pipeline
+def _starts_others() -> list[Any]:
+    with pytest.raises(ValidationError, match="anew on each replay"):
+        Workflow("other").add_component("a", double, x=2).run()
+    number = side_effect(lambda: Workflow("other").add_component("a", double, x=2).run())
+    with pytest.raises(ZeroDivisionError):
+        side_effect(lambda: 1 // 0)
+    with pytest.raises(ValidationError, match="anew on each replay"):
+        Workflow("other").add_component("a", double, x=2).submit()
+    return [number, double(2)]
+
+
+def test_a_body_starts_other_workflows_in_a_side_effect_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("twingraph.sdk.inprocess.run", lambda workflow, *given: started.append(workflow.name))
+    assert Inline(evict=True)(_starts_others) == [None, 4]
+    assert started == ["other"]
+
+
+@component(environment={"SHOP": "test", "PLACE": "$${secret:here}", "TOKEN": "${secret:TOKEN}"})
+def told(names: list[str]) -> Iterator[str | None]:
+    for name in names:
+        yield os.environ.get(name)
+
+
+@component
+def untold(name: str) -> str | None:
+    os.environ["SHOP"] = "left behind"
+    return os.environ.get(name)
+
+
+@pipeline
+def _told() -> list[Any]:
+    heard = [[value, untold("PLACE") is None, os.environ.get("PLACE")] for value in told(["SHOP", "PLACE", "TOKEN"])]
+    return [*heard, os.environ.get("SHOP")]
+
+
+def test_a_component_has_its_environment_and_nobody_else() -> None:
+    before = dict(os.environ)
+    values = ["test", "${secret:here}", "${secret:TOKEN}"]
+    assert Inline()(_told) == [*([value, True, None] for value in values), None]
+    assert dict(os.environ) == before
+
+
+@component(limits={"shop": 1})
+def alone(x: int) -> int:
+    return x
+
+
+@component(limits={"shop": 2, "bank": 1}, priority=5)
+def urgent(x: int) -> int:
+    return x
+
+
+@pipeline
+def _limited() -> list[int]:
+    return list(gather(alone(1), alone(2), urgent(3), alone(4)))
+
+
+@pipeline
+def _apart() -> list[Any]:
+    return list(gather(_limited.options(detached=True)(), alone(5)))
+
+
+def test_named_limits_are_granted_and_given_back() -> None:
+    inline = Inline({alone: takes(10, 7), urgent: takes(10, 8)})
+    execution = inline.start(_limited)
+    assert execution.waiting_for == ["the run of urgent to take its time"]  # the others stand in line
+    execution.advance(10)
+    assert [run.component for run in inline.runs] == ["urgent", "alone"]
+    execution.advance(30)
+    assert execution.result() == [7, 7, 8, 7]
+    assert inline.clock.elapsed == 40
+
+
+def test_limits_hold_over_executions_and_are_free_after_a_crash() -> None:
+    inline = Inline({alone: takes(10, lambda x: x), urgent: takes(10, 3)})
+    execution = inline.start(_apart)
+    assert len(inline.runs) == 1
+    execution.crash()
+    execution.advance(0)
+    assert len(inline.runs) == 2  # what the first one held died with it
+    execution.advance(50)
+    assert execution.result() == [[1, 2, 3, 4], 5]
+    assert Inline(evict=True)(_limited) == [1, 2, 3, 4]

@@ -13,6 +13,8 @@ from twingraph.cli.words import printable
 EXAMPLE = """twingraph doctor
 twingraph doctor --json"""
 
+REPORTS_SETTINGS = True  # it goes on where they are broken
+
 _SIGNS = {
     "ok": ("✓", "+", "green"),
     "absent": ("○", "-", "dim"),

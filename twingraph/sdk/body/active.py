@@ -16,6 +16,7 @@ class Caller(Protocol):
     """What stands behind every call, wait and durable function of a pipeline's body. Belongs to one thread."""
 
     in_loop: bool  # the body is an async function: what waits is given back as an awaitable
+    in_side_effect: bool  # what happens now is recorded and not repeated by a replay
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A component, an instance of a BaseComponent, or a pipeline was called; gives its handle at once."""
@@ -69,3 +70,9 @@ class _Active(threading.local):
 
 
 active = _Active()
+
+
+def is_replayed() -> bool:
+    """Whether what is begun here would be begun anew by each replay of a body."""
+    caller = active.caller
+    return caller is not None and not caller.in_side_effect

@@ -127,8 +127,13 @@ class Body(Holding):
     def _carry_out(self, node: str, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         started = self.clock()
         name = self.absolute(node)
+        outer, self.in_side_effect = self.in_side_effect, True
         try:
-            written = self.coder.encode(function(*args, **kwargs), "side_effect")
+            try:
+                given = function(*args, **kwargs)
+            finally:
+                self.in_side_effect = outer
+            written = self.coder.encode(given, "side_effect")
             self._check()
         except Exception as error:
             self._check()

@@ -32,6 +32,8 @@ Nested = Callable[[Any, Mapping[str, Any]], Inner]
 class Follower:
     """The caller of one way through one body."""
 
+    in_side_effect = False  # none is carried out
+
     def __init__(self, tracing: Tracing, path: Path, nested: Nested, *, in_loop: bool = False) -> None:
         self.in_loop = in_loop
         self._tracing = tracing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.util
 import sys
@@ -200,6 +201,14 @@ class _Slicing:
         else:
             top = self.name.partition(".")[0]
             if top not in kept.facts.binders:
+                guard = kept.facts.dropped_around(top)
+                if guard is not None:
+                    raise SliceError(
+                        f"{self.name} is defined under `if {ast.unparse(guard.test)}:`, where nobody else finds it; "
+                        "define it at module level",
+                        file=self.source.file,
+                        line=guard.lineno,
+                    )
                 raise SliceError(
                     f"{self.name} is not defined at module level by a statement of its file; "
                     "was the file changed since it was imported?",

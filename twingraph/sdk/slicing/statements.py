@@ -80,6 +80,14 @@ class ModuleFacts:
                 roots.setdefault(name, set()).add(root)
         return roots
 
+    def dropped_around(self, name: str) -> ast.If | None:
+        """The `if` around the definition of a name that holds in a script alone."""
+        guards = (node for node in self.source.tree.body if isinstance(node, ast.If) and _is_dropped(node))
+        for guard in guards:
+            if any(isinstance(node, _DEFINITIONS) and node.name == name for node in ast.walk(guard)):
+                return guard
+        return None
+
     def effects(self, name: str) -> tuple[set[tuple[str, tuple[str, ...]]], bool]:
         """Names changed in place when `name` is called, and whether calling it starts a run of ours."""
         changed: set[tuple[str, tuple[str, ...]]] = set()

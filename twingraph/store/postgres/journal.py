@@ -8,7 +8,7 @@ from dataclasses import fields
 from psycopg import DataError
 from psycopg.errors import UniqueViolation
 
-from twingraph.core.errors import ConflictError, NotFoundError, StoreError
+from twingraph.core.errors import ConflictError, HeldElsewhere, NotFoundError, StoreError
 from twingraph.core.events import SCHEMA_VERSION
 from twingraph.store.base import (
     Append,
@@ -189,7 +189,7 @@ class PostgresJournal:
             return claim
         if self.standing(execution_id, owner) is None:
             raise NotFoundError(f"no execution has the id {execution_id!r}")
-        raise ConflictError(f"{execution_id} is held by another process that is alive")
+        raise HeldElsewhere(f"{execution_id} is held by another process that is alive")
 
     def release(self, numbers: Sequence[int], owner: str) -> None:
         if numbers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from twingraph.core.errors import ConflictError, NotFoundError
+from twingraph.core.errors import ConflictError, HeldElsewhere, NotFoundError
 from twingraph.core.events import SCHEMA_VERSION
 from twingraph.store.base import (
     Append,
@@ -175,7 +175,7 @@ class SqliteJournal:
                 raise NotFoundError(f"no execution has the id {execution_id!r}")
             number, epoch, seq, before, code, replay_of, workflow = found
             if before is not None and before != owner and self._home.conductor_lives(before):
-                raise ConflictError(f"{execution_id} is held by another process that is alive")
+                raise HeldElsewhere(f"{execution_id} is held by another process that is alive")
             self._db.execute(_CLAIM, (owner, number, epoch))
             limits.free_all(self._db, [number])
             return Claim(

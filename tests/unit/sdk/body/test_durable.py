@@ -19,6 +19,7 @@ class Recorder:
     """A caller that notes what it was asked."""
 
     in_loop = False
+    in_side_effect = False
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from tests.unit.sdk.slicing.project import Project
@@ -39,6 +42,17 @@ def test_a_local_class_says_what_to_do(project: Project) -> None:
     module = project.load("sample", "def make():\n    class Inner: pass\n    return Inner\n")
     with pytest.raises(SliceError, match="move it to module level"):
         slice_of(module.make())
+
+
+def test_what_only_a_script_defines_says_where(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'OTHER = 1\nif __name__ == "__main__":\n    def run(x):\n        return x\n'
+    script = ModuleType("__main__")
+    script.__file__ = str(project.write("sample", text))
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    exec(compile(text, script.__file__, "exec"), script.__dict__)
+    expected = r"sample.py:2: run is defined under `if __name__ == '__main__':`.*define it at module level"
+    with pytest.raises(SliceError, match=expected):
+        slice_of(script.run)
 
 
 def test_installed_functions_are_imported_where_they_run() -> None:
