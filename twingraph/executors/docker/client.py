@@ -50,8 +50,10 @@ class Line(Pieces, Protocol):
 
 
 class EngineError(TwinGraphError):
-    """What the engine answered. `kind`: missing | image | conflict | refused | unreachable. `image`: the image is not to be
-    had; `missing`: what was asked for is not there, be it the container, or a network that it is to be in."""
+    """What the engine answered. `kind`: missing | image | conflict | refused | unreachable.
+
+    `image`: the image is not to be had; `missing`: something else is not there, such as the container or a network.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind

@@ -216,9 +216,7 @@ def test_a_network_that_is_not_there_is_no_missing_image(task: Task, tmp_path: P
         ("always", True, "the image 'python:3.9' cannot be pulled, as pull_policy 'always' asks: manifest unknown"),
     ],
 )
-def test_an_image_that_is_not_to_be_had_is_told(
-    task: Task, tmp_path: Path, policy: str, has: bool, says: str
-) -> None:
+def test_an_image_that_is_not_to_be_had_is_told(task: Task, tmp_path: Path, policy: str, has: bool, says: str) -> None:
     engine = Engine(fed=True)
     engine.has = has
     if not has:
