@@ -24,7 +24,24 @@ def test_cores(value: object, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, None, "much", "", "-1", -1, "1x", "1 2", [], float("inf"), float("nan"), "1e3", "\u0663", 10**400, "9" * 400]
+    "value",
+    [
+        True,
+        None,
+        "much",
+        "",
+        "-1",
+        -1,
+        "1x",
+        "1 2",
+        [],
+        float("inf"),
+        float("nan"),
+        "1e3",
+        "\u0663",
+        10**400,
+        "9" * 400,
+    ],
 )
 def test_what_is_no_amount_is_named(value: object) -> None:
     for read in (byte_count, unit_count):
