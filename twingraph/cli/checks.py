@@ -8,10 +8,11 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from twingraph.cli.app import App
 from twingraph.cli.parser import version
@@ -40,6 +41,7 @@ _LITTLE_SPACE = 500_000_000
 _CLOCKS_APART = 1.0  # s
 _STORAGE = "see docs/guides/storage.md"
 _MOST_STOPPED = 5
+_DOCKER_SECONDS = 2.0
 
 
 @recordclass
@@ -224,12 +226,12 @@ def check_secrets(settings: Settings) -> Iterator[Check]:
 
 
 def check_docker() -> Check:
-    """Asks the daemon's socket for a sign of life; no client library is needed for that."""
+    """Asks the engine for a sign of life; no client library is needed for that."""
     host = os.environ.get("DOCKER_HOST", "")
     if host and not host.startswith("unix://"):
-        return Check(name="docker", state="ok", message=f"DOCKER_HOST is {host}; not tried")
+        return _docker_elsewhere(host)
     path = host.removeprefix("unix://") or "/var/run/docker.sock"
-    if _answers(path):
+    if _answers(lambda: _connected(path)):
         return Check(name="docker", state="ok", message=f"reachable at {path}")
     if host:
         remedy = "start the daemon, or unset DOCKER_HOST"
@@ -239,14 +241,44 @@ def check_docker() -> Check:
     return Check(name="docker", state="absent", message="no daemon here; needed only for platform='docker'")
 
 
-def _answers(path: str) -> bool:
+def _docker_elsewhere(host: str) -> Check:
+    """One on a network is asked too; where certificates are wanted, it is only seen whether anybody listens."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(2)
-            link.connect(path)
-            link.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            return link.recv(16).startswith(b"HTTP/")
+        address = urlsplit(host)
+        secure = address.scheme == "https" or bool(os.environ.get("DOCKER_TLS_VERIFY"))
+        place = (address.hostname or "127.0.0.1", address.port or (2376 if secure else 2375))
+    except ValueError:
+        message = f"DOCKER_HOST is {host}, which is no address"
+        return Check(name="docker", state="broken", message=message, remedy="write it as tcp://host:2375")
+    if address.scheme not in ("tcp", "http", "https"):
+        message = f"DOCKER_HOST is {host}, which was not tried"
+        return Check(name="docker", state="hint", message=message, remedy="try it with: docker version")
+    if _answers(lambda: socket.create_connection(place, _DOCKER_SECONDS), asks=not secure):
+        found = f"somebody listens at {host}; the certificates were not tried" if secure else f"reachable at {host}"
+        return Check(name="docker", state="ok", message=found)
+    message = f"DOCKER_HOST is {host}, which does not answer"
+    remedy = "start the daemon there, see that this machine reaches it, or unset DOCKER_HOST"
+    return Check(name="docker", state="broken", message=message, remedy=remedy)
+
+
+def _connected(path: str) -> socket.socket:
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.settimeout(_DOCKER_SECONDS)
+        link.connect(path)
     except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _answers(connect: Callable[[], socket.socket], *, asks: bool = True) -> bool:
+    try:
+        with connect() as link:
+            if asks:
+                link.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return not asks or link.recv(16).split()[1:2] == [b"200"]  # not what a proxy in between answers
+    except (OSError, UnicodeError):  # a name that no machine can have
         return False
 
 

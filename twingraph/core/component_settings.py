@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -127,9 +128,9 @@ def _text(value: Any, field: str, wrong: Wrong) -> None:
 
 
 def _seconds(value: Any, field: str, wrong: Wrong) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
     if value is not None and not good:
-        wrong(field, f"must be a number of seconds above 0, or None for no limit, not {value!r}")
+        wrong(field, f"must be a number of seconds above 0, or None for no limit, not {value!r:.80}")
 
 
 def _whole(value: Any, field: str, wrong: Wrong) -> None:
@@ -154,7 +155,9 @@ def _texts(value: Any, field: str, wrong: Wrong) -> None:
         wrong(field, f"must be a mapping of names to texts, not {type(value).__name__}")
         return
     for key, text in value.items():
-        if not isinstance(key, str) or not isinstance(text, (str, int, float, bool)):
+        if not isinstance(key, str):
+            wrong(f"{field}.{key}", f"must be named by a text, not {key!r}")
+        elif not isinstance(text, (str, int, float, bool)):
             wrong(f"{field}.{key}", f"must be a text, not {text!r}")
         elif isinstance(text, str) and (problem := problem_in(text)) is not None:
             wrong(f"{field}.{key}", problem)
@@ -181,7 +184,14 @@ def _fits_a_variable(text: str) -> bool:
 def _labels(value: Any, field: str, wrong: Wrong) -> None:
     _texts(value, field, wrong)
     queue = value.get("queue") if isinstance(value, Mapping) else None
-    if isinstance(queue, str) and len(queue.encode("utf-8", "replace")) > LONGEST_QUEUE:
+    if not isinstance(queue, str):
+        return
+    if "," in queue or not queue or queue != queue.strip():  # `worker --queues` takes names with commas between
+        wrong(
+            f"{field}.queue",
+            f"{queue!r} is not the name of a queue that a worker can serve; take one without commas and outer blanks",
+        )
+    if len(queue.encode("utf-8", "replace")) > LONGEST_QUEUE:
         wrong(f"{field}.queue", f"is too long for the name of a queue; at most {LONGEST_QUEUE} bytes")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 
 _NUMBER = r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*([a-zA-Z]*)\s*"
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15,
@@ -14,7 +15,7 @@ def byte_count(value: object) -> int:
     """Bytes of 512, '512', '512Mi', '2G', '2GB', '1.5 GiB', or ValueError. Units may be written in any case."""
     number, unit = _parts(value, "bytes, such as 536870912, '512Mi' or '2G'")
     factor = _BYTES.get(unit.lower().removesuffix("b"))
-    if factor is None:
+    if factor is None or not math.isfinite(number * factor):
         raise ValueError(f"{value!r} is not a number of bytes, such as 536870912, '512Mi' or '2G'")
     return int(number * factor)
 
@@ -64,9 +65,10 @@ def seconds_text(seconds: float) -> str:
 
 def _parts(value: object, what: str) -> tuple[float, str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if value >= 0 and math.isfinite(value):
+        if 0 <= value <= sys.float_info.max:
             return float(value), ""
     elif isinstance(value, str) and (found := re.fullmatch(_NUMBER, value)) is not None:
         digits, unit = found.groups()
-        return float(digits), unit
-    raise ValueError(f"{value!r} is not a number of {what}")
+        if math.isfinite(float(digits)):
+            return float(digits), unit
+    raise ValueError(f"{value!r:.80} is not a number of {what}")

@@ -217,14 +217,17 @@ class _Watch:
         return spec
 
 
-def install_handler(logging: Any, records: Any, written: Written) -> None:
+def install_handler(logging: Any, records: Any, written: Written, is_ours: Callable[[], bool] = lambda: False) -> None:
     """Everything from INFO on that reaches the root logger; level and logger are kept.
 
-    Of the node's own logger, `current().logger`, also what is below INFO; that one needs no name in front.
+    Of the node's own logger, `current().logger`, also what is below INFO; that one needs no name in front. What is
+    logged while `is_ours()` is of work of our own for the node, and not told as the node's.
     """
 
     class Handler(logging.Handler):  # type: ignore[misc]
         def emit(self, record: Any) -> None:
+            if is_ours():
+                return
             try:
                 message = self.format(record)
             except Exception as error:

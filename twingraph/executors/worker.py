@@ -155,6 +155,9 @@ class Worker:
             self._blobs = open_blobs(self.blobs_path)
         return self._blobs
 
+    def is_asking_blobs(self) -> bool:
+        return self._blobs is not None and bool(self._blobs.is_asking())
+
     def decode(self, text: str) -> Any:
         if '"$"' not in text:
             return loads(text)
@@ -370,7 +373,9 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
             marks.note_child()
 
     sys.addaudithook(note_child)
-    capture.on_import_of_logging(lambda logging: capture.install_handler(logging, worker, worker.written))
+    capture.on_import_of_logging(
+        lambda logging: capture.install_handler(logging, worker, worker.written, worker.is_asking_blobs)
+    )
 
     def in_child() -> None:
         channel.close_in_child()

@@ -42,6 +42,14 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
+@component
+def asks_s3() -> list[int]:
+    import boto3
+
+    boto3.session.Session().client("s3", region_name="us-east-1")
+    return list(range(COUNT))
+
+
 def workflow(folder: Path, count: int = COUNT, **options: object) -> Workflow:
     (folder / "marks").mkdir(exist_ok=True)
     made = Workflow("on-s3")
@@ -92,6 +100,22 @@ def test_values_and_code_lie_in_the_bucket_and_nowhere_else(world: World) -> Non
     assert world.referred_to() <= stored
     assert world.referred_to()
     assert [file for file in (world.folder / "home" / "blobs").rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_what_boto_says_is_told_of_the_authors_own_client_alone(world: World, asks: bool) -> None:
+    made = Workflow("says")
+    if asks:
+        made.add_component("n", asks_s3)
+    else:
+        made.add_component("n", large, count=COUNT, mark=str(world.folder))
+    handle = made.submit()
+    handle.result()
+    reader = open_reader()
+    said = [record.message for record in reader.logs(handle.id)]
+    reader.close()
+    assert [message for message in said if "Found credentials" in message] == said[: int(asks)]
+    assert len(said) == int(asks)
 
 
 def test_a_store_that_fails_for_a_while_costs_attempts_of_a_node(world: World) -> None:

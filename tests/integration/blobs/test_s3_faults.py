@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -63,6 +64,31 @@ def test_what_fails_twice_is_asked_a_third_time(bench: Bench, fault: Fault) -> N
     bench.plan("GET", lambda number: fault if number < 3 else None)
     assert bench.blobs.read(digest) == LARGE
     assert len(bench.pauses) == 2
+
+
+def test_only_who_is_in_a_request_is_told_so(bench: Bench) -> None:
+    seen: list[bool] = []
+
+    def plan(number: int) -> Fault | None:
+        seen.append(bench.blobs.is_asking())  # of the proxy's thread, which asks nothing
+        return None
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(bench.blobs.is_asking())
+
+    bench.plan("PUT", plan)
+    logger, handler = logging.getLogger("botocore.credentials"), Said()
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        bench.blobs.put(b"abc")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert seen == [True, False]
+    assert not bench.blobs.is_asking()
 
 
 def test_a_put_that_fails_is_asked_again(bench: Bench) -> None:

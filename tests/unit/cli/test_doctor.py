@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.cli.double import MemoryBackend, make_console, written
+from twingraph.cli.checks import check_docker
 from twingraph.cli.entry import main
 from twingraph.core.errors import MissingExtraError, StoreError
 from twingraph.dispatch.broker import BrokerHealth
@@ -152,3 +156,52 @@ def test_broken_settings_are_one_line_of_the_report(
     assert checks["settings"]["remedy"].startswith("correct it: ")
     assert checks["database"]["state"] == "ok"
     assert main(("executions",), backend=MemoryBackend(), console=make_console()) == 2  # nothing else goes on
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{made.getsockname()[1]}")
+        monkeypatch.delenv("DOCKER_TLS_VERIFY", raising=False)
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [(b"HTTP/1.1 200 OK\r\n\r\nOK", "ok"), (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "broken"), (b"SSH-2.0\n", "broken")],
+)
+def test_an_engine_on_a_network_is_asked(listening: socket.socket, said: bytes, state: str) -> None:
+    asked: list[bytes] = []
+
+    def answer() -> None:
+        link, _ = listening.accept()
+        with link:
+            asked.append(link.recv(100))
+            link.sendall(said)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    found = check_docker()
+    thread.join()
+    assert asked[0].startswith(b"GET /_ping ")
+    assert (found.state, bool(found.remedy)) == (state, state == "broken")
+
+
+def test_of_an_engine_that_wants_certificates_it_is_seen_that_it_listens(
+    monkeypatch: pytest.MonkeyPatch, listening: socket.socket
+) -> None:
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    found = check_docker()
+    assert (found.state, "the certificates were not tried" in found.message) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("host", "state"),
+    [("tcp://127.0.0.1:1", "broken"), ("tcp://here:many", "broken"), ("ssh://me@there", "hint")],
+)
+def test_an_engine_that_does_not_answer_or_was_not_tried_does_not_look_well(
+    monkeypatch: pytest.MonkeyPatch, host: str, state: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    found = check_docker()
+    assert (found.state, bool(found.remedy)) == (state, True)

@@ -51,6 +51,7 @@ def test_what_is_written_is_kept_in_one_way(written: object, kept: object) -> No
         ({"ttl": "soon"}, "cache.ttl 'soon' is not a number of seconds"),
         ({"ttl": 0}, "cache.ttl 0 is not"),
         ({"ttl": True}, "cache.ttl True is not"),
+        ({"ttl": 10**400}, "cache.ttl 1000"),
         ({"key": "rows"}, "cache.key must be a list"),
         ({"key": []}, "cache.key must be a list"),
         ({"key": [3]}, "cache.key must be a list"),

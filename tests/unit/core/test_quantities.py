@@ -24,12 +24,34 @@ def test_cores(value: object, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, None, "much", "", "-1", -1, "1x", "1 2", [], float("inf"), float("nan"), "1e3", "\u0663"]
+    "value",
+    [
+        True,
+        None,
+        "much",
+        "",
+        "-1",
+        -1,
+        "1x",
+        "1 2",
+        [],
+        float("inf"),
+        float("nan"),
+        "1e3",
+        "\u0663",
+        10**400,
+        "9" * 400,
+    ],
 )
 def test_what_is_no_amount_is_named(value: object) -> None:
     for read in (byte_count, unit_count):
         with pytest.raises(ValueError, match="is not a number of"):
             read(value)
+
+
+def test_more_bytes_than_can_be_counted_are_no_amount() -> None:
+    with pytest.raises(ValueError, match="is not a number of bytes"):
+        byte_count("9" * 300 + "P")
 
 
 def test_a_thousandth_of_a_byte_is_no_amount() -> None:

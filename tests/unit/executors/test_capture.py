@@ -167,6 +167,16 @@ def test_logging_keeps_level_and_name(records: Records) -> None:
     assert "not formatted" in lines[1][3]
 
 
+def test_what_is_logged_while_we_work_is_not_told(records: Records) -> None:
+    root, ours = logging.Logger("root", logging.WARNING), [True]
+    here = SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20)
+    install_handler(here, records, lambda: None, lambda: ours[-1])
+    root.info("ours")
+    ours.append(False)
+    root.info("the author's")
+    assert said(records) == ["the author's"]
+
+
 def test_logging_that_is_there_already_is_met_at_once() -> None:
     met: list[object] = []
     on_import_of_logging(met.append)

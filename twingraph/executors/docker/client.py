@@ -50,7 +50,10 @@ class Line(Pieces, Protocol):
 
 
 class EngineError(TwinGraphError):
-    """What the engine answered. `kind`: missing | conflict | refused | unreachable."""
+    """What the engine answered. `kind`: missing | image | conflict | refused | unreachable.
+
+    `image`: the image is not to be had; `missing`: something else is not there, such as the container or a network.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind
@@ -146,7 +149,7 @@ class Engine:
             auth = None if credentials is None else dict(credentials)
             for step in self._api.pull(repository, tag=tag, auth_config=auth, stream=True, decode=True):
                 if "error" in step:
-                    raise EngineError("missing", str(step["error"]))
+                    raise EngineError("image", str(step["error"]))
 
         self._made(pull)
 

@@ -39,6 +39,7 @@ END_SECONDS = 1.6
 # An engine that is restarted has so long to come back.
 AWAY_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
+_NOWHERE = "is not on the engine and cannot be pulled"
 
 
 class _AskedToEndError(Exception):
@@ -192,11 +193,11 @@ class DockerJob:
         try:
             return self._engine.create(request)
         except EngineError as error:
-            if error.kind != "missing":
+            if error.kind != "missing" or self._engine.has_image(request.image):
                 raise
             if request.pull == "never":
                 message = f"{request.image!r} is not on the engine, and pull_policy is 'never': {error}"
-                raise EngineError("missing", message) from error
+                raise EngineError("image", message) from error
         self._pull(request)
         self._check()
         return self._engine.create(request)
@@ -207,8 +208,8 @@ class DockerJob:
         except EngineError as error:
             if error.kind == "unreachable":
                 raise
-            message = f"the image {request.image!r} is not on the engine and cannot be pulled: {error}"
-            raise EngineError("missing", message) from error
+            why = "cannot be pulled, as pull_policy 'always' asks" if request.pull == "always" else _NOWHERE
+            raise EngineError("image", f"the image {request.image!r} {why}: {error}") from error
 
     def _taken_name(self, request: Request, hears: Hears) -> Pieces:
         """The same attempt of a process before us, which ended before it could write down that it began."""
@@ -366,7 +367,7 @@ class DockerJob:
                 f"the image {self._task.image!r} has no such program, and the runner needs Python 3.8 or newer: {error}"
             )
             return self._failed(ErrorCode.CODE_UNAVAILABLE, "PythonMissing", message, permanent=True)
-        if error.kind == "missing":
+        if error.kind == "image":
             return self._failed(ErrorCode.CODE_UNAVAILABLE, "ImageMissing", str(error), permanent=True)
         message = f"the engine refused the container: {error}"
         return self._failed(ErrorCode.INVALID_INPUT, "ContainerRefused", message, permanent=True)

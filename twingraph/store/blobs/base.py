@@ -136,6 +136,10 @@ class BlobStore(ABC):
     def shared_key(self) -> bytes:
         """What all who share this store know, and nobody else: made once, whoever comes first. No prune takes it."""
 
+    def is_asking(self) -> bool:
+        """Whether the calling thread is in a request of this store: what a library logs then is not the caller's."""
+        return False
+
     @abstractmethod
     def list(self) -> Iterator[BlobInfo]:
         """Every blob, in no order; those that appear or go meanwhile may be missed."""

@@ -55,6 +55,9 @@ class S3Blobs(BlobStore):
             self._made = os.getpid(), make_client(self._options)
         return self._made[1]
 
+    def is_asking(self) -> bool:
+        return self._requests.is_asking()
+
     def writer(self) -> BlobWriter:
         return _S3Writer(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -90,11 +91,17 @@ class Requests:
     def __init__(self, options: S3Options, retries: Retries) -> None:
         self._options = options
         self._retries = retries
+        self._asking = threading.local()
+
+    def is_asking(self) -> bool:
+        """Whether the calling thread is in a request."""
+        return getattr(self._asking, "now", False)
 
     def ask(self, doing: str, key: str, act: Callable[[], Result]) -> Result:
         """What `act` gives. `doing` and `key` are for the error, as in 'reading' and 'ab/cdef'."""
 
         def once() -> Result:
+            self._asking.now = True
             try:
                 return act()
             except ClientError as error:
@@ -108,6 +115,8 @@ class Requests:
                 raise Again(_short(error)) from error
             except BotoCoreError as error:
                 raise StoreError(f"{doing} {self._options.said(key)}: {_short(error)}") from error
+            finally:
+                self._asking.now = False
 
         return self._retries(once, lambda again, tries: self._unavailable(doing, key, again, tries))
 

@@ -11,7 +11,7 @@ import pytest
 
 from twingraph.core.codec_base import dumps
 from twingraph.executors.base import Finished, Task
-from twingraph.executors.docker.client import Piece
+from twingraph.executors.docker.client import EngineError, Piece
 from twingraph.executors.docker.compiled import Compiled
 from twingraph.executors.docker.executor import DockerExecutor
 from twingraph.executors.docker.request import Request, request_of, token_of
@@ -71,6 +71,8 @@ class Engine:
 
     def __init__(self, *, fed: bool) -> None:
         self._fed = fed
+        self.refuses_at: dict[str, EngineError] = {}
+        self.has = True
         self.made: list[Line] = []
         self.meanwhile: Callable[[], object] = int
         self._name = ""
@@ -78,7 +80,18 @@ class Engine:
     def cores(self) -> int:
         return 2
 
+    def has_image(self, image: str) -> bool:
+        return self.has
+
+    def pull(self, image: str, credentials: object) -> None:
+        self._refuse("pull")
+
+    def _refuse(self, act: str) -> None:
+        if act in self.refuses_at:
+            raise self.refuses_at[act]
+
     def create(self, request: Request) -> str:
+        self._refuse("create")
         self._name = request.name
         return "id-" + request.name
 
@@ -88,7 +101,7 @@ class Engine:
         return self.made[-1]
 
     def start(self, container: str) -> None:
-        return
+        self._refuse("start")
 
     def signal(self, container: str, name: str) -> None:
         return
@@ -181,3 +194,34 @@ def test_one_that_is_cancelled_before_it_has_read_its_part_is_cancelled(task: Ta
         waiting(executor, task, fed=False).meanwhile = engine.meanwhile
     assert job.follow(Nobody()).status == "cancelled"
     assert len(engine.made) == (0 if used else 1)
+
+
+@pytest.mark.parametrize("act", ["create", "start"])
+@pytest.mark.parametrize("policy", ["missing", "never"])
+def test_a_network_that_is_not_there_is_no_missing_image(task: Task, tmp_path: Path, act: str, policy: str) -> None:
+    engine = Engine(fed=True)
+    engine.refuses_at[act] = EngineError("missing", "network n not found")
+    engine.refuses_at["pull"] = EngineError("image", "manifest unknown")
+    ended = carried_out(Executor(engine, tmp_path), replace(task, config={"warm": True, "pull_policy": policy}))
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.error_type) == ("invalid_input", "ContainerRefused")
+    assert ended.error.message == "the engine refused the container: network n not found"
+
+
+@pytest.mark.parametrize(
+    ("policy", "has", "says"),
+    [
+        ("missing", False, "the image 'python:3.9' is not on the engine and cannot be pulled: manifest unknown"),
+        ("never", False, "'python:3.9' is not on the engine, and pull_policy is 'never': No such image"),
+        ("always", True, "the image 'python:3.9' cannot be pulled, as pull_policy 'always' asks: manifest unknown"),
+    ],
+)
+def test_an_image_that_is_not_to_be_had_is_told(task: Task, tmp_path: Path, policy: str, has: bool, says: str) -> None:
+    engine = Engine(fed=True)
+    engine.has = has
+    if not has:
+        engine.refuses_at["create"] = EngineError("missing", "No such image")
+    engine.refuses_at["pull"] = EngineError("image", "manifest unknown")
+    ended = carried_out(Executor(engine, tmp_path), replace(task, config={"warm": True, "pull_policy": policy}))
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.error_type, ended.error.message) == ("code_unavailable", "ImageMissing", says)
