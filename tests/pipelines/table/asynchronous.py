@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tests.pipelines.case import Case
@@ -20,6 +21,15 @@ async def fetch(x: int) -> int:
 async def fail(text: str) -> int:
     effect("fail", text)
     raise ValueError(text)
+
+
+@component
+async def counting(n: int) -> AsyncIterator[int]:
+    effect("counting", n)
+    for x in range(n):
+        yield x
+    if n > 3:
+        raise ValueError("too far")
 
 
 @component
@@ -292,6 +302,21 @@ async def async_generator() -> list[int]:
 
 
 @pipeline
+async def items_of_a_generator() -> list[Any]:
+    got: list[Any] = [x + 1 async for x in counting(3)]
+    async for x in counting(3):
+        if x == 2:
+            break
+        got.append(await fetch(x))
+    try:
+        async for _ in counting(4):
+            pass
+    except ValueError as error:
+        got.append(str(error))
+    return got
+
+
+@pipeline
 async def events_and_queues() -> list[int]:
     queue: asyncio.Queue[int] = asyncio.Queue()
     ready = asyncio.Event()
@@ -409,6 +434,7 @@ CASES = (
     Case(shielded_by_finally),
     Case(pipelines_side_by_side),
     Case(async_generator),
+    Case(items_of_a_generator),
     Case(events_and_queues),
     Case(a_semaphore),
     Case(cancelled_task),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from twingraph.core.errors import HandleMisused
@@ -37,6 +37,8 @@ class Behind(Protocol):
         """What a generator hands over while it runs; None for other components."""
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]: ...
+
+    def items_awaited(self, handle: Handle) -> AsyncIterator[Any]: ...
 
     def hash_of(self, node: str) -> str: ...
 
@@ -126,6 +128,9 @@ class Handle:
             if streamed is not None:
                 return streamed
         return iter(_value(self))
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._tg_behind.items_awaited(self)
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._tg_behind.awaited(self._tg_node, self._tg_output)

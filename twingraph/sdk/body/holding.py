@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 from twingraph.core.bodies import Ended
@@ -113,6 +113,9 @@ class Holding(Calling):
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
         raise TypeError("a handle can be awaited in an async pipeline only; here, use it or take .result()")
+
+    def items_awaited(self, handle: Handle) -> AsyncIterator[Any]:
+        raise TypeError("`async for` goes over the items of a handle in an async pipeline only; here, use `for`")
 
     # -- failures ----------------------------------------------------------------------------------
 

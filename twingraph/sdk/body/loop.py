@@ -82,6 +82,12 @@ class AsyncBody(Body):
             raise
         return self.value(node, output)
 
+    def items_awaited(self, handle: Handle) -> AsyncIterator[Any]:
+        target = self._calls[handle._tg_node].target
+        if target is None or not target.generator:
+            raise TypeError(f"`async for` needs a generator, and {self.absolute(handle._tg_node)} is none; await it")
+        return _Items(handle)
+
     def sleep(self, seconds: float) -> Any:
         self._check()
         return self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
@@ -145,6 +151,25 @@ class AsyncBody(Body):
             await self.loop.delivery((handle._tg_node,))
             plain(handle)
         return value
+
+
+class _Items:
+    """What a generator gave, for `async for`, once it is over: the journal has no order of items and results, without
+    which a replay would take other turns."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._left: Iterator[Any] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._left is None:
+            self._left = iter(await self._handle)
+        for item in self._left:
+            return item
+        raise StopAsyncIteration
 
 
 class _Completed:
