@@ -219,7 +219,9 @@ def _limits(value: Any, field: str, wrong: Wrong) -> None:
         wrong(field, f"must be a mapping of limit names to whole numbers, not {type(value).__name__}")
         return
     for key, most in value.items():
-        if not isinstance(key, str) or not key.strip():
+        if not isinstance(key, str):
+            wrong(f"{field}.{key}", f"must be named by a text, not {key!r}")
+        elif not key.strip():
             wrong(field, f"the name of a limit must be a text that is not empty, not {key!r}")
         elif not isinstance(most, int) or isinstance(most, bool) or most < 1:
             wrong(f"{field}.{key}", f"must be a whole number from 1, not {most!r}")

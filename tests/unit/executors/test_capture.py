@@ -170,7 +170,7 @@ def test_logging_keeps_level_and_name(records: Records) -> None:
 def test_what_is_logged_while_we_work_is_not_told(records: Records) -> None:
     root, ours = logging.Logger("root", logging.WARNING), [True]
     here = SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20)
-    install_handler(here, records, lambda: None, lambda: ours[-1])
+    install_handler(here, records, lambda at_once: None, lambda: ours[-1])
     root.info("ours")
     ours.append(False)
     root.info("the author's")
