@@ -120,13 +120,15 @@ def _taken(result: Any, work: Work) -> Answer:
 
 
 def _parts(error: BaseException, encode: Callable[[Any, str], Tuple[str, str, int]]) -> Optional[str]:  # noqa: UP006, UP045
-    """What the exception was raised with and the attributes it was given, so that a caller can build it again."""
+    """What the exception was raised with, the attributes and notes it was given: a caller can build it again."""
     state = {name: value for name, value in error.__dict__.items() if name[:2] != "__"}
     for kind, names in _SLOTS:
         if isinstance(error, kind):
             state.update((name, getattr(error, name)) for name in names if getattr(error, name) is not None)
+    more = {"state": state, "notes": getattr(error, "__notes__", None)}
     bare = {"args": list(error.args)}
-    for parts in (dict(bare, state=state), bare) if state else (bare,):
+    full = dict(bare, **{name: part for name, part in more.items() if part})
+    for parts in (full, bare) if len(full) > 1 else (bare,):
         try:
             text = encode(parts, "exception")[0]
         except BaseException:  # they may be anything

@@ -36,14 +36,15 @@ def enrich(
 ) -> ExecutionFailed:
     """The same error as an instance of the original class too; its cause is the original as far as it is known here.
 
-    `parts` may hold the original's `args` and, as `state`, its attributes. `live` is the very exception that left the
-    body of a pipeline, where that ran in this process: its traceback is the author's own. `message` is the original's,
-    without the place that the error names before it.
+    `parts` may hold the original's `args`, its `notes` and, as `state`, its attributes. `live` is the very exception
+    that left the body of a pipeline, where that ran in this process: its traceback is the author's own. `message` is
+    the original's, without the place that the error names before it.
     """
     cls = _find(types)
     original = _rebuilt(cls, parts, str(error) if message is None else message) if cls is not None else None
     raised = _joined(error, original) if original is not None else error
     raised.__cause__ = live if live is not None else _cause(original, str(error), error.remote_traceback)
+    _note(raised, parts)
     node = f" --node {shlex.quote(error.node_id)}" if error.node_id else ""
     raised.add_note(f"look closer: twingraph show last{node}    ({error.execution_id})")
     return raised
@@ -64,7 +65,16 @@ def node_failed(record: ErrorRecord, execution_id: str, parts: Mapping[str, Any]
     original = _rebuilt(cls, parts, record.message) if cls is not None else None
     raised = _joined(error, original) if original is not None else error
     raised.__cause__ = _cause(original, record.message, record.traceback)
+    _note(raised, parts)
     return raised
+
+
+def _note(raised: BaseException, parts: Mapping[str, Any]) -> None:
+    """What the author's `add_note` said. The cause shows it with its traceback."""
+    notes = parts.get("notes")
+    for note in notes if isinstance(notes, list) else ():
+        if isinstance(note, str):
+            raised.add_note(note)
 
 
 def _cause(original: Exception | None, message: str, traceback: str | None) -> Exception:

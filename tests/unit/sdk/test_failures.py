@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from typing import Any
 
 import pytest
 
@@ -206,3 +207,34 @@ def test_a_handle_used_wrongly_is_told_under_a_public_name() -> None:
         Inline()(keyed)
     assert isinstance(caught.value, TypeError)
     assert isinstance(caught.value, ExecutionFailed)
+
+
+@component
+def noted() -> None:
+    error = ValueError("boom")
+    error.add_note("seen in line 7")
+    raise error
+
+
+@pipeline
+def passes_notes() -> None:
+    try:
+        noted()
+    except ValueError as error:
+        own = KeyError("other")
+        own.add_note(f"{error.__notes__} and here")
+        raise own from None
+
+
+@pipeline
+def lets_through() -> None:
+    noted()
+
+
+@pytest.mark.parametrize(
+    ("body", "note"), [(lets_through, "seen in line 7"), (passes_notes, "['seen in line 7'] and here")]
+)
+def test_notes_of_an_exception_come_along(body: Any, note: str) -> None:
+    with pytest.raises((ValueError, KeyError)) as caught:
+        Inline()(body)
+    assert [line for line in caught.value.__notes__ if "look closer" not in line] == [note]

@@ -174,8 +174,10 @@ def _cut(part: Any, seen: set[int]) -> None:
 def _parts(error: BaseException, coder: Coder) -> str | None:
     state = {name: value for name, value in error.__dict__.items() if name[:2] != "__" and name[:4] != "_tg_"}
     state.update(slots_of(error))
+    more = {"state": state, "notes": getattr(error, "__notes__", None)}
     bare: dict[str, Any] = {"args": list(error.args)}
-    for parts in ({**bare, "state": state}, bare) if state else (bare,):
+    full = {**bare, **{name: part for name, part in more.items() if part}}
+    for parts in (full, bare) if len(full) > 1 else (bare,):
         try:
             text = coder.encode(parts, "exception").text
         except Exception:  # they may be anything
