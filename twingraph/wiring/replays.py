@@ -16,10 +16,11 @@ from twingraph.core.records import Changes
 from twingraph.core.signatures import Parameter
 from twingraph.core.wishes import Wish
 from twingraph.engine.alone import Alone, alone, with_spec
-from twingraph.engine.recorded_code import parameters_of
+from twingraph.engine.recorded_code import parameters_of, types_of
 from twingraph.engine.repeating import may_repeat
 from twingraph.engine.replay import Earlier, earlier, resumed
 from twingraph.engine.wishes import changes_for, drawn_inputs, failed_of, keys_of, known_nodes
+from twingraph.sdk.signature import checker
 from twingraph.sdk.value_classes import ValueClasses
 from twingraph.store.blobs.base import BlobStore
 from twingraph.wiring.current_code import as_it_is_now
@@ -108,6 +109,7 @@ class Replays:
         if compiled is not None:
             return self._texts(changed_inputs(compiled.plan, given, compiled.checks))
         keys = keys_of(recorded, given, self._known_inputs(recorded))
+        self._check_types(recorded, given)
         return self._texts({key: given[name] for name, found in keys.items() for key in found})
 
     def _known_inputs(self, recorded: Recorded) -> Sequence[str]:
@@ -116,6 +118,15 @@ class Replays:
             return sorted(drawn_inputs(recorded))
         code = self._code(recorded, None)
         return (parameters_of(code.body_path, body) or ()) if code is not None else ()
+
+    def _check_types(self, recorded: Recorded, given: Mapping[str, Any]) -> None:
+        """Of a pipeline, as its recorded body names them; of a component the types are not recorded."""
+        body = recorded.created.body
+        code = self._code(recorded, None) if body is not None else None
+        if body is not None and code is not None:
+            types = types_of(code.body_path, body)
+            typed = [Parameter(name=name, required=False, accepts=checker(kind)) for name, kind in types.items()]
+            check_given(recorded.record.name, typed, given, open=True)
 
     def _code(self, recorded: Recorded, version: str | None) -> CodeRef | None:
         version = version or recorded.record.code_version

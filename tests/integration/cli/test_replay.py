@@ -165,6 +165,16 @@ def test_a_pipeline_is_answered_as_far_as_it_asks_the_same(go: Go) -> None:
     assert "did you mean 'extra'?" in wrong.stderr
 
 
+@pytest.mark.parametrize("code", ["recorded", "current"])
+def test_a_value_that_a_run_of_a_pipeline_refuses_is_refused_in_a_replay_too(go: Go, code: str) -> None:
+    refused = go("run", "flow.py:flow", "-i", "extra=abc")
+    assert refused.stderr.startswith("error: flow.extra: must be an int, not 'abc'\n")
+    first = run_once(go, "flow")
+    wrong = go("replay", first, "-i", "extra=abc", "--code", code)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: flow.extra: must be an int, not 'abc'\n")
+
+
 def test_one_node_alone(go: Go) -> None:
     first = run_once(go, "wf", "-i", "n=4")
     alone = again(go, first, "--node", "squares[3]")
