@@ -41,12 +41,6 @@ def maybe(x: int) -> int | None:
     return x if x % 2 else None
 
 
-@component
-def letter() -> str:
-    effect("letter")
-    return "b"
-
-
 @pipeline
 def list_comprehension() -> list[int]:
     return [square(x) for x in range(5) if x % 2]
@@ -174,13 +168,6 @@ def ternary() -> str:
 def chained_comparison() -> list[bool]:
     n = square(3)
     return [1 < n < 10, 10 < n < 20, 0 <= square(0) <= 0]
-
-
-@pipeline
-def containment() -> list[bool]:
-    name, n = words("b")[0], square(2)
-    found = [n in {4, 5}, n in (4, 5), n not in [4, 6], n in {4: 0}, square(1) in [square(0), square(1)]]
-    return [*found, maybe(2) in (None, 3), letter() in "abc", letter() not in "abc", letter() in name]
 
 
 @pipeline
@@ -327,7 +314,6 @@ CASES = (
     Case(walrus),
     Case(ternary),
     Case(chained_comparison),
-    Case(containment),
     Case(arithmetic),
     Case(augmented),
     Case(indexing_deeply),

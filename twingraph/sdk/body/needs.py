@@ -6,11 +6,11 @@ import opcode
 from collections.abc import Iterable
 from types import CodeType
 
-# `is`, `in`, and `match`, which asks for the type of its subject.
+# `is`, and `match`, which asks for the type of its subject.
 _ASKING = frozenset(
     number
     for name, number in opcode.opmap.items()
-    if name in ("IS_OP", "CONTAINS_OP") or name.startswith("MATCH_") or name.endswith(("_IF_NONE", "_IF_NOT_NONE"))
+    if name == "IS_OP" or name.startswith("MATCH_") or name.endswith(("_IF_NONE", "_IF_NOT_NONE"))
 )
 
 
@@ -29,8 +29,8 @@ def codes_of(code: CodeType) -> frozenset[CodeType]:
 
 
 def needs_rewriting(codes: Iterable[CodeType]) -> bool:
-    """Never False for code with a `try`, a `with`, an `is`, an `in`, a `match`, or one of the names in it, or with a
-    text to be formatted by `%`; sometimes True without need."""
+    """Never False for code with a `try`, a `with`, an `is`, a `match`, or one of the names in it, or with a text to be
+    formatted by `%`; sometimes True without need."""
     return any(
         code.co_exceptiontable
         or not _ASKING.isdisjoint(code.co_code[::2])

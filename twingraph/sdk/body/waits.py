@@ -67,7 +67,7 @@ class _Hooked:
 
 
 class _Expressions(ast.NodeTransformer, _Hooked):
-    """Inside expressions: `is`, `in`, and what gets its value before the statement ends."""
+    """Inside expressions: `is`, and what gets its value before the statement ends."""
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
@@ -76,8 +76,6 @@ class _Expressions(ast.NodeTransformer, _Hooked):
             if isinstance(operator, (ast.Is, ast.IsNot)):
                 for side in (position, position + 1):
                     operands[side] = self.plain(operands[side])
-            elif isinstance(operator, (ast.In, ast.NotIn)):  # a text asks the class of what it is to hold
-                operands[position] = self.looked_at(operands[position])
         node.left, node.comparators = operands[0], operands[1:]
         return node
 

@@ -297,12 +297,6 @@ def same(w: World) -> Any:
 
 
 @body
-def inside(w: World) -> Any:
-    x = w.call("b")
-    return [x in "abc", x not in "abc", x in {"a", "b"}, x in w.call(["b"])]
-
-
-@body
 def same_in_places(w: World) -> Any:
     x = w.call(None)
     return [[n for n in [x] if n is None] == [None], (lambda v: v is None)(x), f"{x is None}", {1: x is None}]

@@ -329,9 +329,9 @@ def test_a_whole_body_in_one_try_is_told() -> None:
     assert told(a_part) is None
 
 
-@pytest.mark.parametrize("text", ["type(x)", "callable(x)", "'%s' % x", "x is None", "x in y", "[type(y) for y in x]"])
+@pytest.mark.parametrize("text", ["type(x)", "callable(x)", "'%s' % x", "x is None", "[type(y) for y in x]"])
 def test_what_looks_behind_a_handle_needs_rewriting(text: str) -> None:
     space: dict[str, types.FunctionType] = {}
-    exec(f"def asks(x, y=()): return {text}\ndef asks_not(x): return isinstance(x, int), x == 1, x % 2", space)
+    exec(f"def asks(x): return {text}\ndef asks_not(x): return isinstance(x, int), x == 1, x % 2", space)
     assert needs_rewriting(codes_of(space["asks"].__code__))
     assert not needs_rewriting(codes_of(space["asks_not"].__code__))
