@@ -162,12 +162,13 @@ class WiredHandle:
         over = bool(self._handle.wait(timeout))
         if over and self._again is not None and getattr(self._handle, "deserted", False):
             self._take(self._again())
-            return False
+            return self.wait(None) if timeout is None else False
         if over:
             self._raise_fault()
         return over
 
     def interrupt(self, *, kill: bool) -> None:
+        self._again = None
         self._handle.interrupt(kill=kill)
 
     def cancel(self) -> None:

@@ -42,7 +42,11 @@ def _problems(schema: Any, value: Any, place: str) -> Iterator[str]:
         yield f"{at}must be of type {' or '.join(names)}, not {value!r:.80}"
     for key, (kinds, holds, words) in _BOUNDS.items():
         bound = schema.get(key)
-        if not isinstance(bound, (int, float)) or not isinstance(value, kinds) or isinstance(value, bool):
+        if not isinstance(bound, (int, float)) or not isinstance(value, kinds):
+            continue
+        if isinstance(bound, bool) or isinstance(
+            value, bool
+        ):  # older schemas say with a truth value how a bound is meant
             continue
         size = len(value) if isinstance(value, (str, list, tuple)) else value
         if not holds(size, bound):

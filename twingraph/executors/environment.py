@@ -32,6 +32,8 @@ def environment(inside: Mapping[str, str]) -> Iterator[None]:
 
 
 def _become(wanted: Mapping[str, str]) -> None:
-    if os.environ != wanted:
-        os.environ.clear()
-        os.environ.update(wanted)
+    """Other threads of this process read what does not change meanwhile."""
+    now = dict(os.environ)
+    for name in now.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in wanted.items() if now.get(name) != value})

@@ -178,7 +178,7 @@ class Runtime:
                 handle.wait_recorded()
                 if not isinstance(handle.fault, HeldElsewhere):
                     return handle
-                del self.handles[execution]  # since we looked, somebody else has taken it over
+                self.handles.pop(execution, None)  # since we looked, somebody else has taken it over
                 return self._attach(reader.record(execution))
             if record.status not in EXECUTION_OVER:
                 if compiled is not None:  # code that cannot run must not cost what has been done so far

@@ -51,10 +51,10 @@ def _ended(
 
 
 def _has_repeated_all(body: Body, error: BaseException) -> None:
-    """What the body itself raises while its history goes on is a mismatch. An interrupt is none, nor what we cannot
-    carry out here, as with a value whose class is gone. Other tasks of the body may have got further."""
+    """What the body itself raises while its history goes on is a mismatch. An interrupt is none, nor what this machine
+    lacks, or cannot carry out, as with a value whose class is gone. Other tasks of the body may have got further."""
     left = body.history.left_of("")
-    if left and not isinstance(error, KeyboardInterrupt):
+    if left and not isinstance(error, (KeyboardInterrupt, MemoryError, RecursionError, ImportError)):
         from twingraph.sdk.body.describing import raised_at, words_of
 
         place = raised_at(error)
