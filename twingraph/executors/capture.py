@@ -12,10 +12,6 @@ from typing import Any, Callable, Iterator, List, Tuple
 from twingraph.executors.context import running
 
 Record = Tuple[float, str, str, str]
-# Says these of the run of this number, and may wait for its turn; whether it did.
-Tell = Callable[[int, List[Record], bool], bool]
-# Something waits to be told; the argument: and whoever said it may be gone in a moment.
-Written = Callable[[bool], None]
 
 MAX_LINE = 65536
 MAX_TOTAL = 8 * 1024 * 1024  # characters per attempt,
@@ -95,24 +91,6 @@ class Records:
             taken, self.waiting = self.waiting, []
             return self.number, taken
 
-    def send(self, tell: Tell, wait: bool = True) -> bool:
-        """Tell all that waits, a portion at a time. Without `wait` only what can be told right now; whether it was all:
-        a finalizer or a handler of signals may be speaking in the midst of somebody's telling."""
-        if not self.sending.acquire(blocking=wait):
-            return False
-        try:
-            number, left = self.take()
-            while left:
-                portion = next(portions(left))
-                if not tell(number, portion, wait):
-                    with self.lock:
-                        self.waiting = left + self.waiting
-                    return False
-                left = left[len(portion) :]
-            return True
-        finally:
-            self.sending.release()
-
 
 class Stream(io.TextIOBase):
     """Stands in for sys.stdout or sys.stderr. In a forked child it writes to the real descriptor."""
@@ -120,7 +98,7 @@ class Stream(io.TextIOBase):
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, name: str, level: str, descriptor: int, records: Records, written: Written) -> None:
+    def __init__(self, name: str, level: str, descriptor: int, records: Records, written: Callable[[], None]) -> None:
         self.name = name
         self._level = level
         self._descriptor = descriptor
@@ -143,11 +121,6 @@ class Stream(io.TextIOBase):
     def close(self) -> None:
         """Closing it would silence every later run."""
 
-    def flush(self) -> None:
-        """What is asked for is there, whatever becomes of this process right after."""
-        if not self.direct:
-            self._written(True)
-
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
@@ -156,15 +129,12 @@ class Stream(io.TextIOBase):
             return len(text)
         if self.flow is not None:
             with self._records.lock:
-                more = self._take(self.flow.feed(text))
+                self._take(self.flow.feed(text))
         else:
-            more = self._take(text)
-        if more:
-            self._written(self._level == "warning")  # Python's own stderr holds nothing back either
+            self._take(text)
         return len(text)
 
-    def _take(self, text: str) -> bool:
-        """Whether there is a line to be told."""
+    def _take(self, text: str) -> None:
         whole = self._rest + text
         if "\n" in text or len(whole) > MAX_LINE:
             lines = whole.split("\n")
@@ -174,9 +144,9 @@ class Stream(io.TextIOBase):
                 self._rest = self._rest[MAX_LINE:]
             for line in lines:
                 self._records.add(self._level, self.name, line)
-            return True
-        self._rest = whole
-        return False
+            self._written()
+        else:
+            self._rest = whole
 
     def finish(self) -> None:
         """A last line without its end."""
@@ -217,7 +187,9 @@ class _Watch:
         return spec
 
 
-def install_handler(logging: Any, records: Any, written: Written, is_ours: Callable[[], bool] = lambda: False) -> None:
+def install_handler(
+    logging: Any, records: Any, written: Callable[[], None], is_ours: Callable[[], bool] = lambda: False
+) -> None:
     """Everything from INFO on that reaches the root logger; level and logger are kept.
 
     Of the node's own logger, `current().logger`, also what is below INFO; that one needs no name in front. What is
@@ -235,7 +207,7 @@ def install_handler(logging: Any, records: Any, written: Written, is_ours: Calla
             run = running.get(None)
             own = record.name == "root" or (run is not None and record.name == run.node_id)
             records.add(record.levelname.lower(), "logging", message if own else f"{record.name}: {message}")
-            written(record.levelno >= logging.WARNING)
+            written()
 
     root = logging.getLogger()
     root.addHandler(Handler())

@@ -40,7 +40,6 @@ class Contained:
         self._begun = begun
         self._blobs = FolderBlobs(os.path.join(folder, "blobs"), os.path.join(folder, "out", "blobs"))
         self._flushing: threading.Event | None = None
-        self._said_at = 0.0
         self._progress_at = 0.0
         self._progress_left: Any = None
         self.mask: Any = None
@@ -59,13 +58,8 @@ class Contained:
     def add(self, level: str, stream: str, message: str) -> None:
         self.records.add(level, stream, message)
 
-    def written(self, at_once: bool = False) -> None:
-        """Something waits to be said: a thread says it within 0.1 s if the run is still going on by then. What comes
-        after a silence is said at once too: the process may be gone before that thread wakes."""
-        now = time.monotonic()
-        if at_once or now - self._said_at >= FLUSH_SECONDS:
-            self._said_at = now
-            self.records.send(self._tell, wait=False)
+    def written(self) -> None:
+        """Something waits to be said: a thread says it within 0.1 s if the run is still going on by then."""
         if self._flushing is None:
             self._flushing = threading.Event()
             threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()
@@ -76,15 +70,13 @@ class Contained:
         while True:
             self._flushing.wait()
             self._flushing.clear()
-            time.sleep(FLUSH_SECONDS)
             self.flush()
-
-    def _tell(self, number: int, portion: Any, wait: bool) -> bool:
-        return self._frames.send(dumps(["l", portion]), wait)
+            time.sleep(FLUSH_SECONDS)
 
     def flush(self) -> None:
-        self._said_at = time.monotonic()
-        self.records.send(self._tell)
+        with self.records.sending:
+            for portion in capture.portions(self.records.take()[1]):
+                self._frames.send(dumps(["l", portion]))
 
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call is told in any case."""

@@ -30,24 +30,20 @@ class FrameWriter:
         self._lock = threading.Lock()
         self.mute = False
 
-    def send(self, text: str, wait: bool = True) -> bool:
-        """Whether it was sent, as far as anything can be: without `wait` it is not while another one is on its way."""
+    def send(self, text: str) -> None:
         if self.mute:
-            return True
+            return
         data = text.encode("utf-8", "replace")
-        if not self._lock.acquire(blocking=wait):
-            return False
-        try:
+        with self._lock:
             for start in range(0, max(1, len(data)), self._room):
                 piece = data[start : start + self._room]
                 is_last = start + self._room >= len(data)
                 kind = (b"l" if start else b"w") if is_last else b"m" if start else b"f"
-                self._all(self._mark + kind + piece + b"\n")
-        except OSError:
-            self.mute = True
-        finally:
-            self._lock.release()
-        return True
+                try:
+                    self._all(self._mark + kind + piece + b"\n")
+                except OSError:
+                    self.mute = True
+                    return
 
     def _all(self, data: bytes) -> None:
         sent = _write(self._descriptor, data)

@@ -18,7 +18,7 @@ from collections import deque
 from contextvars import Context, ContextVar
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
-from twingraph.core.codec_base import loads, text_of
+from twingraph.core.codec_base import dumps, loads, text_of
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.layers import Layers
@@ -82,7 +82,10 @@ class Run:
         return digest
 
     def flush(self) -> None:
-        self.records.send(self.worker.tell)
+        with self.records.sending:
+            number, taken = self.records.take()
+            for portion in capture.portions(taken):
+                self.worker.channel.send(dumps(["l", number, portion]) + "\n")
 
     def finish(self) -> None:
         """All that it has said, before its answer."""

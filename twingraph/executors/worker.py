@@ -39,20 +39,14 @@ class Channel:
         self._lock = threading.Lock()
         self.mute = False
 
-    def send(self, text: str, wait: bool = True) -> bool:
-        """Whether it was sent: without `wait` it is not while another message is on its way."""
+    def send(self, text: str) -> None:
         if self.mute:
-            return True
+            return
         data = text.encode("utf-8", "replace")
-        if not self._lock.acquire(blocking=wait):
-            return False
-        try:
+        with self._lock:
             sent = _write(self._descriptor, data)
             while sent < len(data):
                 sent += _write(self._descriptor, memoryview(data)[sent:])
-        finally:
-            self._lock.release()
-        return True
 
     def close_in_child(self) -> None:
         self.mute = True
@@ -72,7 +66,6 @@ class Worker:
         self.pid = _getpid()
         self.records = capture.Records()
         self.flushing: threading.Event | None = None
-        self.sent_at = 0.0
         self.progress_at = 0.0
         self.progress_left: Any = None
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
@@ -92,14 +85,8 @@ class Worker:
 
     # -- what user code reaches ------------------------------------------------------------------
 
-    def written(self, at_once: bool = False) -> None:
-        """Something waits to be sent: a thread sends it within 0.1 s if the run is still going on by then. What comes
-        after a silence is sent at once too: the process may be gone before that thread wakes."""
-        now = time.monotonic()
-        if at_once or now - self.sent_at >= FLUSH_SECONDS:
-            self.sent_at = now
-            run = None if self.multiplexer is None else self.multiplexer.speaker()
-            (self.records if run is None else run.records).send(self.tell, wait=False)
+    def written(self) -> None:
+        """Something waits to be sent: a thread sends it within 0.1 s if the run is still going on by then."""
         if self.flushing is None:
             self.flushing = threading.Event()
             threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()
@@ -113,12 +100,11 @@ class Worker:
             time.sleep(FLUSH_SECONDS)
             self.flush()
 
-    def tell(self, number: int, portion: Any, wait: bool) -> bool:
-        return self.channel.send(dumps(["l", number, portion]) + "\n", wait)
-
     def flush(self) -> None:
-        self.sent_at = time.monotonic()
-        self.records.send(self.tell)
+        with self.records.sending:
+            number, taken = self.records.take()
+            for portion in capture.portions(taken):
+                self.channel.send(dumps(["l", number, portion]) + "\n")
         if self.multiplexer is not None:
             self.multiplexer.flush()
 

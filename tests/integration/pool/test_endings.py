@@ -108,29 +108,6 @@ async def test_memory_over_the_limit_is_told(bench: Bench) -> None:
     assert (outcome.memory or 0) > 100_000_000
 
 
-LAST_WORDS = """
-import ctypes, logging, os, sys
-def f(way):
-    print("printed")
-    sys.stderr.write("told\\n")
-    logging.error("logged")
-    print("flushed", flush=True)
-    ctypes.string_at(0) if way == "segfault" else os._exit(7)
-"""
-
-
-@pytest.mark.parametrize("way", ["exit", "segfault"])
-async def test_what_it_said_right_before_its_process_ended_is_there(bench: Bench, way: str) -> None:
-    outcome = await bench.run(LAST_WORDS, args={"way": way})
-    assert outcome.status == "crashed"
-    assert [line for line in bench.lines() if line[1] in ("stdout", "stderr", "logging")][:4] == [
-        ("info", "stdout", "printed"),
-        ("warning", "stderr", "told"),
-        ("error", "logging", "logged"),
-        ("info", "stdout", "flushed"),
-    ]
-
-
 async def test_a_process_that_ends_whenever_it_reads_the_same_run_is_not_started_for_ever(tmp_path: Path) -> None:
     async with opened(tmp_path, workers=1, gives_again=True) as bench:
         code = bench.write("#entry f\ndef f():\n    return 1\n")

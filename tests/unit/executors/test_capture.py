@@ -5,7 +5,6 @@ import sys
 import threading
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,7 +35,7 @@ def said(records: Records) -> list[str]:
 
 
 def stream(records: Records) -> Stream:
-    return Stream("stdout", "info", 1, records, lambda at_once: None)
+    return Stream("stdout", "info", 1, records, lambda: None)
 
 
 def test_lines_come_whole_and_a_last_one_at_the_end(records: Records) -> None:
@@ -155,9 +154,7 @@ def test_closing_it_silences_nothing(records: Records) -> None:
 def test_logging_keeps_level_and_name(records: Records) -> None:
     root = logging.Logger("root", logging.WARNING)
     install_handler(
-        SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20),
-        records,
-        lambda at_once: None,
+        SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20), records, lambda: None
     )
     root.info("plain %d", 1)
     root.error("wrong %d", "text")
@@ -170,7 +167,7 @@ def test_logging_keeps_level_and_name(records: Records) -> None:
 def test_what_is_logged_while_we_work_is_not_told(records: Records) -> None:
     root, ours = logging.Logger("root", logging.WARNING), [True]
     here = SimpleNamespace(Handler=logging.Handler, getLogger=lambda: root, WARNING=30, INFO=20)
-    install_handler(here, records, lambda at_once: None, lambda: ours[-1])
+    install_handler(here, records, lambda: None, lambda: ours[-1])
     root.info("ours")
     ours.append(False)
     root.info("the author's")
@@ -189,7 +186,7 @@ def test_secrets_are_hidden_in_whatever_pieces_they_are_printed(text: str, place
     records = Records()
     records.begin(1)
     records.mask = mask
-    stream = Stream("stdout", "info", 1, records, lambda at_once: None)
+    stream = Stream("stdout", "info", 1, records, lambda: None)
     stream.flow = Flow(mask.text)
     edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
     said = []
@@ -200,27 +197,3 @@ def test_secrets_are_hidden_in_whatever_pieces_they_are_printed(text: str, place
     said += records.take()[1]
     lines = mask(text).split("\n")
     assert [line[3] for line in said] == (lines if lines[-1] else lines[:-1])
-
-
-def test_what_may_be_the_last_words_is_told_at_once(records: Records) -> None:
-    asked: list[bool] = []
-    out = Stream("stdout", "info", 1, records, asked.append)
-    print("a", file=out)
-    print("b", file=out, flush=True)
-    print("c", file=Stream("stderr", "warning", 2, records, asked.append))
-    assert asked == [False, False, True, True]
-
-
-def test_who_speaks_in_the_midst_of_telling_waits_for_nothing_and_loses_nothing(records: Records) -> None:
-    told: list[str] = []
-
-    def tell(number: int, portion: list[Any], wait: bool) -> bool:
-        if wait:
-            records.add("info", "stdout", "a finalizer")
-            assert not records.send(tell, wait=False)  # the way is taken: what was said stays
-            told.extend(record[3] for record in portion)
-        return wait
-
-    records.add("info", "stdout", "first")
-    assert records.send(tell)
-    assert (told, said(records)) == (["first"], ["a finalizer"])
