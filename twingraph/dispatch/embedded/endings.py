@@ -42,6 +42,9 @@ class Unbegun:
 
     def charged(self, held: Held, returncode: int, tail: str) -> Outcome | None:
         """One more of these deaths; the ending of the run, where it was one too many in a row."""
+        status, what, code = ending_of(returncode)
+        if status != "crashed":  # somebody ended it from outside, whatever it was to run
+            return None
         run, key = held.run, (held.lane.execution, held.run.node, held.run.attempt)
         deaths = self._deaths[key] = self._deaths.pop(key, 0) + 1
         if len(self._deaths) > _REMEMBERED:
@@ -50,7 +53,6 @@ class Unbegun:
             return None
         del self._deaths[key]
         why = tail.strip().rpartition("\n")[2]
-        _, what, code = ending_of(returncode)
         message = f"{what} before {run.node} could begin, {deaths} times in a row"
         record = error(
             run, "crashed", "WorkerCrashed", f"{message}: {why}" if why else message,
