@@ -172,6 +172,7 @@ def test_a_transaction_that_is_begun_anew_chooses_anew() -> None:
     assert desk.turn() == ["b"]
 
 
+@pytest.mark.soak
 def test_a_long_line_costs_no_more_per_grant_than_a_short_one() -> None:
     desk = Desk()
     for number in range(20_000):

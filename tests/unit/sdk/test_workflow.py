@@ -348,6 +348,7 @@ def test_an_end_of_an_edge_that_is_no_text_is_told_with_its_place(end: str) -> N
         Workflow.from_dict({"name": "flow", "definition": {"nodes": [{"id": "a"}], "edges": edges}}, registry=registry)
 
 
+@pytest.mark.soak
 def test_a_thousand_nodes_compile_quickly() -> None:
     wf = new()
     for number in range(1000):
