@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from twingraph.core.codec_base import is_whole
+
 MAX_OUTPUTS = 10_000  # a dict with more names is one value
 MAX_PARTS = 16_384  # characters of an exception's arguments and attributes that travel with it
 _OWN_FILES = ("/twingraph/executors/", "/twingraph/core/codec", "<frozen importlib", "<frozen runpy")
@@ -220,7 +222,7 @@ def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006
     if kind in _PLAIN:
         return "plain", [("output", result)]
     if kind is dict:
-        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result) and _are_whole(result):
+        if 0 < len(result) <= MAX_OUTPUTS and all(type(name) is str for name in result) and is_whole("".join(result)):
             return "dict", list(result.items())
     elif isinstance(result, tuple) and isinstance(getattr(kind, "_fields", None), tuple) and kind._fields:
         return "namedtuple:" + _name(kind), list(zip(kind._fields, result))
@@ -231,17 +233,6 @@ def take_apart(result: Any) -> Tuple[str, List[Tuple[str, Any]]]:  # noqa: UP006
     elif isinstance(getattr(kind, "__pydantic_fields__", None), dict) and kind.__pydantic_fields__:
         return "model:" + _name(kind), [(name, getattr(result, name)) for name in kind.__pydantic_fields__]
     return "plain", [("output", result)]
-
-
-def _are_whole(names: Iterable[str]) -> bool:
-    """Half a character, a lone surrogate, can be written down nowhere; values hold it in a form of their own."""
-    text = "".join(names)
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return False
-    return True
 
 
 def _is_field(field: Any) -> bool:
