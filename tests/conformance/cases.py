@@ -236,6 +236,24 @@ def exit_code(bed: Bed) -> None:
 
 
 @component
+def says_and_leaves() -> None:
+    import logging
+    import os
+
+    print("printed")
+    logging.error("logged")
+    print("flushed", end="", flush=True)
+    os._exit(9)
+
+
+@case
+def last_words(bed: Bed) -> None:
+    handle = bed.begin(says_and_leaves)
+    assert bed.done(handle).status == "failed"
+    assert [record.message for record in bed.logs(handle)] == ["printed", "logged", "flushed"]
+
+
+@component
 def quits() -> None:
     import sys
 

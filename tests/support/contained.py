@@ -14,6 +14,7 @@ from typing import Any
 from tools.pythons import Python, candidates, find
 from twingraph.executors import one_file
 from twingraph.executors.frames import FrameReader
+from twingraph.executors.last_words import unheard
 from twingraph.executors.parcel import head
 
 TOKEN = "t0ken"
@@ -39,7 +40,10 @@ class Told:
 
     @property
     def lines(self) -> list[tuple[str, str, str]]:
-        return [(level, stream, text) for message in self.of("l") for _, level, stream, text in message[1]]
+        found = [record for message in self.of("l") for record in message[1]]
+        for _, said in self.of("w"):
+            found += unheard(said, len(found))
+        return [(level, stream, text) for _, level, stream, text in found]
 
     @property
     def ending(self) -> dict[str, Any]:

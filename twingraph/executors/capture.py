@@ -49,18 +49,21 @@ class Records:
     none is told of another run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: Any = None) -> None:
+        """`words`: the `last_words.LastWords` of this process, where somebody will read them after its end."""
+        self._words = words
         self.lock = threading.RLock()  # a signal's handler may print in the middle of a print
         self.sending = threading.RLock()  # from taking to having sent: what a thread has taken comes before the answer
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
-        self._total = self._lines = 0
+        self._total = self._lines = self._count = 0
         self.mask: Any = None  # an `executors.mask.Mask` once the process was given secrets
 
     def begin(self, number: int) -> None:
         with self.lock:
             self.number = number
             self._total = self._lines = 0
+            self._count = len(self.waiting)  # what a thread of an earlier run has said since is told of this one
 
     def add(self, level: str, stream: str, message: str) -> None:
         if self._total > MAX_TOTAL or self._lines > MAX_LINES:
@@ -75,15 +78,28 @@ class Records:
                 self._total += len(piece) + 16
                 self._lines += 1
                 if self._total > MAX_TOTAL or self._lines > MAX_LINES:
-                    self.waiting.append((now, "warning", stream, BROKEN_OFF))
+                    self._append((now, "warning", stream, BROKEN_OFF))
                 else:
-                    self.waiting.append((now, level, stream, piece))
+                    self._append((now, level, stream, piece))
 
     def keep(self, level: str, stream: str, message: str) -> None:
         """What others rely on, however much was said."""
         message = message if self.mask is None else self.mask(message)
         with self.lock:
-            self.waiting.append((time.time(), level, stream, message))
+            self._append((time.time(), level, stream, message))
+
+    def _append(self, record: Record) -> None:
+        self.waiting.append(record)
+        if self._words is not None:
+            self._words.note(self.number, self._count, record)
+        self._count += 1
+
+    def add_unfinished(self, level: str, stream: str, text: str) -> None:
+        """A line that may go on: told only if nothing more can be said."""
+        if self._words is not None and self._total <= MAX_TOTAL and self._lines <= MAX_LINES:
+            text = text if self.mask is None else self.mask(text)
+            with self.lock:
+                self._words.note_unfinished(self.number, level, stream, text)
 
     def take(self) -> Tuple[int, List[Record]]:  # noqa: UP006
         """The number of the run, and what it has said since the last call."""
@@ -120,6 +136,10 @@ class Stream(io.TextIOBase):
 
     def close(self) -> None:
         """Closing it would silence every later run."""
+
+    def flush(self) -> None:
+        if self._rest and not self.direct:
+            self._records.add_unfinished(self._level, self.name, self._rest)
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):

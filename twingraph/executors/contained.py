@@ -6,6 +6,8 @@ What is to be known while it runs is said in frames (see `frames`):
 - ["b", time, folder]: user code has begun, in this folder
 - ["l", [[time, level, stream, message], ...]]: what was printed or logged
 - ["i", start, [text, ...]]: items of a generator, from index `start` on
+- ["w", [[index, [time, level, stream, message]], ...]]: by the first process, where the run's ended without an answer:
+  what `last_words` has kept of it
 - ["a", answer]: how it ended, where that is small; it is left in the folder too
 """
 
@@ -22,6 +24,7 @@ from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
 from twingraph.executors.folder_blobs import FolderBlobs
 from twingraph.executors.frames import FrameWriter
+from twingraph.executors.last_words import LastWords
 
 FLUSH_SECONDS = 0.1
 # An answer of so many bytes is said.
@@ -31,7 +34,9 @@ SMALL = 65536
 class Contained:
     """The run, as user code reaches it through `twingraph.current()`, and as it is told outside."""
 
-    def __init__(self, payload: str, bundle: str, folder: str, frames: FrameWriter, begun: int) -> None:
+    def __init__(
+        self, payload: str, bundle: str, folder: str, frames: FrameWriter, begun: int, words: LastWords
+    ) -> None:
         """`payload` and `bundle` are JSON: the run, and the code."""
         self._given = given = loads(payload)
         self._bundle = bundle
@@ -44,7 +49,8 @@ class Contained:
         self._progress_left: Any = None
         self.mask: Any = None
         self.handing: Any = None
-        self.records = capture.Records()
+        self._words = words
+        self.records = capture.Records(words)
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
         self.err = capture.Stream("stderr", "warning", 2, self.records, self.written)
         if given["secrets"]:
@@ -207,6 +213,7 @@ class Contained:
 
     def _in_child(self) -> None:
         self._frames.in_child()
+        self._words.in_child()
         self.records.lock, self.records.sending = threading.RLock(), threading.RLock()
         self.out.direct = self.err.direct = True
         if self.handing is not None:

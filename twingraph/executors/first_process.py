@@ -16,6 +16,7 @@ who listens knows when all is said.
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import signal
@@ -27,6 +28,8 @@ from typing import Any, Dict, Iterable, Optional
 from twingraph.core.codec_base import dumps
 from twingraph.executors.contained import Contained
 from twingraph.executors.frames import FrameWriter
+from twingraph.executors.last_words import SIZE as LAST_WORDS
+from twingraph.executors.last_words import LastWords
 from twingraph.executors.parcel import UNFED, Parts, Unfed
 
 # Between asking a process to end and ending it.
@@ -99,9 +102,10 @@ class FirstProcess:
         self._killed = _oom_kills()
         began, begun = os.pipe()
         heard, fed = os.pipe()
+        words = LastWords(mmap.mmap(-1, LAST_WORDS))
         child = os.fork()
         if child == 0:
-            self._run_node(folder, begun, fed)
+            self._run_node(folder, begun, fed, words)
         os.close(begun)
         os.close(fed)
         if not self._idle:
@@ -116,12 +120,15 @@ class FirstProcess:
             os._exit(UNFED)
         if self._idle:
             _end_all()
+        if not os.path.exists(os.path.join(folder, "out", "answer")):
+            self._tell_last_words(words)
+        words.close()
         self._tell(ending, folder)
         return ending
 
     # -- the node's process ------------------------------------------------------------------------
 
-    def _run_node(self, folder: str, begun: int, fed: int) -> None:
+    def _run_node(self, folder: str, begun: int, fed: int, words: LastWords) -> None:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -132,7 +139,7 @@ class FirstProcess:
         faulthandler.enable(2)
         try:
             _clear(os.path.join(self._root, str(self._count - 1)))
-            self._contained(folder, begun, fed).carry_out()
+            self._contained(folder, begun, fed, words).carry_out()
         except Unfed:
             os._exit(UNFED)
         except BaseException:  # there is no room for an answer, or the folder is gone
@@ -142,7 +149,7 @@ class FirstProcess:
             os._exit(1)
         os._exit(0)  # leaked threads of user code shall not keep it alive
 
-    def _contained(self, folder: str, begun: int, fed: int) -> Contained:
+    def _contained(self, folder: str, begun: int, fed: int, words: LastWords) -> Contained:
         blobs = os.path.join(folder, "blobs")
         for place in (folder, blobs, os.path.join(folder, "out")):
             os.mkdir(place)
@@ -158,7 +165,7 @@ class FirstProcess:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
-        return Contained(texts[b"p"], texts[b"b"], folder, self._frames, begun)
+        return Contained(texts[b"p"], texts[b"b"], folder, self._frames, begun, words)
 
     # -- beside it ---------------------------------------------------------------------------------
 
@@ -215,6 +222,17 @@ class FirstProcess:
             with suppress(OSError, ValueError), open(place) as file:
                 return int(file.read())
         return int(most * 1024 if sys.platform == "linux" else most)
+
+    def _tell_last_words(self, words: LastWords) -> None:
+        """By a process of its own: what a run has said is not to be in this one, from which the next is forked."""
+        with suppress(OSError):
+            teller = os.fork()
+            if teller == 0:
+                try:
+                    self._frames.send(dumps(["w", words.said(0)]))
+                finally:
+                    os._exit(0)
+            os.waitpid(teller, 0)
 
     def _tell(self, ending: Dict[str, Any], folder: str) -> None:  # noqa: UP006
         out = os.path.join(folder, "out")

@@ -19,7 +19,8 @@ BLOCK = 64
 LANES = 512  # that one process can have open at once
 STEPS = 1  # the block that tells of the loop
 FIRST = 2  # the first block of a lane
-SIZE = BLOCK * (FIRST + LANES)
+_WORDS = BLOCK * (FIRST + LANES)  # where the process's last words begin
+SIZE = _WORDS + (1 << 19)
 BEGUN, LOW, HIGH, CUT_OFF = range(4)
 
 
@@ -42,6 +43,10 @@ class Marks:
         other._map, other._whole = None, self._whole
         other._look_at(number)
         return other
+
+    def words(self) -> Any:
+        """The memory for `last_words`. To be released before this is closed."""
+        return self._whole[_WORDS:]
 
     def begin(self, number: int, at: float) -> bool:
         """The worker's side. False: the run was recalled and must not be carried out."""

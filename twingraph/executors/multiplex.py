@@ -45,7 +45,7 @@ class Run:
         self.worker = worker
         self.number = number
         self.started = started
-        self.records = capture.Records()
+        self.records = capture.Records(worker.words)
         self.records.begin(number)
         self.records.mask = worker.records.mask  # of secrets that the process was given before
         self.streams: Dict[str, capture.Stream] = {}  # noqa: UP006
@@ -115,6 +115,13 @@ class Routed(capture.Stream):
         if run is None:
             return super().write(text)
         return run.stream(self.name, self._level, self._descriptor).write(text)
+
+    def flush(self) -> None:
+        run = None if self.direct else self._owner.speaker()
+        if run is None:
+            super().flush()
+        else:
+            run.stream(self.name, self._level, self._descriptor).flush()
 
 
 class _Lane:

@@ -20,7 +20,7 @@ MODULES = (
     *("executors." + name for name in ("capture", "contained", "context", "first_process", "folder_blobs", "frames")),
     *(
         "executors." + name
-        for name in ("handing", "mask", "masked_values", "parcel", "project", "runner", "slice_loader")
+        for name in ("handing", "last_words", "mask", "masked_values", "parcel", "project", "runner", "slice_loader")
     ),
 )
 # What the place's Python runs (`python -c BOOT`): it reads the rest from its standard input.

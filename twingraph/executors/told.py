@@ -11,6 +11,7 @@ from twingraph.core.codec_base import CodecError, loads
 from twingraph.executors.base import Hears, Line
 from twingraph.executors.capture import BROKEN_OFF, MAX_LINE, MAX_LINES, MAX_TOTAL, pieces
 from twingraph.executors.frames import FrameReader
+from twingraph.executors.last_words import unheard
 from twingraph.executors.mask import Flow, Mask
 
 LAST_LINES = 10
@@ -28,6 +29,7 @@ class Told:
         self._hears = hears
         self._now = now
         self._size = self._count = 0
+        self._records = 0
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._fault: list[str] = []
         self.began: float | None = None
@@ -100,15 +102,21 @@ class Told:
         elif kind == "k" and self.began is None:  # later it may be user code that says so
             self.kept = str(rest[0])
         elif kind == "l":
-            lines = [(float(at), str(level), str(stream), str(message)) for at, level, stream, message in rest[0]]
-            self._last.extend(message for _, _, stream, message in lines if stream not in ("progress", "artifact"))
-            self._hears.said(lines)
+            lines = [_line(*line) for line in rest[0]]
+            self._records += len(lines)
+            self._hear(lines)
+        elif kind == "w":
+            self._hear(unheard([(int(index), _line(*line)) for index, line in rest[0]], self._records))
         elif kind == "i":
             self._hears.gave(int(rest[0]), [str(text) for text in rest[1]])
         elif kind == "a":
             self.answer = str(rest[0])
         elif kind == "e":
             self.ending, self.left_files, self.folder = dict(rest[0]), bool(rest[1]), str(rest[2])
+
+    def _hear(self, lines: list[Line]) -> None:
+        self._last.extend(message for _, _, stream, message in lines if stream not in ("progress", "artifact"))
+        self._hears.said(lines)
 
     def _say(self, found: Iterator[tuple[str, str, str]]) -> None:
         lines: list[Line] = []
@@ -124,6 +132,10 @@ class Told:
             lines.append((self._now(), "warning" if is_over else level, stream, BROKEN_OFF if is_over else message))
         if lines:
             self._hears.said(lines)
+
+
+def _line(at: Any, level: Any, stream: Any, message: Any) -> Line:
+    return float(at), str(level), str(stream), str(message)
 
 
 class _Lines:

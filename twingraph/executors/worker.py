@@ -22,6 +22,7 @@ from typing import Any, Callable, Sequence
 from twingraph.core.codec_base import CodecError, dumps, loads, text_of
 from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
+from twingraph.executors.last_words import LastWords
 from twingraph.executors.marks import Marks
 from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
 
@@ -64,7 +65,8 @@ class Worker:
         self.projects = given.get("projects", "")
         self.secret = bytes.fromhex(given["secret"]) if given["secret"] else None
         self.pid = _getpid()
-        self.records = capture.Records()
+        self.words = LastWords(marks.words())
+        self.records = capture.Records(self.words)
         self.flushing: threading.Event | None = None
         self.progress_at = 0.0
         self.progress_left: Any = None
@@ -365,6 +367,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
 
     def in_child() -> None:
         channel.close_in_child()
+        worker.words.in_child()
         worker.records.lock, worker.records.sending = threading.RLock(), threading.RLock()
         worker.out.direct = worker.err.direct = True
         if worker.handing is not None:

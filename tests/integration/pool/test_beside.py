@@ -342,3 +342,24 @@ async def test_what_a_cancelled_run_has_started_ends_with_it(tmp_path: Path) -> 
         (bench.folder / "gone").touch()
         await bench.until(lambda: len(bench.outcomes()) == 2)
         assert {node: one.status for node, one in bench.outcomes().items()} == {"f": "timeout", "g": "completed"}
+
+
+LEAVE_TOGETHER = """#entry f
+import asyncio, os
+async def f(name):
+    print("of " + name)
+    print(name + " goes", end="", flush=True)
+    open(name, "w").close()
+    while not (os.path.exists("a") and os.path.exists("b")):
+        await asyncio.sleep(0.01)
+    os._exit(3)
+"""
+
+
+async def test_what_each_said_right_before_their_process_ended_is_there(tmp_path: Path) -> None:
+    async with opened(tmp_path, workers=1) as bench:
+        code = bench.write(LEAVE_TOGETHER)
+        for name in ("a", "b"):
+            bench.submit(code, "f", [name], {"name": name}, asynchronous=True)
+        await bench.until(lambda: len(bench.outcomes()) == 2)
+        assert [said(bench, name) for name in ("a", "b")] == ["of a\na goes", "of b\nb goes"]

@@ -122,3 +122,27 @@ async def test_a_process_that_ends_whenever_it_reads_the_same_run_is_not_started
     assert "before n could begin, 5 times in a row" in error.message
     assert "TypeError" in error.message
     assert bench.outcomes()["after"].status == "completed"
+
+
+LAST_WORDS = """
+import ctypes, logging, os, signal, sys
+def f(way):
+    print("printed")
+    sys.stderr.write("told\\n")
+    logging.error("logged")
+    print("flushed", end="", flush=True)
+    if way == "fault":
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL) if way == "kill" else os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("way", ["exit", "fault", "kill"])
+async def test_what_it_said_right_before_its_process_ended_is_there(bench: Bench, way: str) -> None:
+    await bench.run(LAST_WORDS, args={"way": way})
+    assert [line for line in bench.lines() if line[1] in ("stdout", "logging") or line[2] == "told"] == [
+        ("info", "stdout", "printed"),
+        ("warning", "stderr", "told"),
+        ("error", "logging", "logged"),
+        ("info", "stdout", "flushed"),
+    ]

@@ -48,6 +48,13 @@ def gives_up():
 def leaves(code):
     os._exit(code)
 
+def last_words(way):
+    print("printed")
+    logging.error("logged")
+    sys.stderr.write("told\\n")
+    print("flushed", end="", flush=True)
+    faults() if way == "fault" else os.kill(os.getpid(), signal.SIGKILL) if way == "kill" else os._exit(0)
+
 def faults():
     import ctypes
     ctypes.string_at(0)
@@ -194,6 +201,16 @@ def test_how_its_process_ended(box: Box, entry: str, arguments: dict[str, int], 
     assert told.code == (code if by is None else 128 + by)
     assert told.of("a") == []
     assert entry != "faults" or "Segmentation fault" in told.stderr
+
+
+@pytest.mark.parametrize("way", ["exit", "fault", "kill"])
+def test_what_it_said_right_before_its_process_ended_is_told(box: Box, way: str) -> None:
+    assert box.run("last_words", {"way": way}).lines == [
+        ("info", "stdout", "printed"),
+        ("error", "logging", "logged"),
+        ("warning", "stderr", "told"),
+        ("info", "stdout", "flushed"),
+    ]
 
 
 def test_an_exit_is_an_error_and_no_end_of_the_process(box: Box) -> None:

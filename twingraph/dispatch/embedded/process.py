@@ -222,7 +222,9 @@ class WorkerProcess:
         elif kind == "l":
             held = self.pending.get(head[1])
             if held is not None:
-                self._owner.said(held, protocol.lines_of(head[2]))
+                lines = protocol.lines_of(head[2])
+                held.heard += len(lines)
+                self._owner.said(held, lines)
         elif kind == "i":
             held = self.pending.get(head[1])
             if held is not None:
@@ -321,12 +323,24 @@ class WorkerProcess:
         self._gone = True
         while self._hear():  # what it said before it ended
             pass
+        for number, held in self.begun():
+            self._tell_last_words(number, held)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.current() is not None:  # what a finished run has detached on purpose goes on
             end_strays([self.mark])
         self._owner.exited(self, returncode)
         self._release()
+
+    def _tell_last_words(self, number: int, held: Held) -> None:
+        """What no thread of the process came to send any more."""
+        from twingraph.executors.last_words import LastWords, unheard  # most processes answer
+
+        words = LastWords(self.marks.words())
+        with contextlib.suppress(*protocol.GARBLED), contextlib.closing(words):
+            lines = protocol.lines_of(unheard(words.said(number), held.heard))
+            if lines:
+                self._owner.said(held, lines)
 
     def _release(self) -> None:
         self._loop.remove_reader(self._started.outgoing)

@@ -20,7 +20,20 @@ class Doom(NamedTuple):
 class Held:
     """A run in a worker's hands. `wish`: what becomes of it if it has not begun: 'return', 'cancel' or None."""
 
-    __slots__ = ("accused", "announced", "doom", "doomed_at", "lane", "lines", "peak", "run", "said", "strand", "wish")
+    __slots__ = (
+        "accused",
+        "announced",
+        "doom",
+        "doomed_at",
+        "heard",
+        "lane",
+        "lines",
+        "peak",
+        "run",
+        "said",
+        "strand",
+        "wish",
+    )
 
     def __init__(self, lane: Lane, run: NodeRun, strand: Strand | None = None) -> None:
         self.lane = lane
@@ -30,6 +43,7 @@ class Held:
         self.announced = False
         self.accused = False  # of keeping the loop for itself
         self.peak = 0
+        self.heard = 0  # records of what it said
         self.said = 0  # characters that came from below,
         self.lines = 0  # in so many lines
         self.doom: Doom | None = None  # it was asked to end

@@ -1,0 +1,135 @@
+"""What a process said is read after its end, once, in order, whatever else it left in that memory."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twingraph.core.codec_base import dumps
+from twingraph.executors.base import Line
+from twingraph.executors.capture import Records, Stream
+from twingraph.executors.frames import MARK
+from twingraph.executors.last_words import SIZE, LastWords, unheard
+from twingraph.executors.mask import Flow, Mask
+from twingraph.executors.told import Told
+
+
+class Side:
+    """A process that speaks, and who reads what it left."""
+
+    def __init__(self) -> None:
+        self.memory = bytearray(SIZE)
+        self.words = LastWords(self.memory)
+        self.records = Records(self.words)
+        self.records.begin(1)
+        self.out = self.stream("stdout", "info")
+
+    def stream(self, name: str, level: str) -> Stream:
+        return Stream(name, level, 1, self.records, lambda: None)
+
+    def left(self, heard: int = 0, run: int = 1) -> list[str]:
+        return [record[3] for record in unheard(LastWords(self.memory).said(run), heard)]
+
+
+@pytest.fixture
+def side() -> Side:
+    return Side()
+
+
+def test_what_was_heard_is_not_read_again(side: Side) -> None:
+    print("a\nb", file=side.out)
+    heard = len(side.records.take()[1])
+    side.records.add("error", "logging", "c")
+    side.records.keep("info", "artifact", "d")
+    assert side.left() == ["a", "b", "c", "d"]
+    assert side.left(heard) == ["c", "d"]
+    assert side.left(4) == []
+
+
+def test_each_run_has_its_own(side: Side) -> None:
+    print("first", file=side.out)
+    side.records.take()
+    print("of a thread that was left behind", file=side.out)
+    side.records.begin(2)
+    print("second", file=side.out)
+    assert side.left(run=2, heard=1) == ["second"]
+    assert side.left(run=1)[0] == "first"
+
+
+@pytest.mark.parametrize(("more", "left"), [("", ["before", "asking: "]), ("yes\n", ["before", "asking: yes"])])
+def test_a_line_that_was_flushed_before_its_end(side: Side, more: str, left: list[str]) -> None:
+    print("before", file=side.out)
+    print("asking: ", end="", file=side.out, flush=True)
+    side.out.write(more)
+    side.out.write("never flushed")
+    assert side.left() == left
+
+
+def test_the_newest_of_much_is_there_with_a_note_of_the_rest(side: Side) -> None:
+    said = [f"{number} {'x' * 1000}" for number in range(2 * SIZE // 1000)]
+    for line in said:
+        print(line, file=side.out)
+    first, *left = side.left()
+    assert left == said[-len(left) :]
+    assert len(left) * 1000 > SIZE * 0.4
+    assert first == f"({len(said) - len(left)} lines before this one were lost)"
+
+
+def test_a_line_that_takes_all_room_is_cut(side: Side) -> None:
+    side.records.add("info", "stdout", "\U0001f600" * 65536)
+    assert side.left() == ["\U0001f600" * 16384 + " ...(cut)"]
+
+
+def test_a_fork_leaves_it_alone(side: Side) -> None:
+    side.words.in_child()
+    print("of the child", file=side.out)
+    assert side.left() == []
+
+
+def test_secrets_are_not_in_that_memory(side: Side) -> None:
+    mask = Mask(["a-password"])
+    side.records.mask, side.out.flow = mask, Flow(mask.text)
+    print("it is a-password", file=side.out)
+    print("half of it: a-pass", end="", file=side.out, flush=True)
+    assert side.left() == ["it is ***", "half of it: "]
+    assert b"a-pass" not in side.memory
+
+
+@given(st.binary(max_size=300), st.integers(0, 200), st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3))
+def test_whatever_a_crashing_process_has_written_there(data: bytes, at: int, numbers: list[int]) -> None:
+    side = Side()
+    print("a\nb\nc", file=side.out)
+    side.memory[64 + at : 64 + at + len(data)] = data
+    side.memory[:24] = struct.pack("3q", *numbers)
+    assert all(type(line) is str for line in side.left())
+
+
+class Hearing:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def began(self, at: float) -> None: ...
+
+    def said(self, lines: Sequence[Line]) -> None:
+        self.lines += [line[3] for line in lines]
+
+    def gave(self, start: int, texts: Sequence[str]) -> None: ...
+
+
+def test_of_a_container_each_line_is_told_once(side: Side) -> None:
+    hearing = Hearing()
+    told = Told("token", [], hearing, lambda: 0.0)
+
+    def say(*message: Any) -> None:
+        told.feed(MARK + b"tokenw" + dumps(message).encode() + b"\n", None)
+
+    print("a\nb", file=side.out)
+    say("l", side.records.take()[1])
+    print("c\nd", file=side.out)
+    say("w", side.words.said(1))
+    assert hearing.lines == told.last == ["a", "b", "c", "d"]

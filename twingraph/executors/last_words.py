@@ -1,0 +1,110 @@
+"""What a process says, kept where it outlives the process: in memory that its parent shares. Python 3.8.
+
+What user code prints goes to the parent within a moment, by a thread. A process that ends without a word (`os._exit`, a
+crash, a kill) has no such moment, and its author's thread must not send by itself: a handler of a signal may end any
+call in its midst. So each record is written here too, by whoever says it, and the parent reads what it has not heard.
+
+Two halves are filled in turn, so at least the newest half is there. A line is there once its half's length counts it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Dict, List, Tuple
+
+from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
+
+Record = Tuple[float, str, str, str]
+Said = List[Tuple[int, Record]]
+
+SIZE = 1 << 19
+_HEAD = 64
+_TURN = 2  # after the lengths of both halves
+# Of a line that takes more than half of a half so many characters are kept, and of one without its end yet.
+_LONG, _OPEN = 16384, 4096
+_CUT = " ...(cut)"
+# In the place of a record's index: a line that goes on.
+_UNFINISHED = -1
+
+
+class LastWords:
+    """Records are counted for each run, from 0 on."""
+
+    def __init__(self, memory: Any) -> None:
+        """`memory`: SIZE bytes, or another number; all zero at first."""
+        self._bytes = memoryview(memory)
+        self._half = (len(self._bytes) - _HEAD) // 2
+        self._numbers = self._bytes[:_HEAD].cast("q")
+        self._turn = self._end = 0  # as the process itself knows them
+        self._lock = threading.RLock()  # a signal's handler may print in the middle of a print
+        self._mute = False
+
+    def note(self, run: int, index: int, record: Record) -> None:
+        if self._mute:
+            return
+        data = _line(run, index, record)
+        if len(data) > self._half // 2:
+            data = _line(run, index, (*record[:3], record[3][:_LONG] + _CUT))
+        with self._lock:
+            start = self._end
+            if start + len(data) > self._half:
+                self._turn, start = 1 - self._turn, 0
+                self._numbers[self._turn] = 0
+                self._numbers[_TURN] = self._turn
+            at = _HEAD + self._turn * self._half + start
+            self._bytes[at : at + len(data)] = data
+            self._end = self._numbers[self._turn] = start + len(data)
+
+    def note_unfinished(self, run: int, level: str, stream: str, text: str) -> None:
+        """A line that was flushed before its end."""
+        if len(text) > _OPEN:
+            text = "... " + text[-_OPEN:]
+        self.note(run, _UNFINISHED, (time.time(), level, stream, text))
+
+    def said(self, run: int) -> Said:
+        """What is there of this run, each with its index. None of it is trusted: a process that crashed may have
+        written anywhere."""
+        found: Said = []
+        turn = self._numbers[_TURN]
+        for half in (1 - turn, turn) if turn in (0, 1) else ():
+            start = _HEAD + half * self._half
+            data = bytes(self._bytes[start : start + max(0, min(self._numbers[half], self._half))])
+            for line in data.split(b"\n")[:-1]:
+                with suppress(CodecError, TypeError, *UNREADABLE):
+                    number, index, at, level, stream, message = loads(line.decode("utf-8"))
+                    if number == run:
+                        found.append((int(index), (float(at), str(level), str(stream), str(message))))
+        return found
+
+    def in_child(self) -> None:
+        """A fork speaks for itself."""
+        self._mute = True
+
+    def close(self) -> None:
+        self._numbers.release()
+        self._bytes.release()
+
+
+def _line(run: int, index: int, record: Record) -> bytes:
+    return (dumps([run, index, *record]) + "\n").encode("utf-8", "replace")
+
+
+def unheard(said: Said, heard: int) -> List[Record]:  # noqa: UP006
+    """What comes after the first `heard` records of a run, with a note in the place of what is gone."""
+    found: List[Record] = []  # noqa: UP006
+    unfinished: Dict[str, Record] = {}  # noqa: UP006
+    for index, record in said:
+        at, _, stream, _ = record
+        if index == _UNFINISHED:
+            unfinished[stream] = record
+            continue
+        unfinished.pop(stream, None)
+        if index < heard:
+            continue
+        if index > heard:
+            found.append((at, "warning", stream, f"({index - heard} lines before this one were lost)"))
+        found.append(record)
+        heard = index + 1
+    return found + sorted(unfinished.values())
