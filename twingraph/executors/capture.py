@@ -56,14 +56,16 @@ class Records:
         self.sending = threading.RLock()  # from taking to having sent: what a thread has taken comes before the answer
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
-        self._total = self._lines = self._count = 0
+        self._total = self._lines = 0
+        self._taken = self._noted = 0  # of this run; of those that wait, how many stand in `words`
         self.mask: Any = None  # an `executors.mask.Mask` once the process was given secrets
 
     def begin(self, number: int) -> None:
         with self.lock:
             self.number = number
             self._total = self._lines = 0
-            self._count = len(self.waiting)  # what a thread of an earlier run has said since is told of this one
+            self._taken = self._noted = 0
+            self._note()  # what a thread of an earlier run has said since is told of this one
 
     def add(self, level: str, stream: str, message: str) -> None:
         if self._total > MAX_TOTAL or self._lines > MAX_LINES:
@@ -90,9 +92,15 @@ class Records:
 
     def _append(self, record: Record) -> None:
         self.waiting.append(record)
-        if self._words is not None:
-            self._words.note(self.number, self._count, record)
-        self._count += 1
+        self._note()
+
+    def _note(self) -> None:
+        """Also those whose saying was ended in its midst, by a handler of a signal or where no deeper call is possible:
+        they wait, so they count."""
+        while self._words is not None and self._noted < len(self.waiting):
+            at = self._noted
+            self._words.note(self.number, self._taken + at, self.waiting[at])
+            self._noted = at + 1
 
     def add_unfinished(self, level: str, stream: str, text: str) -> None:
         """A line that may go on: told only if nothing more can be said."""
@@ -104,7 +112,8 @@ class Records:
     def take(self) -> Tuple[int, List[Record]]:  # noqa: UP006
         """The number of the run, and what it has said since the last call."""
         with self.lock:
-            taken, self.waiting = self.waiting, []
+            taken, self.waiting, self._noted = self.waiting, [], 0
+            self._taken += len(taken)
             return self.number, taken
 
 

@@ -57,8 +57,40 @@ def test_each_run_has_its_own(side: Side) -> None:
     print("of a thread that was left behind", file=side.out)
     side.records.begin(2)
     print("second", file=side.out)
+    assert side.left(run=2) == ["of a thread that was left behind", "second"]
     assert side.left(run=2, heard=1) == ["second"]
     assert side.left(run=1)[0] == "first"
+
+
+class Ended(Exception):
+    """What a handler of a signal raises, wherever its process is."""
+
+
+def test_a_record_whose_saying_was_ended_in_its_midst_counts(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*_: Any) -> None:
+        raise Ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(side.words, "note", ended)
+        with pytest.raises(Ended):
+            print("half", file=side.out)
+    heard = len(side.records.take()[1])
+    print("after", file=side.out)
+    assert side.left(heard) == ["after"]
+
+
+def test_what_is_said_in_the_middle_of_a_print_has_its_place(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = side.words.note
+
+    def interrupted(*given: Any) -> None:
+        monkeypatch.setattr(side.words, "note", note)
+        print("by a handler", file=side.out)
+        note(*given)
+
+    monkeypatch.setattr(side.words, "note", interrupted)
+    print("by the run", file=side.out)
+    told = [record[3] for record in side.records.take()[1]]
+    assert [side.left(heard) for heard in range(3)] == [told, told[1:], []]
 
 
 @pytest.mark.parametrize(("more", "left"), [("", ["before", "asking: "]), ("yes\n", ["before", "asking: yes"])])
