@@ -97,17 +97,17 @@ class Records:
     def _note(self) -> None:
         """Also those whose saying was ended in its midst, by a handler of a signal or where no deeper call is possible:
         they wait, so they count."""
-        while self._words is not None and self._noted < len(self.waiting):
-            at = self._noted
+        while self._words is not None:
+            at = self._noted  # a handler may come anywhere here and note some: what is noted twice is read once
+            if at >= len(self.waiting):
+                return
             self._words.note(self.number, self._taken + at, self.waiting[at])
             self._noted = at + 1
 
     def add_unfinished(self, level: str, stream: str, text: str) -> None:
-        """A line that may go on: told only if nothing more can be said."""
+        """A line that may go on: told only if nothing more can be said. Under the lock."""
         if self._words is not None and self._total <= MAX_TOTAL and self._lines <= MAX_LINES:
-            text = text if self.mask is None else self.mask(text)
-            with self.lock:
-                self._words.note_unfinished(self.number, level, stream, text)
+            self._words.note_unfinished(self.number, level, stream, text if self.mask is None else self.mask(text))
 
     def take(self) -> Tuple[int, List[Record]]:  # noqa: UP006
         """The number of the run, and what it has said since the last call."""
@@ -147,8 +147,9 @@ class Stream(io.TextIOBase):
         """Closing it would silence every later run."""
 
     def flush(self) -> None:
-        if self._rest and not self.direct:
-            self._records.add_unfinished(self._level, self.name, self._rest)
+        with self._records.lock:
+            if self._rest and not self.direct:
+                self._records.add_unfinished(self._level, self.name, self._rest)
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
@@ -156,11 +157,8 @@ class Stream(io.TextIOBase):
         if self.direct:
             os.write(self._descriptor, text.encode("utf-8", "replace"))
             return len(text)
-        if self.flow is not None:
-            with self._records.lock:
-                self._take(self.flow.feed(text))
-        else:
-            self._take(text)
+        with self._records.lock:  # two threads may write to it at once
+            self._take(text if self.flow is None else self.flow.feed(text))
         return len(text)
 
     def _take(self, text: str) -> None:
@@ -179,12 +177,12 @@ class Stream(io.TextIOBase):
 
     def finish(self) -> None:
         """A last line without its end."""
-        if self.flow is not None:
-            with self._records.lock:
+        with self._records.lock:
+            if self.flow is not None:
                 self._take(self.flow.finish())
-        if self._rest:
-            rest, self._rest = self._rest, ""
-            self._records.add(self._level, self.name, rest)
+            if self._rest:
+                rest, self._rest = self._rest, ""
+                self._records.add(self._level, self.name, rest)
 
 
 def on_import_of_logging(install: Callable[[Any], None]) -> None:

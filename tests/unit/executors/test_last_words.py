@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,35 +64,39 @@ def test_each_run_has_its_own(side: Side) -> None:
     assert side.left(run=1)[0] == "first"
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """What a handler of a signal raises, wherever its process is."""
 
 
-def test_a_record_whose_saying_was_ended_in_its_midst_counts(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ended(*_: Any) -> None:
-        raise Ended
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_handler_of_a_signal_may_come_in_the_middle_of_a_print(raises: bool) -> None:
+    """Before and after each call that is made there."""
+    moment, is_over = 0, False
+    while not is_over:
+        moment += 1
+        side = Side()
+        left = moment
 
-    with monkeypatch.context() as patch:
-        patch.setattr(side.words, "note", ended)
-        with pytest.raises(Ended):
-            print("half", file=side.out)
-    heard = len(side.records.take()[1])
-    print("after", file=side.out)
-    assert side.left(heard) == ["after"]
+        def happens(_frame: Any, _event: str, called: Any, side: Side = side) -> None:
+            nonlocal left
+            left -= called is not sys.setprofile
+            if left == 0 and raises:
+                raise EndedError
+            if left == 0:
+                print("by a handler", file=side.out)
 
-
-def test_what_is_said_in_the_middle_of_a_print_has_its_place(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    note = side.words.note
-
-    def interrupted(*given: Any) -> None:
-        monkeypatch.setattr(side.words, "note", note)
-        print("by a handler", file=side.out)
-        note(*given)
-
-    monkeypatch.setattr(side.words, "note", interrupted)
-    print("by the run", file=side.out)
-    told = [record[3] for record in side.records.take()[1]]
-    assert [side.left(heard) for heard in range(3)] == [told, told[1:], []]
+        sys.setprofile(happens)
+        try:
+            side.records.add("info", "stdout", "in which it comes")
+        except EndedError:
+            pass
+        finally:
+            sys.setprofile(None)
+        is_over = left > 0
+        print("after", file=side.out)
+        told = [record[3] for record in side.records.take()[1]]
+        assert [side.left(heard) for heard in range(len(told) + 1)] == [told[at:] for at in range(len(told) + 1)]
+    assert moment > 20
 
 
 @pytest.mark.parametrize(("more", "left"), [("", ["before", "asking: "]), ("yes\n", ["before", "asking: yes"])])
@@ -100,6 +106,52 @@ def test_a_line_that_was_flushed_before_its_end(side: Side, more: str, left: lis
     side.out.write(more)
     side.out.write("never flushed")
     assert side.left() == left
+
+
+def test_a_line_that_is_flushed_again_and_again_takes_no_room_of_others(side: Side) -> None:
+    print("before", file=side.out)
+    for _ in range(2000):
+        print(".", end="", file=side.out, flush=True)
+    assert side.left() == ["before", "." * 2000]
+    print(file=side.out)
+    print("next", end="", file=side.out, flush=True)
+    assert side.left() == ["before", "." * 2000, "next"]
+
+
+def test_lines_without_their_ends_of_two_streams(side: Side) -> None:
+    error = side.stream("stderr", "warning")
+    for part in "abc":
+        print(part, end="", file=side.out, flush=True)
+        print(part.upper(), end="", file=error, flush=True)
+    assert side.left() == ["abc", "ABC"]
+
+
+class Meanwhile(str):
+    """While it is being written, another thread writes too if it may."""
+
+    stream: Stream
+    lock: Any
+    could = False
+
+    def __contains__(self, part: object) -> bool:
+        other = threading.Thread(target=self.write)
+        other.start()
+        other.join()
+        return super().__contains__(part)
+
+    def write(self) -> None:
+        if self.lock.acquire(blocking=False):
+            self.could = True
+            self.stream.write("lost")
+            self.lock.release()
+
+
+def test_two_threads_that_write_at_once_lose_nothing(side: Side) -> None:
+    text = Meanwhile("kept")
+    text.stream, text.lock = side.out, side.records.lock
+    side.out.write(text)
+    print(file=side.out)
+    assert (text.could, side.left()) == (False, ["kept"])
 
 
 def test_the_newest_of_much_is_there_with_a_note_of_the_rest(side: Side) -> None:
