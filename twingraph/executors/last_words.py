@@ -72,19 +72,19 @@ class LastWords:
             self._end = self._numbers[self._turn] = start + size
             self._open, self._open_at = unfinished, start
 
-    def said(self, run: int) -> Said:
-        """What is there of this run, each with its index. None of it is trusted: a process that crashed may have
+    def said(self) -> Dict[int, Said]:  # noqa: UP006
+        """What is there of each run, each record with its index. None of it is trusted: a process that crashed may have
         written anywhere."""
-        found: Said = []
+        found: Dict[int, Said] = {}  # noqa: UP006
         turn = self._numbers[_TURN]
         for half in (1 - turn, turn) if turn in (0, 1) else ():
             start = _HEAD + half * self._half
             data = bytes(self._bytes[start : start + max(0, min(self._numbers[half], self._half))])
             for line in data.split(b"\n")[:-1]:
                 with suppress(CodecError, TypeError, *UNREADABLE):
-                    number, index, at, level, stream, message = loads(line.decode("utf-8"))
-                    if number == run:
-                        found.append((int(index), (float(at), str(level), str(stream), str(message))))
+                    run, index, at, level, stream, message = loads(line.decode("utf-8"))
+                    record = (float(at), str(level), str(stream), str(message))
+                    found.setdefault(int(run), []).append((int(index), record))
         return found
 
     def in_child(self) -> None:

@@ -55,6 +55,14 @@ def last_words(way):
     print("flushed", end="", flush=True)
     faults() if way == "fault" else os.kill(os.getpid(), signal.SIGKILL) if way == "kill" else os._exit(0)
 
+def leaves_with_an_answer():
+    replace = os.replace
+    def end(*names):
+        replace(*names)
+        print("printed")
+        os._exit(3)
+    os.replace = end
+
 def faults():
     import ctypes
     ctypes.string_at(0)
@@ -211,6 +219,11 @@ def test_what_it_said_right_before_its_process_ended_is_told(box: Box, way: str)
         ("warning", "stderr", "told"),
         ("info", "stdout", "flushed"),
     ]
+
+
+def test_what_it_said_is_told_where_its_process_ended_after_its_answer(box: Box) -> None:
+    told = box.run("leaves_with_an_answer")
+    assert (told.code, told.lines) == (3, [("info", "stdout", "printed")])
 
 
 def test_an_exit_is_an_error_and_no_end_of_the_process(box: Box) -> None:

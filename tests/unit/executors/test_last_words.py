@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twingraph.core.codec_base import dumps
+from twingraph.core.codec_base import dumps, loads
 from twingraph.executors.base import Line
 from twingraph.executors.capture import Records, Stream
+from twingraph.executors.first_process import FirstProcess
 from twingraph.executors.frames import MARK
 from twingraph.executors.last_words import SIZE, LastWords, unheard
 from twingraph.executors.mask import Flow, Mask
@@ -35,7 +40,7 @@ class Side:
         return Stream(name, level, 1, self.records, lambda: None)
 
     def left(self, heard: int = 0, run: int = 1) -> list[str]:
-        return [record[3] for record in unheard(LastWords(self.memory).said(run), heard)]
+        return [record[3] for record in unheard(LastWords(self.memory).said().get(run, []), heard)]
 
 
 @pytest.fixture
@@ -133,7 +138,7 @@ class Meanwhile(str):
     lock: Any
     could = False
 
-    def __contains__(self, part: object) -> bool:
+    def __contains__(self, part: Any) -> bool:
         other = threading.Thread(target=self.write)
         other.start()
         other.join()
@@ -215,5 +220,20 @@ def test_of_a_container_each_line_is_told_once(side: Side) -> None:
     print("a\nb", file=side.out)
     say("l", side.records.take()[1])
     print("c\nd", file=side.out)
-    say("w", side.words.said(1))
+    say("w", side.words.said()[1])
     assert hearing.lines == told.last == ["a", "b", "c", "d"]
+
+
+def test_the_only_run_of_a_container_needs_no_further_process_to_be_told(
+    side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be no room for one: what the run has started may be there still."""
+    monkeypatch.setattr(os, "dup", lambda descriptor: descriptor)
+    told: list[str] = []
+    first = FirstProcess(str(tmp_path), "token", 0.0)
+    monkeypatch.setattr(first, "_frames", SimpleNamespace(send=told.append))
+    monkeypatch.setattr(os, "fork", Mock(side_effect=BlockingIOError))
+    side.records.begin(0)
+    print("a", file=side.out)
+    first._tell_last_words(side.words)
+    assert [(index, record[3]) for index, record in loads(told[0])[1]] == [(0, "a")]
