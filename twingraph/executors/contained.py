@@ -66,6 +66,8 @@ class Contained:
 
     def written(self) -> None:
         """Something waits to be said: a thread says it within 0.1 s if the run is still going on by then."""
+        if self._frames.mute:  # a forked child: a thread that it does not have may hold the event's lock
+            return
         if self._flushing is None:
             self._flushing = threading.Event()
             threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()

@@ -89,6 +89,8 @@ class Worker:
 
     def written(self) -> None:
         """Something waits to be sent: a thread sends it within 0.1 s if the run is still going on by then."""
+        if self.channel.mute:  # a forked child: a thread that it does not have may hold the event's lock
+            return
         if self.flushing is None:
             self.flushing = threading.Event()
             threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()

@@ -79,6 +79,27 @@ async def test_of_a_fork_that_returns_twice_one_result_counts(bench: Bench) -> N
     assert sum(type(report).__name__ == "Outcome" for report in bench.reports) == 2
 
 
+async def test_a_forked_child_speaks_whatever_other_threads_did_at_that_moment(bench: Bench) -> None:
+    text = """
+import logging, os, sys, threading
+def f():
+    print("a word")
+    waker, held, over = sys.stdout._written.__self__.flushing, threading.Event(), threading.Event()
+    def hold():
+        with waker._cond:
+            held.set()
+            over.wait()
+    threading.Thread(target=hold).start()
+    held.wait()
+    if os.fork() == 0:
+        logging.error("of the child")
+        os._exit(0)
+    os.wait()
+    over.set()
+"""
+    assert (await bench.run(text, timeout=10)).status == "completed"
+
+
 async def test_a_crash_charges_only_the_run_that_began(bench: Bench) -> None:
     code = bench.write("#entry f\nimport os\ndef f():\n    os._exit(1)\n")
     bench.submit(code, "f", ["a", "b", "c"])

@@ -63,6 +63,21 @@ def leaves_with_an_answer():
         os._exit(3)
     os.replace = end
 
+def forks_while_another_thread_speaks():
+    print("a word")
+    waker, held, over = sys.stdout._written.__self__._flushing, threading.Event(), threading.Event()
+    def hold():
+        with waker._cond:
+            held.set()
+            over.wait()
+    threading.Thread(target=hold).start()
+    held.wait()
+    if os.fork() == 0:
+        logging.error("of the child")
+        os._exit(0)
+    os.wait()
+    over.set()
+
 def faults():
     import ctypes
     ctypes.string_at(0)
@@ -224,6 +239,10 @@ def test_what_it_said_right_before_its_process_ended_is_told(box: Box, way: str)
 def test_what_it_said_is_told_where_its_process_ended_after_its_answer(box: Box) -> None:
     told = box.run("leaves_with_an_answer")
     assert (told.code, told.lines) == (3, [("info", "stdout", "printed")])
+
+
+def test_a_forked_child_speaks_whatever_other_threads_did_at_that_moment(box: Box) -> None:
+    assert box.run("forks_while_another_thread_speaks", timeout=10).head["status"] == "completed"
 
 
 def test_an_exit_is_an_error_and_no_end_of_the_process(box: Box) -> None:
