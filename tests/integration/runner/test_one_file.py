@@ -63,20 +63,23 @@ def leaves_with_an_answer():
         os._exit(3)
     os.replace = end
 
-def forks_while_another_thread_speaks():
+def raises_at_each_call_of_a_print():
     print("a word")
-    waker, held, over = sys.stdout._written.__self__._flushing, threading.Event(), threading.Event()
-    def hold():
-        with waker._cond:
-            held.set()
-            over.wait()
-    threading.Thread(target=hold).start()
-    held.wait()
-    if os.fork() == 0:
-        logging.error("of the child")
-        os._exit(0)
-    os.wait()
-    over.set()
+    moment = left = 0
+    def happens(frame, event, called):
+        nonlocal left
+        left -= called is not sys.setprofile
+        if left == 0:
+            raise LookupError
+    while left <= 0:
+        moment = left = moment + 1
+        sys.setprofile(happens)
+        try:
+            print("another")
+        except LookupError:
+            pass
+        finally:
+            sys.setprofile(None)
 
 def faults():
     import ctypes
@@ -241,8 +244,8 @@ def test_what_it_said_is_told_where_its_process_ended_after_its_answer(box: Box)
     assert (told.code, told.lines) == (3, [("info", "stdout", "printed")])
 
 
-def test_a_forked_child_speaks_whatever_other_threads_did_at_that_moment(box: Box) -> None:
-    assert box.run("forks_while_another_thread_speaks", timeout=10).head["status"] == "completed"
+def test_a_handler_of_a_signal_may_raise_wherever_a_print_is(box: Box) -> None:
+    assert box.run("raises_at_each_call_of_a_print", timeout=10).head["status"] == "completed"
 
 
 def test_an_exit_is_an_error_and_no_end_of_the_process(box: Box) -> None:

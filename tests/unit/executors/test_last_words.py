@@ -230,7 +230,7 @@ def test_the_only_run_of_a_container_needs_no_further_process_to_be_told(
     """There may be no room for one: what the run has started may be there still."""
     monkeypatch.setattr(os, "dup", lambda descriptor: descriptor)
     told: list[str] = []
-    first = FirstProcess(str(tmp_path), "token", 0.0)
+    first = FirstProcess(str(tmp_path / "place"), "token", 0.0)
     monkeypatch.setattr(first, "_frames", SimpleNamespace(send=told.append))
     monkeypatch.setattr(os, "fork", Mock(side_effect=BlockingIOError))
     side.records.begin(0)
