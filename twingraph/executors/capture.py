@@ -56,14 +56,16 @@ class Records:
         self.sending = threading.RLock()  # from taking to having sent: what a thread has taken comes before the answer
         self.number = 0
         self.waiting: List[Record] = []  # noqa: UP006
-        self._total = self._lines = self._count = 0
+        self._total = self._lines = 0
+        self._taken = self._noted = 0  # of this run; of those that wait, how many stand in `words`
         self.mask: Any = None  # an `executors.mask.Mask` once the process was given secrets
 
     def begin(self, number: int) -> None:
         with self.lock:
             self.number = number
             self._total = self._lines = 0
-            self._count = len(self.waiting)  # what a thread of an earlier run has said since is told of this one
+            self._taken = self._noted = 0
+            self._note()  # what a thread of an earlier run has said since is told of this one
 
     def add(self, level: str, stream: str, message: str) -> None:
         if self._total > MAX_TOTAL or self._lines > MAX_LINES:
@@ -90,21 +92,28 @@ class Records:
 
     def _append(self, record: Record) -> None:
         self.waiting.append(record)
-        if self._words is not None:
-            self._words.note(self.number, self._count, record)
-        self._count += 1
+        self._note()
+
+    def _note(self) -> None:
+        """Also those whose saying was ended in its midst, by a handler of a signal or where no deeper call is possible:
+        they wait, so they count."""
+        while self._words is not None:
+            at = self._noted  # a handler may come anywhere here and note some: what is noted twice is read once
+            if at >= len(self.waiting):
+                return
+            self._words.note(self.number, self._taken + at, self.waiting[at])
+            self._noted = at + 1
 
     def add_unfinished(self, level: str, stream: str, text: str) -> None:
-        """A line that may go on: told only if nothing more can be said."""
+        """A line that may go on: told only if nothing more can be said. Under the lock."""
         if self._words is not None and self._total <= MAX_TOTAL and self._lines <= MAX_LINES:
-            text = text if self.mask is None else self.mask(text)
-            with self.lock:
-                self._words.note_unfinished(self.number, level, stream, text)
+            self._words.note_unfinished(self.number, level, stream, text if self.mask is None else self.mask(text))
 
     def take(self) -> Tuple[int, List[Record]]:  # noqa: UP006
         """The number of the run, and what it has said since the last call."""
         with self.lock:
-            taken, self.waiting = self.waiting, []
+            taken, self.waiting, self._noted = self.waiting, [], 0
+            self._taken += len(taken)
             return self.number, taken
 
 
@@ -138,8 +147,9 @@ class Stream(io.TextIOBase):
         """Closing it would silence every later run."""
 
     def flush(self) -> None:
-        if self._rest and not self.direct:
-            self._records.add_unfinished(self._level, self.name, self._rest)
+        with self._records.lock:
+            if self._rest and not self.direct:
+                self._records.add_unfinished(self._level, self.name, self._rest)
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
@@ -147,11 +157,8 @@ class Stream(io.TextIOBase):
         if self.direct:
             os.write(self._descriptor, text.encode("utf-8", "replace"))
             return len(text)
-        if self.flow is not None:
-            with self._records.lock:
-                self._take(self.flow.feed(text))
-        else:
-            self._take(text)
+        with self._records.lock:  # two threads may write to it at once
+            self._take(text if self.flow is None else self.flow.feed(text))
         return len(text)
 
     def _take(self, text: str) -> None:
@@ -170,12 +177,12 @@ class Stream(io.TextIOBase):
 
     def finish(self) -> None:
         """A last line without its end."""
-        if self.flow is not None:
-            with self._records.lock:
+        with self._records.lock:
+            if self.flow is not None:
                 self._take(self.flow.finish())
-        if self._rest:
-            rest, self._rest = self._rest, ""
-            self._records.add(self._level, self.name, rest)
+            if self._rest:
+                rest, self._rest = self._rest, ""
+                self._records.add(self._level, self.name, rest)
 
 
 def on_import_of_logging(install: Callable[[Any], None]) -> None:

@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Sequence
 
 from twingraph.core.codec_base import dumps, loads
@@ -44,7 +45,7 @@ class Contained:
         self._frames = frames
         self._begun = begun
         self._blobs = FolderBlobs(os.path.join(folder, "blobs"), os.path.join(folder, "out", "blobs"))
-        self._flushing: threading.Event | None = None
+        self._flushing: threading.Lock | None = None  # see `worker`
         self._progress_at = 0.0
         self._progress_left: Any = None
         self.mask: Any = None
@@ -67,15 +68,17 @@ class Contained:
     def written(self) -> None:
         """Something waits to be said: a thread says it within 0.1 s if the run is still going on by then."""
         if self._flushing is None:
-            self._flushing = threading.Event()
+            self._flushing = threading.Lock()
+            self._flushing.acquire()
             threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()
-        self._flushing.set()
+        if self._flushing.locked():
+            with suppress(RuntimeError):  # another thread was faster
+                self._flushing.release()
 
     def _flush_often(self) -> None:
         assert self._flushing is not None
         while True:
-            self._flushing.wait()
-            self._flushing.clear()
+            self._flushing.acquire()
             self.flush()
             time.sleep(FLUSH_SECONDS)
 

@@ -120,7 +120,7 @@ class FirstProcess:
             os._exit(UNFED)
         if self._idle:
             _end_all()
-        if not os.path.exists(os.path.join(folder, "out", "answer")):
+        if ending["exit"] != 0 or not os.path.exists(os.path.join(folder, "out", "answer")):
             self._tell_last_words(words)
         words.close()
         self._tell(ending, folder)
@@ -224,12 +224,16 @@ class FirstProcess:
         return int(most * 1024 if sys.platform == "linux" else most)
 
     def _tell_last_words(self, words: LastWords) -> None:
-        """By a process of its own: what a run has said is not to be in this one, from which the next is forked."""
+        """Where there may be a next run, by a process of its own: what one has said is not to be in this one, from
+        which the next is forked."""
+        if not self._idle:
+            self._frames.send(dumps(["w", words.said().get(0, [])]))
+            return
         with suppress(OSError):
             teller = os.fork()
             if teller == 0:
                 try:
-                    self._frames.send(dumps(["w", words.said(0)]))
+                    self._frames.send(dumps(["w", words.said().get(0, [])]))
                 finally:
                     os._exit(0)
             os.waitpid(teller, 0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
 
@@ -38,6 +38,8 @@ class LastWords:
         self._half = (len(self._bytes) - _HEAD) // 2
         self._numbers = self._bytes[:_HEAD].cast("q")
         self._turn = self._end = 0  # as the process itself knows them
+        self._open: Optional[Tuple[int, str]] = None  # noqa: UP006, UP045 - whose line stands last without its end,
+        self._open_at = 0  # and where
         self._lock = threading.RLock()  # a signal's handler may print in the middle of a print
         self._mute = False
 
@@ -47,35 +49,42 @@ class LastWords:
         data = _line(run, index, record)
         if len(data) > self._half // 2:
             data = _line(run, index, (*record[:3], record[3][:_LONG] + _CUT))
-        with self._lock:
-            start = self._end
-            if start + len(data) > self._half:
+        self._put(data, None)
+
+    def note_unfinished(self, run: int, level: str, stream: str, text: str) -> None:
+        """A line that was flushed before its end. It stands in the place of what it was before, so that many of them
+        take no room of others."""
+        if not self._mute:
+            if len(text) > _OPEN:
+                text = "... " + text[-_OPEN:]
+            self._put(_line(run, _UNFINISHED, (time.time(), level, stream, text)), (run, stream))
+
+    def _put(self, data: bytes, unfinished: Optional[Tuple[int, str]]) -> None:  # noqa: UP006, UP045
+        size = len(data)
+        with self._lock:  # and nothing is called below, for a handler of a signal comes between calls only
+            start = self._end if unfinished is None or unfinished != self._open else self._open_at
+            if start + size > self._half:
                 self._turn, start = 1 - self._turn, 0
                 self._numbers[self._turn] = 0
                 self._numbers[_TURN] = self._turn
             at = _HEAD + self._turn * self._half + start
-            self._bytes[at : at + len(data)] = data
-            self._end = self._numbers[self._turn] = start + len(data)
+            self._bytes[at : at + size] = data
+            self._end = self._numbers[self._turn] = start + size
+            self._open, self._open_at = unfinished, start
 
-    def note_unfinished(self, run: int, level: str, stream: str, text: str) -> None:
-        """A line that was flushed before its end."""
-        if len(text) > _OPEN:
-            text = "... " + text[-_OPEN:]
-        self.note(run, _UNFINISHED, (time.time(), level, stream, text))
-
-    def said(self, run: int) -> Said:
-        """What is there of this run, each with its index. None of it is trusted: a process that crashed may have
+    def said(self) -> Dict[int, Said]:  # noqa: UP006
+        """What is there of each run, each record with its index. None of it is trusted: a process that crashed may have
         written anywhere."""
-        found: Said = []
+        found: Dict[int, Said] = {}  # noqa: UP006
         turn = self._numbers[_TURN]
         for half in (1 - turn, turn) if turn in (0, 1) else ():
             start = _HEAD + half * self._half
             data = bytes(self._bytes[start : start + max(0, min(self._numbers[half], self._half))])
             for line in data.split(b"\n")[:-1]:
                 with suppress(CodecError, TypeError, *UNREADABLE):
-                    number, index, at, level, stream, message = loads(line.decode("utf-8"))
-                    if number == run:
-                        found.append((int(index), (float(at), str(level), str(stream), str(message))))
+                    run, index, at, level, stream, message = loads(line.decode("utf-8"))
+                    record = (float(at), str(level), str(stream), str(message))
+                    found.setdefault(int(run), []).append((int(index), record))
         return found
 
     def in_child(self) -> None:

@@ -67,7 +67,9 @@ class Worker:
         self.pid = _getpid()
         self.words = LastWords(marks.words())
         self.records = capture.Records(self.words)
-        self.flushing: threading.Event | None = None
+        # A plain lock, released to wake who sends. An event has a lock inside that stays held where a handler of a
+        # signal raises in the midst of `set`, and in a forked child.
+        self.flushing: threading.Lock | None = None
         self.progress_at = 0.0
         self.progress_left: Any = None
         self.out = capture.Stream("stdout", "info", 1, self.records, self.written)
@@ -90,15 +92,17 @@ class Worker:
     def written(self) -> None:
         """Something waits to be sent: a thread sends it within 0.1 s if the run is still going on by then."""
         if self.flushing is None:
-            self.flushing = threading.Event()
+            self.flushing = threading.Lock()
+            self.flushing.acquire()
             threading.Thread(target=self._flush_often, name="twingraph-log", daemon=True).start()
-        self.flushing.set()
+        if self.flushing.locked():
+            with contextlib.suppress(RuntimeError):  # another thread was faster
+                self.flushing.release()
 
     def _flush_often(self) -> None:
         assert self.flushing is not None
         while True:
-            self.flushing.wait()
-            self.flushing.clear()
+            self.flushing.acquire()
             time.sleep(FLUSH_SECONDS)
             self.flush()
 

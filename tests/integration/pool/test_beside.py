@@ -14,6 +14,7 @@ from tests.integration.pool.conftest import Bench, opened
 from tests.support.files import words
 from tests.support.processes import alive
 from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, LogLines
+from twingraph.executors.last_words import LastWords, Said
 
 # Whoever runs first keeps the loop meanwhile: what has not begun by then may come back, to go elsewhere.
 WAIT = """#entry f
@@ -356,10 +357,23 @@ async def f(name):
 """
 
 
-async def test_what_each_said_right_before_their_process_ended_is_there(tmp_path: Path) -> None:
+async def test_what_each_said_right_before_their_process_ended_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reading is enough for all, of whom there may be hundreds."""
+    readings = 0
+    read = LastWords.said
+
+    def counted(words: LastWords) -> dict[int, Said]:
+        nonlocal readings
+        readings += 1
+        return read(words)
+
+    monkeypatch.setattr(LastWords, "said", counted)
     async with opened(tmp_path, workers=1) as bench:
         code = bench.write(LEAVE_TOGETHER)
         for name in ("a", "b"):
             bench.submit(code, "f", [name], {"name": name}, asynchronous=True)
         await bench.until(lambda: len(bench.outcomes()) == 2)
         assert [said(bench, name) for name in ("a", "b")] == ["of a\na goes", "of b\nb goes"]
+        assert readings == 1

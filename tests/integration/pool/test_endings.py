@@ -79,6 +79,39 @@ async def test_of_a_fork_that_returns_twice_one_result_counts(bench: Bench) -> N
     assert sum(type(report).__name__ == "Outcome" for report in bench.reports) == 2
 
 
+RAISES_AT_EACH_CALL = """\
+    print("a word")
+    moment = left = 0
+    def happens(frame, event, called):
+        nonlocal left
+        left -= called is not sys.setprofile
+        if left == 0:
+            raise LookupError
+    while left <= 0:
+        moment = left = moment + 1
+        sys.setprofile(happens)
+        try:
+            print("another")
+        except LookupError:
+            pass
+        finally:
+            sys.setprofile(None)
+"""
+
+
+async def test_a_handler_of_a_signal_may_raise_wherever_a_print_is(bench: Bench) -> None:
+    """It leaves no lock behind for which the next print would wait."""
+    outcome = await bench.run(
+        f"""
+import sys
+def f():
+{RAISES_AT_EACH_CALL}    return moment > 10
+""",
+        timeout=10,
+    )
+    assert (outcome.status, outcome.texts) == ("completed", ["true"])
+
+
 async def test_a_crash_charges_only_the_run_that_began(bench: Bench) -> None:
     code = bench.write("#entry f\nimport os\ndef f():\n    os._exit(1)\n")
     bench.submit(code, "f", ["a", "b", "c"])

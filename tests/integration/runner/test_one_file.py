@@ -55,6 +55,32 @@ def last_words(way):
     print("flushed", end="", flush=True)
     faults() if way == "fault" else os.kill(os.getpid(), signal.SIGKILL) if way == "kill" else os._exit(0)
 
+def leaves_with_an_answer():
+    replace = os.replace
+    def end(*names):
+        replace(*names)
+        print("printed")
+        os._exit(3)
+    os.replace = end
+
+def raises_at_each_call_of_a_print():
+    print("a word")
+    moment = left = 0
+    def happens(frame, event, called):
+        nonlocal left
+        left -= called is not sys.setprofile
+        if left == 0:
+            raise LookupError
+    while left <= 0:
+        moment = left = moment + 1
+        sys.setprofile(happens)
+        try:
+            print("another")
+        except LookupError:
+            pass
+        finally:
+            sys.setprofile(None)
+
 def faults():
     import ctypes
     ctypes.string_at(0)
@@ -211,6 +237,15 @@ def test_what_it_said_right_before_its_process_ended_is_told(box: Box, way: str)
         ("warning", "stderr", "told"),
         ("info", "stdout", "flushed"),
     ]
+
+
+def test_what_it_said_is_told_where_its_process_ended_after_its_answer(box: Box) -> None:
+    told = box.run("leaves_with_an_answer")
+    assert (told.code, told.lines) == (3, [("info", "stdout", "printed")])
+
+
+def test_a_handler_of_a_signal_may_raise_wherever_a_print_is(box: Box) -> None:
+    assert box.run("raises_at_each_call_of_a_print", timeout=10).head["status"] == "completed"
 
 
 def test_an_exit_is_an_error_and_no_end_of_the_process(box: Box) -> None:

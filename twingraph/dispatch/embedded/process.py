@@ -323,8 +323,7 @@ class WorkerProcess:
         self._gone = True
         while self._hear():  # what it said before it ended
             pass
-        for number, held in self.begun():
-            self._tell_last_words(number, held)
+        self._tell_last_words(self.begun())
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.current() is not None:  # what a finished run has detached on purpose goes on
@@ -332,15 +331,19 @@ class WorkerProcess:
         self._owner.exited(self, returncode)
         self._release()
 
-    def _tell_last_words(self, number: int, held: Held) -> None:
+    def _tell_last_words(self, runs: list[tuple[int, Held]]) -> None:
         """What no thread of the process came to send any more."""
+        if not runs:
+            return
         from twingraph.executors.last_words import LastWords, unheard  # most processes answer
 
-        words = LastWords(self.marks.words())
-        with contextlib.suppress(*protocol.GARBLED), contextlib.closing(words):
-            lines = protocol.lines_of(unheard(words.said(number), held.heard))
-            if lines:
-                self._owner.said(held, lines)
+        with contextlib.closing(LastWords(self.marks.words())) as words:
+            said = words.said()
+        for number, held in runs:
+            with contextlib.suppress(*protocol.GARBLED):
+                lines = protocol.lines_of(unheard(said.get(number, []), held.heard))
+                if lines:
+                    self._owner.said(held, lines)
 
     def _release(self) -> None:
         self._loop.remove_reader(self._started.outgoing)
