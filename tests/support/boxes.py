@@ -40,6 +40,8 @@ class BoxExecutor:
 
 
 class BoxJob:
+    again: tuple[int, int] | None = None
+
     def __init__(self, executor: BoxExecutor, task: Task) -> None:
         self._executor = executor
         self._task = task

@@ -74,13 +74,18 @@ class Lane:
 
 @recordclass(frozen=False, kw_only=False)
 class Begun:
-    """User code of a run has begun. Sent only for runs that take a while or give items; an outcome implies it."""
+    """User code of a run has begun. Sent only for runs that take a while or give items; an outcome implies it.
+
+    `again`: it had begun before, in earlier attempts, and goes on. These are the first and the last of them; what they
+    have told is told once more from its beginning.
+    """
 
     execution: str
     node: str
     attempt: int
     at: float
     worker: str
+    again: tuple[int, int] | None = None
 
 
 @recordclass(frozen=False, kw_only=False)
@@ -119,7 +124,10 @@ class Returned:
 
 @recordclass(frozen=False, kw_only=False)
 class LogLines:
-    """What a run printed or logged. Each line: (time, level, stream, message)."""
+    """What a run printed or logged. Each line: (time, level, stream, message).
+
+    Told once more it bears the time that it had. Time 0: it is told once more, and nobody knows when it was said.
+    """
 
     execution: str
     node: str

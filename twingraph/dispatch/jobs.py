@@ -232,8 +232,9 @@ class _Hearing:
         self._key = (held.lane.execution, held.run.node, held.run.attempt)
 
     def began(self, at: float) -> None:
-        held = self._held
-        self._jobs.tell(held, Begun(*self._key, at, held._job.name if held._job is not None else ""))
+        held, job = self._held, self._held._job
+        assert job is not None
+        self._jobs.tell(held, Begun(*self._key, at, job.name, job.again))
         limit = held.lane.settings.timeout
         if limit is not None:
             self._jobs.late(held, limit + LATE_SECONDS)

@@ -36,6 +36,7 @@ class Hearing:
         self._roster = ground.roster
         self._journal = ground.journal
         self._dispatch = ground.dispatch
+        self._clock = ground.clock
         self._turns = turns
         self._timers = timers
         self._outside = outside
@@ -52,13 +53,18 @@ class Hearing:
         if type(report) is Outcome:
             self._ended(held, report)
         elif type(report) is Begun:
-            self._turns.apply(held, NodeBegun(report.node, report.attempt, report.worker))
+            if report.again is not None:
+                self._turns.in_moments(held, self._goes_on(held, report, report.again))
+            else:
+                self._turns.apply(held, NodeBegun(report.node, report.attempt, report.worker))
         elif type(report) is Returned:
             self._turns.apply(held, NodesReturned(tuple((node, attempt) for node, attempt in report.runs)))
         elif type(report) is ItemsOut:
             given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))
             self._turns.apply_lines(held, given, report.texts)
         elif type(report) is LogLines:
+            if held.retold or (report.lines and not report.lines[0][0]):
+                self._leave_out_known(held, report)
             if len(report.lines) > held.sizes.log_lines:
                 self._turns.in_moments(held, self._note_lines(held, report))
             else:
@@ -72,8 +78,30 @@ class Hearing:
             held.logs.extend(log_rows(held.state, report, start, start + step))
             yield
 
+    def _goes_on(self, held: Held, report: Begun, attempts: tuple[int, int]) -> Iterator[None]:
+        """What its log has already is read, by and by; whatever the run reports next comes after."""
+        from twingraph.engine.retold import KnownLines  # only containers of killed processes are gone on with
+
+        known, after = KnownLines(), 0
+        while page := self._journal.lines_of(held.number, report.node, attempts, after):
+            for _, at, stream, message in page:
+                known.add(at, stream, message)
+            after = page[-1][0]
+            yield
+        held.retold[report.node, report.attempt] = known
+        self._turns.apply(held, NodeBegun(report.node, report.attempt, report.worker))
+        yield
+
+    def _leave_out_known(self, held: Held, report: LogLines) -> None:
+        known = held.retold.get((report.node, report.attempt))
+        lines = report.lines if known is None else known.left_out_of(report.lines)
+        now = self._clock.now()
+        report.lines = [(at or now, level, stream, message) for at, level, stream, message in lines]
+
     def _ended(self, held: Held, outcome: Outcome) -> None:
         """All pages of a map go into one commit, so that a crash leaves all of them or none."""
+        if held.retold:
+            held.retold.pop((outcome.node, outcome.attempt), None)
         node = held.state.nodes.get(outcome.node)
         events = events_of(held.state, node, outcome, held.sizes.map_page)
         if node is not None and node.kind is NodeKind.MAP:

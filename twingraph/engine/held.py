@@ -21,8 +21,9 @@ from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
-if TYPE_CHECKING:  # of replays only
+if TYPE_CHECKING:  # of replays, and of containers that are gone on with, only
     from twingraph.engine.elsewhere import Elsewhere, Repeated
+    from twingraph.engine.retold import KnownLines
 
 # The record in the list of executions shows progress at least this many seconds old.
 PROGRESS_SECONDS = 0.1
@@ -120,6 +121,7 @@ class Held:
         # Its time never runs back: by so much it is ahead of our clock, which is behind that of an owner before us.
         self.ahead = 0.0
         self.shown = state.status
+        self.retold: dict[tuple[str, int], KnownLines] = {}  # by node and attempt that goes on with earlier ones
         self.interrupted = False
         self.stale = False  # the list of executions shows less progress than there is
         self.last: Row | None = None  # the newest row of those that it was restored from

@@ -72,6 +72,7 @@ class Job(Protocol):
     """What carries one attempt out."""
 
     name: str
+    again: tuple[int, int] | None  # the first and the last attempt that had it before: what they heard is said again
 
     def follow(self, hears: Hears) -> Finished:
         """Until it is over. Never raises for what the attempt or its place does: that becomes how it ended."""

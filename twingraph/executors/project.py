@@ -24,6 +24,7 @@ from typing import Any
 from twingraph.executors.slice_loader import loading, stand_in
 
 _folders: list[str] = []
+_locked: set[str] = set()  # what this process uses; its descriptors stay open
 
 
 class NotThereError(ImportError):
@@ -59,7 +60,7 @@ def unpacked(text: str, digest: str, folder: str) -> str:
     """Where its files are. Whoever is first makes them, for all processes that were given the same `folder`; '' is a
     folder of this process alone."""
     place = os.path.join(folder or _own_folder(), digest)
-    if not os.path.isdir(place):
+    while not _in_use(place):
         os.makedirs(os.path.dirname(place), exist_ok=True)
         fresh = tempfile.mkdtemp(prefix=digest[:8] + ".", dir=os.path.dirname(place))
         try:
@@ -73,6 +74,33 @@ def unpacked(text: str, digest: str, folder: str) -> str:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return place
+
+
+def _in_use(place: str) -> bool:
+    """From now on, until this process and all its forks have ended: what is locked nobody clears away, see
+    `dispatch.celery.clearing`. False: it is not there."""
+    if place in _locked and os.path.isdir(place):
+        return True
+    try:
+        import fcntl
+
+        descriptor = os.open(place, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except (ImportError, OSError):  # a system where folders are not locked: nothing is cleared there
+        return os.path.isdir(place)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        if os.path.samestat(os.fstat(descriptor), os.stat(place)):
+            _locked.add(place)
+            with suppress(OSError):  # another user's, who clears it
+                os.utime(place)
+            return True
+    except FileNotFoundError:  # it was cleared away in this moment
+        pass
+    os.close(descriptor)
+    return False
 
 
 def _extract(text: str, folder: str) -> None:

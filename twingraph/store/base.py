@@ -256,6 +256,12 @@ class Journal(Protocol):
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         """The same of any execution, whoever holds it: a replay refers to what an earlier one gave."""
 
+    def lines_of(
+        self, number: int, node: str, attempts: tuple[int, int], after: int = 0
+    ) -> Sequence[tuple[int, float, str, str]]:
+        """Lines of a node's log that are numbered above `after`, the next thousand: number, time, stream and message,
+        of the attempts from the first to the last of these."""
+
     def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
         """Of each: the outcome that is known; else True, when the work is that node's own from now on, or False while
         somebody else is at it.

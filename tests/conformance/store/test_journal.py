@@ -17,6 +17,7 @@ from twingraph.store.base import Store as OpenStore
 from twingraph.store.home import Home
 from twingraph.store.postgres.store import PostgresStore
 from twingraph.store.sqlite.store import SqliteStore
+from twingraph.store.writable import without_zero
 
 
 class Store(NamedTuple):
@@ -378,6 +379,21 @@ def test_logs_of_one_node_or_of_one_component(store: Store) -> None:
     logged(store)
     assert [line.message[-1] for line in store.records.logs("exec-a", node="n1")] == ["1", "3"]
     assert len(store.records.logs("exec-a", node="task")) == 5
+
+
+def test_lines_of_some_attempts_of_a_node_come_as_they_were_written_in_pages(store: Store) -> None:
+    claim = begun(store)
+    at = 1_763_000_000.123456
+    many = [LogRow(at + number, "info", "a", "task", 2, "stdout", f"line {number}") for number in range(1_001)]
+    others = [LogRow(at, "info", node, "task", attempt, "stdout", "no") for node, attempt in (("a", 1), ("b", 2))]
+    last = LogRow(at, "warning", "a", "task", 3, "stderr", "last\0")
+    late = LogRow(at, "info", "a", "task", 4, "stdout", "late")
+    store.journal.append([Append(number=claim.number, epoch=1, logs=[*others, *many, last, late])])
+    first = store.journal.lines_of(claim.number, "a", (2, 3))
+    rest = store.journal.lines_of(claim.number, "a", (2, 3), first[-1][0])
+    found = [(line[1], line[2], without_zero(line[3])) for line in (*first, *rest)]
+    assert found == [*((line.at, "stdout", line.message) for line in many), (at, "stderr", "last\\x00")]
+    assert store.journal.lines_of(claim.number, "a", (2, 3), rest[-1][0]) == []
 
 
 def test_a_plan_is_kept_per_code_and_body_and_the_first_stays(store: Store) -> None:

@@ -29,10 +29,13 @@ def patient(folder: str) -> int:
     import os
     import time
 
+    print("begun")
+    os.system("echo child")
     with open(folder + "/lives", "a") as file:
         file.write("x")
     while not os.path.exists(folder + "/go"):
         time.sleep(0.02)
+    print("done")
     with open(folder + "/lives") as file:
         return len(file.read())
 
@@ -68,6 +71,11 @@ def shared(tmp_path: Path) -> Path:
     return folder
 
 
+def said(home: Path, handle: Handle) -> list[str]:
+    """Children write at once, the runner a moment later."""
+    return sorted(line.message for line in wiring.open_reader(str(home)).logs(handle.id))
+
+
 def attempts(home: Path, handle: Handle) -> list[str]:
     return [attempt.status for attempt in wiring.open_reader(str(home)).view(handle.id).nodes[0].attempts]
 
@@ -80,6 +88,7 @@ def test_the_next_attempt_goes_on_with_the_container_of_a_killed_worker(
     handle = begin(conductor, patient, shared, folder="/shared")
     wait_for(shared / "lives")
     wait_until(lambda: attempts(home, handle) == ["running"], "it is not known to run")  # else it was no attempt
+    wait_until(lambda: said(home, handle) == ["begun", "child"], "what it says is not heard")
     before = docker_engine.running(handle.id)
     here.begin("--concurrency", "2").wait_ready()
     first.kill()
@@ -92,6 +101,7 @@ def test_the_next_attempt_goes_on_with_the_container_of_a_killed_worker(
     assert handle.wait(40)
     assert (handle.status, handle.result) == ("completed", "1"), handle.error
     assert attempts(home, handle) == ["lost", "completed"]
+    assert said(home, handle) == ["begun", "child", "done"]
     assert docker_engine.none_left(handle.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers import only_with_redis
+from tests.support.conducting import wait_until
 from tests.support.workers import party
 from twingraph import Workflow, component, wiring
 from twingraph.settings import load
@@ -66,3 +68,14 @@ def test_nodes_share_its_memory_and_processes_are_replaced(conductor: wiring.Run
     while len(seen) < 3:  # a process serves on until its successor has come up
         seen.add(result(conductor, Workflow("who").add_component("n", who)))
         assert time.monotonic() < deadline, seen
+
+
+@only_with_redis
+def test_it_clears_away_projects_that_nobody_has_used_for_long(tmp_path: Path) -> None:
+    with party("redis", tmp_path / "party") as given:
+        projects = given.folder / "home-0" / "cache" / "projects"
+        for name in ("old", "young"):
+            (projects / name).mkdir(parents=True)
+        os.utime(projects / "old", (1.0, 1.0))
+        given.begin("--concurrency", "1").wait_ready()
+        wait_until(lambda: [place.name for place in projects.iterdir()] == ["young"], "the old one stays")

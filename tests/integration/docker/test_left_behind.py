@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.conducting import wait_until
 from tests.support.contained import wait_for
 from tests.support.docker import IMAGE, Engine, Runs, only_with_docker
 from twingraph import component, wiring
@@ -95,6 +96,68 @@ def test_a_resumed_execution_goes_on_with_its_container(story: Story, docker_eng
     assert docker_engine.none_left(story.execution)
     messages = [record.message for record in wiring.open_reader(os.environ["TWINGRAPH_HOME"]).logs(story.execution)]
     assert "done" in messages
+
+
+TALKS = """
+from twingraph import component, pipeline
+
+@component(platform="docker", docker_image="{image}", config={{"volumes": {{"{folder}": "/there"}}}})
+def talks() -> None:
+    import os, subprocess, sys, time
+
+    def say(*texts):
+        for text in texts:
+            print(text, flush=True)
+            subprocess.run(["sh", "-c", "echo child " + text], check=True)
+            print("aside", text, file=sys.stderr, flush=True)
+    say("one", "same", "same")
+    open("/there/lives", "w").close()
+    while not os.path.exists("/there/unheard"):
+        time.sleep(0.02)
+    say("same", "two")
+    open("/there/said", "w").close()
+    while not os.path.exists("/there/go"):
+        time.sleep(0.02)
+    say("same", "three")
+
+@pipeline
+def flow() -> None:
+    return talks()
+
+flow()
+"""
+SAID = [line for text in ("one", "same", "same", "same", "two", "same", "three") for line in (text, f"aside {text}")]
+
+
+def told(execution: str, *, by_child: bool = False) -> list[str]:
+    lines = wiring.open_reader(os.environ["TWINGRAPH_HOME"]).logs(execution)
+    return [line.message for line in lines if line.message.startswith("child ") is by_child]
+
+
+def test_what_a_container_says_stands_once_and_in_order_however_often_it_is_taken_over(
+    tmp_path: Path, home: Path, docker_engine: Engine
+) -> None:
+    """What was heard, what was said while nobody listened, and what comes after; of child processes too."""
+    (tmp_path / "flow.py").write_text(TALKS.format(image=IMAGE, folder=tmp_path))
+    process = subprocess.Popen([sys.executable, "flow.py"], cwd=tmp_path)
+    wait_for(tmp_path / "lives")
+    execution = wiring.open_reader(str(home)).resolve("last")
+    for heard in (6, 10):
+        wait_until(lambda: len(told(execution)) == heard, f"not {heard} lines")  # noqa: B023
+        wait_until(lambda: len(told(execution, by_child=True)) == heard // 2, "not all of the child")  # noqa: B023
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        (tmp_path / "unheard").touch()
+        wait_for(tmp_path / "said")
+        process = subprocess.Popen([sys.executable, "-m", "twingraph", "resume", execution], cwd=tmp_path)
+    reader = wiring.open_reader(str(home))
+    wait_until(lambda: len(reader.view(execution).nodes[0].attempts) == 3, "it is not gone on with")
+    (tmp_path / "go").touch()
+    assert process.wait() == 0
+    assert told(execution) == SAID
+    assert told(execution, by_child=True) == [f"child {text}" for text in SAID[::2]]
+    begun = reader.view(execution).record.created_at
+    assert all(line.timestamp >= begun for line in reader.logs(execution))
 
 
 @component

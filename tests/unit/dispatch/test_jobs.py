@@ -18,6 +18,7 @@ class Broken:
     """An executor, and its only job, with a defect."""
 
     name = "broken"
+    again: tuple[int, int] | None = None
 
     def __init__(self) -> None:
         self.removed = False

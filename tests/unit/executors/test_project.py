@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from twingraph.dispatch.celery.clearing import clear_unused
 from twingraph.executors.project import unpacked
 from twingraph.executors.slice_loader import Loaded
 from twingraph.sdk.slicing.bundling import bundle
@@ -52,6 +55,39 @@ def test_a_damaged_one_is_told_and_leaves_nothing(tmp_path: Path, text: str) -> 
     with pytest.raises(ImportError, match="damaged"):
         unpacked(text, "d" * 64, str(tmp_path / "cache"))
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+USES = """
+import os, sys
+from twingraph.executors.project import unpacked
+unpacked(*sys.argv[1:])
+print("used", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_nobody_uses_any_more_is_cleared_and_what_a_process_uses_stays(tmp_path: Path) -> None:
+    """However long ago it was taken into use; a half made one goes too, and what went is made again."""
+    project, folder = made(tmp_path / "p", whole_z="Z = 1\n"), tmp_path / "cache"
+    text = base64.b64encode(project.data).decode()
+    half = folder / "half.made"
+    half.mkdir(parents=True)
+    user = subprocess.Popen(
+        [sys.executable, "-c", USES, text, "d" * 64, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert user.stdout is not None
+    assert user.stdout.readline() == b"used\n"
+    for place in (folder / ("d" * 64), half):
+        os.utime(place, (1.0, 1.0))
+    clear_unused(folder, 2.0)
+    assert [place.name for place in folder.iterdir()] == ["d" * 64]
+    user.communicate()
+    clear_unused(folder, 1.0)
+    assert len(list(folder.iterdir())) == 1
+    clear_unused(folder, 2.0)
+    assert list(folder.iterdir()) == []
+    assert Path(unpacked(text, "d" * 64, str(folder))).is_dir()
+    clear_unused(tmp_path / "nothing", 2.0)
 
 
 def test_what_is_loaded_here_gives_way_and_is_back_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,7 +246,8 @@ def word(said: Word) -> list[Any]:
             said.worker, said.shape, outputs, list(said.texts), error, said.begun,
         ]  # fmt: skip
     if type(said) is Begun:
-        return ["g", said.execution, said.node, said.attempt, said.at, said.worker]
+        again = () if said.again is None else (list(said.again),)
+        return ["g", said.execution, said.node, said.attempt, said.at, said.worker, *again]
     if type(said) is Returned:
         return ["r", said.execution, [list(run) for run in said.runs]]
     if type(said) is LogLines:
@@ -306,6 +307,10 @@ def _outcome(execution: str, node: str, attempt: int, status: str, *rest: Any) -
     )
 
 
+def _begun(execution: str, node: str, attempt: int, at: float, worker: str, again: Any = None) -> Begun:
+    return Begun(execution, node, attempt, at, worker, None if again is None else (int(again[0]), int(again[1])))
+
+
 def _lines(execution: str, node: str, attempt: int, lines: list[Any]) -> LogLines:
     return LogLines(execution, node, attempt, [(at, level, stream, text) for at, level, stream, text in lines])
 
@@ -316,7 +321,7 @@ def _returned(execution: str, runs: list[Any]) -> Returned:
 
 _WORDS: Mapping[str, Callable[..., Word]] = {
     "o": _outcome,
-    "g": Begun,
+    "g": _begun,
     "r": _returned,
     "l": _lines,
     "i": ItemsOut,

@@ -19,6 +19,7 @@ from twingraph.core.errors import PermanentError, TwinGraphError
 from twingraph.dispatch.base import CodeRef, Dispatch
 from twingraph.dispatch.celery.application import desk_queue, queue_word, sending
 from twingraph.dispatch.celery.carrier import Carrier
+from twingraph.dispatch.celery.clearing import clear_often
 from twingraph.dispatch.celery.hosted import Hosted, World
 from twingraph.dispatch.celery.messages import Left, Offer, Word, probe_hash
 from twingraph.dispatch.celery.outbox import Outbox
@@ -77,6 +78,7 @@ def make_carrier(settings: Settings, app: Any, name: str) -> Carrier:
         queue, forgetful = desk_queue(post_name(own)), not app.conf.task_acks_late
         return Receiver("twingraph-post", app.connection_for_read, queue, heard, forgetful=forgetful)
 
+    clear_often(home.path / "cache" / "projects")
     most = MOST_BODIES if settings.bodies is None else settings.bodies
     return Carrier(
         own,

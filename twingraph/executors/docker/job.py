@@ -16,7 +16,14 @@ from twingraph.executors.base import Finished, Hears, Task
 from twingraph.executors.base import Line as LogLine
 from twingraph.executors.docker.archive import GoingIn, Results
 from twingraph.executors.docker.client import Container, Engine, EngineError, Line, Pieces
-from twingraph.executors.docker.left import SupersededError, is_of_work, left_behind, taken_over, token_of_work
+from twingraph.executors.docker.left import (
+    SupersededError,
+    attempts_of,
+    is_of_work,
+    left_behind,
+    taken_over,
+    token_of_work,
+)
 from twingraph.executors.docker.request import (
     FIRST_FOLDER,
     FOLDER,
@@ -64,6 +71,7 @@ class DockerJob:
         self._over = threading.Event()
         self._lock = threading.Lock()  # who holds it may signal the container, which is this job's own till then
         self.name = ""
+        self.again: tuple[int, int] | None = None
 
     # -- another thread ----------------------------------------------------------------------------
 
@@ -165,6 +173,7 @@ class DockerJob:
                 raise
             return self._taken_name(request, hears)
         self._container = self.name = request.name
+        self.again = None
         self._told = Told(token_of(request.name), self._task.secrets, Hearing(self, hears), time.time)
         pieces = engine.attach(self._container)
         try:
@@ -238,9 +247,14 @@ class DockerJob:
             return None
         self._executor.names.add(name)
         self._container = self.name = name
+        self.again = attempts_of(found)
         token = token_of_work(found, self._task, self._executor.home)
-        self._told = Told(token, self._task.secrets, Hearing(self, hears), time.time)
+        self._told = Told(token, self._task.secrets, Hearing(self, hears), self._when)
         return self._engine.logs(name)
+
+    def _when(self) -> float:
+        """Of what its runner does not say itself: when others heard it, nobody knows any more."""
+        return time.time() if self._told.began is None else 0.0
 
     # -- while it runs -----------------------------------------------------------------------------
 

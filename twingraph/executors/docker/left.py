@@ -59,6 +59,11 @@ def taken_over(engine: Engine, found: Container, name: str) -> str | None:
     return name
 
 
+def attempts_of(found: Container) -> tuple[int, int]:
+    """The one that began it, and the last that went on with it."""
+    return int(found.labels["twingraph.attempt"]), attempt_of(found.name)
+
+
 def token_of_work(found: Container, task: Task, home: str) -> str:
     """By which its runner's words are known: that of the name under which it was begun."""
-    return token_of(name_of(replace(task, attempt=int(found.labels["twingraph.attempt"])), home))
+    return token_of(name_of(replace(task, attempt=attempts_of(found)[0]), home))

@@ -230,6 +230,11 @@ class PostgresJournal:
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         return dict(self._link.ask(statements.VALUES_OF, (execution_id, list(seqs))))
 
+    def lines_of(
+        self, number: int, node: str, attempts: tuple[int, int], after: int = 0
+    ) -> Sequence[tuple[int, float, str, str]]:
+        return self._link.ask(statements.LINES_OF, (number, after, node, *attempts))
+
     def messages(self, owner: str) -> list[Message]:
         return [Message(*row) for row in self._link.ask(statements.INBOX, (owner,))]
 

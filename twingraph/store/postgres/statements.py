@@ -237,6 +237,10 @@ VALUES_OF = """
 select seq, data from events where execution = (select number from executions where id = %s)
 and seq = any(%s::bigint[]) and data is not null
 """
+LINES_OF = """
+select seq, at, stream, message from logs
+where execution = %s and seq > %s and node = %s and attempt between %s and %s order by seq limit 1000
+"""
 INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = %s order by inbox.id

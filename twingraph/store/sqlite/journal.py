@@ -57,6 +57,10 @@ _PAGE = f"""
 select seq, kind, at, body, null, cause, actor from events
 where execution = ? and seq > ? order by seq limit {ROWS_AT_ONCE}
 """
+_LINES_OF = """
+select seq, at, stream, message from logs
+where execution = ? and seq > ? and node = ? and attempt between ? and ? order by seq limit 1000
+"""
 _INBOX = """
 select inbox.id, inbox.execution, inbox.kind, inbox.body from inbox
 join executions on executions.number = inbox.execution where executions.owner = ? order by inbox.id
@@ -249,6 +253,13 @@ class SqliteJournal:
     def values_of(self, execution_id: str, seqs: Sequence[int]) -> Mapping[int, str]:
         wanted = f"[{','.join(map(str, seqs))}]"
         return dict(persistently(lambda: self._db.execute(VALUES_OF, (execution_id, wanted)).fetchall(), self._path))
+
+    def lines_of(
+        self, number: int, node: str, attempts: tuple[int, int], after: int = 0
+    ) -> Sequence[tuple[int, float, str, str]]:
+        return persistently(
+            lambda: self._db.execute(_LINES_OF, (number, after, node, *attempts)).fetchall(), self._path
+        )
 
     def ask_cache(self, asked: Sequence[Work], owner: str) -> list[CachedOutcome | bool]:
         """Where the outcome is known, or somebody is at it, nothing is written."""

@@ -39,6 +39,7 @@ WORDS: list[Word] = [
     ),
     Outcome("e", "n", 2, "failed", None, 2.5, outputs=[], texts=[], error=ERROR, begun=False),
     Begun("e", "n", 1, 3.5, "w"),
+    Begun("e", "n", 3, 3.5, "w", (1, 2)),
     Returned("e", [("n", 1), ("m", 2)]),
     LogLines("e", "n", 1, [(1.0, "info", "stdout", "zeile\n☺")]),
     ItemsOut("e", "n", 1, 4, ["1", "2"]),
