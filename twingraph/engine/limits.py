@@ -95,7 +95,7 @@ class LimitBook:
         if waiting is None:
             waiting = self._waiting[number] = Waiting()
         elif (before := waiting.queue_of.get(node)) is not None:
-            del before[node]
+            before.pop(node, None)
         self._count += 1
         place = Place(-priority, now, self._count, wanting)
         queue = waiting.queues.get((limits, place.rank))
@@ -113,7 +113,7 @@ class LimitBook:
         waiting = self._waiting.get(number)
         queue = waiting.queue_of.pop(node, None) if waiting is not None else None
         if waiting is not None and queue is not None:
-            del queue[node]
+            queue.pop(node, None)  # it is out of it already where the transaction that was to grant it failed
             if not waiting.queue_of:
                 del self._waiting[number]
         self.due = bool(self._waiting or self._told)

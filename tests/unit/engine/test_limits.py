@@ -212,6 +212,18 @@ def test_whoever_leaves_a_line_the_others_keep_their_order(seed: int) -> None:
     assert desk.turn() == []
 
 
+def test_who_was_chosen_in_a_transaction_that_failed_may_still_leave() -> None:
+    desk = Desk()
+    for node in "ab":
+        desk.book.ask(Wanting(1, 1, node, TWO), 0, desk.now)
+    turn = desk.book.turn(desk.now)
+    assert turn is not None
+    assert len(turn.choose(desk.table.use(turn)).granted) == 2
+    assert desk.book.leave(1, "a")
+    desk.book.ask(Wanting(1, 1, "b", TWO), 0, desk.now)
+    assert desk.turn() == ["b"]
+
+
 def test_who_comes_and_goes_behind_another_leaves_nothing_in_the_line() -> None:
     desk = Desk()
     desk.ask("holder")
