@@ -16,7 +16,7 @@ from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Held, Keeping, KeptOf, Submission
+from twingraph.engine.held import Held, Keeping, KeptOf, LimitWishes, Submission
 from twingraph.engine.kernel import State, commands
 from twingraph.engine.link import Bodies
 from twingraph.engine.roster import Coming
@@ -142,7 +142,7 @@ class Arriving:
         """Of what its first events have led to."""
         if submission.repeated is not None:  # of its calls nothing is left to do, and no body knows them yet
             held.commands = [command for command in held.commands if type(command) not in _OF_CALLS]
-            held.limits = []
+            held.limits = LimitWishes()
         return Beginning(new_execution(submission, self._name, now), now, held, host, handle)
 
     def _begin_by_and_by(

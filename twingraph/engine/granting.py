@@ -6,15 +6,15 @@ execution a share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
 from twingraph.core.events import Event, LimitGranted
 from twingraph.engine.ground import Ground
-from twingraph.engine.held import Held
+from twingraph.engine.held import Held, LimitWishes
 from twingraph.engine.kernel import commands
-from twingraph.engine.limits import LimitBook
+from twingraph.engine.limits import LimitBook, emptied
 from twingraph.store.base import Append, Wanting
 
 
@@ -44,24 +44,32 @@ class Granting:
         """Whether the next transaction has something to do for those who wait."""
         return self._book.due or bool(self._asking)
 
+    def give_back(self, held: Held, node: str) -> None:
+        """It wants nothing any more, from now on: what that follows from need not be written, since whoever takes the
+        execution over asks anew. Who asked, and was not granted, holds nothing; what is held is free once that is
+        written."""
+        asking = self._asking_of(held.number)
+        if held.limits.asked.pop(node, None) or held.limits_due.asked.pop(node, None):
+            return
+        if asking.pop(node, None):
+            if not asking:
+                del self._asking[held.number]
+        elif not self._book.leave(held.number, node):
+            held.limits.freed[node] = None
+
     def take(self, held: Held) -> None:
         """What these wishes follow from is written with the next transaction, or was before."""
-        wishes, held.limits_due = held.limits_due, []
-        _, asking = self._asking.get(held.number, (held, {}))
-        released: list[str] = []
-        for wish in wishes:
-            if asking:
-                asking.pop(wish.node, None)  # what was asked before for the same node counts no more
-            if type(wish) is commands.AskLimit:
-                asking[wish.node] = wish
+        wishes, held.limits_due = held.limits_due, LimitWishes()
+        if wishes.freed:
+            self._book.freed()
+        if wishes.asked:
+            if asking := self._asking_of(held.number):
+                asking.update(wishes.asked)
             else:
-                released.append(wish.node)
-        if released:
-            self._book.release(held.number, released)
-        if asking:
-            self._asking[held.number] = held, asking
-        else:
-            self._asking.pop(held.number, None)
+                self._asking[held.number] = held, wishes.asked
+
+    def _asking_of(self, number: int) -> dict[str, commands.AskLimit]:
+        return self._asking[number][1] if number in self._asking else {}
 
     def _stand_in_line(self) -> None:
         """So many of all executions together as a transaction has rows; who had its share goes behind the others."""
@@ -77,12 +85,14 @@ class Granting:
                 if asking:
                     self._asking[number] = held, asking
 
-    def drop(self, number: int) -> None:
-        """The execution is not ours any more."""
+    def drop(self, number: int) -> Iterator[None]:
+        """The execution is not ours any more. What is left of it is freed by and by."""
+        asking = self._asking_of(number)
         self._asking.pop(number, None)
-        self._book.drop(number)
+        waiting = self._book.drop(number)
         if self._book.due:
             self._soon()
+        return chain(waiting, emptied(asking))
 
     def append(self, batch: Sequence[Append]) -> set[int]:
         """Write it, and with it whatever is due; those that were refused."""
@@ -97,20 +107,14 @@ class Granting:
     def tell(self) -> None:
         """Let those go on who were granted by the last transaction."""
         granted, self._granted = self._granted, ()
-        given_back: dict[int, set[str]] = {}
         for wanting in granted:
             held = self._roster.at(wanting.number)
             if held is not None and held.epoch == wanting.epoch:
-                self._about(held, partial(self._go_on, held, wanting.node, given_back))
+                self._about(held, partial(self._go_on, held, wanting.node))
 
-    def _go_on(self, held: Held, node: str, given_back: dict[int, set[str]]) -> None:
-        """Unless it has been given back meanwhile, which is only not written yet. That is known when the first of those
-        that were granted together goes on, and none of them changes it for another."""
-        known = given_back.get(held.number)
-        if known is None:
-            wishes = chain(held.limits_due, held.limits)
-            known = given_back[held.number] = {w.node for w in wishes if type(w) is commands.ReleaseLimit}
-        if node not in known:
+    def _go_on(self, held: Held, node: str) -> None:
+        """Unless it has been given back meanwhile, which is only not written yet."""
+        if node not in held.limits.freed and node not in held.limits_due.freed:
             self._apply(held, LimitGranted(node))
 
     def look(self, *, changed: bool) -> None:

@@ -17,7 +17,7 @@ from twingraph.dispatch.base import CodeRef, RunSettings
 from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import Node, State
-from twingraph.engine.kernel.commands import AskLimit, Command, ReleaseLimit
+from twingraph.engine.kernel.commands import AskLimit, Command
 from twingraph.engine.sizes import USUAL, Sizes
 from twingraph.store.base import Append, Claim, LogRow, Row, Settled
 
@@ -84,6 +84,27 @@ class Submission:
     refresh: bool = False  # cached work that was begun before counts for nothing
 
 
+class LimitWishes:
+    """What goes with one commit: by node, what asks for named limits, and what holds some no more."""
+
+    __slots__ = ("asked", "freed")
+
+    def __init__(self) -> None:
+        self.asked: dict[str, AskLimit] = {}
+        self.freed: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.asked or self.freed)
+
+    def add(self, later: LimitWishes) -> None:
+        """Hand over at once what may be much: only after a large commit there is something to add to."""
+        if self:
+            self.asked.update(later.asked)
+            self.freed.update(later.freed)
+        else:
+            self.asked, self.freed = later.asked, later.freed
+
+
 class Held:
     """An execution that this conductor decides about."""
 
@@ -102,8 +123,8 @@ class Held:
         self.rows: list[Row] = []
         self.logs: list[LogRow] = []
         self.commands: list[Command] = []
-        self.limits: list[AskLimit | ReleaseLimit] = []  # those among them that go with the commit itself,
-        self.limits_due: list[AskLimit | ReleaseLimit] = []  # and the same of what was taken to be written
+        self.limits = LimitWishes()  # what goes with the commit itself,
+        self.limits_due = LimitWishes()  # and the same of what was taken to be written
         self.pieces: deque[Append] = deque()  # of what was taken to be written, those that are not written yet,
         self.due: list[Command] = []  # and what it commands
         self.todo: deque[Command] = deque()  # commands of what is durable
@@ -195,11 +216,11 @@ class Held:
             taken=[message for message, _ in self.taken],
             answers=[seq for _, seq in self.taken],
             settled=self.settled,
-            freed=[wish.node for wish in self.limits if type(wish) is ReleaseLimit] if self.limits else (),
+            freed=list(self.limits.freed) if self.limits.freed else (),
         )
         if self.limits:
-            self.limits_due += self.limits
-            self.limits = []
+            self.limits_due.add(self.limits)
+            self.limits = LimitWishes()
         self.rows, self.logs, self.changes, self.taken, self.snapshot = [], [], {}, [], None
         self.settled = []
         return append

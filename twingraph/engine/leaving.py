@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from twingraph.core.errors import LeaseLost
 from twingraph.core.statuses import EXECUTION_OVER
@@ -44,10 +45,10 @@ class Leaving:
         self._writing.forget(held)
         held.todo.clear()
         self._effects.forget(held, why)
-        self._outside.drop(held.number)
+        wishes = self._outside.drop(held.number)
         self._left(held.state.execution, why == OVER)
         if self._garbage.in_force or len(held.state.nodes) > self._large:
-            self._moments.soon(self._take_apart, held.number, taken_apart(held.state))
+            self._moments.soon(self._take_apart, held.number, chain(wishes, taken_apart(held.state)))
         else:
             self._garbage.drops(held.number)
 

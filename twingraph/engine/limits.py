@@ -9,9 +9,10 @@ hold a name than its own limit says.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, MutableMapping
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twingraph.engine.sizes import USUAL
 from twingraph.store.base import LimitChoice, Limits, LimitUse, Wanting, Wish
@@ -31,17 +32,51 @@ class Place(NamedTuple):
     wanting: Wanting
 
 
+# Those of one execution who want the same limits with the same priority, by node, in order of asking. An ordered one,
+# since the first goes again and again, which leaves a plain dictionary with ever more to skip.
+Queue = OrderedDict[str, Place]
+
+
+class Waiting:
+    """Those of one execution."""
+
+    __slots__ = ("queue_of", "queues")
+
+    def __init__(self) -> None:
+        self.queues: dict[tuple[Limits, int], Queue] = {}  # by rank
+        self.queue_of: dict[str, Queue] = {}  # where each node stands
+
+    def going(self) -> Iterator[None]:
+        """Free the memory of many by and by."""
+        yield from emptied(self.queue_of)
+        for queue in self.queues.values():
+            yield from emptied(queue)
+
+
+_FREED_AT_ONCE = 500
+# A line of fewer is not looked through for those who are first no more.
+_SHORT = 16
+
+
+def emptied(known: MutableMapping[str, Any]) -> Iterator[None]:
+    while known:
+        for _ in range(min(_FREED_AT_ONCE, len(known))):
+            known.popitem()
+        yield
+
+
 class LimitBook:
     """Those who wait in one conductor. Those that want the same limits stand in one line, so that a choice looks at the
-    heads of lines alone."""
+    heads of lines alone. A line has the first of each queue that belongs to it, and some who are first no more: those
+    are forgotten when their turn comes. So whoever leaves is out at once, one node or a whole execution."""
 
     def __init__(self, owner: str, most: int = USUAL.rows) -> None:
         """`most`: so many are granted with one transaction; the next goes on with it."""
         self.owner = owner
         self._most = most
         self._lines: dict[Limits, list[Place]] = {}
-        self._left: dict[Limits, int] = {}  # who left is still in the line
-        self._waiting: dict[int, dict[str, Place]] = {}  # by execution and node
+        self._room: dict[Limits, int] = {}  # a line that has grown to so many is looked through
+        self._waiting: dict[int, Waiting] = {}  # by execution
         self._count = 0
         self._told: dict[Limits, tuple[int, float]] = {}  # what the others see of our lines
         self._yielding: dict[Wish, float] = {}  # since when a free place is left to them
@@ -55,42 +90,51 @@ class LimitBook:
 
     def ask(self, wanting: Wanting, priority: int, now: float) -> None:
         """Stand in line; what was asked before for the same node counts no more."""
+        number, _, node, limits = wanting
+        waiting = self._waiting.get(number)
+        if waiting is None:
+            waiting = self._waiting[number] = Waiting()
+        elif (before := waiting.queue_of.get(node)) is not None:
+            before.pop(node, None)
         self._count += 1
         place = Place(-priority, now, self._count, wanting)
-        nodes = self._waiting.setdefault(wanting.number, {})
-        if (before := nodes.get(wanting.node)) is not None:
-            self._leaves(before)
-        nodes[wanting.node] = place
-        heapq.heappush(self._lines.setdefault(wanting.limits, []), place)
+        queue = waiting.queues.get((limits, place.rank))
+        if queue is None:
+            queue = waiting.queues[limits, place.rank] = OrderedDict()
+        if not queue:
+            self._is_first(place)
+        queue[node] = place
+        waiting.queue_of[node] = queue
         self.due = True
 
-    def release(self, number: int, nodes: Iterable[str]) -> None:
-        """These want nothing any more, and what they may have held is free with the next transaction."""
+    def leave(self, number: int, node: str) -> bool:
+        """It wants nothing any more, and what it may have held is free with the next transaction. Whether it stood in
+        line, and holds nothing."""
         waiting = self._waiting.get(number)
-        if waiting is not None:
-            for node in nodes:
-                if (place := waiting.pop(node, None)) is not None:
-                    self._leaves(place)
-            if not waiting:
+        queue = waiting.queue_of.pop(node, None) if waiting is not None else None
+        if waiting is not None and queue is not None:
+            queue.pop(node, None)  # it is out of it already where the transaction that was to grant it failed
+            if not waiting.queue_of:
                 del self._waiting[number]
         self.due = bool(self._waiting or self._told)
+        return queue is not None
 
-    def drop(self, number: int) -> None:
-        """Nothing of this execution waits here any more, or holds anything for us."""
-        for place in self._waiting.pop(number, {}).values():
-            self._leaves(place)
+    def freed(self) -> None:
+        """With the next transaction something is free that was held."""
         self.due = bool(self._waiting or self._told)
+
+    def drop(self, number: int) -> Iterator[None]:
+        """Nothing of this execution waits here any more, or holds anything for us. Memory is freed by and by."""
+        waiting = self._waiting.pop(number, None)
+        self.freed()
+        return waiting.going() if waiting is not None else iter(())
 
     def clear(self) -> None:
         """Nobody waits here any more."""
         self._waiting.clear()
         self._lines.clear()
-        self._left.clear()
+        self._room.clear()
         self.due = bool(self._told)
-
-    def _leaves(self, place: Place) -> None:
-        limits = place.wanting.limits
-        self._left[limits] = self._left.get(limits, 0) + 1
 
     # -- turns -----------------------------------------------------------------------------------
 
@@ -121,10 +165,10 @@ class LimitBook:
         choice = turn.choice
         assert choice is not None
         for wanting in choice.granted:  # they are out of their lines already
-            nodes = self._waiting.get(wanting.number, {})
-            nodes.pop(wanting.node, None)
-            if not nodes:
-                self._waiting.pop(wanting.number, None)
+            waiting = self._waiting[wanting.number]
+            del waiting.queue_of[wanting.node]
+            if not waiting.queue_of:
+                del self._waiting[wanting.number]
         for limits, first in choice.wishes.items():
             if first is None:
                 self._told.pop(limits, None)
@@ -137,14 +181,14 @@ class LimitBook:
 
     # -- whose turn it is ------------------------------------------------------------------------
 
-    def order(self, use: LimitUse, now: float) -> Iterator[list[Place]]:
-        """Lines whose head may go, one after another; whoever asks for the next has taken the head away.
+    def order(self, use: LimitUse, now: float) -> Iterator[Place]:
+        """Those who may go, one after another; whoever asks for the next has taken the one before out of its queue.
 
         Places only become fewer meanwhile, so a line that cannot go is out of it until the next turn.
         """
         held = dict(use.held)
         heads: list[tuple[int, float, str, Limits, Wish | None]] = [
-            (line[0].rank, line[0].asked, self.owner, limits, None) for limits, line in self._open_lines().items()
+            (head.rank, head.asked, self.owner, limits, None) for limits, head in self._heads()
         ]
         heads += [(-wish.priority, wish.asked, wish.owner, wish.limits, wish) for wish in use.wishes]
         heapq.heapify(heads)
@@ -163,49 +207,79 @@ class LimitBook:
                 held[name] = held.get(name, 0) + 1
             if wish is None:
                 line = self._lines[limits]
-                yield line
+                yield line[0]
                 if (head := self._head(line)) is not None:
                     heapq.heappush(heads, (head.rank, head.asked, owner, limits, None))
                     ours += 1
         self._yielding = yielding
 
-    def _open_lines(self) -> dict[Limits, list[Place]]:
-        """The lines that have somebody at their head."""
+    def _heads(self) -> list[tuple[Limits, Place]]:
+        """Who is first in each line."""
+        heads: list[tuple[Limits, Place]] = []
         for limits, line in list(self._lines.items()):
-            if self._left.get(limits, 0) > len(line) // 2:  # to take them out one by one would take far longer
-                line[:] = [place for place in line if self._stands(place)]
-                heapq.heapify(line)
-                self._left[limits] = 0
-            if self._head(line) is None:
+            if (head := self._head(line)) is not None:
+                heads.append((limits, head))
+            else:
                 del self._lines[limits]
-                self._left.pop(limits, None)
-        return self._lines
+                self._room.pop(limits, None)
+        return heads
 
     def _head(self, line: list[Place]) -> Place | None:
-        """Who left is forgotten here."""
-        while line and not self._stands(line[0]):
-            limits = heapq.heappop(line).wanting.limits
-            self._left[limits] = self._left.get(limits, 1) - 1
-        return line[0] if line else None
+        while line:
+            stood = line[0]
+            queue = self._queue(stood)
+            if not queue:
+                heapq.heappop(line)
+                continue
+            first = next(iter(queue.values()))
+            if first is stood:
+                return first
+            heapq.heapreplace(line, first)
+        return None
 
-    def _stands(self, place: Place) -> bool:
-        nodes = self._waiting.get(place.wanting.number)
-        return nodes is not None and nodes.get(place.wanting.node) is place
+    def _queue(self, place: Place) -> Queue | None:
+        """Where it stands, or stood."""
+        waiting = self._waiting.get(place.wanting.number)
+        return waiting.queues.get((place.wanting.limits, place.rank)) if waiting is not None else None
+
+    def _is_first(self, place: Place) -> None:
+        limits = place.wanting.limits
+        line = self._lines.setdefault(limits, [])
+        if len(line) >= self._room.get(limits, _SHORT):
+            queues = {id(queue): queue for stood in line if (queue := self._queue(stood))}
+            line[:] = [next(iter(queue.values())) for queue in queues.values()]
+            heapq.heapify(line)
+            self._room[limits] = max(_SHORT, 2 * len(line))
+        heapq.heappush(line, place)
 
     @property
     def names(self) -> Collection[str]:
-        return {name for limits in self._open_lines() for name, _ in limits}
+        return {name for limits, _ in self._heads() for name, _ in limits}
 
     def choose(self, taken: list[Place], use: LimitUse, now: float) -> LimitChoice:
-        """Take those who may go out of their lines, instead of those who were taken before."""
-        for place in taken:
-            heapq.heappush(self._lines.setdefault(place.wanting.limits, []), place)
+        """Take those who may go out of their queues, instead of those who were taken before."""
+        for place in reversed(taken):
+            self._put_back(place)
         taken.clear()
-        taken.extend(heapq.heappop(line) for line in islice(self.order(use, now), self._most))
-        first = {limits: (-line[0].rank, line[0].asked) for limits, line in self._open_lines().items()}
+        for place in islice(self.order(use, now), self._most):
+            self._take_out(place)
+            taken.append(place)
+        first = {limits: (-head.rank, head.asked) for limits, head in self._heads()}
         news: dict[Limits, tuple[int, float] | None] = dict.fromkeys(self._told.keys() - first.keys())
         news.update({limits: known for limits, known in first.items() if self._told.get(limits) != known})
         return LimitChoice([place.wanting for place in taken], news, bool(first))
+
+    def _take_out(self, place: Place) -> None:
+        queue = self._queue(place)
+        assert queue is not None
+        del queue[place.wanting.node]
+
+    def _put_back(self, place: Place) -> None:
+        queue = self._queue(place)
+        assert queue is not None
+        queue[place.wanting.node] = place
+        queue.move_to_end(place.wanting.node, last=False)
+        self._is_first(place)
 
 
 def _is_long_ago(then: float, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from twingraph.engine.granting import Granting
@@ -19,7 +20,7 @@ class Outside(NamedTuple):
         self.granting.look(changed=changed)
         self.sharing.look(changed=changed)
 
-    def drop(self, number: int) -> None:
-        """The execution is not ours any more."""
-        self.granting.drop(number)
+    def drop(self, number: int) -> Iterator[None]:
+        """The execution is not ours any more. What is left of it is freed by and by."""
         self.sharing.drop(number)
+        return self.granting.drop(number)

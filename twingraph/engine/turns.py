@@ -174,10 +174,14 @@ class Turns:
 
     def _conclude(self, held: Held, at: float) -> Iterator[None]:
         """The rest of an event that has begun."""
-        chores = held.state.chores
-        while chores:
-            yield from chores.popleft()
-        finish = self._sort(held, conclude(held.state), at)
+        state, finish = held.state, None
+        while state.chores:
+            for _ in state.chores.popleft():
+                if state.commands:  # of tens of thousands of nodes they come to as many
+                    so_far, state.commands = state.commands, []
+                    finish = self._sort(held, so_far, at) or finish
+                yield
+        finish = self._sort(held, conclude(state), at) or finish
         if finish is not None:
             yield from self._finish(held, finish, at)
 
@@ -187,8 +191,10 @@ class Turns:
         for command in todo:
             if type(command) is commands.Finish:
                 finish = command
-            elif type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
-                held.limits.append(command)
+            elif type(command) is commands.AskLimit:
+                held.limits.asked[command.node] = command
+            elif type(command) is commands.ReleaseLimit:
+                self._granting.give_back(held, command.node)
             elif type(command) is commands.SettleCache:
                 self._sharing.settle(held, command, held.seq, at)
             else:

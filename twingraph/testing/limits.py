@@ -27,7 +27,7 @@ class NamedLimits:
             self._book.ask(Wanting(held.number, held.epoch, wish.node, wish.limits), wish.priority, self._clock.time())
         else:
             self._holders.pop((held.number, wish.node), None)
-            self._book.release(held.number, [wish.node])
+            self._book.leave(held.number, wish.node)
 
     def drop(self, number: int) -> None:
         """The execution is over."""

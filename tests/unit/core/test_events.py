@@ -1,19 +1,111 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Generator
 
 import pytest
 from hypothesis import given
 
+from tests.support.foreign import spoiled
 from tests.unit.core.records import errors, events
-from twingraph.core.events import EVENTS, KINDS, Event, NodeEnded, body_of, error_from_json, error_to_json, event_from
+from twingraph.core import events as ev
+from twingraph.core.events import (
+    EVENTS,
+    KINDS,
+    Event,
+    GraphExtended,
+    NodeEnded,
+    body_of,
+    error_from_json,
+    error_to_json,
+    event_from,
+    reading,
+)
+from twingraph.core.plan import NodeSpec, PlanNode, Template
 from twingraph.core.records import ErrorRecord
+
+GRAPH = KINDS[GraphExtended]
+DRAWN = GraphExtended(
+    (PlanNode(id="a", spec=0), PlanNode(id="m", spec=0, args={"x": ("[1]",)}, template="t")),
+    (NodeSpec(component="c"),),
+    {"t": Template(nodes=(PlanNode(id="", spec=0),), last_nodes=("",))},
+)
+
+
+def made(steps: Generator[None, None, Event], between: Callable[[], None] = lambda: None) -> Event:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            event: Event = end.value
+            return event
+        between()
+
+
+def as_told(kind: str, body: str, *, by_and_by: bool) -> str:
+    """What comes of it, as a text: what is no number is like nothing."""
+    try:
+        return repr(made(reading(kind, body)) if by_and_by else event_from(kind, body))
+    except ValueError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 @given(event=events())
 def test_every_event_comes_back_from_its_json(event: Event) -> None:
     back = event_from(KINDS[type(event)], body_of(event))
     assert (type(back), back) == (type(event), event)
+
+
+@given(event=events())
+def test_every_event_comes_back_from_its_json_by_and_by(event: Event) -> None:
+    back = made(reading(KINDS[type(event)], body_of(event)))
+    assert (type(back), back) == (type(event), event)
+
+
+@given(body=spoiled([body_of(DRAWN), body_of(DRAWN._replace(specs=(), templates={})), body_of(GraphExtended(()))]))
+def test_what_others_wrote_is_the_same_by_and_by(body: str) -> None:
+    assert as_told(GRAPH, body, by_and_by=True) == as_told(GRAPH, body, by_and_by=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"nodes":[]}',
+        '{"nodes":[{"id":"a"} , {"id":"b"}]}',
+        '{"nodes":[{"id":"a"}]}\n',
+        '{"nodes":[{"id":"a"}],}',
+        '{"nodes":[{"id":"a"}],"nodes":[{"id":"b"}]}',
+        '{"nodes":[{"id":"a"}],"nodes":[]}',
+        '{"nodes":[{"name":"a"}],"nodes":[{"id":"b"}]}',
+        '{"nodes":[{"id":"a"}], "scope":"s"}',
+        '{"nodes":[{"id":"a"}],"scope":"s"} {}',
+        '{"nodes":[{"id":"a"}],"colour":"red"}',
+        '{"nodes":[[["id","a"]]]}',
+        '{"nodes":[{"id":"a"',
+        '{"nodes":[{"id":"a"}',
+        '{"nodes":[{"id":"a"}]',
+        '{"nodes":["a"]}',
+        '{"nodes":{}}',
+        '{"scope":"s"}',
+    ],
+)
+def test_what_is_not_as_it_is_written_here_is_the_same_by_and_by(body: str) -> None:
+    assert as_told(GRAPH, body, by_and_by=True) == as_told(GRAPH, body, by_and_by=False)
+
+
+def test_of_many_nodes_the_text_is_read_by_and_by_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, read = ev._scan, [0]
+
+    def counting(text: str, at: int) -> tuple[object, int]:
+        value, end = scan(text, at)
+        read[-1] += end - at
+        return value, end
+
+    monkeypatch.setattr(ev, "_scan", counting)
+    many = GraphExtended(tuple(PlanNode(id=f"n{number}", spec=0) for number in range(3_000)))
+    body = body_of(many)
+    assert made(reading(GRAPH, body), lambda: read.append(0)) == many
+    assert max(read) < len(body) / 10
 
 
 @given(event=events())

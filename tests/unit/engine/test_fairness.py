@@ -24,6 +24,7 @@ from twingraph.engine.sizes import Sizes
 pytestmark = pytest.mark.soak
 
 MANY = 10_000
+VERY_MANY = 100_000
 WORDS_WAITING = 1_000
 HASH = "0" * 32
 # Twice what is promised: a machine that does other things counts some of it as ours.
@@ -50,6 +51,7 @@ class PacedDispatch:
         self._value = value
         self._hold = hold
         self._lanes: deque[Lane] = deque()
+        self._held: list[Lane] = []
         self._report: Callable[[Report], None]
         self.handed = 0
 
@@ -58,9 +60,14 @@ class PacedDispatch:
 
     def submit(self, lane: Lane) -> None:
         self.handed += len(lane.runs)
-        if not self._hold or lane.settings.entry != "held":
-            self._lanes.append(lane)
-            asyncio.get_running_loop().call_soon(self._carry_out)
+        if self._hold and lane.settings.entry == "held":
+            self._held.append(lane)
+        else:
+            self._let_go(lane)
+
+    def _let_go(self, lane: Lane) -> None:
+        self._lanes.append(lane)
+        asyncio.get_running_loop().call_soon(self._carry_out)
 
     def _carry_out(self) -> None:
         lane = self._lanes.popleft()
@@ -84,7 +91,10 @@ class PacedDispatch:
 
     def recall(self, execution: str, nodes: Sequence[str] | None = None) -> None: ...
 
-    def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None: ...
+    def cancel(self, execution: str, nodes: Sequence[str] | None = None) -> None:
+        """Whatever it was asked for."""
+        while self._held:
+            self._let_go(self._held.pop())
 
     async def stop(self) -> None: ...
 
@@ -158,6 +168,44 @@ def test_a_node_that_lets_many_begin_leaves_the_others_their_turns(
             wait_until(lambda status=status: rig.record(handle.id).status == status, f"it is not {status}", 30)  # type: ignore[misc]
         rig.conductor.cancel(handle.id)
         assert handle.wait(30)
+        assert longest(loops[-1]) < MOST_SECONDS
+
+
+def in_line(rig: Rig) -> int:
+    """How many wait for a named limit."""
+    return sum(len(waiting.queue_of) for waiting in list(rig.conductor._turns._granting._book._waiting.values()))
+
+
+def test_a_hundred_thousand_in_line_for_a_limit_leave_the_others_their_turns(tmp_path: Path, loops: Loops) -> None:
+    dispatch = PacedDispatch(lambda run: ["1"], hold=True)
+    nodes = (PlanNode(id=f"n{number}", spec=0) for number in range(VERY_MANY))
+    spec = NodeSpec(component="task", entry="held", limits={"db": 1})
+    with rig_of(tmp_path, dispatch, loops) as rig:
+        handle = rig.submit(plan(*nodes, specs=(spec,)))
+        assert handle.wait_recorded(60)
+        wait_until(lambda: in_line(rig) == VERY_MANY - 1, "they do not ask", 60)
+        for event, waiting in ((PauseRequested("a while"), 0), (ResumeRequested(), VERY_MANY - 1)):
+            rig.conductor.feed(handle.id, event)
+            wait_until(lambda waiting=waiting: in_line(rig) == waiting, f"other than {waiting} wait", 60)  # type: ignore[misc]
+        rig.conductor.cancel(handle.id)
+        assert handle.wait(60)
+        assert longest(loops[-1]) < MOST_SECONDS
+
+
+def test_a_workflow_of_a_hundred_thousand_nodes_is_read_back_and_leaves_the_others_their_turns(
+    tmp_path: Path, loops: Loops
+) -> None:
+    with rig_of(tmp_path, PacedDispatch(lambda run: ["1"], hold=True), loops) as rig:
+        spec = NodeSpec(component="held", entry="held")
+        nodes = (
+            PlanNode(id=f"n{number}", spec=0, edges=(Edge(source=f"n{number - 1}", param="x"),) if number % 10 else ())
+            for number in range(VERY_MANY)
+        )
+        handle = rig.submit(plan(*nodes, specs=(spec,)), settings=Settings(max_parallel=10))
+        assert handle.wait_recorded(60)
+        rig.restart_with(PacedDispatch(lambda run: ["1"], hold=True))
+        again = rig.conductor.adopt(handle.id)
+        assert again.wait_recorded(60)
         assert longest(loops[-1]) < MOST_SECONDS
 
 

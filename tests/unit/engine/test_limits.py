@@ -36,7 +36,7 @@ class Desk:
         """These are over."""
         for node in nodes:
             self.table.free(self.number, node)
-            self.book.release(self.number, [node])
+            self.book.leave(self.number, node)
         return self.turn()
 
     def turn(self, *, after: float = 0.0) -> list[str]:
@@ -181,7 +181,7 @@ def test_a_long_line_costs_no_more_per_grant_than_a_short_one() -> None:
     for number in range(20_000):
         assert desk.turn() == [f"n{number}"]
         desk.table.free(1, f"n{number}")
-        desk.book.release(1, [f"n{number}"])
+        desk.book.leave(1, f"n{number}")
     assert time.process_time() - began < 4.0
 
 
@@ -198,17 +198,76 @@ def test_whoever_leaves_a_line_the_others_keep_their_order(seed: int) -> None:
             line[node] = -priority, number
         elif chance.random() < 0.5:
             leaving = chance.sample(sorted(line), chance.choice((1, len(line) // 2, len(line))))
-            desk.book.release(1, leaving)
+            for node in leaving:
+                assert desk.book.leave(1, node)
             line = {node: place for node, place in line.items() if node not in leaving}
         else:
             (granted,) = desk.turn()
             assert granted == min(line, key=lambda node: line[node])
             del line[granted]
             desk.table.free(1, granted)
-            desk.book.release(1, [granted])
+            desk.book.leave(1, granted)
     desk.book.drop(1)
     assert not desk.book
     assert desk.turn() == []
+
+
+def test_who_was_chosen_in_a_transaction_that_failed_may_still_leave() -> None:
+    desk = Desk()
+    for node in "ab":
+        desk.book.ask(Wanting(1, 1, node, TWO), 0, desk.now)
+    turn = desk.book.turn(desk.now)
+    assert turn is not None
+    assert len(turn.choose(desk.table.use(turn)).granted) == 2
+    assert desk.book.leave(1, "a")
+    desk.book.ask(Wanting(1, 1, "b", TWO), 0, desk.now)
+    assert desk.turn() == ["b"]
+
+
+def test_who_comes_and_goes_behind_another_leaves_nothing_in_the_line() -> None:
+    desk = Desk()
+    desk.ask("holder")
+    desk.ask("first")
+    for number in range(1_000):
+        desk.ask("a", number=number + 2)
+        desk.book.leave(number + 2, "a") if number % 2 else desk.book.drop(number + 2)
+    assert len(desk.book._lines[ONE]) < 50
+    assert desk.free("holder") == ["first"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_executions_that_leave_a_line_whole_keep_the_order_of_the_others(seed: int) -> None:
+    """As do transactions that are begun anew."""
+    desk, chance = Desk(), Random(seed)
+    desk.table.held[9, "x"] = ONE
+    line: dict[tuple[int, str], tuple[int, int]] = {}
+    for count in range(400):
+        number, act = chance.randint(1, 5), chance.random()
+        if act < 0.6:
+            priority, node = chance.choice((0, 0, 5)), f"n{chance.randint(0, 20)}"
+            desk.book.ask(Wanting(number, 1, node, ONE), priority, desk.now)
+            line[number, node] = -priority, count
+        elif act < 0.65:
+            for _ in desk.book.drop(number):
+                pass
+            line = {place: asked for place, asked in line.items() if place[0] != number}
+        elif line and act < 0.75:
+            gone = chance.choice(sorted(line))
+            assert desk.book.leave(*gone)
+            del line[gone]
+        elif line:
+            turn = desk.book.turn(desk.now)
+            assert turn is not None
+            first = min(line, key=lambda place: line[place])
+            free = desk.table.use(turn)._replace(held={})
+            for use in (free, free, desk.table.use(turn), free)[: chance.randint(1, 4)]:
+                granted = [(wanting.number, wanting.node) for wanting in turn.choose(use).granted]
+                assert granted == ([first] if use is free else [])
+            desk.book.settle(turn)
+            if granted:
+                del line[first]
+            desk.book.insist()
+    assert bool(desk.book) == bool(line)
 
 
 # -- several conductors

@@ -23,7 +23,7 @@ from twingraph.engine.granting import Granting
 from twingraph.engine.ground import Ground
 from twingraph.engine.handing import Handing
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Held
+from twingraph.engine.held import Held, LimitWishes
 from twingraph.engine.kernel import State, commands
 from twingraph.engine.moments import Moments
 from twingraph.engine.roster import Roster
@@ -223,12 +223,25 @@ class Table(NamedTuple):
     told: list[Event]
     home: Rig
 
-    def wish(self, *wishes: commands.AskLimit | commands.ReleaseLimit) -> None:
-        self.held.limits_due = [*wishes]
-        self.granting.take(self.held)
+    def wish(self, *wishes: commands.AskLimit | str, of: Held | None = None) -> None:
+        """A name is of who wants nothing any more."""
+        held = of or self.held
+        for wish in wishes:
+            if isinstance(wish, str):
+                self.granting.give_back(held, wish)
+            else:
+                held.limits.asked[wish.node] = wish
+
+    def write(self, *others: Held) -> None:
+        parts = []
+        for held in (self.held, *others):
+            parts.append(Append(number=held.number, epoch=1, freed=list(held.limits.freed)))
+            held.limits_due, held.limits = held.limits, LimitWishes()
+            self.granting.take(held)
+        assert self.granting.append(parts) == set()
 
     def commit(self) -> None:
-        assert self.granting.append([]) == set()
+        self.write()
         self.granting.tell()
 
 
@@ -263,14 +276,43 @@ def ask(node: str, most: int = 1) -> commands.AskLimit:
 
 def test_a_grant_that_was_given_back_meanwhile_is_not_told(table: Table) -> None:
     """Paused and resumed while a long piece of work was done about it: it has asked again, and stands in line."""
-    again: list[commands.AskLimit | commands.ReleaseLimit] = [commands.ReleaseLimit("a"), ask("a")]
-    for meanwhile in ([], again):
-        table.journal.append([Append(number=1, epoch=1, freed=["a"])])
-        table.wish(ask("a"))
-        assert table.granting.append([]) == set()
-        table.held.limits = [*meanwhile]
-        table.granting.tell()
+    table.wish(ask("a"))
+    table.commit()
     assert table.told == [LimitGranted("a")]
+    table.wish("a", ask("a"))
+    table.write()
+    table.wish("a", ask("a"))
+    table.granting.tell()
+    assert table.told == [LimitGranted("a")]
+    table.commit()
+    assert table.told == [LimitGranted("a")] * 2
+
+
+def test_what_is_taken_to_be_written_twice_before_it_is_written_goes_together(table: Table) -> None:
+    """As the last piece of a large commit does with what came after it."""
+    held = table.held
+    table.wish("x", ask("a"), ask("b"))
+    held.take(0.0)
+    table.wish("y", "b", ask("c"))
+    held.take(0.0)
+    assert (list(held.limits_due.freed), list(held.limits_due.asked)) == (["x", "y"], ["a", "c"])
+    assert not held.limits
+
+
+def test_who_leaves_the_line_does_so_before_it_is_written(table: Table) -> None:
+    """And holds nothing, so that nothing of it has to be written; nor has what it may ask after that waited longer."""
+    table.wish(*(ask(node) for node in "abc"))
+    for _ in range(4):
+        table.commit()
+    assert table.told == [LimitGranted("a")]
+    table.wish("b", "b", "a", ask("b"))
+    assert (list(table.held.limits.freed), list(table.held.limits.asked)) == (["b", "a"], ["b"])
+    table.commit()
+    assert table.told == [LimitGranted("a"), LimitGranted("c")]
+    table.wish("c", "b")
+    table.commit()
+    assert not table.granting.due
+    assert {node for _, _, node in rows(table.home, "limit_holders")} == {"other"}
 
 
 def test_of_many_that_ask_some_stand_in_line_with_each_commit(table: Table) -> None:
@@ -296,19 +338,18 @@ def test_what_stands_in_line_with_a_commit_is_shared_by_all_that_ask(
     with seated(one, 1, rows) as first:
         second = Held(Claim(number=2, epoch=1, seq=0), State("exec-2"), None, Handle("exec-2", one.conductor))
         first.wish(*(ask(f"n{number}") for number in range(6)))
-        second.limits_due = [ask("a")] if rows > 1 else [ask("a"), ask("b")]
-        first.granting.take(second)
+        first.wish(*(ask(node) for node in ("a" if rows > 1 else "ab")), of=second)
         for many, few in standing:
-            first.commit()
+            first.write(second)
             waiting = first.granting._book._waiting
-            assert [len(waiting.get(number, ())) for number in (1, 2)] == [many, few]
+            assert [len(waiting[number].queue_of) if number in waiting else 0 for number in (1, 2)] == [many, few]
 
 
 def test_who_gives_up_before_it_stood_in_line_is_granted_nothing(table: Table) -> None:
     """And who asks again after that is, once."""
     table.wish(*(ask(node, 10) for node in "abc"))
     table.commit()
-    table.wish(commands.ReleaseLimit("b"), commands.ReleaseLimit("c"), ask("c", 10))
+    table.wish("b", "c", ask("c", 10))
     while table.granting.due:
         table.commit()
     assert table.told == [LimitGranted("a"), LimitGranted("c")]
@@ -317,5 +358,7 @@ def test_who_gives_up_before_it_stood_in_line_is_granted_nothing(table: Table) -
 
 def test_what_asks_for_an_execution_that_is_gone_stands_in_no_line(table: Table) -> None:
     table.wish(*(ask(node, 10) for node in "abc"))
+    table.commit()
+    assert table.granting.due
     table.granting.drop(1)
-    assert not table.granting.due
+    assert not table.granting._asking

@@ -7,11 +7,13 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tests.support.by_hand import ByHand
 from tests.support.conducting import Act, each, echo, fresh_home, plan, task, value
+from twingraph.core import events
 from twingraph.core.errors import StoreError
 from twingraph.core.events import (
     Created,
@@ -29,7 +31,7 @@ from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import Changes, Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import LogLines
-from twingraph.engine import garbage
+from twingraph.engine import folding, garbage
 from twingraph.engine.handle import Handle
 from twingraph.engine.kernel import State, apply
 from twingraph.engine.recorded import Recorded
@@ -516,6 +518,104 @@ def test_what_asks_for_a_limit_is_paused_and_goes_on_in_many_turns(opened: Opens
     by_hand.conductor.cancel(large.id)
     by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
     assert large.status == "cancelled"
+
+
+class Freeing(SqliteJournal):
+    """Who was written to hold a named limit no more."""
+
+    freed: ClassVar[list[str]] = []
+
+    def _write(self, part: Append) -> bool:
+        self.freed.extend(part.freed)
+        return super()._write(part)
+
+
+def in_line(by_hand: ByHand) -> int:
+    return sum(len(waiting.queue_of) for waiting in by_hand.conductor._turns._granting._book._waiting.values())
+
+
+def many_in_line(by_hand: ByHand) -> Handle:
+    """All but one wait for a limit that this one holds."""
+    by_hand.dispatch.hold = True
+    spec = NodeSpec(component="task", entry="task", limits={"db": 1})
+    large = by_hand.submit(plan(*(task(f"n{number}") for number in range(MANY)), specs=(spec,)))
+    by_hand.turns_until(lambda: in_line(by_hand) == MANY - 1)
+    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
+    return large
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["cancelled", "paused"])
+def test_many_leave_the_line_for_a_limit_in_many_turns_and_others_go_on_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """And of those who only stood in line nothing is written."""
+    monkeypatch.setattr(Freeing, "freed", [])
+    home = fresh_home(tmp_path / "home")
+    by_hand = ByHand(home, echo, Freeing)
+    large = many_in_line(by_hand)
+    if ends:
+        by_hand.conductor.cancel(large.id)
+    else:
+        by_hand.conductor.feed(large.id, PauseRequested("a while"))
+    small = by_hand.submit(SMALL)
+    left, recorded = [in_line(by_hand)], list[int]()
+
+    def look() -> None:
+        left.append(in_line(by_hand))
+        if small.wait_recorded(0) and not recorded:
+            recorded.append(left[-1])
+
+    by_hand.turns_until(lambda: not in_line(by_hand), look)
+    assert max(before - after for before, after in itertools.pairwise(left)) <= USUAL.at_once
+    assert recorded
+    assert recorded[0] > MANY / 2
+    by_hand.conductor.cancel(large.id)
+    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
+    assert large.status == "cancelled"
+    assert Freeing.freed == ["n0"]
+    by_hand.conductor.end()
+    home.close()
+
+
+def test_many_in_line_for_a_limit_whose_execution_is_lost_are_out_at_once_and_freed_by_and_by(opened: Opens) -> None:
+    by_hand = opened(echo)
+    large = many_in_line(by_hand)
+    held = by_hand.conductor._roster.named(large.id)
+    assert held is not None
+    waiting = by_hand.conductor._turns._granting._book._waiting[held.number]
+    (queue,) = waiting.queues.values()
+    by_hand.conductor._leaving.lost(held)
+    assert not in_line(by_hand)
+    left = [len(queue)]
+    by_hand.turns_until(lambda: not (queue or waiting.queue_of), lambda: left.append(len(queue)))
+    assert max(before - after for before, after in itertools.pairwise(left)) <= 1_000
+
+
+def test_the_text_of_a_large_workflow_is_read_back_in_many_turns(
+    opened: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = opened(items)
+    before.dispatch.hold = True
+    large = before.submit(wide())
+    before.turns_until(lambda: bool(before.dispatch.waiting))
+    held = before.conductor._roster.named(large.id)
+    assert held is not None
+    before.conductor._leaving.give_up(held, RuntimeError("as if it had died"))
+    (body,) = (row.body for row in before.records.rows(large.id) if row.kind == "graph_extended")
+    scan, read = events._scan, [0]
+
+    def counting(text: str, at: int) -> tuple[object, int]:
+        found, end = scan(text, at)
+        read[-1] += end - at
+        return found, end
+
+    monkeypatch.setattr(events, "_scan", counting)
+    after = opened(items)
+    again = after.conductor.adopt(large.id)
+    after.turns_until(lambda: again.wait_recorded(0), lambda: read.append(0))
+    assert len(body) > folding.LONG
+    assert sum(read) > len(body) * 0.9
+    assert max(read) < len(body) / 10
 
 
 def test_the_pages_of_a_map_that_a_replay_keeps_come_in_many_turns_and_one_commit(by_hand: ByHand) -> None:
