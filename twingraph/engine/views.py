@@ -83,6 +83,8 @@ class TracedState(State):
                 self.limits[node.id, node.attempt] = limit
         elif status in NODE_OVER:
             self.ended[node.id] = self.now
+            if node.kind is NodeKind.SIGNAL and status is NodeStatus.COMPLETED:
+                self.begun.setdefault(node.id, self.now)  # a signal that came before it was waited for
 
     def _tally(self, node: Node, before: NodeStatus | None, after: NodeStatus) -> None:
         container = node.item_of or node.scope.parent
@@ -281,11 +283,14 @@ def _node_view(state: TracedState, node: Node, attempts: Attempts, values: Value
 
 
 def _until(state: TracedState, node: Node) -> datetime | None:
-    """When a sleep ends, or a signal is no longer waited for."""
+    """When a sleep ends, or a signal is no longer waited for; None also when no calendar goes so far."""
     begun = state.begun.get(node.id)
     if node.kind not in (NodeKind.SLEEP, NodeKind.SIGNAL) or begun is None or node.plan.wait is None:
         return None
-    return _moment(begun + node.plan.wait)
+    try:
+        return _moment(begun + node.plan.wait)
+    except (OverflowError, ValueError):
+        return None
 
 
 class Watch:

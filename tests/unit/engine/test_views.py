@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from tests.support.conducting import (
     until_node,
     wait_until,
 )
+from twingraph.core.events import SignalReceived
 from twingraph.core.execution import NodeView
-from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
+from twingraph.core.plan import Edge, NodeKind, NodeSpec, PlanNode
 from twingraph.core.records import Settings
 from twingraph.core.statuses import NodeStatus
 from twingraph.dispatch.base import Lane, NodeRun
@@ -149,3 +151,24 @@ def broken() -> object:
 
 def shown(rig: Rig, execution: str, completed: int) -> None:
     wait_until(lambda: rig.record(execution).progress.completed_nodes == completed, "the list lags behind")
+
+
+@pytest.mark.parametrize("wait", [math.inf, 1e12])
+@pytest.mark.parametrize("kind", [NodeKind.SLEEP, NodeKind.SIGNAL])
+def test_what_waits_longer_than_calendars_go_is_shown_without_an_end(rig: Rig, kind: NodeKind, wait: float) -> None:
+    handle = rig.submit(plan(PlanNode(id="long", kind=kind, wait=wait, signal="go")))
+    handle.wait_recorded(SOON)
+    until_node(rig, handle.id, "long", NodeStatus.RUNNING)
+    assert node(rig, handle.id, "long").until is None
+    (row,) = Watch(rig.records, handle.id).tree().rows
+    assert row.until is None
+
+
+def test_a_signal_that_came_before_it_was_waited_for_took_no_time(rig: Rig) -> None:
+    waits = PlanNode(id="asked", kind=NodeKind.SIGNAL, signal="go", edges=(Edge(source="first"),))
+    handle = rig.submit(plan(task("first"), waits))
+    rig.conductor.feed(handle.id, SignalReceived("go", ("output", "0" * 64, 1)), ["1"])
+    rig.dispatch.let_one_go("first")
+    over(handle)
+    asked = node(rig, handle.id, "asked")
+    assert asked.started_at == asked.completed_at is not None
