@@ -14,6 +14,7 @@ from twingraph.core.nearest import did_you_mean
 from twingraph.core.recordclass import recordclass
 from twingraph.core.signatures import Parameter
 from twingraph.sdk import signature
+from twingraph.sdk.body.active import active
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,7 +68,9 @@ class Declared(Generic[P, R]):
 
     def options(self, **settings: Any) -> Self:
         """A variant with other settings; `id` names the node that it becomes."""
-        return self._variant(self._base or self, {**self.overrides, **settings})
+        caller = active.caller
+        given = settings if caller is None else caller.settings(settings)
+        return self._variant(self._base or self, {**self.overrides, **given})
 
     @classmethod
     def _variant(cls, base: Self, overrides: dict[str, Any]) -> Self:

@@ -22,6 +22,12 @@ def plus(a: int, b: int = 0) -> int:
 
 
 @component
+def echo(text: str) -> str:
+    effect("echo", text)
+    return text
+
+
+@component
 def fail(text: str) -> int:
     effect("fail", text)
     raise ValueError(text)
@@ -95,6 +101,41 @@ def options_of_a_call() -> int:
 
 
 @pipeline
+def limited(x: int) -> Any:
+    return plus(x)
+
+
+@pipeline
+def options_that_components_gave() -> list[Any]:
+    """None of these can wait for its turn as an argument does."""
+    three: Any = plus(1, 2)
+    return [
+        plus.options(priority=three, timeout=three, labels={"team": echo("blue")})(1),
+        plus.options(retry_policy={"max_attempts": three, "exceptions": [echo("ValueError")]})(2),
+        limited.options(max_parallel=three, error_handler=echo("continue"))(3),
+        plus(4).result(timeout=plus(50, 50)),  # type: ignore[attr-defined]
+    ]
+
+
+@pipeline
+def an_option_that_does_not_fit() -> str:
+    try:
+        plus.options(priority=echo("high"))(1)
+    except Exception as error:
+        return str(error)
+    return "taken"
+
+
+@pipeline
+def settings_that_are_no_data() -> str:
+    try:
+        plus.options(platform="docker", docker_image="i", config={"volumes": object()})(1)
+    except Exception as error:
+        return str(error).partition(",")[0]
+    return "taken"
+
+
+@pipeline
 def base_component() -> list[Any]:
     twice, thrice = Scaler(), Scaler({"by": 3})
     first: Any = twice(x=2)
@@ -148,6 +189,11 @@ def as_they_end() -> list[int]:
 
 
 @pipeline
+def nothing_that_ends() -> list[Any]:
+    return [*as_completed([]), *as_completed()]
+
+
+@pipeline
 def nested_gather() -> list[Any]:
     left, right = gather(gather(plus(1), plus(2)), plus(3))
     return [left, right]
@@ -179,12 +225,16 @@ CASES = (
     Case(result_of_a_handle, twin=lambda: [1, 1, "asked for"]),
     Case(named_node, twin=lambda: ["mine", 4]),
     Case(options_of_a_call, twin=lambda: 3),
+    Case(options_that_components_gave, twin=lambda: [1, 2, 3, 4]),
+    Case(an_option_that_does_not_fit, twin=lambda: "plus.priority: must be a whole number, not 'high'"),
+    Case(settings_that_are_no_data, twin=lambda: "the settings of plus must be plain data"),
     Case(base_component, twin=lambda: [4, 12]),
     Case(base_component_that_refuses),
     Case(race_of_two),
     Case(race_that_fails, twin=lambda: ["lost", "lost", "lost"]),
     Case(race_whose_loser_is_forgotten, twin=_unhandled),
     Case(as_they_end),
+    Case(nothing_that_ends),
     Case(nested_gather),
     Case(a_failed_reference, twin=lambda: "Exception"),
     Case(hashing_a_handle, twin=lambda: "says why"),

@@ -93,6 +93,11 @@ def asks(name: str) -> Any:
 
 
 @pipeline
+def signal_that_a_component_names() -> Any:
+    return wait_for_signal(note("name"))
+
+
+@pipeline
 def signals_in_pipelines() -> list[Any]:
     return [asks("left"), asks("right")]
 
@@ -173,6 +178,7 @@ CASES = (
     Case(signal_without_value, signals=(("go", None),)),
     Case(signal_that_never_comes),
     Case(signal_in_time, signals=(("go", "soon"),)),
+    Case(signal_that_a_component_names, signals=(("<name>", "N"),)),
     Case(signals_in_pipelines, signals=(("right", "R"), ("left", "L"))),
     Case(effects_of_the_body),
     Case(effect_that_fails),

@@ -21,6 +21,9 @@ class Caller(Protocol):
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A component, an instance of a BaseComponent, or a pipeline was called; gives its handle at once."""
 
+    def settings(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What `.options()` was told, as it can be checked: with values where handles stand."""
+
     # -- durable functions -------------------------------------------------------------------------
 
     def sleep(self, seconds: float) -> Any: ...

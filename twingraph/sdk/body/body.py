@@ -11,7 +11,7 @@ from twingraph.core.bodies import Ended
 from twingraph.core.events import DecisionMade, NodeEnded
 from twingraph.core.plan import NodeKind
 from twingraph.sdk.body.calling import author_frame, place_of
-from twingraph.sdk.body.handles import Handle, handles_in, plain
+from twingraph.sdk.body.handles import Handle, handles_in, plain, plain_within
 from twingraph.sdk.body.hearing import COMPLETED
 from twingraph.sdk.body.history import Move
 from twingraph.sdk.body.holding import Holding
@@ -31,6 +31,10 @@ class Body(Holding):
     def finish(self, result: Any) -> Any:
         """What the body gives, from what its function gave."""
         return result
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings say how a node runs, so that none can wait for its turn: their values are needed now."""
+        return {name: plain_within(value) for name, value in given.items()}
 
     # -- several handles ---------------------------------------------------------------------------
 
@@ -64,8 +68,6 @@ class Body(Holding):
                 left[handle._tg_node] = handle
             else:
                 yield handle
-        if not wanted:
-            raise ValueError("there is nothing to wait for")
         while left:
             self._check()
             self.await_over(left)
@@ -81,7 +83,10 @@ class Body(Holding):
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self.value(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name), None)
+        return self.value(self._signal_node(name, timeout), None)
+
+    def _signal_node(self, name: str, timeout: float | None) -> str:
+        return self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=plain(name))
 
     def now(self) -> datetime:
         self._check()

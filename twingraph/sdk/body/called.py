@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from twingraph.sdk.body.symbols import Origin, facts_of
+from twingraph.sdk.body.symbols import Facts, Origin, facts_of
 from twingraph.sdk.body.targets import PARENTS
 
 
@@ -95,3 +95,13 @@ def origins_of(value: Any, depth: int = 0) -> Iterator[Origin]:
     elif hasattr(type(value), "__dataclass_fields__"):
         for name in type(value).__dataclass_fields__:
             yield from origins_of(getattr(value, name, None), depth + 1)
+
+
+def symbols_in(value: Any) -> Iterator[Facts]:
+    """What is known of each symbolic value inside of lists, tuples and dicts."""
+    facts = facts_of(value)
+    if facts is not None:
+        yield facts
+    elif type(value) in (list, tuple, dict):
+        for one in value.values() if type(value) is dict else value:
+            yield from symbols_in(one)

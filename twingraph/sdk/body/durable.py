@@ -29,7 +29,7 @@ _COLLECTIONS = (list, tuple, set, frozenset, KeysView, ValuesView, Iterator)
 
 def sleep(seconds: float | timedelta) -> Any:
     """Wait. In a pipeline no worker is held meanwhile, and it outlives the process; `await` it in an async one."""
-    length = _seconds(seconds, "sleep")
+    length = seconds_of(seconds, "sleep")
     caller = active.caller
     return time.sleep(length) if caller is None else caller.sleep(length)
 
@@ -81,7 +81,7 @@ def wait_for_signal(name: str, timeout: float | timedelta | None = None) -> Any:
     """Wait until somebody sends `twingraph signal ID NAME [VALUE]`; gives the value. TimeoutError after `timeout`."""
     if not _is_name(name):
         raise ValidationError(f"the name of a signal must be a text that is not empty, not {name!r}")
-    limit = None if timeout is None else _seconds(timeout, "wait_for_signal(timeout=)")
+    limit = None if timeout is None else seconds_of(timeout, "wait_for_signal(timeout=)")
     caller = active.caller
     if caller is None:
         raise ValidationError(f"wait_for_signal({name!r}) waits inside a running pipeline; here nobody can send it")
@@ -122,13 +122,13 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and bool(name.strip())
 
 
-def _seconds(length: Any, where: str) -> float:
+def seconds_of(length: Any, where: str, *, least: float = 0.0) -> float:
     if getattr(type(length), "is_symbol", False):  # a plan is made: only a run knows how long
         return length  # type: ignore[no-any-return]
     if isinstance(length, timedelta):
         length = length.total_seconds()
     if type(length) is bool or not isinstance(length, (int, float)):
         raise TypeError(f"{where} takes seconds or a timedelta, not {length!r}")
-    if not length >= 0:  # also what is not a number
+    if not length >= least:  # also what is not a number
         raise ValueError(f"{where} takes a length from 0, not {length!r}")
     return float(length)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from twingraph.core.static_plan import CONTROL, DYNAMIC, GUESSED, StaticEdge, StaticNode
-from twingraph.sdk.body.called import bound_arguments, describe, is_known, origins_of
+from twingraph.sdk.body.called import bound_arguments, describe, is_known, origins_of, symbols_in
 from twingraph.sdk.body.pretended import failure_for
 from twingraph.sdk.body.sites import Site, caught_by, position, site_of, surroundings, user_frames
 from twingraph.sdk.body.symbols import HASH, Facts, Origin, Ready, Symbol, derived, facts_of, handle, shown
@@ -65,6 +65,14 @@ class Follower:
             self._path.inner[node] = self._nested(target, given)
         self._may_fail()
         return handle(self, node)
+
+    def settings(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those that are known; a run waits for the others."""
+        symbolic = {name: found for name, value in given.items() if (found := list(symbols_in(value)))}
+        for found in symbolic.values():
+            for facts in found:
+                self.force(facts)
+        return {name: value for name, value in given.items() if name not in symbolic}
 
     def _warn(self, message: str) -> None:
         self._tracing.warn(f"{message} ({_place() or 'in no file'})")

@@ -25,7 +25,7 @@ class Behind(Protocol):
     def value(self, node: str, output: str | None) -> Any:
         """Wait for it; raises what made the node fail."""
 
-    def value_within(self, node: str, output: str | None, timeout: float) -> Any: ...
+    def value_within(self, node: str, output: str | None, timeout: Any) -> Any: ...
 
     def declared(self, node: str) -> tuple[str, ...] | None:
         """The names of the node's outputs as far as its component tells."""
@@ -71,10 +71,10 @@ class Handle:
     def outputs(self) -> Outputs:
         return Outputs(self)
 
-    def result(self, timeout: float | None = None) -> Any:
-        """Wait for the value; TimeoutError when it is not there within `timeout` seconds."""
+    def result(self, timeout: Any = None) -> Any:
+        """Wait for the value; TimeoutError when it is not there within `timeout`, seconds or a timedelta."""
         if timeout is not None:
-            return self._tg_behind.value_within(self._tg_node, self._tg_output, timeout)
+            return self._tg_behind.value_within(self._tg_node, self._tg_output, _plain(timeout))
         return _value(self)
 
     # -- parts -------------------------------------------------------------------------------------
@@ -328,6 +328,14 @@ def _plain(value: Any) -> Any:
 
 
 plain = _plain
+
+
+def plain_within(value: Any) -> Any:
+    """The same for what stands inside of lists, tuples and dicts."""
+    kind = type(value)
+    if kind is dict:
+        return {name: plain_within(part) for name, part in value.items()}
+    return kind(map(plain_within, value)) if kind in (list, tuple) else _plain(value)
 
 
 def handles_in(value: Any) -> Iterator[Handle]:

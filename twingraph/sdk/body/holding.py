@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
+from datetime import timedelta
 from typing import Any
 
 from twingraph.core.bodies import Ended
@@ -59,14 +61,17 @@ class Holding(Calling):
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 
-    def value_within(self, node: str, output: str | None, timeout: float) -> Any:
+    def value_within(self, node: str, output: str | None, timeout: float | timedelta) -> Any:
         """A timer and the node: what comes first in the journal decides, in every replay too."""
+        from twingraph.sdk.body.durable import seconds_of  # few bodies wait so, and it loads much
+
         self._check()
-        timer = self._wait_node("timeout", NodeKind.SLEEP, wait=timeout)
+        limit = seconds_of(timeout, "result(timeout=)", least=-math.inf)
+        timer = self._wait_node("timeout", NodeKind.SLEEP, wait=max(0.0, limit))
         self.await_over((node, timer))
         ended, fired = self.over.get(node), self.over.get(timer)
         if ended is None or (fired is not None and fired.order < ended.order):
-            raise TimeoutError(f"{self.absolute(node)} is not over after {timeout:g} s")
+            raise TimeoutError(f"{self.absolute(node)} is not over after {limit:g} s")
         self.give_up(timer)
         return self.value(node, output)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from twingraph.core.bodies import Link
 from twingraph.core.caching import policy_of
+from twingraph.core.errors import PermanentError
 from twingraph.core.events import GraphExtended
 from twingraph.core.plan import NodeKind, NodeSpec, ScopeSettings
+from twingraph.core.plan_json import spec_to_json
 from twingraph.core.signatures import ComponentInfo
 from twingraph.sdk import signature
 from twingraph.sdk.base_component import BaseComponent
@@ -98,7 +101,12 @@ class Known:
 
     def _number(self, spec: NodeSpec, link: Link) -> int:
         """The spec's place among those that this host has named; told before anything is said about it."""
-        key = repr(spec)
+        try:
+            key = json.dumps(spec_to_json(spec), sort_keys=True)
+        except (TypeError, ValueError) as error:  # the author hears of it here; the conductor could only give up
+            raise PermanentError(
+                f"the settings of {spec.component} must be plain data, such as texts, numbers, lists and dicts: {error}"
+            ) from None
         known = self._specs.get(key)
         if known is None:
             known = self._specs[key] = len(self._specs)

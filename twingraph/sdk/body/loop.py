@@ -94,7 +94,7 @@ class AsyncBody(Body):
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self._later(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name))
+        return self._later(self._signal_node(name, timeout))
 
     def _later(self, node: str) -> Awaitable[Any]:
         return self._value_of(node, self.given.cell(node))

@@ -113,6 +113,15 @@ def test_a_plan_is_the_same_each_time_and_survives_json(body: Callable[..., Any]
     assert StaticPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
+def test_a_setting_that_only_a_run_knows_is_waited_for() -> None:
+    def body(most: int) -> Any:
+        return work.options(priority=load(1), retry_policy={"max_attempts": most})()
+
+    plan = planned(body)
+    assert [node.component for node in plan.nodes] == ["load", "work"]
+    assert [(edge.source, edge.target, edge.label) for edge in plan.edges] == [("load", "work", "control_flow")]
+
+
 # -- limits --------------------------------------------------------------------------------------------
 
 
