@@ -137,7 +137,10 @@ class Pipeline(Declared[P, R]):
         # What is not known here is complained about as an option; what was declared stays known.
         problems = unknown_words("an option of a pipeline", base.name, overrides, OPTIONS)
         changed = {key: value for key, value in overrides.items() if key in OPTIONS and key not in ("id", "detached")}
-        declared, more = check_pipeline_settings({**before.declared.raw, **changed}, pipeline=base.name)
+        kept = dict(before.declared.raw)
+        if changed.get("error_handler", "custom") != "custom":
+            kept.pop("error_config", None)  # it belongs to the one before
+        declared, more = check_pipeline_settings({**kept, **changed}, pipeline=base.name)
         problems += [*more, *name_trouble(changed.get("name")), *id_trouble(base.name, overrides.get("id"))]
         if not isinstance(detached, bool):
             message = f"must be True or False, not {detached!r}"

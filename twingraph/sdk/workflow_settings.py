@@ -60,10 +60,15 @@ def check_workflow_settings(metadata: Mapping[str, Any]) -> tuple[Settings, list
 
 
 def _check_error_config(config: Mapping[str, Any], handler: Any, wrong: Callable[[str, str], None]) -> None:
-    if handler == "custom" and not isinstance(config.get("handler"), str):
+    named = config.get("handler", "")
+    if isinstance(name := getattr(named, "name", None), str):
+        wrong("error_config.handler", f"must name a registered component: write {name!r} instead of {named!r}")
+    elif handler == "custom" and not (named and isinstance(named, str)):
         wrong("error_config.handler", "must name a registered component when error_handler is 'custom'")
-    elif not isinstance(named := config.get("handler", ""), str):
+    elif not isinstance(named, str):
         wrong("error_config.handler", f"must name a registered component, not {named!r}")
+    elif named and handler in [str(kind) for kind in ErrorHandler if kind is not ErrorHandler.CUSTOM]:
+        wrong("error_config.handler", f"is called where error_handler is 'custom' alone, and here it is {handler!r}")
     if not isinstance(goes_on := config.get("continue_on_error", False), bool):
         wrong("error_config.continue_on_error", f"must be true or false, not {goes_on!r}")
 
