@@ -8,7 +8,6 @@ from functools import update_wrapper
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
-from twingraph.core.caching import KEY_MARK
 from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.nearest import did_you_mean
 from twingraph.core.recordclass import recordclass
@@ -129,15 +128,24 @@ def describe(function: Callable[..., Any], as_method: str) -> Described:
 def unknown_words(what: str, name: str, given: Iterable[str], known: tuple[str, ...]) -> list[Problem]:
     """`what`: 'a setting of a component'."""
     return [
-        Problem(node=name, field=key, message=f"is not {what}; {did_you_mean(key, known)}")
+        Problem(node=name, field=key, message=f"is not {what}{_where_it_is_one(key, known)}")
         for key in given
         if key not in known
     ]
 
 
+def _where_it_is_one(key: str, known: tuple[str, ...]) -> str:
+    from twingraph.sdk import pipeline_settings as pipelines  # few words are wrong
+
+    if "platform" in known and key in (*pipelines.DECLARED, *pipelines.OPTIONS):
+        return ", but of a pipeline"
+    return f"; {did_you_mean(key, known)}"
+
+
 def id_trouble(name: str, given: Any) -> list[Problem]:
-    if isinstance(given, str) and given.endswith(KEY_MARK):
-        message = f"must not end with {KEY_MARK!r}, which is kept for keys of caches"
+    kept = _KEPT.search(given) if isinstance(given, str) else None
+    if kept is not None:
+        message = f"{given!r} holds {kept[0]!r}, with which the engine makes ids of its own; write another character"
         return [Problem(node=name, field="id", message=message)]
     return [] if given is None else _word_trouble(given, Problem(node=name, field="id", message=""))
 
@@ -148,6 +156,8 @@ def name_trouble(given: Any) -> list[Problem]:
     return [] if given is None else _word_trouble(given, Problem(field="name", message=""))
 
 
+# '/', '[' and ']' separate scopes, '!' names handlers and keys of caches.
+_KEPT = re.compile(r"[/\[\]!]")
 # Control characters and ends of lines, which tear tables and logs, and half a character, which no store takes.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

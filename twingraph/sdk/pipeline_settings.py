@@ -17,6 +17,15 @@ BOUNDS = ("max_parallel", "timeout", "error_handler", "error_config")
 DECLARED = ("name", *SETTING_KEYS, "schedule", "graph_config", "description", "tags")
 OPTIONS = ("id", "detached", "name", *BOUNDS)
 CRON_FIELDS = 5
+_NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 
 
 @recordclass
@@ -79,8 +88,11 @@ def cron_trouble(expression: Any) -> str | None:
     if not isinstance(expression, str):
         return f"must be a cron expression, {example}, not {expression!r}"
     fields = expression.split()
+    if (written := _NICKNAMES.get(expression.strip().lower())) is not None:
+        return f"{expression!r} must be written with its {CRON_FIELDS} fields, as {written!r}"
     if len(fields) != CRON_FIELDS:
-        return f"{expression!r} has {len(fields)} fields; a cron expression has {CRON_FIELDS}, {example}"
+        many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        return f"{expression!r} has {many}; a cron expression has {CRON_FIELDS}, {example}"
     from datetime import UTC, datetime
 
     from cronsim import CronSim, CronSimError

@@ -183,9 +183,11 @@ def test_a_variant_may_be_cached_otherwise() -> None:
         made.options(cache={"key": ["z"]})
 
 
-def test_names_that_keys_of_caches_bear_are_refused() -> None:
-    with pytest.raises(ValidationError, match="must not end with '!key'"):
-        add.options(id="a!key")
+@pytest.mark.parametrize(("node", "sign"), [("a!key", "!"), ("a!handler", "!"), ("sub/a", "/"), ("a[0]", "[")])
+def test_ids_that_the_engine_makes_itself_are_refused(node: str, sign: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        add.options(id=node)
+    assert f"add.id: {node!r} holds {sign!r}, with which the engine makes ids" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +212,14 @@ def test_what_could_be_kept_or_set_nowhere_is_told_at_declaration(settings: dict
             declared(add.fn)
         (problem,) = caught.value.problems
         assert said in str(problem)
+
+
+def test_a_setting_of_pipelines_is_told_as_such() -> None:
+    for declared in (lambda: component(max_parallel=3)(add.fn), lambda: add.options(max_parallel=3)):
+        with pytest.raises(ValidationError, match=r"add\.max_parallel: is not a setting of a component, but of a pip"):
+            declared()
+    with pytest.raises(ValidationError, match=r"add\.detached: is not a setting of a component, but of a pipeline"):
+        add.options(detached=True)
 
 
 def test_an_id_that_no_store_can_keep_is_refused() -> None:

@@ -140,7 +140,12 @@ def test_the_schema_of_its_inputs() -> None:
         ({"error_config": {"handlr": "x"}}, "error_config.handlr: is not known; did you mean 'handler'?"),
         ({"error_config": "x"}, "error_config: must be a mapping"),
         ({"notifications": {"on_sucess": []}}, "notifications.on_sucess: is not known; did you mean 'on_success' or"),
-        ({"error_config": {"handler": "x", "continue_on_error": 1}}, "continue_on_error: must be true or false, not 1"),
+        (
+            {"error_config": {"handler": "x"}},
+            "handler: is called where error_handler is 'custom' alone, and here it is",
+        ),
+        ({"error_config": {"handler": double}}, "error_config.handler: must name a registered component: write 'doub"),
+        ({"error_config": {"continue_on_error": 1}}, "continue_on_error: must be true or false, not 1"),
         ({"error_config": {"handler": 3}}, "error_config.handler: must name a registered component, not 3"),
         ({"notifications": {"on_failure": "https://x"}}, "on_failure: must be a list of URLs, as in ['https://example"),
         ({"notifications": {"on_failure": ["https://x", "x"]}}, "on_failure[1]: must be a URL, as in ['https://exam"),
@@ -154,6 +159,8 @@ def test_the_schema_of_its_inputs() -> None:
         ({"schedule": 3}, "schedule: must be a cron expression"),
         ({"schedule": "* * * *"}, "schedule: '* * * *' has 4 fields; a cron expression has 5"),
         ({"schedule": "0 0 * * * *"}, "has 6 fields"),
+        ({"schedule": "nightly"}, "schedule: 'nightly' has 1 field; a cron expression has 5"),
+        ({"schedule": "@daily"}, "schedule: '@daily' must be written with its 5 fields, as '0 0 * * *'"),
         ({"schedule": "61 * * * *"}, "schedule: '61 * * * *' is not a cron expression"),
         ({"schedule": "0 0 31 2 *"}, "schedule: '0 0 31 2 *'"),
     ],
@@ -235,6 +242,12 @@ def test_options_give_a_variant_and_leave_the_original() -> None:
     assert (variant.settings.timeout, variant.settings.max_parallel) == (5.0, 3)
     assert variant.schedule == full.schedule
     assert (full.definition.id, full.settings.timeout, full.name) == (None, 60.0, "every_night")
+
+
+def test_another_error_handler_leaves_the_config_of_the_one_before() -> None:
+    variant = full.options(error_handler="continue")
+    assert (variant.settings.error_handler, variant.definition.declared.handler) == ("continue", None)
+    assert full.options(error_handler="custom").definition.declared.handler == "tell"
 
 
 def test_wrong_options_are_told_at_once() -> None:
