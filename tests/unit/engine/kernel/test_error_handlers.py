@@ -1,8 +1,10 @@
 """The four error handlers: fail, continue, retry, custom."""
 
+import pytest
+
 from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.core.plan import Edge, Hole, NodeSpec, PlanNode, Source
 from twingraph.engine.kernel import commands
 
 SPECS = [NodeSpec(component="work"), NodeSpec(component="tell")]
@@ -29,6 +31,23 @@ def test_continue_skips_what_depends_and_goes_on_with_the_rest() -> None:
     hand.end("c")
     hand.end("d")
     assert hand.outcome == "failed"  # b is a last node and was skipped for its source
+
+
+def listed(*sources: str) -> PlanNode:
+    """A node with one argument: the list of what these give."""
+    parts: list[str | Hole] = ["["]
+    for source in sources:
+        parts += [Hole((Source(source),)), ","]
+    edges = tuple(Edge(source, "of") for source in sources)
+    return PlanNode("all", spec=0, edges=edges, args={"of": (*parts[:-1], "]")})
+
+
+@pytest.mark.parametrize("fails", ["a", "b"])
+def test_continue_skips_what_needs_a_list_of_which_one_part_did_not_come(fails: str) -> None:
+    hand = Hand(task("a"), task("b"), listed("a", "b"), error_handler="continue")
+    for name in ("a", "b"):
+        hand.end(name, "failed" if name == fails else "completed")
+    assert (hand.status("all"), hand.reason("all")) == ("skipped", "upstream")
 
 
 def test_continue_completes_when_every_last_node_did() -> None:
