@@ -244,6 +244,15 @@ def test_what_a_body_prints_is_shown_once(
     assert answer.stdout.count("from the body") == 1
 
 
+def test_a_body_that_computes_gives_way_often_to_the_conductor_beside_it(tmp_path: Path) -> None:
+    text = "@pipeline\ndef looks():\n    return sys.getswitchinterval()\nprint(looks())"
+    command = [sys.executable, str(program(tmp_path, text))]
+    done = subprocess.run(
+        command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "0.0005\n", done.stderr
+
+
 NOTEBOOK = """
 import types
 shown = []

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
-from twingraph import BaseComponent, as_completed, component, gather, pipeline, wait_any
+from twingraph import BaseComponent, as_completed, component, gather, pipeline, sleep, wait_any
 
 
 @component
@@ -81,6 +81,22 @@ def result_of_a_handle() -> list[Any]:
     except ValueError as error:
         return [good.result(), good.result(timeout=100), str(error.args[0])]
     return []
+
+
+@pipeline
+def dozes(seconds: float) -> int:
+    sleep(seconds)
+    return plus(1)
+
+
+@pipeline
+def result_that_is_late() -> list[Any]:
+    """It was late, in every replay too, though by then it is there."""
+    late: Any = dozes(1)
+    try:
+        return [late.result(timeout=0.01)]
+    except TimeoutError:
+        return [plus(5), late.result(timeout=100), late.result()]
 
 
 @pipeline
@@ -177,6 +193,7 @@ CASES = (
     Case(parent_hash, twin=lambda: 3),
     Case(hashes, twin=lambda: [True, False, True, "plus", "plus-2"]),
     Case(result_of_a_handle, twin=lambda: [1, 1, "asked for"]),
+    Case(result_that_is_late, twin=lambda: [5, 1, 1]),
     Case(named_node, twin=lambda: ["mine", 4]),
     Case(options_of_a_call, twin=lambda: 3),
     Case(base_component, twin=lambda: [4, 12]),

@@ -2,9 +2,9 @@
 
 import json
 
-from tests.unit.engine.kernel.hand import Hand, of, task
+from tests.unit.engine.kernel.hand import Hand, node, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
 from twingraph.engine.kernel import apply, commands, scheduling, snapshot
 from twingraph.engine.kernel.parking import PROBE_LANES
 from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_SIZE, RECALLED_AT_ONCE
@@ -17,6 +17,15 @@ def many(count: int, spec: int = 0, name: str = "n") -> list[PlanNode]:
 def test_no_more_lanes_than_max_parallel_are_open() -> None:
     hand = Hand(*many(20), max_parallel=2)
     assert [len(lane) for lane in hand.lanes] == [PROBE_SIZE, PROBE_SIZE]
+
+
+def test_what_only_waits_or_contains_takes_no_lane() -> None:
+    hand = Hand(driven=True, max_parallel=1)
+    for kind in (NodeKind.SCOPE, NodeKind.DETACHED, NodeKind.SIDE_EFFECT, NodeKind.SLEEP, NodeKind.SIGNAL):
+        hand.call(node(kind, str(kind), wait=50.0, signal="go"))
+        assert hand.status(str(kind)) == "running"
+    hand.call(task("n"))
+    assert hand.running == ["n"]
 
 
 def test_unknown_nodes_are_probed_in_few_small_lanes() -> None:

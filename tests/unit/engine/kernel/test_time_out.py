@@ -48,6 +48,16 @@ def test_the_clock_stands_while_nobody_holds_the_execution() -> None:
     assert commands.SetTimer("timeout", 10) in told
 
 
+def test_what_was_used_before_a_take_over_counts() -> None:
+    hand = Hand(task("a"), task("b", "a"), timeout=10)
+    hand.at += 4
+    hand.end("a")
+    hand.at += 1000
+    told = hand.adopt()
+    assert hand.state.used == 4
+    assert of(commands.SetTimer, told) == [commands.SetTimer("timeout", 6)]
+
+
 def test_a_clock_that_is_set_back_takes_no_time_away() -> None:
     hand = Hand(task("a"), task("b", "a"), timeout=10)
     hand.begun("a")
