@@ -83,6 +83,14 @@ def prints_late(x: int) -> int:
 
 
 @pipeline
+def follows_a_text() -> None:
+    first: Any = work(1)
+    second: Any = work(1)
+    _, text = str(second["hash"]), str(first["hash"])
+    work(2, parent_hash=text)  # type: ignore[call-arg]
+
+
+@pipeline
 def logs() -> int:
     logging.getLogger("tests.logs").warning("it begins")
     return 1
@@ -127,6 +135,7 @@ BODIES: Mapping[str, Any] = {
         forgets,
         collects,
         returns_what_is_not_there,
+        follows_a_text,
     )
 }
 
@@ -269,6 +278,15 @@ def test_an_output_that_is_not_there_fails_the_body_that_returns_it(heard: Heard
     assert error is not None
     assert (error.code, error.error_type) == ("user_error", "AttributeError")
     assert error.message == "loose gave no output 'total'; it gave output"
+
+
+def test_a_hash_as_a_text_means_the_latest_of_equal_calls(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = BodyHost(heard, World())
+    monkeypatch.setattr(heard, "ask", lambda execution, scope, number, *_: host.answer(execution, scope, number, "h1"))
+    start(host, "e", "follows_a_text")
+    assert [edge.source for edge in heard.call("e", number=2).edges] == ["work-2"]
+    host.stop("e", "the test is over")
+    _until_none_lives(host)
 
 
 def test_what_comes_before_the_thread_stands_is_not_lost(heard: Heard) -> None:
