@@ -170,6 +170,18 @@ def nested_gather() -> list[Any]:
 
 
 @pipeline
+def fails_late() -> int:
+    sleep(50)
+    return fail("late")
+
+
+@pipeline
+def gather_of_two_that_fail() -> Any:
+    """What fails first is raised, and the other is not waited for."""
+    return gather(fails_late(), fail("lost"))
+
+
+@pipeline
 def a_failed_reference() -> str:
     bad: Any = fail("upstream")
     try:
@@ -203,6 +215,7 @@ CASES = (
     Case(race_whose_loser_is_forgotten, twin=_unhandled),
     Case(as_they_end),
     Case(nested_gather),
+    Case(gather_of_two_that_fail, twin=_unhandled),
     Case(a_failed_reference, twin=lambda: "Exception"),
     Case(hashing_a_handle, twin=lambda: "says why"),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from twingraph import component, pipeline
+from twingraph import component, pipeline, wait_any
 from twingraph.core.bodies import BodyLog, Ended, Opened, Page, PastCall
 from twingraph.core.codec import Encoded, decode, encode
 from twingraph.core.events import Event, GraphClosed, GraphExtended
@@ -91,6 +91,15 @@ def follows_a_text() -> None:
 
 
 @pipeline
+def looks() -> None:
+    a, b, c = work(1), work(2), work(3)
+    first: Any = wait_any([c, b])
+    if first == 3 and a == 1:
+        work(4)
+    work(5)
+
+
+@pipeline
 def logs() -> int:
     logging.getLogger("tests.logs").warning("it begins")
     return 1
@@ -136,6 +145,7 @@ BODIES: Mapping[str, Any] = {
         collects,
         returns_what_is_not_there,
         follows_a_text,
+        looks,
     )
 }
 
@@ -287,6 +297,16 @@ def test_a_hash_as_a_text_means_the_latest_of_equal_calls(heard: Heard, monkeypa
     assert [edge.source for edge in heard.call("e", number=2).edges] == ["work-2"]
     host.stop("e", "the test is over")
     _until_none_lives(host)
+
+
+def test_a_call_tells_what_was_looked_at_since_the_call_before_and_looking_tells_nothing(heard: Heard) -> None:
+    host = BodyHost(heard, World())
+    start(host, "e", "looks")
+    heard.call("e", number=2)
+    host.ended("e", "", given(3, "work-3"))
+    host.ended("e", "", given(1))
+    heard.end("e")
+    assert [call.forced for call in heard.calls["e", ""]] == [(), (), (), ("work-3", "work"), ()]
 
 
 def test_what_comes_before_the_thread_stands_is_not_lost(heard: Heard) -> None:
