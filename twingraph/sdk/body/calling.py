@@ -34,7 +34,6 @@ class Calling(Hearing):
     """The part of a body that makes nodes of calls."""
 
     in_loop = False
-    in_side_effect = False
 
     def __init__(
         self,

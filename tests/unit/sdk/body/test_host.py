@@ -100,6 +100,15 @@ def looks() -> None:
 
 
 @pipeline
+def speaks() -> int:
+    print("at first")
+    x = work(1)
+    print("it waits")
+    logging.getLogger("tests.logs").warning("it waits still")
+    return x + 1
+
+
+@pipeline
 def logs() -> int:
     logging.getLogger("tests.logs").warning("it begins")
     return 1
@@ -146,6 +155,7 @@ BODIES: Mapping[str, Any] = {
         returns_what_is_not_there,
         follows_a_text,
         looks,
+        speaks,
     )
 }
 
@@ -342,6 +352,23 @@ def test_over_the_limit_a_waiting_body_makes_room_and_comes_back(heard: Heard) -
     host.page("old", "", Page((PastCall("work", called),), (given(5),), last=True))
     assert heard.end("old").result == ("6",)
     assert len(heard.calls["old", ""]) == 1
+
+
+def test_what_a_body_said_before_it_was_let_go_is_not_said_again(heard: Heard) -> None:
+    """Also what came after the last call that history has."""
+    host = BodyHost(heard, World(), limit=1)
+    start(host, "old", "speaks")
+    called = heard.call("old")
+    start(host, "new", "waits", x=2)
+    heard.call("new")
+    host.ended("old", "", given(5))
+    heard.until(lambda: ("old", "") in heard.reopened)
+    host.ended("new", "", given(7))
+    heard.end("new")
+    host.open(Opened("old", "", "speaks", ()))
+    host.page("old", "", Page((PastCall("work", called),), (given(5),), last=True))
+    assert heard.end("old").result == ("6",)
+    assert heard.logged["old"] == ["at first", "it waits", "it waits still"]
 
 
 def test_of_two_that_come_at_once_each_finds_another_body_to_make_room(heard: Heard) -> None:
