@@ -100,6 +100,16 @@ def result_that_is_late() -> list[Any]:
 
 
 @pipeline
+def returned_in_a_try() -> Any:
+    """The `return` waits, also for what was called before the `try`."""
+    early: Any = fail("before")
+    try:
+        return early
+    except ValueError:
+        return -1
+
+
+@pipeline
 def named_node() -> list[Any]:
     mine: Any = plus.options(id="mine")(4)
     return [mine.id, mine]
@@ -206,6 +216,7 @@ CASES = (
     Case(hashes, twin=lambda: [True, False, True, "plus", "plus-2"]),
     Case(result_of_a_handle, twin=lambda: [1, 1, "asked for"]),
     Case(result_that_is_late, twin=lambda: [5, 1, 1]),
+    Case(returned_in_a_try, twin=lambda: -1),
     Case(named_node, twin=lambda: ["mine", 4]),
     Case(options_of_a_call, twin=lambda: 3),
     Case(base_component, twin=lambda: [4, 12]),
