@@ -79,7 +79,9 @@ class Hearing:
 
     def speaks_anew(self) -> bool:
         """Whether what is printed or logged now was not before. What a side effect says is not said again, and what a
-        finalizer says comes at any time: neither counts."""
+        finalizer says comes at any time: neither counts. Who is let go says nothing on the way out."""
+        if type(self.stopped) is BodyEvicted:
+            return False
         replays = self.replays
         if self._hears or self.in_side_effect:
             return not replays

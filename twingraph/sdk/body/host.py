@@ -214,7 +214,7 @@ class BodyHost:
             evicted = body is not None and isinstance(body.stopped, BodyEvicted) and not place.dropped
             if evicted:
                 assert body is not None
-                self._spoken[key] = body.spoken
+                self._spoken[key] = max(body.spoken, body.spoken_before)
                 wanted = body.evicted_for
                 missed = not body.inbox.empty()
                 again = missed or any(node in body.over for node in wanted)

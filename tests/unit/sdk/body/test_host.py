@@ -105,7 +105,10 @@ def speaks() -> int:
     x = work(1)
     print("it waits")
     logging.getLogger("tests.logs").warning("it waits still")
-    return x + 1
+    try:
+        return x + 1
+    finally:
+        print("it is over")
 
 
 @pipeline
@@ -365,10 +368,11 @@ def test_what_a_body_said_before_it_was_let_go_is_not_said_again(heard: Heard) -
     heard.until(lambda: ("old", "") in heard.reopened)
     host.ended("new", "", given(7))
     heard.end("new")
+    assert heard.logged["old"] == ["at first", "it waits", "it waits still"]
     host.open(Opened("old", "", "speaks", ()))
     host.page("old", "", Page((PastCall("work", called),), (given(5),), last=True))
     assert heard.end("old").result == ("6",)
-    assert heard.logged["old"] == ["at first", "it waits", "it waits still"]
+    assert heard.logged["old"] == ["at first", "it waits", "it waits still", "it is over"]
 
 
 def test_of_two_that_come_at_once_each_finds_another_body_to_make_room(heard: Heard) -> None:
