@@ -2,7 +2,7 @@
 
 from tests.unit.engine.kernel.hand import Hand, node, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import NodeKind, NodeSpec
 from twingraph.core.policies import DEFAULT_RETRY
 from twingraph.engine.kernel import commands
 
@@ -38,6 +38,12 @@ def test_the_clock_runs_in_back_off() -> None:
     hand.end("a", "failed")
     hand.fire("node:a", after=DEFAULT_RETRY.initial_delay)
     assert hand.state.used == DEFAULT_RETRY.initial_delay
+
+
+def test_the_clock_runs_while_a_node_stands_in_line_for_a_limit() -> None:
+    hand = Hand(task("a"), specs=[NodeSpec(component="work", limits={"database": 1})], timeout=10)
+    hand.fire("timeout", after=10)
+    assert (hand.outcome, hand.state.used) == ("failed", 10)
 
 
 def test_the_clock_stands_while_nobody_holds_the_execution() -> None:
