@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
-from twingraph import BaseComponent, as_completed, component, gather, pipeline, wait_any
+from twingraph import BaseComponent, as_completed, component, gather, pipeline, sleep, wait_any
 
 
 @component
@@ -84,6 +84,32 @@ def result_of_a_handle() -> list[Any]:
 
 
 @pipeline
+def dozes(seconds: float) -> int:
+    sleep(seconds)
+    return plus(1)
+
+
+@pipeline
+def result_that_is_late() -> list[Any]:
+    """It was late, in every replay too, though by then it is there."""
+    late: Any = dozes(1)
+    try:
+        return [late.result(timeout=0.01)]
+    except TimeoutError:
+        return [plus(5), late.result(timeout=100), late.result()]
+
+
+@pipeline
+def returned_in_a_try() -> Any:
+    """The `return` waits, also for what was called before the `try`."""
+    early: Any = fail("before")
+    try:
+        return early
+    except ValueError:
+        return -1
+
+
+@pipeline
 def named_node() -> list[Any]:
     mine: Any = plus.options(id="mine")(4)
     return [mine.id, mine]
@@ -154,6 +180,18 @@ def nested_gather() -> list[Any]:
 
 
 @pipeline
+def fails_late() -> int:
+    sleep(50)
+    return fail("late")
+
+
+@pipeline
+def gather_of_two_that_fail() -> Any:
+    """What fails first is raised, and the other is not waited for."""
+    return gather(fails_late(), fail("lost"))
+
+
+@pipeline
 def a_failed_reference() -> str:
     bad: Any = fail("upstream")
     try:
@@ -177,6 +215,8 @@ CASES = (
     Case(parent_hash, twin=lambda: 3),
     Case(hashes, twin=lambda: [True, False, True, "plus", "plus-2"]),
     Case(result_of_a_handle, twin=lambda: [1, 1, "asked for"]),
+    Case(result_that_is_late, twin=lambda: [5, 1, 1]),
+    Case(returned_in_a_try, twin=lambda: -1),
     Case(named_node, twin=lambda: ["mine", 4]),
     Case(options_of_a_call, twin=lambda: 3),
     Case(base_component, twin=lambda: [4, 12]),
@@ -186,6 +226,7 @@ CASES = (
     Case(race_whose_loser_is_forgotten, twin=_unhandled),
     Case(as_they_end),
     Case(nested_gather),
+    Case(gather_of_two_that_fail, twin=_unhandled),
     Case(a_failed_reference, twin=lambda: "Exception"),
     Case(hashing_a_handle, twin=lambda: "says why"),
 )

@@ -287,6 +287,18 @@ def test_a_detached_pipeline_is_an_execution_of_its_own(inline: Inline) -> None:
     assert len(inline.records) == 2
 
 
+def test_a_detached_pipeline_has_its_id_at_once_and_outlives_who_began_it(inline: Inline) -> None:
+    @pipeline
+    def parent() -> Any:
+        child: Any = asked.options(detached=True)()
+        return child.id
+
+    begun = inline(parent)
+    assert inline.record(begun).id == begun
+    assert len(inline.records) == 2
+    assert inline.life.state(begun).status == "running"  # type: ignore[union-attr]
+
+
 def test_cancelling_ends_what_takes_its_time() -> None:
     execution = Inline({slow: takes(20)}).start(slowly, x=1)
     execution.cancel()

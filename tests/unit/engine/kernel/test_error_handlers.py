@@ -68,6 +68,15 @@ def test_retry_gives_three_attempts_to_nodes_without_a_policy() -> None:
     assert (hand.dispatched("a"), hand.outcome) == ([1, 2, 3], "failed")
 
 
+def test_retry_ends_everything_when_no_attempt_is_left() -> None:
+    hand = Hand(task("a"), task("b"), error_handler="retry")
+    for _ in range(2):
+        hand.end("a", "failed")
+        hand.fire("node:a", after=10)
+    told = hand.end("a", "failed")
+    assert of(commands.CancelRuns, told) == [commands.CancelRuns(("b",))]
+
+
 def test_custom_calls_the_handler_once_for_a_node_that_failed_for_good() -> None:
     hand = custom(task("a"))
     hand.end("a", "failed")
