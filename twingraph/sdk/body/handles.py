@@ -353,6 +353,9 @@ def _machinery() -> bool:
     return name.partition(".")[0] in _MACHINERY
 
 
+asked_by_machinery = _machinery
+
+
 # -- operators: on both sides, the value's own ---------------------------------------------------------
 
 _BINARY = (
