@@ -181,6 +181,10 @@ class Handle:
 
         return os.fspath(_value(self))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """For numpy, which takes a handle in a list for an object else."""
+        return sys.modules["numpy"].array(_value(self), dtype=dtype, copy=copy)
+
     def __round__(self, digits: int | None = None) -> Any:
         return round(_value(self)) if digits is None else round(_value(self), digits)
 
