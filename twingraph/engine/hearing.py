@@ -18,7 +18,7 @@ from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, 
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.keying import Keying
-from twingraph.engine.outcomes import events_of, log_rows
+from twingraph.engine.outcomes import events_of, handler_failed, log_rows
 from twingraph.engine.outside import Outside
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Turns
@@ -106,9 +106,12 @@ class Hearing:
         events = events_of(held.state, node, outcome, held.sizes.map_page)
         if node is not None and node.kind is NodeKind.MAP:
             self._turns.bring_all(held, events)
-        else:
-            for event, lines in events:
-                self._turns.apply_lines(held, event, lines)
+            return
+        handles = node is not None and node.kind is NodeKind.HANDLER and not node.over
+        for event, lines in events:
+            self._turns.apply_lines(held, event, lines)
+        if handles and node is not None and node.error is not None:  # into the same commit
+            held.logs.append(handler_failed(held.state, node))
 
     # -- time and wishes ---------------------------------------------------------------------------
 

@@ -304,7 +304,7 @@ def failure(execution: str, status: ExecutionStatus, error: ErrorRecord | None) 
         return ExecutionFailed(f"{execution} was {status}", execution_id=execution, code=str(status))
     place = f"{error.node_id}: " if error.node_id else ""
     return ExecutionFailed(
-        f"{place}{error.error_type}: {error.message}",
+        f"{place}{error.words}",
         execution_id=execution,
         node_id=error.node_id,
         code=error.code,

@@ -91,6 +91,13 @@ def impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
     return NodeEnded(node, attempt, "failed", error=record, begun=False)
 
 
+def handler_failed(state: State, node: Node) -> LogRow:
+    """A custom error handler that failed itself changes nothing: it is only logged."""
+    component = state.specs[node.spec].component if node.spec is not None else None
+    said = node.error.words if node.error is not None else "it ended without saying why"
+    return LogRow(state.now, "error", node.id, component, node.attempt, "stderr", f"this error handler failed: {said}")
+
+
 def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:
     """The last event, with the result where there is one."""
     status, error = command.status, command.error

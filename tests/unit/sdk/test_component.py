@@ -102,6 +102,14 @@ def test_a_method_is_refused() -> None:
             def work(self) -> None: ...
 
 
+def test_a_method_of_an_object_is_refused_too() -> None:
+    class Thing:
+        def work(self) -> None: ...
+
+    with pytest.raises(ValidationError, match="work: a component is a function, not a method"):
+        component(Thing().work)
+
+
 def test_outputs_come_from_the_annotation() -> None:
     def pair() -> Pair: ...  # type: ignore[empty-body]
     def bare() -> NamedTuple: ...  # type: ignore[empty-body]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,6 +117,13 @@ def test_a_list_with_an_exception_is_hardly_meant() -> None:
         Inline({flaky: [ValueError("busy"), 1]})
 
 
+def test_a_name_that_no_component_has_is_doubted_once() -> None:
+    inline = Inline({"flakey": 3, "double": 4})
+    with pytest.warns(UserWarning, match="chosen for 'flakey', and no component is called so; did you mean 'flaky'"):
+        assert inline(one, x=2) == 2
+    assert inline(one, x=2) == 2  # where warnings are errors
+
+
 def test_pipelines_have_no_chosen_outcomes() -> None:
     with pytest.raises(TypeError, match="is a pipeline, which runs"):
         Inline({doubled: 1})
@@ -196,6 +203,17 @@ def _when() -> list[datetime]:
     before = now()
     sleep(86_400)
     return [before, now()]
+
+
+def test_time_is_moved_by_a_timedelta_too(inline: Inline) -> None:
+    execution = inline.start(_when)
+    execution.advance(timedelta(days=1))
+    assert execution.over
+
+
+def test_what_sleeps_for_ever_is_not_over(inline: Inline) -> None:
+    inline.clock.set("never", float("inf"), lambda: pytest.fail("for ever has passed"))
+    assert inline.clock.next_due() is None
 
 
 def test_time_does_not_go_back(inline: Inline) -> None:

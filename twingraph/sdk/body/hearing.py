@@ -62,7 +62,7 @@ class Hearing:
         self.over: dict[str, Ended] = {}
         self.history = History(opened.execution, self.hear_until, self._end_with)
         self._link = link
-        self._thread = threading.get_ident()
+        self._thread: int | None = threading.get_ident()  # None: it has ended
         self._unwinding = Unwinding()
         self._items: dict[str, list[Any]] = {}
         self._asked: dict[int, Any] = {}
@@ -133,6 +133,10 @@ class Hearing:
             self.stopped = BodyStopped(why)
         self.inbox.put(Stop(why))
 
+    def leave(self) -> None:
+        """It has ended: its thread may be that of another body soon."""
+        self._thread = None
+
     def _end_with(self, error: ReplayMismatch) -> NoReturn:
         if self.stopped is None:
             self.stopped = BodyMismatched(error)
@@ -196,6 +200,11 @@ class Hearing:
 
     def _check(self) -> None:
         if threading.get_ident() != self._thread:
+            if self._thread is None:
+                raise HandleMisused(
+                    "this handle is used after its pipeline's body has ended: return its value from the pipeline, or "
+                    "take it in the body with .result()"
+                )
             raise HandleMisused(
                 "a handle, or a call of a component, came into a thread that is not its pipeline's: take the value "
                 "with .result() in the body and give that to the thread, or make the thread's work a component"

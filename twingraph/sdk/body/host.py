@@ -211,6 +211,8 @@ class BodyHost:
         with self._lock:
             self._alive -= 1
             place.body = None
+            if body is not None:
+                body.leave()
             evicted = body is not None and isinstance(body.stopped, BodyEvicted) and not place.dropped
             if evicted:
                 assert body is not None

@@ -90,13 +90,14 @@ class AsyncBody(Body):
 
     def sleep(self, seconds: float) -> Any:
         self._check()
-        return self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
+        return _called("sleep", self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds)))
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self._later(self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name))
+        node = self._wait_node("wait_for_signal", NodeKind.SIGNAL, wait=timeout, signal=name)
+        return _called("wait_for_signal", self._later(node))
 
-    def _later(self, node: str) -> Awaitable[Any]:
+    def _later(self, node: str) -> Coroutine[Any, Any, Any]:
         return self._value_of(node, self.given.cell(node))
 
     async def _value_of(self, node: str, cell: Cell) -> Any:
@@ -104,7 +105,7 @@ class AsyncBody(Body):
         return self.value(node, None)
 
     def gather(self, handles: Iterable[Any]) -> Any:
-        return self._gather(list(handles))
+        return _called("gather", self._gather(list(handles)))
 
     async def _gather(self, wanted: list[Any]) -> list[Any]:
         nodes = [handle._tg_node for handle in wanted if type(handle) is Handle]
@@ -119,7 +120,7 @@ class AsyncBody(Body):
             await self.loop.delivery([node for node in nodes if not self.loop.is_delivered(node)])
 
     def wait_any(self, handles: Iterable[Any]) -> Any:
-        return self._first({handle._tg_node: handle for handle in handles})
+        return _called("wait_any", self._first({handle._tg_node: handle for handle in handles}))
 
     async def _first(self, left: dict[str, Any]) -> Any:
         if not left:
@@ -186,6 +187,12 @@ class _Completed:
     async def __aiter__(self) -> AsyncIterator[Any]:
         while self._left:
             yield await self._body._first(self._left)
+
+
+def _called(name: str, waits: Any) -> Any:
+    """Under the name that its author knows: whoever forgets to await it is told of it."""
+    waits.__name__ = waits.__qualname__ = name
+    return waits
 
 
 async def _awaited(value: Any) -> Any:
