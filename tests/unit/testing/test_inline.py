@@ -284,6 +284,55 @@ def test_a_generators_items_are_used_while_it_runs(inline: Inline) -> None:
     assert kinds.index("node_ended") < len(kinds) - 1 - kinds[::-1].index("items_given")
 
 
+@component(retry_policy={"max_attempts": 2, "initial_delay": 0})
+def twice_begun(first: int, second: int) -> Iterator[str]:
+    """What it yields tells in which attempt; the first fails in the end."""
+    attempt = current().attempt
+    yield from (f"{number} of {attempt}" for number in range(first if attempt == 1 else second))
+    if attempt == 1:
+        raise OSError("once")
+
+
+@component
+def same(x: Any) -> Any:
+    return x
+
+
+@pipeline
+def asked_in_all_ways(first: int, second: int) -> list[Any]:
+    items: Any = twice_begun(first, second)
+    calls = [same(x) for x in items]
+    return [[call.result() for call in calls], list(items), same(items), len(items)]
+
+
+@pytest.mark.parametrize("evict", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second", "given"),
+    [(1, 2, ["0 of 1", "1 of 2"]), (2, 1, ["0 of 1", "1 of 1"]), (0, 1, ["0 of 2"]), (1, 0, ["0 of 1"])],
+)
+def test_what_a_generator_handed_over_stands(first: int, second: int, given: list[str], evict: bool) -> None:
+    found = Inline(evict=evict)(asked_in_all_ways, first=first, second=second)
+    assert found == [given, given, given, len(given)]
+
+
+def test_what_a_generator_handed_over_before_a_kill_stands() -> None:
+    inline = Inline()
+    execution = inline.start(asked_in_all_ways, first=2, second=3)
+    execution.advance(1)
+    assert execution.result()[0] == ["0 of 1", "1 of 1", "2 of 2"]
+    mixed = set()
+    for commits in range(1, len(execution.commits)):
+        again = inline.restored(execution, commits)
+        again.advance(1)
+        calls, items, passed, count = again.result()
+        assert calls == items == passed, f"killed after commit {commits}"
+        assert count == len(items)
+        mixed.add(tuple(items))
+        again.world.close()
+    inline.close()
+    assert {("0 of 2", "1 of 2", "2 of 2"), ("0 of 1", "1 of 2", "2 of 2"), ("0 of 1", "1 of 1", "2 of 2")} <= mixed
+
+
 def test_a_component_for_elsewhere_runs_here(inline: Inline) -> None:
     @component(platform="docker", docker_image="python:3.9")
     def remote(x: int) -> int:

@@ -77,16 +77,30 @@ class AsyncBody(Body):
         try:
             yield from self.loop.delivery((node,)).__await__()
         except asyncio.CancelledError:
-            self.let_go.add(node)
-            self.met[node] = None
+            self._let_go(node)
             raise
         return self.value(node, output)
+
+    def _let_go(self, node: str) -> None:
+        self.let_go.add(node)
+        self.met[node] = None
 
     def items_awaited(self, handle: Handle) -> AsyncIterator[Any]:
         target = self._calls[handle._tg_node].target
         if target is None or not target.generator:
             raise TypeError(f"`async for` needs a generator, and {self.absolute(handle._tg_node)} is none; await it")
-        return _Items(handle)
+        return _Items(self, handle)
+
+    async def items_delivered(self, handle: Handle) -> Iterator[Any]:
+        """All that a generator gave, once it is over. One that failed gives what it handed over, then its failure."""
+        node, output = handle._tg_node, handle._tg_output
+        try:
+            await self.loop.delivery((node,))
+        except asyncio.CancelledError:
+            self._let_go(node)
+            raise
+        streamed = self.items(node) if output in (None, "output") else None
+        return iter(self.value(node, output)) if streamed is None else streamed
 
     def sleep(self, seconds: float) -> Any:
         self._check()
@@ -158,7 +172,8 @@ class _Items:
     """What a generator gave, for `async for`, once it is over: the journal has no order of items and results, without
     which a replay would take other turns."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, body: AsyncBody, handle: Handle) -> None:
+        self._body = body
         self._handle = handle
         self._left: Iterator[Any] | None = None
 
@@ -167,7 +182,7 @@ class _Items:
 
     async def __anext__(self) -> Any:
         if self._left is None:
-            self._left = iter(await self._handle)
+            self._left = await self._body.items_delivered(self._handle)
         for item in self._left:
             return item
         raise StopAsyncIteration
