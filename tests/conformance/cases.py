@@ -413,6 +413,7 @@ def timeout(bed: Bed) -> None:
     error = bed.done(handle).error
     assert error is not None
     assert (error.code, error.error_type) == ("timeout", "TimeoutError")
+    assert "TimeoutError" in error.types  # by which a policy's `exceptions` find it
     bed.until(lambda: not bed.alive(handle.id), 10)
 
 

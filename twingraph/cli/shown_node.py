@@ -113,7 +113,7 @@ def _memory(attempt: AttemptView) -> str:
 
 
 def _attempt_row(attempt: AttemptView) -> list[Span]:
-    error = f"{attempt.error.error_type}: {attempt.error.message}" if attempt.error else ""
+    error = attempt.error.words if attempt.error else ""
     return [
         (f"  {attempt.number}", ""),
         (attempt.status, face(attempt.status).colour),

@@ -33,7 +33,7 @@ from twingraph.core.hashing import blake2b
 
 __all__ = [
     "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "compacting", "decode", "element", "encode",
-    "hash_text", "join_dict", "join_list", "length", "plain", "preview", "refs",
+    "hash_text", "join_dict", "join_list", "length", "plain", "preview", "refs", "stored_size",
 ]  # fmt: skip
 
 _Made = TypeVar("_Made")
@@ -233,6 +233,12 @@ def refs(text: str, *, blobs: Any = None) -> Iterator[str]:
         yield from _refs(text, blobs)
     except UNREADABLE as error:
         raise unreadable(error) from error
+
+
+def stored_size(text: str) -> int:
+    """The size in bytes of a text with the blobs that it refers to."""
+    refs = ref_hashes(loads(text)) if '"$":"ref"' in text else ()
+    return len(text.encode("utf-8")) + sum(int(ref["size"]) for ref in refs)
 
 
 def _refs(text: str, blobs: Any) -> Iterator[str]:

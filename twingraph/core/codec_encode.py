@@ -111,6 +111,11 @@ class Encoder:
     def pickled(self, value: Any) -> Any:
         """The last rung: always a reference, signed, readable by the same Python minor."""
         name = class_name(type(value))
+        if name == "builtins:coroutine":
+            called = value.__qualname__
+            raise CodecError(
+                f"{self.where()}: a coroutine that nobody has awaited; write `await` before the call of {called}"
+            )
         remedy = "return plain data, a dataclass, an array or a table, or open the resource inside the component"
         if not self.pickle:
             raise CodecError(f"{self.where()}: {name} can only be pickled, and pickle is forbidden here; {remedy}")

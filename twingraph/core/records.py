@@ -21,6 +21,11 @@ class ErrorRecord:
     permanent: bool = False
     exception: str | None = None  # its arguments and attributes as a value's text, where they can be stored
 
+    @property
+    def words(self) -> str:
+        """What it was and what it said, if it said anything."""
+        return f"{self.error_type}: {self.message}" if self.message else self.error_type
+
 
 @recordclass
 class Settings:

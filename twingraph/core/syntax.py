@@ -17,7 +17,11 @@ def parse(text: str, file: str = "<unknown>") -> ast.Module:
 
 
 def parse_expression(text: str) -> ast.Expression:
-    return undisturbed(lambda: ast.parse(text, mode="eval"))
+    """SyntaxError for whatever is none: also half a character, a zero, or what is nested too deep."""
+    try:
+        return undisturbed(lambda: ast.parse(text, mode="eval"))
+    except (ValueError, RecursionError, MemoryError) as error:  # the last is what the parser calls too deep
+        raise SyntaxError(str(error) or "too deeply nested", ("<expression>", 1, 1, text)) from None
 
 
 def undisturbed(make: Callable[[], T]) -> T:

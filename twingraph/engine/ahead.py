@@ -6,7 +6,8 @@ What cannot be had is left to the asking, which tells why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from twingraph.core import codec
 from twingraph.core.errors import TwinGraphError
@@ -15,6 +16,9 @@ from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope
 from twingraph.engine.sizes import USUAL
 from twingraph.engine.values import Values, only_node, takes_item
+
+if TYPE_CHECKING:
+    from twingraph.core.codec_join import Joined
 
 _UNPROTECTED = frozenset({NodeKind.MAP, NodeKind.BRANCH})  # these are never given secrets
 
@@ -47,6 +51,27 @@ class ValuesAhead(Values):
                 if len(argument) > self.long and not takes_item(argument):
                     protects = node.kind not in _UNPROTECTED
                     yield from _as_far_as_possible(self._before_filled(argument, node.scope, node, protects))
+
+    def with_handed_over(self, node: Node, text: str) -> Generator[None, None, codec.Encoded]:
+        """The list of a generator that ran again, by and by: what was handed over stands, whatever its last run gave
+        in its place; what was not comes from `text`, the list of that run."""
+        from twingraph.core.codec_join import Joined  # few generators run again
+
+        joined = Joined(self._blobs)
+        for _, seq, offset in node.given or ():
+            yield from self._joining(joined, self.lines(seq)[offset:])
+        count = codec.length(text)
+        if count > node.items:
+            own = codec.Elements(text, self._blobs)
+            yield from self._joining(joined, (own[index] for index in range(node.items, count)))
+        return joined.encoded()
+
+    def _joining(self, joined: Joined, texts: Iterable[str]) -> Iterator[None]:
+        for number, text in enumerate(texts, 1):
+            joined.add(text, codec.stored_size(text))
+            if not number % self.long:
+                yield
+        yield
 
     def before_result(self) -> Iterator[None]:
         yield from _as_far_as_possible(self._before_scope(self._state.root))

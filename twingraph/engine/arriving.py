@@ -250,7 +250,7 @@ class Arriving:
     def _values(self, held: Held) -> ValuesAhead:
         values = ValuesAhead(
             held.state,
-            lambda seq: self._journal.data(held.number, seq),
+            lambda seq: data if (data := self._journal.data(held.number, seq)) is not None else held.noted(seq),
             self._sources.blobs,
             lambda seqs: self._journal.data_of(held.number, seqs),
             read_shared=lambda execution, seqs: self._journal.values_of(execution, seqs),

@@ -15,7 +15,7 @@ from twingraph.engine.detached import Detached
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, commands
 from twingraph.engine.link import Bodies
-from twingraph.engine.outcomes import impossible
+from twingraph.engine.outcomes import handler_failed, impossible
 from twingraph.engine.timers import Timers
 
 # A function that says a key looks at its arguments; it must not take longer.
@@ -145,6 +145,8 @@ class Effects:
                 runs.append(NodeRun(node_id, attempt, self._arguments(held, node)))
             except TwinGraphError as error:
                 self._apply_lines(held, impossible(node_id, attempt, error), None)
+                if node.kind is NodeKind.HANDLER:
+                    held.logs.append(handler_failed(state, node))
         if not runs:
             return
         self._lane += 1

@@ -17,8 +17,9 @@ from twingraph.core.plan import NodeKind
 from twingraph.dispatch.base import Begun, ItemsOut, LogLines, Outcome, Report, Returned
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
+from twingraph.engine.kernel import Node
 from twingraph.engine.keying import Keying
-from twingraph.engine.outcomes import events_of, log_rows
+from twingraph.engine.outcomes import events_of, handler_failed, keep_handed_over, log_rows, ran_again
 from twingraph.engine.outside import Outside
 from twingraph.engine.timers import Timers
 from twingraph.engine.turns import Turns
@@ -103,12 +104,23 @@ class Hearing:
         if held.retold:
             held.retold.pop((outcome.node, outcome.attempt), None)
         node = held.state.nodes.get(outcome.node)
+        if node is not None and ran_again(node, outcome):
+            self._turns.in_moments(held, self._generated(held, node, outcome))
+            return
         events = events_of(held.state, node, outcome, held.sizes.map_page)
         if node is not None and node.kind is NodeKind.MAP:
             self._turns.bring_all(held, events)
-        else:
-            for event, lines in events:
-                self._turns.apply_lines(held, event, lines)
+            return
+        handles = node is not None and node.kind is NodeKind.HANDLER and not node.over
+        for event, lines in events:
+            self._turns.apply_lines(held, event, lines)
+        if handles and node is not None and node.error is not None:  # into the same commit
+            held.logs.append(handler_failed(held.state, node))
+
+    def _generated(self, held: Held, node: Node, outcome: Outcome) -> Iterator[None]:
+        yield from keep_handed_over(held.values, node, outcome)
+        for event, lines in events_of(held.state, node, outcome, held.sizes.map_page):
+            self._turns.apply_lines(held, event, lines)
 
     # -- time and wishes ---------------------------------------------------------------------------
 

@@ -154,6 +154,11 @@ class Held:
         self.rows.append(Row(self.seq, KINDS[type(event)], at, body_of(event) if body is None else body, data))
         return self.seq
 
+    def noted(self, seq: int) -> str | None:
+        """The values of an event that is not written yet."""
+        parts = (*(piece.rows for piece in self.pieces), self.rows)
+        return next((row.data for rows in parts for row in rows if row.seq == seq), None)
+
     def settings_of(self, spec: int) -> RunSettings:
         known = self.run_settings.get(spec)
         if known is None:
@@ -304,7 +309,7 @@ def failure(execution: str, status: ExecutionStatus, error: ErrorRecord | None) 
         return ExecutionFailed(f"{execution} was {status}", execution_id=execution, code=str(status))
     place = f"{error.node_id}: " if error.node_id else ""
     return ExecutionFailed(
-        f"{place}{error.error_type}: {error.message}",
+        f"{place}{error.words}",
         execution_id=execution,
         node_id=error.node_id,
         code=error.code,

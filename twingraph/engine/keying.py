@@ -155,5 +155,5 @@ class Keying:
             self._waiting.append(asking)  # it was not its own doing: again, when the execution goes on
             return
         error = outcome.error
-        said = f"{error.error_type}: {error.message}" if error is not None else outcome.status
+        said = error.words if error is not None else outcome.status
         asking.told(None, said.replace(outcome.node, f"the key of {asking.node}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from twingraph.core.errors import BlobsUnavailable, ErrorCode, TwinGraphError
@@ -11,6 +11,7 @@ from twingraph.core.plan import NodeKind
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import LogLines, Outcome
+from twingraph.engine.ahead import ValuesAhead
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.kernel.commands import Finish
@@ -31,6 +32,20 @@ def events_of(
             yield from _pages(outcome, max(1, map_page // _nodes_of_item(state, node)))
             return
     yield _ended(outcome), outcome.texts if outcome.status == "completed" else None
+
+
+def ran_again(node: Node, outcome: Outcome) -> bool:
+    """Whether this is the list of a generator of which some items were handed over by a run before."""
+    if not node.given or outcome.attempt < 2:
+        return False
+    return node.kind is NodeKind.TASK and outcome.status == "completed"
+
+
+def keep_handed_over(values: ValuesAhead, node: Node, outcome: Outcome) -> Generator[None, None, None]:
+    """What the generator has handed over stands in the list that it gives, by and by."""
+    if [name for name, _, _ in outcome.outputs] == ["output"]:
+        text, digest, size = yield from values.with_handed_over(node, outcome.texts[0])
+        outcome.outputs, outcome.texts = (("output", digest, size),), (text,)
 
 
 def _nodes_of_item(state: State, node: Node) -> int:
@@ -89,6 +104,13 @@ def impossible(node: str, attempt: int, error: TwinGraphError) -> NodeEnded:
         permanent=not isinstance(error, BlobsUnavailable),
     )
     return NodeEnded(node, attempt, "failed", error=record, begun=False)
+
+
+def handler_failed(state: State, node: Node) -> LogRow:
+    """A custom error handler that failed itself changes nothing: it is only logged."""
+    component = state.specs[node.spec].component if node.spec is not None else None
+    said = node.error.words if node.error is not None else "it ended without saying why"
+    return LogRow(state.now, "error", node.id, component, node.attempt, "stderr", f"this error handler failed: {said}")
 
 
 def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:

@@ -19,6 +19,7 @@ from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node
 from twingraph.engine.kernel.commands import SettleCache
+from twingraph.engine.kernel.state import at_once
 from twingraph.engine.keying import Asking, Keying
 from twingraph.store.base import CachedOutcome, Done, LogRow, Settled, Work
 from twingraph.store.blobs.base import BlobStore
@@ -277,6 +278,9 @@ class Sharing:
             self._look_soon()
             return
         del self._asked[asker.place]
+        if held.state.nodes[node].given:  # it has run here before
+            text, digest, size = at_once(held.values.with_handed_over(held.state.nodes[node], lines[0]))
+            event, lines = event._replace(outputs=(("output", digest, size),)), (text,)
         self._bring(held, event, lines)
 
     def _tell(self, asker: Asker, event: Event, lines: Sequence[str] | None) -> None:

@@ -125,7 +125,7 @@ def _out_of_memory(task: Task, standing: Standing, answer: Finished | None, now:
     message = f"{task.node} was out of memory: the system ended a process of its container at the limit{of}"
     error = answer.error if answer is not None else None
     if error is not None:
-        message += f"; then it failed with {error.error_type}: {error.message}"
+        message += f"; then it failed with {error.words}"
     return failed(
         task, ErrorCode.OOM, "MemoryError", message + _tail(standing), now, status="oom",
         types=("MemoryError", "Exception", "BaseException"), exit_code=_code(standing),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
+from types import MappingProxyType, MethodType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from twingraph.core.caching import problems_of_key
 from twingraph.core.component_settings import DECORATOR_SETTINGS, check_settings, merge
-from twingraph.core.errors import ValidationError
+from twingraph.core.errors import Problem, ValidationError
 from twingraph.core.recordclass import recordclass
 from twingraph.sdk import signature
 from twingraph.sdk.body.active import active
@@ -83,6 +83,8 @@ def define(function: Callable[P, R], settings: Mapping[str, Any], registry: Regi
         raise ValidationError(f"@component stands over a function, not over {function!r}")
     problems = name_trouble(settings.get("name"))
     name: str = function.__name__ if problems else settings.get("name") or function.__name__
+    if isinstance(function, MethodType):
+        problems.append(Problem(message=Component._refuse_method(name)))
     problems += unknown_words("a setting of a component", name, settings, DECORATOR_SETTINGS)
     checked, more = check_settings(settings, node=name)
     found = describe(function, Component._refuse_method(name))

@@ -54,7 +54,7 @@ def node_failed(record: ErrorRecord, execution_id: str, parts: Mapping[str, Any]
     """What a body meets when it waits for a node that failed: `except ValueError` takes it as in plain Python."""
     node = record.node_id or ""
     error = NodeFailed(
-        f"{node}: {record.error_type}: {record.message}",
+        f"{node}: {record.words}",
         execution_id=execution_id,
         node_id=node,
         error_type=record.error_type,

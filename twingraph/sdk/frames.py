@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -26,6 +27,14 @@ def short(function: Callable[P, R]) -> Callable[P, R]:
         raise failed
 
     return called
+
+
+def author_level() -> int:
+    """How far above whoever asks the author's own line is, as `warnings.warn` counts."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def own_frames(error: BaseException) -> BaseException:

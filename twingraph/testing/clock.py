@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Hashable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # Where it stands at first, unless the test says otherwise: any moment will do that is always the same.
 BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
@@ -35,7 +36,9 @@ class Clock:
     def time(self) -> float:
         return self._at
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds: float | timedelta) -> None:
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
         if not seconds >= 0:
             raise ValueError(f"time does not go back: advance takes 0 seconds or more, not {seconds!r}")
         self.settle()
@@ -63,6 +66,9 @@ class Clock:
 
     def set(self, key: Hashable, delay: float, act: Callable[[], None]) -> None:
         number = next(self._numbers)
+        if delay == math.inf:  # never due
+            self._timers.pop(key, None)
+            return
         self._timers[key] = number, act
         heapq.heappush(self._heap, (self._at + delay, number, key))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from twingraph.core.ids import execution_id
@@ -19,8 +20,9 @@ from twingraph.engine.identity import hash_of
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
 from twingraph.sdk.failures import enrich
-from twingraph.sdk.frames import short
+from twingraph.sdk.frames import author_level, short
 from twingraph.sdk.pipeline import Pipeline
+from twingraph.sdk.registry import DEFAULT
 from twingraph.sdk.workflow_builder import Workflow
 from twingraph.store.base import Row
 from twingraph.testing.clock import BEGINNING, Clock
@@ -192,7 +194,7 @@ class InlineExecution:
 
     # -- going on ----------------------------------------------------------------------------------
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds: float | timedelta) -> None:
         """Move the clock on; what is due on the way happens."""
         self._world.clock.advance(seconds)
 
@@ -298,6 +300,8 @@ class InlineExecution:
         handle = self._handle
         if not self.over:
             raise Waiting(self._stuck())
+        for doubt in self._world.chosen.doubts(DEFAULT.names()):
+            warnings.warn(doubt, stacklevel=author_level())
         if handle.fault is not None:
             raise handle.fault
         error = failure(self.id, handle.status, handle.error)

@@ -38,8 +38,9 @@ from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, Submission
 from twingraph.engine.identity import hash_of
 from twingraph.engine.kernel import State, apply, commands
+from twingraph.engine.kernel.state import at_once
 from twingraph.engine.link import Bodies, LoopLink
-from twingraph.engine.outcomes import ending_of, events_of
+from twingraph.engine.outcomes import ending_of, events_of, keep_handed_over, ran_again
 from twingraph.engine.recovery import ended_of
 from twingraph.store.base import Claim, Row, Standing
 from twingraph.testing.clock import Timers
@@ -270,9 +271,10 @@ class Life:
             return
         match report:
             case Outcome():
-                for event, lines in events_of(
-                    held.state, held.state.nodes.get(report.node), report, held.sizes.map_page
-                ):
+                node = held.state.nodes.get(report.node)
+                if node is not None and ran_again(node, report):
+                    at_once(keep_handed_over(held.values, node, report))
+                for event, lines in events_of(held.state, node, report, held.sizes.map_page):
                     self._apply(held, _without_chance(event), lines)
             case ItemsOut():
                 given = ItemsGiven(report.node, report.attempt, report.start, len(report.texts))

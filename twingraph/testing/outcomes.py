@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+from twingraph.core.nearest import did_you_mean
 
 
 class Sequence:
@@ -58,6 +60,8 @@ class Chosen:
     def __init__(self, given: Mapping[Any, Any]) -> None:
         self._given: dict[str, Any] = {}
         self._left: dict[str, Iterator[Any]] = {}
+        self._words: set[str] = set()  # that were given as text, which may be misspelt
+        self._ran: set[str] = set()
         for component, outcome in given.items():
             self[component] = outcome
 
@@ -65,6 +69,8 @@ class Chosen:
         name = name_of(component)
         if isinstance(outcome, list) and any(_raises(one) for one in outcome):
             raise TypeError(f"{name}: a list is one value; for one outcome per attempt write sequence(...)")
+        if isinstance(component, str):
+            self._words.add(name)
         self._given[name] = outcome
         self._left[name] = iter(outcome.outcomes if isinstance(outcome, Sequence) else ())
 
@@ -73,9 +79,11 @@ class Chosen:
 
     def __delitem__(self, component: Any) -> None:
         del self._given[name_of(component)]
+        self._words.discard(name_of(component))
 
     def next(self, name: str, function: Callable[..., Any] | None) -> tuple[float, Callable[..., Any] | None]:
         """How long the next attempt takes, and what to call for it: the component itself unless the test has chosen."""
+        self._ran.add(name)
         if name not in self._given:
             return 0.0, function
         outcome = self._given[name]
@@ -89,6 +97,15 @@ class Chosen:
         if isinstance(outcome, Takes):
             seconds, outcome = outcome
         return seconds, _giving(outcome)
+
+    def doubts(self, known: Iterable[str]) -> Iterator[str]:
+        """About each name, once, that may be misspelt: it is not among the known ones, and nothing of it has run."""
+        if not self._words:
+            return
+        names = self._ran.union(known)
+        for name in sorted(self._words - names):
+            yield f"an outcome was chosen for {name!r}, and no component is called so; {did_you_mean(name, names)}"
+        self._words.clear()
 
 
 def _raises(outcome: Any) -> bool:

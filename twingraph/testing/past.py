@@ -64,7 +64,7 @@ class PastRun:
         given = ", ".join(f"{name}={_shortly(text)}" for name, text in texts.given.items())
         came = f"→ {_shortly(texts.result)}" if texts.result is not None else texts.status
         if texts.error is not None:
-            came = f"{texts.status}: {texts.error.error_type}: {_cut(texts.error.message)}"
+            came = f"{texts.status}: {_cut(texts.error.words)}"
         return f"<PastRun {texts.node} of {texts.execution}: {texts.component}({given}) {came}>"
 
     @property
@@ -98,7 +98,7 @@ class PastRun:
     def result(self) -> Any:
         """What it returned; ValidationError for a run that did not complete."""
         if self._texts.result is None:
-            why = f": {self.error.error_type}: {self.error.message}" if self.error is not None else ""
+            why = f": {self.error.words}" if self.error is not None else ""
             raise ValidationError(f"{self.node} of {self.execution} is {self.status}, so it gave nothing{why}")
         return self._decode(self._texts.result)
 

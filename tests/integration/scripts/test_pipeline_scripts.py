@@ -244,6 +244,26 @@ def test_what_a_body_prints_is_shown_once(
     assert answer.stdout.count("from the body") == 1
 
 
+def test_a_body_that_computes_gives_way_often_to_the_conductor_beside_it(tmp_path: Path) -> None:
+    text = "@pipeline\ndef looks():\n    return sys.getswitchinterval()\nprint(looks())"
+    command = [sys.executable, str(program(tmp_path, text))]
+    done = subprocess.run(command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "0.0005\n", done.stderr
+
+
+def test_a_script_waits_for_what_it_began_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, str(program(tmp_path, INTERRUPTED.format(call="slowly.submit()")))]
+    with subprocess.Popen(
+        command, env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("waiting for 1 unfinished execution(s): exec-" in line for line in process.stderr)
+        (tmp_path / "go on").touch()
+    listing = [sys.executable, "-m", "twingraph", "executions", "--json"]
+    answer = subprocess.run(listing, env=environment(tmp_path), capture_output=True, text=True, check=True)
+    assert [one["status"] for one in json.loads(answer.stdout)["executions"]] == ["completed"]
+
+
 NOTEBOOK = """
 import types
 shown = []

@@ -310,8 +310,8 @@ async def items_of_a_generator() -> list[Any]:
             break
         got.append(await fetch(x))
     try:
-        async for _ in counting(4):
-            pass
+        async for x in counting(4):
+            got.append(x)
     except ValueError as error:
         got.append(str(error))
     return got

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
+from random import random
 from typing import Any, NamedTuple
 
 from tests.pipelines.case import Case
@@ -30,6 +31,13 @@ def count_to(n: int) -> Iterator[int]:
     for x in range(n):
         effect("count_to", x)
         yield x
+
+
+@component
+def readings(n: int) -> Iterator[float]:
+    for number in range(n):
+        effect("readings", number)
+        yield random()
 
 
 @component
@@ -139,6 +147,13 @@ def generator_component(n: int) -> list[int]:
 def generator_component_as_a_value(n: int) -> list[Any]:
     items = list(count_to(n))
     return [items, sum(items)]
+
+
+@pipeline
+def generator_component_that_gives_no_item_twice() -> list[Any]:
+    handle: Any = readings(3)
+    items = [x for x in handle]  # noqa: C416 - one by one, as they come
+    return [items == list(handle), len(handle)]
 
 
 @pipeline
@@ -293,6 +308,7 @@ CASES = (
     Case(recursive_helper),
     Case(generator_component, {"n": 3}),
     Case(generator_component_as_a_value, {"n": 3}),
+    Case(generator_component_that_gives_no_item_twice, twin=lambda: [True, 3]),
     Case(generator_component_that_fails),
     Case(generator_component_whose_failure_leaves),
     Case(generator_in_the_body),

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.pipelines.case import Case
 from tests.pipelines.effects import effect
-from twingraph import BaseComponent, as_completed, component, gather, pipeline, wait_any
+from twingraph import BaseComponent, as_completed, component, gather, pipeline, sleep, wait_any
 
 
 @component
@@ -87,6 +87,32 @@ def result_of_a_handle() -> list[Any]:
     except ValueError as error:
         return [good.result(), good.result(timeout=100), str(error.args[0])]
     return []
+
+
+@pipeline
+def dozes(seconds: float) -> int:
+    sleep(seconds)
+    return plus(1)
+
+
+@pipeline
+def result_that_is_late() -> list[Any]:
+    """It was late, in every replay too, though by then it is there."""
+    late: Any = dozes(1)
+    try:
+        return [late.result(timeout=0.01)]
+    except TimeoutError:
+        return [plus(5), late.result(timeout=100), late.result()]
+
+
+@pipeline
+def returned_in_a_try() -> Any:
+    """The `return` waits, also for what was called before the `try`."""
+    early: Any = fail("before")
+    try:
+        return early
+    except ValueError:
+        return -1
 
 
 @pipeline
@@ -200,6 +226,18 @@ def nested_gather() -> list[Any]:
 
 
 @pipeline
+def fails_late() -> int:
+    sleep(50)
+    return fail("late")
+
+
+@pipeline
+def gather_of_two_that_fail() -> Any:
+    """What fails first is raised, and the other is not waited for."""
+    return gather(fails_late(), fail("lost"))
+
+
+@pipeline
 def a_failed_reference() -> str:
     bad: Any = fail("upstream")
     try:
@@ -223,6 +261,8 @@ CASES = (
     Case(parent_hash, twin=lambda: 3),
     Case(hashes, twin=lambda: [True, False, True, "plus", "plus-2"]),
     Case(result_of_a_handle, twin=lambda: [1, 1, "asked for"]),
+    Case(result_that_is_late, twin=lambda: [5, 1, 1]),
+    Case(returned_in_a_try, twin=lambda: -1),
     Case(named_node, twin=lambda: ["mine", 4]),
     Case(options_of_a_call, twin=lambda: 3),
     Case(options_that_components_gave, twin=lambda: [1, 2, 3, 4]),
@@ -236,6 +276,7 @@ CASES = (
     Case(as_they_end),
     Case(nothing_that_ends),
     Case(nested_gather),
+    Case(gather_of_two_that_fail, twin=_unhandled),
     Case(a_failed_reference, twin=lambda: "Exception"),
     Case(hashing_a_handle, twin=lambda: "says why"),
 )

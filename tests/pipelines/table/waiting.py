@@ -147,6 +147,17 @@ def chance_is_handed_on() -> bool:
 
 
 @pipeline
+def draws() -> UUID:
+    return uuid4()
+
+
+@pipeline
+def chance_in_pipelines() -> list[bool]:
+    a, b, c = draws(), draws(), uuid4()
+    return [a != b, a != c, b != c]
+
+
+@pipeline
 def time_passes() -> list[Any]:
     before = now()
     sleep(0.001)
@@ -185,6 +196,7 @@ CASES = (
     Case(effect_whose_failure_leaves),
     Case(kinds_of_chance),
     Case(chance_is_handed_on, twin=lambda: True),
+    Case(chance_in_pipelines),
     Case(time_passes),
     Case(sleep_in_a_try),
 )

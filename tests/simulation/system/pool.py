@@ -37,6 +37,10 @@ class Going:
     spoke: float = 0.0  # when the last report about it arrives
     items: int = 0
 
+    def item(self, number: int) -> str:
+        """What a generator yields: something else in each attempt."""
+        return json.dumps([self.run.attempt, number])
+
 
 @dataclass(eq=False)
 class Effect:
@@ -141,7 +145,7 @@ class Pool:
     def _give(self, worker: Worker, going: Going) -> None:
         if worker.now is not going:
             return
-        texts = [json.dumps(going.items + at) for at in range(self._chance.choice((0, 1, 2, 5)))]
+        texts = [going.item(going.items + at) for at in range(self._chance.choice((0, 1, 2, 5)))]
         if texts:
             lane, run = worker.lane, going.run
             self._tell(ItemsOut(lane.execution, run.node, run.attempt, going.items, texts), going)
@@ -187,7 +191,7 @@ class Pool:
             keys = [str(number) for number in range(self._chance.choice((0, 1, 2, 3, 5)))]
             return {key: json.dumps(f"item {key}") for key in keys}
         if worker.lane.settings.generator:
-            return {"output": json.dumps(list(range(going.items)))}
+            return {"output": "[" + ",".join(map(going.item, range(going.items))) + "]"}
         return {"output": json.dumps(f"{going.run.node} of {worker.lane.execution}")}
 
     def _outcome(

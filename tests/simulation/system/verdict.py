@@ -54,6 +54,7 @@ def check_end(world: System) -> None:
         _check_record(world, known)
         _check_signals(world, known)
         _check_attempts(world, known)
+        _check_items(world, known)
         again = restore(known.id, None, known.rows)
         if told(again) != told(known.shadow):
             world.broken(f"the journal of {known.id} does not fold to the same state twice")
@@ -100,6 +101,21 @@ def _check_attempts(world: System, known: Known) -> None:
         own = error is not None and error.node_id == node.id and node.kind is not NodeKind.DETACHED
         if own and node.status is NodeStatus.FAILED and error is not None and error.code == "worker_lost" and lost < 3:
             world.broken(f"{node.id} of {known.id} ended as lost after {lost} losses")
+
+
+def _check_items(world: System, known: Known) -> None:
+    """What a generator has handed over stands in the list that it gave, however often it ran."""
+    for node in known.shadow.nodes.values():
+        if node.status is not NodeStatus.COMPLETED or node.kind is not NodeKind.TASK or not node.given:
+            continue
+        handed: list[object] = []
+        for first, seq, offset in node.given:
+            assert len(handed) == first
+            handed += map(json.loads, (known.rows[seq - 1].data or "").split("\n")[offset:])
+        assert node.seq is not None
+        gave = json.loads(known.rows[node.seq - 1].data or "null")
+        if gave[: len(handed)] != handed:
+            world.broken(f"{node.id} of {known.id} handed {handed} over and gave {gave}")
 
 
 def _most(known: Known, node: Node) -> int:

@@ -98,6 +98,21 @@ def test_executions_as_a_document() -> None:
     assert document["executions"][0]["outputs"] is None
 
 
+def test_documents_have_the_keys_that_programs_rely_on() -> None:
+    (failed,) = json.loads(go("executions", "--json", backend=with_tour())[1])["executions"]
+    assert set(failed["error"]) == {"code", "error_type", "message", "node_id", "traceback", "exit_code"}
+    (line, *_) = (document := json.loads(go("logs", "last", "--json", backend=with_tour())[1]))["logs"]
+    assert set(document) == {"logs", "total", "next_cursor"}
+    keys = ("seq", "timestamp", "level", "component_id", "node_id", "attempt", "stream", "message")
+    assert set(line) == set(keys)
+
+
+def test_what_still_runs_has_neither_an_end_nor_a_duration() -> None:
+    reader = MemoryReader(views=[make_view([], ExecutionStatus.RUNNING)])
+    (running,) = json.loads(go("executions", "--json", backend=MemoryBackend(reader=reader))[1])["executions"]
+    assert (running["completed_at"], running["duration"], running["outputs"], running["error"]) == (None,) * 4
+
+
 def test_executions_says_what_stopped() -> None:
     reader = MemoryReader(views=[make_view([], ExecutionStatus.RUNNING, owner="gone")])
     _, out, err = go("executions", backend=MemoryBackend(reader=reader))

@@ -201,6 +201,9 @@ def test_pickles_are_signed_and_opened_only_when_allowed() -> None:
     blobs = MemoryBlobs()
     text = encode(len, blobs=blobs, pickle=True, key=KEY).text
     assert codec.plain(text)["rung"] == "pickle"
+    assert list(codec.refs(text)) == [info.hash for info in blobs.list()]  # however small, it never stands in a message
+    with pytest.raises(CodecError, match="needs a blob store"):
+        encode(len, pickle=True, key=KEY)
     for wrong in ({"pickle": False, "key": KEY}, {"pickle": True}, {"pickle": True, "key": b"other"}):
         with pytest.raises(CodecError):
             decode(text, blobs=blobs, **wrong)

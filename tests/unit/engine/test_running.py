@@ -188,6 +188,28 @@ def test_a_handler_gets_the_parts_that_it_declares(tmp_path: Path) -> None:
         assert told == [{"node_id": "a", "component": "task", "error_type": "ValueError", "attempt": 1}]
 
 
+HANDLED = Settings(error_handler="custom", handler_component=1, handler_args=())
+
+
+def test_a_handler_that_fails_is_only_logged(tmp_path: Path) -> None:
+    handler = NodeSpec(component="handler", entry="handler")
+    with Rig(tmp_path, fails("a", "a!handler")) as rig:
+        handle = rig.run(plan(task("a"), specs=(TASK, handler)), settings=HANDLED)
+        assert handle.error is not None
+        assert handle.error.node_id == "a"
+        (line,) = rig.records.logs(handle.id)
+        assert (line.level, line.node_id, line.component) == ("error", "a!handler", "handler")
+        assert line.message == "this error handler failed: ValueError: a!handler is broken"
+
+
+def test_a_handler_that_cannot_run_anywhere_is_logged_too(tmp_path: Path) -> None:
+    handler = NodeSpec(component="handler", entry="handler", platform="elsewhere")
+    with Rig(tmp_path, fails("a"), platforms=("local",)) as rig:
+        handle = rig.run(plan(task("a"), specs=(TASK, handler)), settings=HANDLED)
+        (line,) = rig.records.logs(handle.id)
+        assert "this error handler failed: TwinGraphError: platform 'elsewhere' cannot be used" in line.message
+
+
 def test_a_limit_holds_over_executions(tmp_path: Path) -> None:
     limited = NodeSpec(component="task", entry="task", limits={"db": 1})
     with Rig(tmp_path, hold=True) as rig:

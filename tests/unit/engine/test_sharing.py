@@ -16,7 +16,7 @@ from twingraph.core.events import NodeEnded, PauseRequested, ResumeRequested, ev
 from twingraph.core.execution import NodeView
 from twingraph.core.plan import Edge, NodeKind, NodeSpec, Plan, PlanNode, ScopeSettings, Template
 from twingraph.core.statuses import NodeStatus
-from twingraph.dispatch.base import Lane, NodeRun, Outcome, Returned
+from twingraph.dispatch.base import ItemsOut, Lane, NodeRun, Outcome, Returned
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Kept
 
@@ -326,6 +326,16 @@ def test_who_is_taken_over_asks_again(rig: Rig, other: Rig, hands: Hands) -> Non
     assert value(over(waiter)) == ["a", 1]
     assert value(over(other.conductor.adopt(owner.id))) == ["a", 1]
     assert hands.ran == {"a": 1}
+
+
+def test_what_a_generator_handed_over_before_it_was_taken_over_stands(rig: Rig, other: Rig, hands: Hands) -> None:
+    owner = begin_held(rig, hands)
+    (waiter,) = wait_for_it(other, 1)
+    rig.dispatch.tell(ItemsOut(owner.id, "a", 1, 0, ['"first"']))
+    wait_until(lambda: any(row.kind == "items_given" for row in rig.records.rows(owner.id)), "it gave nothing")
+    rig.crash()
+    assert value(over(waiter)) == ["a", 1]
+    assert value(over(other.conductor.adopt(owner.id))) == ["first", 1]
 
 
 def test_a_waiter_that_is_cancelled_leaves_the_others_alone(rig: Rig, other: Rig, hands: Hands) -> None:

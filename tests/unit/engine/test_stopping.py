@@ -152,6 +152,22 @@ def test_what_is_resumed_during_the_grace_of_an_interrupt_is_not_ended_by_it(rig
     assert made.begun == [("n0", 1), ("n1", 1)]
 
 
+def test_what_still_runs_after_the_grace_of_an_interrupt_is_ended_and_goes_again(rig: Rig) -> None:
+    made = Unstoppable(echo, hold=True)
+    rig.restart_with(made)
+    handle = rig.submit(chain(1))
+    made.wait_for(1)
+    rig.conductor.interrupt(handle.id, kill=False)
+    until(rig, handle.id, "paused")
+    (number,) = rig.conductor._effects.timers._handles
+    rig.conductor._loop.call_soon_threadsafe(rig.conductor._hearing.timer_fired, number, "grace")
+    assert (over(handle).status, rig.record(handle.id).reason) == ("paused", "interrupted")
+    again = rig.conductor.adopt(handle.id)
+    made.wait_for(1)
+    made.let_go()
+    assert value(over(again)) == "n0"
+
+
 def test_an_interrupt_during_a_delay_keeps_the_retry(rig: Rig) -> None:
     slow = NodeSpec(component="task", entry="task", retry=RetryPolicy(initial_delay=60.0))
     rig.restart(broken)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from twingraph.core.component_settings import PLATFORM_KEYS
 from twingraph.core.errors import NotFoundError, ValidationError
 from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.component import component
@@ -72,7 +73,12 @@ def test_an_unknown_key_of_a_platform_is_an_error() -> None:
         component(platform="docker", config={"memroy": "1G"})(lambda: None)
 
 
-@pytest.mark.parametrize("result", ["outputs", "hash"])
+@pytest.mark.parametrize("key", sorted({key for keys in PLATFORM_KEYS.values() for key in keys} - {"environment"}))
+def test_resources_may_name_what_another_platform_has(key: str) -> None:
+    component(resources={key: 1}, registry=Registry())(lambda: None)
+
+
+@pytest.mark.parametrize("result", ["outputs", "hash", "id", "result"])
 def test_reserved_outputs_are_refused(result: str) -> None:
     kind = NamedTuple("kind", [(result, int)])  # type: ignore[misc]
 
@@ -94,6 +100,14 @@ def test_a_method_is_refused() -> None:
         class Thing:
             @component
             def work(self) -> None: ...
+
+
+def test_a_method_of_an_object_is_refused_too() -> None:
+    class Thing:
+        def work(self) -> None: ...
+
+    with pytest.raises(ValidationError, match="work: a component is a function, not a method"):
+        component(Thing().work)
 
 
 def test_outputs_come_from_the_annotation() -> None:

@@ -149,6 +149,10 @@ def test_ours_alone_stays_alone(kind: type[BaseException]) -> None:
     assert type(enrich(execution_failed(), names(kind), {})) is ExecutionFailed
 
 
+def test_an_error_that_says_nothing_is_its_class_alone() -> None:
+    assert str(node_failed(record(KeyboardInterrupt, ""), "exec_1", {})) == "load: KeyboardInterrupt"
+
+
 def test_an_execution_says_where_and_keeps_the_live_exception_as_its_cause() -> None:
     live = ValueError("boom")
     error = enrich(execution_failed(), names(ValueError), {"args": ["boom"]}, live)

@@ -15,6 +15,7 @@ from twingraph.core.errors import StoreError
 from twingraph.store.home import Home
 from twingraph.store.sqlite.connection import connect, persistently
 from twingraph.store.sqlite.journal import SqliteJournal
+from twingraph.store.sqlite.records import SqliteRecords
 
 NORMAL, FULL = 1, 2  # as SQLite numbers them
 
@@ -65,3 +66,13 @@ def test_a_reader_meets_no_writer(home: Home) -> None:
     with closing(connect(home.database)) as writer, closing(connect(home.database)) as reader:
         writer.execute("begin immediate")
         assert reader.execute("select count(*) from executions").fetchone() == (0,)
+
+
+def test_who_has_read_keeps_no_transaction_open(home: Home) -> None:
+    """Else the log of the database could not be taken in, and grew as long as somebody follows."""
+    with closing(connect(home.database)) as writer, closing(SqliteRecords(home)) as records:
+        for read in (records.page, records.newest, lambda: records.rows("exec-1"), lambda: records.logs("exec-1")):
+            read()
+            writer.execute("delete from inbox")
+            busy, *_ = writer.execute("pragma wal_checkpoint(truncate)").fetchone()
+            assert not busy

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from twingraph.core.errors import HomeError
+from twingraph.store import home as homes
 from twingraph.store.home import Home, file_system
 from twingraph.store.locks import FileLock, is_held
 
@@ -54,6 +55,12 @@ def test_a_lock_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 )
 def test_the_innermost_mount_tells_the_file_system(path: str, kind: str) -> None:
     assert file_system(path, MOUNTS) == kind
+
+
+def test_a_network_file_system_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(homes, "_mounts", lambda: f"server:/export {os.path.realpath(tmp_path)} nfs4 rw 0 0\n")
+    with pytest.raises(HomeError, match=r"lies on nfs4, a network file system.*TWINGRAPH_HOME"):
+        Home(tmp_path / "home").open()
 
 
 def test_without_a_list_of_mounts_nothing_is_refused() -> None:

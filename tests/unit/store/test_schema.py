@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from twingraph.core.errors import HomeError, StoreError
 from twingraph.store.home import Home
 from twingraph.store.locks import FileLock
 from twingraph.store.migrations.upgrade import upgrade
+from twingraph.store.sqlite import schema
 from twingraph.store.sqlite.schema import HEAD, KNOWN, create, current, prepare
 
 
@@ -58,6 +61,20 @@ def test_an_older_home_is_led_here_and_a_copy_stays(tmp_path: Path, at: str) -> 
     assert current(home.database) == HEAD
     assert current(home.path / f"twingraph.{at}.db") == at
     home.close()
+
+
+def test_a_home_that_somebody_uses_is_not_migrated_under_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = old_home(tmp_path)
+    passing = itertools.count(0.0, 10.0)
+    monkeypatch.setattr(schema, "time", SimpleNamespace(monotonic=lambda: next(passing), sleep=lambda _: None))
+    late = Home(tmp_path).open()
+    with pytest.raises(HomeError, match="needs a migration, but another process uses it"):
+        prepare(late)
+    assert current(user.database) == "0001"
+    user.close()
+    prepare(late)
+    assert current(late.database) == HEAD
+    late.close()
 
 
 def test_a_newer_home_is_refused_and_let_go(tmp_path: Path) -> None:

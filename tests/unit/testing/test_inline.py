@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,6 +117,13 @@ def test_a_list_with_an_exception_is_hardly_meant() -> None:
         Inline({flaky: [ValueError("busy"), 1]})
 
 
+def test_a_name_that_no_component_has_is_doubted_once() -> None:
+    inline = Inline({"flakey": 3, "double": 4})
+    with pytest.warns(UserWarning, match="chosen for 'flakey', and no component is called so; did you mean 'flaky'"):
+        assert inline(one, x=2) == 2
+    assert inline(one, x=2) == 2  # where warnings are errors
+
+
 def test_pipelines_have_no_chosen_outcomes() -> None:
     with pytest.raises(TypeError, match="is a pipeline, which runs"):
         Inline({doubled: 1})
@@ -198,6 +205,17 @@ def _when() -> list[datetime]:
     return [before, now()]
 
 
+def test_time_is_moved_by_a_timedelta_too(inline: Inline) -> None:
+    execution = inline.start(_when)
+    execution.advance(timedelta(days=1))
+    assert execution.over
+
+
+def test_what_sleeps_for_ever_is_not_over(inline: Inline) -> None:
+    inline.clock.set("never", float("inf"), lambda: pytest.fail("for ever has passed"))
+    assert inline.clock.next_due() is None
+
+
 def test_time_does_not_go_back(inline: Inline) -> None:
     with pytest.raises(ValueError, match="does not go back"):
         inline.clock.advance(-1)
@@ -266,6 +284,55 @@ def test_a_generators_items_are_used_while_it_runs(inline: Inline) -> None:
     assert kinds.index("node_ended") < len(kinds) - 1 - kinds[::-1].index("items_given")
 
 
+@component(retry_policy={"max_attempts": 2, "initial_delay": 0})
+def twice_begun(first: int, second: int) -> Iterator[str]:
+    """What it yields tells in which attempt; the first fails in the end."""
+    attempt = current().attempt
+    yield from (f"{number} of {attempt}" for number in range(first if attempt == 1 else second))
+    if attempt == 1:
+        raise OSError("once")
+
+
+@component
+def same(x: Any) -> Any:
+    return x
+
+
+@pipeline
+def asked_in_all_ways(first: int, second: int) -> list[Any]:
+    items: Any = twice_begun(first, second)
+    calls = [same(x) for x in items]
+    return [[call.result() for call in calls], list(items), same(items), len(items)]
+
+
+@pytest.mark.parametrize("evict", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second", "given"),
+    [(1, 2, ["0 of 1", "1 of 2"]), (2, 1, ["0 of 1", "1 of 1"]), (0, 1, ["0 of 2"]), (1, 0, ["0 of 1"])],
+)
+def test_what_a_generator_handed_over_stands(first: int, second: int, given: list[str], evict: bool) -> None:
+    found = Inline(evict=evict)(asked_in_all_ways, first=first, second=second)
+    assert found == [given, given, given, len(given)]
+
+
+def test_what_a_generator_handed_over_before_a_kill_stands() -> None:
+    inline = Inline()
+    execution = inline.start(asked_in_all_ways, first=2, second=3)
+    execution.advance(1)
+    assert execution.result()[0] == ["0 of 1", "1 of 1", "2 of 2"]
+    mixed = set()
+    for commits in range(1, len(execution.commits)):
+        again = inline.restored(execution, commits)
+        again.advance(1)
+        calls, items, passed, count = again.result()
+        assert calls == items == passed, f"killed after commit {commits}"
+        assert count == len(items)
+        mixed.add(tuple(items))
+        again.world.close()
+    inline.close()
+    assert {("0 of 2", "1 of 2", "2 of 2"), ("0 of 1", "1 of 2", "2 of 2"), ("0 of 1", "1 of 1", "2 of 2")} <= mixed
+
+
 def test_a_component_for_elsewhere_runs_here(inline: Inline) -> None:
     @component(platform="docker", docker_image="python:3.9")
     def remote(x: int) -> int:
@@ -285,6 +352,18 @@ def test_a_detached_pipeline_is_an_execution_of_its_own(inline: Inline) -> None:
 
     assert inline(parent) == 9
     assert len(inline.records) == 2
+
+
+def test_a_detached_pipeline_has_its_id_at_once_and_outlives_who_began_it(inline: Inline) -> None:
+    @pipeline
+    def parent() -> Any:
+        child: Any = asked.options(detached=True)()
+        return child.id
+
+    begun = inline(parent)
+    assert inline.record(begun).id == begun
+    assert len(inline.records) == 2
+    assert inline.life.state(begun).status == "running"  # type: ignore[union-attr]
 
 
 def test_cancelling_ends_what_takes_its_time() -> None:

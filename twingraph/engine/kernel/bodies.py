@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -10,6 +11,9 @@ from twingraph.core.plan import Hole
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel.state import Node, Scope
+
+# A turn is short: so many skipped nodes are looked through for what they were skipped for.
+_LOOKED_THROUGH = 10_000
 
 
 def _holes(scope: Scope) -> Iterator[Hole]:
@@ -24,12 +28,38 @@ def broken_result(scope: Scope) -> ErrorRecord | None:
     for hole in _holes(scope):
         nodes = [scope.nodes[source.node] for source in hole.sources if source.node is not None]
         if nodes and not any(node.status is NodeStatus.COMPLETED for node in nodes):
-            return next((node.error for node in nodes if node.error is not None), None) or ErrorRecord(
-                code=ErrorCode.UPSTREAM,
-                error_type="UpstreamFailed",
-                message=f"the result needs {nodes[0].id}, which is {nodes[0].status}",
-                node_id=nodes[0].id,
-            )
+            return next((node.error for node in nodes if node.error is not None), None) or _upstream(nodes[0])
+    return None
+
+
+def _upstream(node: Node) -> ErrorRecord:
+    """Why there is nothing of a node that did not fail itself. Of the class of what it was skipped for, as if the body
+    had waited for it."""
+    message = f"the result needs {node.id}, which is {node.status}"
+    cause = _cause_of(node)
+    error = cause.error if cause is not None else None
+    if cause is None or error is None:
+        return ErrorRecord(code=ErrorCode.UPSTREAM, error_type="UpstreamFailed", message=message, node_id=node.id)
+    return ErrorRecord(
+        code=ErrorCode.UPSTREAM,
+        error_type="UpstreamFailed",
+        message=f"{message}, since {error.node_id or cause.id} failed: {error.words}",
+        node_id=node.id,
+        types=error.types or (error.error_type,),
+        exception=error.exception,
+    )
+
+
+def _cause_of(node: Node) -> Node | None:
+    """The nearest failed node that it was skipped for, unless that is very far away."""
+    nodes, asked, seen = node.scope.nodes, deque([node]), {node.plan.id}
+    while asked and len(seen) < _LOOKED_THROUGH:
+        known = asked.popleft()
+        if known.error is not None:
+            return known
+        sources = [edge.source for edge in known.plan.edges if edge.source not in seen]
+        seen.update(sources)
+        asked.extend(nodes[source] for source in sources if source in nodes)
     return None
 
 

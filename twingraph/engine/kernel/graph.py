@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
-from twingraph.core.plan import NodeKind, PlanNode
+from twingraph.core.plan import NodeKind, PlanNode, Source
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import bounds
 from twingraph.engine.kernel.state import Node, Scope, State
@@ -145,8 +145,8 @@ def why_skipped(node: Node) -> str | None:
         return None
     states = [_edge_state(nodes[edge.source], edge.handle) for edge in edges]
     alive = {edge.param for edge, how in zip(edges, states, strict=True) if how is ALIVE}
-    for edge, how in zip(edges, states, strict=True):
-        if how is BROKEN and (edge.param is None or edge.param not in alive):
+    for param in {edge.param for edge, how in zip(edges, states, strict=True) if how is BROKEN}:
+        if param is None or param not in alive or _has_a_gap(node, param):
             return "upstream"
     if not alive:
         return "branch"
@@ -154,6 +154,24 @@ def why_skipped(node: Node) -> str | None:
         if edge.param is not None and not edge.optional and edge.param not in alive:
             return "branch"
     return None
+
+
+def _has_a_gap(node: Node, param: str) -> bool:
+    """Whether one of the values that this argument is made of failed to come: a list of what several nodes give."""
+    argument = node.plan.args.get(param) or node.plan.scope_args.get(param, ())
+    nodes = node.scope.nodes
+    for part in argument:
+        if not isinstance(part, str) and not any(_comes(nodes, source) for source in part.sources):
+            givers = [nodes[source.node] for source in part.sources if source.node is not None]
+            if any(_edge_state(giver, None) is BROKEN for giver in givers):
+                return True
+    return False
+
+
+def _comes(nodes: Mapping[str, Node], source: Source) -> bool:
+    if any(nodes[branch].branch != handle for branch, handle in source.branches):
+        return False
+    return source.node is None or nodes[source.node].status is NodeStatus.COMPLETED
 
 
 CONTAINERS = frozenset({NodeKind.MAP, NodeKind.SCOPE})

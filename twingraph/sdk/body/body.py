@@ -5,16 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.bodies import Ended
 from twingraph.core.events import DecisionMade, NodeEnded
 from twingraph.core.plan import NodeKind
+from twingraph.sdk.base_component import BaseComponent
 from twingraph.sdk.body.calling import author_frame, place_of
 from twingraph.sdk.body.handles import Handle, handles_in, plain, plain_within
 from twingraph.sdk.body.hearing import COMPLETED
 from twingraph.sdk.body.history import Move
 from twingraph.sdk.body.holding import Holding
+from twingraph.sdk.declared import Declared
 
 if TYPE_CHECKING:  # few bodies take chances
     from random import Random
@@ -120,6 +123,12 @@ class Body(Holding):
     def side_effect(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run it here, once; a replay gives what it gave."""
         self._check()
+        if issubclass(type(function), (Declared, BaseComponent)):  # asked of the type: a handle would wait
+            kind = getattr(function, "kind", "component")
+            raise TypeError(
+                f"side_effect takes a plain function, and {getattr(function, 'name', function)!r} is a {kind}: call it "
+                "as it is, what it gives is recorded too"
+            )
         name = getattr(function, "__name__", "side_effect").strip("<>")
         node = Move(self._name(name), NodeKind.SIDE_EFFECT, name, {}, self.task, place_of(author_frame()))
         self._record(node)
@@ -138,6 +147,12 @@ class Body(Holding):
                 given = function(*args, **kwargs)
             finally:
                 self.in_side_effect = outer
+            if isinstance(given, CoroutineType):
+                given.close()  # else Python warns that nobody has awaited it
+                raise TypeError(
+                    f"{name} gave a coroutine, and a side effect does not wait: give it a plain function, or make the "
+                    "async one a component"
+                )
             written = self.coder.encode(given, "side_effect")
             self._check()
         except Exception as error:

@@ -34,7 +34,6 @@ class Calling(Hearing):
     """The part of a body that makes nodes of calls."""
 
     in_loop = False
-    in_side_effect = False
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class Calling(Hearing):
         self._made: dict[str, list[str]] = {}  # by task: its calls, in order
         self._counts: dict[tuple[str, str], int] = {}
         self._forced: dict[str, None] = {}
-        self._hashes: dict[str, str] = {}
+        self._hashes: dict[str, str] = {}  # of those calls that were asked for it
         self.let_go: set[str] = set()  # whoever awaited them was cancelled; what becomes of them concerns nobody
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Handle:
@@ -163,10 +162,11 @@ class Calling(Hearing):
         elif type(parent) is HashRef:
             writing.order_after(parent._tg_handle._tg_node)
         else:
-            node = self._hashes.get(str(parent))
+            text = str(parent)  # equal calls have one hash: the latest is meant
+            node = next((one for one in reversed(self._calls) if self._hashes.get(one) == text), None)
             if node is None:
                 raise PermanentError(
-                    f"parent_hash {str(parent)[:80]!r} is not the hash of a call that this body made before; pass the "
+                    f"parent_hash {text[:80]!r} is not the hash of a call that this body made before; pass the "
                     "handle of that call, or its h['hash']"
                 )
             writing.order_after(node)

@@ -162,6 +162,15 @@ class Follower:
     def sleep(self, seconds: Any) -> Any:
         return self._done(self._add("sleep", "sleep", given={"seconds": seconds}))
 
+    def timer_of_task(self, seconds: float) -> Callable[[], None]:
+        """A timer of asyncio's. Only when it goes off, which it then tells, has the task that set it waited for it."""
+        node, task = self._add("sleep", "sleep", given={"seconds": seconds}), _task()
+
+        def gone_off() -> None:
+            self._forced.setdefault(task, {})[node] = None
+
+        return gone_off
+
     def timer(self, seconds: Any) -> None:
         """Of a wait that has a limit."""
         self._add("timeout", "sleep", given={"seconds": seconds})

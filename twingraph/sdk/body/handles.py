@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
 from twingraph.core.errors import HandleMisused
@@ -94,7 +94,10 @@ class Handle:
             part = self._tg_part(key)
             if part is not None:
                 return part
-        return _value(self)[_plain(key)]
+        value, key = _value(self), _plain(key)
+        if type(key) is str and self._tg_output is None and key in _fields_of(value):
+            return getattr(value, key)  # a named output, though no declaration told of it
+        return value[key]
 
     def __getattr__(self, name: str) -> Any:
         if name[:2] == "__" and name[-2:] == "__" and _machinery():
@@ -178,6 +181,10 @@ class Handle:
 
         return os.fspath(_value(self))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """For numpy, which takes a handle in a list for an object else."""
+        return sys.modules["numpy"].array(_value(self), dtype=dtype, copy=copy)
+
     def __round__(self, digits: int | None = None) -> Any:
         return round(_value(self)) if digits is None else round(_value(self), digits)
 
@@ -233,7 +240,7 @@ class Outputs:
         value = _value(handle)
         if isinstance(value, dict):
             return dict(value)
-        fields = getattr(value, "_fields", None) or getattr(type(value), "__dataclass_fields__", None)
+        fields = _fields_of(value)
         return {name: getattr(value, name) for name in fields} if fields else {"output": value}
 
     def __iter__(self) -> Iterator[str]:
@@ -338,6 +345,14 @@ def plain_within(value: Any) -> Any:
     return kind(map(plain_within, value)) if kind in (list, tuple) else _plain(value)
 
 
+def _fields_of(value: Any) -> Iterable[str]:
+    """The names of the outputs of a named tuple, a dataclass or a model."""
+    kind = type(value)
+    if issubclass(kind, tuple):
+        return getattr(kind, "_fields", ())
+    return getattr(kind, "__dataclass_fields__", None) or getattr(kind, "__pydantic_fields__", None) or ()
+
+
 def handles_in(value: Any) -> Iterator[Handle]:
     """Handles in plain containers, at any depth."""
     kind = type(value)
@@ -359,6 +374,9 @@ def _machinery() -> bool:
         frame = frame.f_back
         name = frame.f_globals.get("__name__", "")
     return name.partition(".")[0] in _MACHINERY
+
+
+asked_by_machinery = _machinery
 
 
 # -- operators: on both sides, the value's own ---------------------------------------------------------

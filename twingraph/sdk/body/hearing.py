@@ -46,6 +46,8 @@ Message = Ended | Items | Page | Stop | Evict | Answer
 class Hearing:
     """The part of a body that listens and waits."""
 
+    in_side_effect = False
+
     def __init__(self, opened: Opened, link: Link) -> None:
         self.execution, self.scope = opened.execution, opened.scope
         self.inbox: SimpleQueue[Message] = SimpleQueue()
@@ -55,10 +57,12 @@ class Hearing:
         self.evicted_for: frozenset[str] = frozenset()  # what it waited for when it was let go
         self.room_wanted: Callable[[], object] = lambda: False  # whether it is let go when it has to wait
         self.stopped: BodyStopped | None = None
+        self.spoken = 0  # how often it has printed or logged, from its top on,
+        self.spoken_before = 0  # and how often it had when it was let go
         self.over: dict[str, Ended] = {}
         self.history = History(opened.execution, self.hear_until, self._end_with)
         self._link = link
-        self._thread = threading.get_ident()
+        self._thread: int | None = threading.get_ident()  # None: it has ended
         self._unwinding = Unwinding()
         self._items: dict[str, list[Any]] = {}
         self._asked: dict[int, Any] = {}
@@ -72,6 +76,17 @@ class Hearing:
         if not self._hears:
             self.hear_until(lambda: self.history.complete or self.history.ahead)
         return not self.history.used_up
+
+    def speaks_anew(self) -> bool:
+        """Whether what is printed or logged now was not before. What a side effect says is not said again, and what a
+        finalizer says comes at any time: neither counts. Who is let go says nothing on the way out."""
+        if type(self.stopped) is BodyEvicted:
+            return False
+        replays = self.replays
+        if self._hears or self.in_side_effect:
+            return not replays
+        self.spoken += 1
+        return not replays and self.spoken > self.spoken_before
 
     def say(self, lines: Sequence[BodyLog]) -> None:
         """Lines for the execution's log."""
@@ -117,6 +132,10 @@ class Hearing:
         if self.stopped is None or type(self.stopped) is BodyMismatched:  # nobody is to hear how it would have ended
             self.stopped = BodyStopped(why)
         self.inbox.put(Stop(why))
+
+    def leave(self) -> None:
+        """It has ended: its thread may be that of another body soon."""
+        self._thread = None
 
     def _end_with(self, error: ReplayMismatch) -> NoReturn:
         if self.stopped is None:
@@ -181,6 +200,11 @@ class Hearing:
 
     def _check(self) -> None:
         if threading.get_ident() != self._thread:
+            if self._thread is None:
+                raise HandleMisused(
+                    "this handle is used after its pipeline's body has ended: return its value from the pipeline, or "
+                    "take it in the body with .result()"
+                )
             raise HandleMisused(
                 "a handle, or a call of a component, came into a thread that is not its pipeline's: take the value "
                 "with .result() in the body and give that to the thread, or make the thread's work a component"

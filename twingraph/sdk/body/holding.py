@@ -107,13 +107,11 @@ class Holding(Calling):
     def hash_of(self, node: str) -> str:
         """Known once the sources of the node are over."""
         self._check()
-        for known, name in self._hashes.items():
-            if name == node:
-                return known
-        for source in self._sources(node):
-            self.ended(source)
-        found = str(self.ask("hash", node))
-        self._hashes[found] = node
+        found = self._hashes.get(node)
+        if found is None:
+            for source in self._sources(node):
+                self.ended(source)
+            found = self._hashes[node] = str(self.ask("hash", node))
         return found
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:

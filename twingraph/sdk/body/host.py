@@ -88,6 +88,7 @@ class BodyHost:
         self._threads = Threads(self._run)
         self._places: dict[Key, Place] = {}
         self._queue: list[Place] = []  # bodies that wait for room
+        self._spoken: dict[Key, int] = {}  # how often those that were let go had printed or logged
         self._alive = 0
         self._lock = threading.Lock()
         self._codes: dict[Any, tuple[Callable[..., Any], frozenset[CodeType] | None]] = {}
@@ -128,11 +129,14 @@ class BodyHost:
         with self._lock:
             if scope is not None:
                 place = self._places.pop((execution, scope), None)
+                self._spoken.pop((execution, scope), None)
                 if place is not None:
                     self._drop(place, why)
                 return
             for key in [key for key in self._places if key[0] == execution]:
                 self._drop(self._places.pop(key), why)
+            for key in [key for key in self._spoken if key[0] == execution]:
+                del self._spoken[key]
             self._known.pop(execution, None)
         self._world.forget(execution)
 
@@ -207,9 +211,12 @@ class BodyHost:
         with self._lock:
             self._alive -= 1
             place.body = None
+            if body is not None:
+                body.leave()
             evicted = body is not None and isinstance(body.stopped, BodyEvicted) and not place.dropped
             if evicted:
                 assert body is not None
+                self._spoken[key] = max(body.spoken, body.spoken_before)
                 wanted = body.evicted_for
                 missed = not body.inbox.empty()
                 again = missed or any(node in body.over for node in wanted)
@@ -244,6 +251,7 @@ class BodyHost:
             if place.dropped:
                 return None
             place.body = body
+            body.spoken_before = self._spoken.pop((opened.execution, opened.scope), 0)
             for message in place.early:
                 body.inbox.put(message)
             place.early = []

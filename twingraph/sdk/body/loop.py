@@ -77,26 +77,40 @@ class AsyncBody(Body):
         try:
             yield from self.loop.delivery((node,)).__await__()
         except asyncio.CancelledError:
-            self.let_go.add(node)
-            self.met[node] = None
+            self._let_go(node)
             raise
         return self.value(node, output)
+
+    def _let_go(self, node: str) -> None:
+        self.let_go.add(node)
+        self.met[node] = None
 
     def items_awaited(self, handle: Handle) -> AsyncIterator[Any]:
         target = self._calls[handle._tg_node].target
         if target is None or not target.generator:
             raise TypeError(f"`async for` needs a generator, and {self.absolute(handle._tg_node)} is none; await it")
-        return _Items(handle)
+        return _Items(self, handle)
+
+    async def items_delivered(self, handle: Handle) -> Iterator[Any]:
+        """All that a generator gave, once it is over. One that failed gives what it handed over, then its failure."""
+        node, output = handle._tg_node, handle._tg_output
+        try:
+            await self.loop.delivery((node,))
+        except asyncio.CancelledError:
+            self._let_go(node)
+            raise
+        streamed = self.items(node) if output in (None, "output") else None
+        return iter(self.value(node, output)) if streamed is None else streamed
 
     def sleep(self, seconds: float) -> Any:
         self._check()
-        return self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds))
+        return _called("sleep", self._later(self._wait_node("sleep", NodeKind.SLEEP, wait=seconds)))
 
     def wait_for_signal(self, name: str, timeout: float | None) -> Any:
         self._check()
-        return self._later(self._signal_node(name, timeout))
+        return _called("wait_for_signal", self._later(self._signal_node(name, timeout)))
 
-    def _later(self, node: str) -> Awaitable[Any]:
+    def _later(self, node: str) -> Coroutine[Any, Any, Any]:
         return self._value_of(node, self.given.cell(node))
 
     async def _value_of(self, node: str, cell: Cell) -> Any:
@@ -104,7 +118,7 @@ class AsyncBody(Body):
         return self.value(node, None)
 
     def gather(self, handles: Iterable[Any]) -> Any:
-        return self._gather(list(handles))
+        return _called("gather", self._gather(list(handles)))
 
     async def _gather(self, wanted: list[Any]) -> list[Any]:
         nodes = [handle._tg_node for handle in wanted if type(handle) is Handle]
@@ -119,7 +133,7 @@ class AsyncBody(Body):
             await self.loop.delivery([node for node in nodes if not self.loop.is_delivered(node)])
 
     def wait_any(self, handles: Iterable[Any]) -> Any:
-        return self._first({handle._tg_node: handle for handle in handles})
+        return _called("wait_any", self._first({handle._tg_node: handle for handle in handles}))
 
     async def _first(self, left: dict[str, Any]) -> Any:
         if not left:
@@ -157,7 +171,8 @@ class _Items:
     """What a generator gave, for `async for`, once it is over: the journal has no order of items and results, without
     which a replay would take other turns."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, body: AsyncBody, handle: Handle) -> None:
+        self._body = body
         self._handle = handle
         self._left: Iterator[Any] | None = None
 
@@ -166,7 +181,7 @@ class _Items:
 
     async def __anext__(self) -> Any:
         if self._left is None:
-            self._left = iter(await self._handle)
+            self._left = await self._body.items_delivered(self._handle)
         for item in self._left:
             return item
         raise StopAsyncIteration
@@ -186,6 +201,12 @@ class _Completed:
     async def __aiter__(self) -> AsyncIterator[Any]:
         while self._left:
             yield await self._body._first(self._left)
+
+
+def _called(name: str, waits: Any) -> Any:
+    """Under the name that its author knows: whoever forgets to await it is told of it."""
+    waits.__name__ = waits.__qualname__ = name
+    return waits
 
 
 async def _awaited(value: Any) -> Any:

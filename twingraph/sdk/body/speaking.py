@@ -34,7 +34,7 @@ class Stream:
         body = active.caller
         if not isinstance(body, Body):
             return int(self._under.write(text) or 0)
-        if body.replays:
+        if not body.speaks_anew():
             return len(text)
         *lines, rest = (self._begun.pop(body, "") + text).split("\n")
         if rest:
@@ -141,7 +141,7 @@ def _ear() -> logging.Handler:
 
         def emit(self, record: logging.LogRecord) -> None:
             body = active.caller
-            if isinstance(body, Body) and not body.replays:
+            if isinstance(body, Body) and body.speaks_anew():
                 level = record.levelname.lower()
                 body.say([BodyLog(record.created, level, "logging", self.format(record))])
 

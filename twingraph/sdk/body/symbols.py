@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from twingraph.sdk.body.handles import asked_by_machinery
+
 if TYPE_CHECKING:
     from twingraph.sdk.body.following import Follower
 
@@ -204,6 +206,8 @@ class Symbol:
         return f"<{facts.label}>"
 
     def __hash__(self) -> int:
+        if asked_by_machinery():  # `asyncio.gather` keeps what it was given in a dict
+            return id(self)
         facts = _known(self)
         facts.follower.guess(facts, f"a key made of {facts.label}")
         return hash(facts.label)

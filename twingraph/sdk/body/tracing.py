@@ -162,7 +162,7 @@ def followed(body: FunctionType, arguments: Mapping[str, Any], follower: Followe
     """Where the author's frames begin: `sites` knows this function by its name."""
     result = body(**arguments)
     if inspect.iscoroutine(result):
-        tracing_loop.run(result, follower.sleep)
+        tracing_loop.run(result, follower.timer_of_task)
 
 
 def _user_traceback(traceback: TracebackType | None) -> TracebackType | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from twingraph.sdk.body.ways import Ended
 
+TimerSet = Callable[[float], Callable[[], None]]  # told for how long; gives what is to be called when it goes off
+
 
 class _Nothing(selectors.BaseSelector):
     """Hears of nothing outside; a wait for a moment is over at once."""
@@ -40,10 +42,10 @@ class _Nothing(selectors.BaseSelector):
 
 
 class TracingLoop(asyncio.SelectorEventLoop):
-    def __init__(self, slept: Callable[[float], None]) -> None:
+    def __init__(self, timer_set: TimerSet) -> None:
         self._nothing = _Nothing()
         super().__init__(self._nothing)
-        self._slept = slept
+        self._timer_set = timer_set
         self._made: dict[str, int] = {}
         factory: Any = self._named
         self.set_task_factory(factory)
@@ -55,8 +57,13 @@ class TracingLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         """A timer of the body is a sleep, as it is in a run."""
-        self._slept(max(when - self.time(), 0.0))
-        return super().call_at(when, callback, *args, context=context)
+        gone_off = self._timer_set(max(when - self.time(), 0.0))
+
+        def go_off() -> None:
+            gone_off()
+            callback(*args)
+
+        return super().call_at(when, go_off, context=context)
 
     def _named(self, loop: Any, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
         """A number below the task that makes it, in order of creation."""
@@ -76,9 +83,9 @@ class _Task(asyncio.Task[Any]):
     twingraph_caller = ""
 
 
-def run(coroutine: Coroutine[Any, Any, Any], slept: Callable[[float], None]) -> Any:
+def run(coroutine: Coroutine[Any, Any, Any], timer_set: TimerSet) -> Any:
     """To its end; what it has left running is dropped."""
-    loop = TracingLoop(slept)
+    loop = TracingLoop(timer_set)
     outer = asyncio._get_running_loop()  # of the pipeline that called this one
     asyncio._set_running_loop(None)
     try:

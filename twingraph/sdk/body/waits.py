@@ -169,6 +169,17 @@ class _Expressions(ast.NodeTransformer, _Hooked):
         known = isinstance(value, ast.Constant) or (isinstance(value, ast.Call) and _calls_hook(value, "plain"))
         return value if known else self.hook("plain", value, value)
 
+    def plain_parts(self, value: ast.expr) -> ast.expr:
+        """Of a tuple, list or dict that is written here, what stands in it, at any depth: patterns ask for that too."""
+        if isinstance(value, (ast.Tuple, ast.List)):
+            value.elts = [part if isinstance(part, ast.Starred) else self.plain_parts(part) for part in value.elts]
+        elif isinstance(value, ast.Dict):
+            pairs = zip(value.keys, value.values, strict=True)
+            value.values = [part if key is None else self.plain_parts(part) for key, part in pairs]
+        else:
+            return self.plain(value)
+        return value
+
 
 class _Block(_Hooked):
     """The statements of one function. `regions`: a class body gets none, as its names become attributes."""
@@ -248,12 +259,7 @@ class _Block(_Hooked):
 
     def _match(self, node: ast.Match, region: Region | None) -> None:
         subject = self._expression(node.subject, region)
-        plain = _Expressions(self.waits, None, False).plain
-        if isinstance(subject, (ast.Tuple, ast.List)):
-            subject.elts = [item if isinstance(item, ast.Starred) else plain(item) for item in subject.elts]
-        else:
-            subject = plain(subject)
-        node.subject = self._settled(subject, region)
+        node.subject = self._settled(_Expressions(self.waits, None, False).plain_parts(subject), region)
         for case in node.cases:
             if case.guard is not None:
                 case.guard = self._value(case.guard, region)

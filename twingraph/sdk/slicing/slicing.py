@@ -109,7 +109,7 @@ def _without_source(target: Any, module: str, name: str) -> Slice:
             code_hash=IMPORTED + code_hash({}, (module, name)),
             external=(module.partition(".")[0],),
         )
-    raise no_source(f"{module}.{name}")
+    raise no_source(module, name)
 
 
 def _importing(source: Source, module: str, name: str, note: str) -> Slice:

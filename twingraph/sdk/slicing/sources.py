@@ -25,6 +25,10 @@ _NO_SOURCE = (
     "the source of this code cannot be found (typed at a prompt that keeps none?); "
     "put it in a file and run or import that file"
 )
+_PIPED = (
+    "the source of this program came through a pipe, which cannot be read again; write it to a file and run that, "
+    "or give the file as standard input: `python - < file`"
+)
 
 # Filters of warnings are everybody's.
 PARSING = threading.RLock()
@@ -221,5 +225,15 @@ def _typed() -> tuple[str, str | None]:
     return "<prompt>", typed()
 
 
-def no_source(target: str) -> SliceError:
-    return SliceError(f"{target}: {_NO_SOURCE}")
+def no_source(module: str, name: str) -> SliceError:
+    why = _PIPED if module == "__main__" and _is_piped() else _NO_SOURCE
+    return SliceError(f"{module}.{name}: {why}")
+
+
+def _is_piped() -> bool:
+    """`cat file | python -`: Python calls such a program "<stdin>", and it is gone once it is read."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    return _main_file() == "<stdin>" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))

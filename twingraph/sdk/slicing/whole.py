@@ -90,7 +90,7 @@ def _found(target: Any, ship: str) -> tuple[str, str, Source | None]:
             file=file,
         )
     if source is None and module == "__main__":
-        raise no_source(f"{module}.{name}")
+        raise no_source(module, name)
     if source is not None and source.recorded and ship == "bundle":
         raise SliceError(
             f"the project of {name} was not recorded with its execution, and may have changed; say ship='bundle' in "

@@ -99,6 +99,18 @@ def test_a_result_that_failed_fails_the_execution_under_continue_too() -> None:
     assert hand.finish.error.code == "upstream"
 
 
+def test_a_result_that_is_skipped_says_what_failed() -> None:
+    hand = Hand(driven=True, error_handler="continue")
+    for call in (task("a"), task("b", "a"), task("c", "b")):
+        hand.call(call)
+    hand.feed(ev.GraphClosed(result=result("c")))
+    hand.end("a", "failed", error=error(node_id="a", types=("ValueError",)))
+    assert hand.finish is not None
+    assert hand.finish.error is not None
+    assert hand.finish.error.message == "the result needs c, which is skipped, since a failed: ValueError: no"
+    assert hand.finish.error.types == ("ValueError",)
+
+
 def test_an_error_that_leaves_the_body_cancels_what_it_called() -> None:
     hand = Hand(driven=True)
     hand.call(task("a"))

@@ -1,8 +1,10 @@
 """The four error handlers: fail, continue, retry, custom."""
 
+import pytest
+
 from tests.unit.engine.kernel.hand import Hand, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.core.plan import Edge, Hole, NodeSpec, PlanNode, Source
 from twingraph.engine.kernel import commands
 
 SPECS = [NodeSpec(component="work"), NodeSpec(component="tell")]
@@ -31,6 +33,23 @@ def test_continue_skips_what_depends_and_goes_on_with_the_rest() -> None:
     assert hand.outcome == "failed"  # b is a last node and was skipped for its source
 
 
+def listed(*sources: str) -> PlanNode:
+    """A node with one argument: the list of what these give."""
+    parts: list[str | Hole] = ["["]
+    for source in sources:
+        parts += [Hole((Source(source),)), ","]
+    edges = tuple(Edge(source, "of") for source in sources)
+    return PlanNode("all", spec=0, edges=edges, args={"of": (*parts[:-1], "]")})
+
+
+@pytest.mark.parametrize("fails", ["a", "b"])
+def test_continue_skips_what_needs_a_list_of_which_one_part_did_not_come(fails: str) -> None:
+    hand = Hand(task("a"), task("b"), listed("a", "b"), error_handler="continue")
+    for name in ("a", "b"):
+        hand.end(name, "failed" if name == fails else "completed")
+    assert (hand.status("all"), hand.reason("all")) == ("skipped", "upstream")
+
+
 def test_continue_completes_when_every_last_node_did() -> None:
     hand = Hand(task("a"), task("c"), error_handler="continue")
     for state in hand.states:
@@ -47,6 +66,15 @@ def test_retry_gives_three_attempts_to_nodes_without_a_policy() -> None:
         hand.fire("node:a", after=10)
     hand.end("a", "failed")
     assert (hand.dispatched("a"), hand.outcome) == ([1, 2, 3], "failed")
+
+
+def test_retry_ends_everything_when_no_attempt_is_left() -> None:
+    hand = Hand(task("a"), task("b"), error_handler="retry")
+    for _ in range(2):
+        hand.end("a", "failed")
+        hand.fire("node:a", after=10)
+    told = hand.end("a", "failed")
+    assert of(commands.CancelRuns, told) == [commands.CancelRuns(("b",))]
 
 
 def test_custom_calls_the_handler_once_for_a_node_that_failed_for_good() -> None:

@@ -2,9 +2,9 @@
 
 import json
 
-from tests.unit.engine.kernel.hand import Hand, of, task
+from tests.unit.engine.kernel.hand import Hand, node, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeSpec, PlanNode
+from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
 from twingraph.engine.kernel import apply, commands, scheduling, snapshot
 from twingraph.engine.kernel.parking import PROBE_LANES
 from twingraph.engine.kernel.scheduling import LANE_LIMIT, PROBE_SIZE, RECALLED_AT_ONCE
@@ -19,6 +19,15 @@ def test_no_more_lanes_than_max_parallel_are_open() -> None:
     assert [len(lane) for lane in hand.lanes] == [PROBE_SIZE, PROBE_SIZE]
 
 
+def test_what_only_waits_or_contains_takes_no_lane() -> None:
+    hand = Hand(driven=True, max_parallel=1)
+    for kind in (NodeKind.SCOPE, NodeKind.DETACHED, NodeKind.SIDE_EFFECT, NodeKind.SLEEP, NodeKind.SIGNAL):
+        hand.call(node(kind, str(kind), wait=50.0, signal="go"))
+        assert hand.status(str(kind)) == "running"
+    hand.call(task("n"))
+    assert hand.running == ["n"]
+
+
 def test_unknown_nodes_are_probed_in_few_small_lanes() -> None:
     hand = Hand(*many(500), max_parallel=100)
     assert len(hand.lanes) == PROBE_LANES
@@ -29,7 +38,7 @@ def test_quick_nodes_travel_many_at_a_time() -> None:
     hand = Hand(*many(200), max_parallel=1)
     for number in range(PROBE_SIZE):
         hand.end(f"n{number}", started=1.0, ended=1.0001)
-    assert len(hand.lanes[1]) == LANE_LIMIT
+    assert len(hand.lanes[1]) == LANE_LIMIT == 64
 
 
 def test_no_event_hands_everything_over_at_once() -> None:

@@ -2,7 +2,7 @@
 
 from tests.unit.engine.kernel.hand import Hand, node, of, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeKind
+from twingraph.core.plan import NodeKind, NodeSpec
 from twingraph.core.policies import DEFAULT_RETRY
 from twingraph.engine.kernel import commands
 
@@ -40,12 +40,28 @@ def test_the_clock_runs_in_back_off() -> None:
     assert hand.state.used == DEFAULT_RETRY.initial_delay
 
 
+def test_the_clock_runs_while_a_node_stands_in_line_for_a_limit() -> None:
+    hand = Hand(task("a"), specs=[NodeSpec(component="work", limits={"database": 1})], timeout=10)
+    hand.fire("timeout", after=10)
+    assert (hand.outcome, hand.state.used) == ("failed", 10)
+
+
 def test_the_clock_stands_while_nobody_holds_the_execution() -> None:
     hand = Hand(task("a"), timeout=10)
     hand.at += 1000
     told = hand.adopt()
     assert hand.state.used == 0
     assert commands.SetTimer("timeout", 10) in told
+
+
+def test_what_was_used_before_a_take_over_counts() -> None:
+    hand = Hand(task("a"), task("b", "a"), timeout=10)
+    hand.at += 4
+    hand.end("a")
+    hand.at += 1000
+    told = hand.adopt()
+    assert hand.state.used == 4
+    assert of(commands.SetTimer, told) == [commands.SetTimer("timeout", 6)]
 
 
 def test_a_clock_that_is_set_back_takes_no_time_away() -> None:

@@ -332,6 +332,19 @@ def matched_pair(w: World) -> Any:
 
 
 @body
+def matched_parts(w: World) -> Any:
+    found: list[Any] = []
+    more = {"c": 3}
+    match {"a": w.call({"b": [1, 2]}), **more}:
+        case {"a": {"b": [1, last]}, **rest}:
+            found.append((last, rest))
+    match [{"a": (w.call([1]), w.call(None))}, *w.call([2])]:
+        case [{"a": ([one], None)}, two]:
+            found.append((one, two))
+    return found
+
+
+@body
 def nested_function(w: World) -> Any:
     def inner(n: int = 2) -> Any:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from twingraph import component, pipeline
+from twingraph import component, pipeline, wait_any
 from twingraph.core.bodies import BodyLog, Ended, Opened, Page, PastCall
 from twingraph.core.codec import Encoded, decode, encode
 from twingraph.core.events import Event, GraphClosed, GraphExtended
@@ -83,6 +83,36 @@ def prints_late(x: int) -> int:
 
 
 @pipeline
+def follows_a_text() -> None:
+    first: Any = work(1)
+    second: Any = work(1)
+    _, text = str(second["hash"]), str(first["hash"])
+    work(2, parent_hash=text)  # type: ignore[call-arg]
+
+
+@pipeline
+def looks() -> None:
+    a, b, c = work(1), work(2), work(3)
+    wait_any([c, b])
+    work(4)
+    if a == 1:
+        work(5)
+    work(6)
+
+
+@pipeline
+def speaks() -> int:
+    print("at first")
+    x = work(1)
+    print("it waits")
+    logging.getLogger("tests.logs").warning("it waits still")
+    try:
+        return x + 1
+    finally:
+        print("it is over")
+
+
+@pipeline
 def logs() -> int:
     logging.getLogger("tests.logs").warning("it begins")
     return 1
@@ -127,6 +157,9 @@ BODIES: Mapping[str, Any] = {
         forgets,
         collects,
         returns_what_is_not_there,
+        follows_a_text,
+        looks,
+        speaks,
     )
 }
 
@@ -271,6 +304,25 @@ def test_an_output_that_is_not_there_fails_the_body_that_returns_it(heard: Heard
     assert error.message == "loose gave no output 'total'; it gave output"
 
 
+def test_a_hash_as_a_text_means_the_latest_of_equal_calls(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = BodyHost(heard, World())
+    monkeypatch.setattr(heard, "ask", lambda execution, scope, number, *_: host.answer(execution, scope, number, "h1"))
+    start(host, "e", "follows_a_text")
+    assert [edge.source for edge in heard.call("e", number=2).edges] == ["work-2"]
+    host.stop("e", "the test is over")
+    _until_none_lives(host)
+
+
+def test_a_call_tells_what_was_looked_at_since_the_call_before_and_looking_tells_nothing(heard: Heard) -> None:
+    host = BodyHost(heard, World())
+    start(host, "e", "looks")
+    heard.call("e", number=2)
+    host.ended("e", "", given(3, "work-3"))
+    host.ended("e", "", given(1))
+    heard.end("e")
+    assert [call.forced for call in heard.calls["e", ""]] == [(), (), (), ("work-3",), ("work",), ()]
+
+
 def test_what_comes_before_the_thread_stands_is_not_lost(heard: Heard) -> None:
     host = BodyHost(heard, World(), limit=1)
     start(host, "first", "waits", x=1)
@@ -304,6 +356,24 @@ def test_over_the_limit_a_waiting_body_makes_room_and_comes_back(heard: Heard) -
     host.page("old", "", Page((PastCall("work", called),), (given(5),), last=True))
     assert heard.end("old").result == ("6",)
     assert len(heard.calls["old", ""]) == 1
+
+
+def test_what_a_body_said_before_it_was_let_go_is_not_said_again(heard: Heard) -> None:
+    """Also what came after the last call that history has."""
+    host = BodyHost(heard, World(), limit=1)
+    start(host, "old", "speaks")
+    called = heard.call("old")
+    start(host, "new", "waits", x=2)
+    heard.call("new")
+    host.ended("old", "", given(5))
+    heard.until(lambda: ("old", "") in heard.reopened)
+    host.ended("new", "", given(7))
+    heard.end("new")
+    assert heard.logged["old"] == ["at first", "it waits", "it waits still"]
+    host.open(Opened("old", "", "speaks", ()))
+    host.page("old", "", Page((PastCall("work", called),), (given(5),), last=True))
+    assert heard.end("old").result == ("6",)
+    assert heard.logged["old"] == ["at first", "it waits", "it waits still", "it is over"]
 
 
 def test_of_two_that_come_at_once_each_finds_another_body_to_make_room(heard: Heard) -> None:

@@ -158,6 +158,16 @@ def loses_a_class(again: bool) -> Any:
     return work(1) + work(2)
 
 
+@component
+def keep(x: Any) -> Any:
+    return x
+
+
+@pipeline
+def spells_otherwise(again: bool) -> Any:
+    return int(keep({"b": 2, "a": 1} if again else {"a": 1, "b": 2}))
+
+
 @pipeline
 async def task_gets_further(again: bool) -> Any:
     async def ahead() -> None:
@@ -335,6 +345,12 @@ def test_a_value_that_cannot_be_read_here_is_no_mismatch(heard: Heard) -> None:
 def test_calls_of_other_tasks_may_be_left_when_the_body_itself_raises(heard: Heard) -> None:
     replayed(heard, "task_gets_further", over=(completed, completed), calls=2)
     assert left_with(heard).error_type == "ValueError"
+
+
+def test_an_argument_that_is_only_spelled_otherwise_is_the_same(heard: Heard) -> None:
+    replayed(heard, "spells_otherwise")
+    assert heard.end("again").result == ("1",)
+    assert not heard.calls.get(("again", ""))
 
 
 def test_the_name_of_a_signal_is_compared(heard: Heard) -> None:

@@ -487,6 +487,36 @@ async def at_once() -> Any:
     return await total([first, second])
 
 
+async def gathered() -> Any:
+    """load load-2 work work-2
+    load>work load-2>work work>work-2
+    """
+    first, second = await asyncio.gather(load(1), load(2))
+    return await work(await work([first, second]))
+
+
+async def in_time() -> Any:
+    """load sleep work check sleep-2 total
+    load-sleep load>work work>check check>total
+    """
+    found = await load()
+    async with asyncio.timeout(5):
+        found = await work(found)
+    return await total(await asyncio.wait_for(check(found), 5))
+
+
+async def out_of_time() -> Any:
+    """load sleep sleep-2 check
+    load-sleep sleep-check
+    """
+    await load()
+    try:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(10)
+    except TimeoutError:
+        return await check()
+
+
 async def racing() -> Any:
     """load check@2 work [for each of work: check] total
     work>check load>total check@2>total
@@ -523,6 +553,6 @@ BODIES = [
     kinds, chosen_by_match, matched_by_shape, again_each, side_by_side, asks_the_failure, until_done, until_break,
     fixed_loop, question_in_fixed_loop, filtered, collected_first,
     how_many, each_of_each, counted, unpacked, as_number, as_text, fallback, two_handlers, tried_again,
-    handler_raises, named, in_data, parts, recursive, durable, waited, helped, closure, at_once, racing,
-    unknown_key, not_for_symbols,
+    handler_raises, named, in_data, parts, recursive, durable, waited, helped, closure, at_once, gathered, in_time,
+    out_of_time, racing, unknown_key, not_for_symbols,
 ]  # fmt: skip

@@ -90,6 +90,21 @@ def test_standard_input(tmp_path: Path) -> None:
     assert _remote(made, tmp_path) == ["Out(n=2)", "stdin", ["stdin"]]
 
 
+@pytest.mark.parametrize("arguments", [["-"], []])
+def test_a_program_through_a_pipe_cannot_be_read_again(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        input=SCRIPT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert "__main__.run: the source of this program came through a pipe" in done.stderr
+    assert "`python - < file`" in done.stderr
+
+
 @pytest.mark.parametrize("flags", [["-c"], ["-Bc"], ["-W", "ignore", "-c"]])
 def test_a_command(flags: list[str], tmp_path: Path) -> None:
     made = _local([*flags, SCRIPT], tmp_path)
