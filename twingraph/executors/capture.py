@@ -196,11 +196,13 @@ def on_import_of_logging(install: Callable[[Any], None]) -> None:
 class _Watch:
     def __init__(self, install: Callable[[Any], None]) -> None:
         self._install = install
+        self.is_over = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "logging":
             return None
         sys.meta_path.remove(self)
+        self.is_over = True
         from importlib.util import find_spec
 
         spec: Any = find_spec(name)

@@ -2,7 +2,7 @@
 
 Each lane's runs go one after another, those of different lanes beside each other. What stands around a run is its own,
 by the context of its task: `twingraph.current()`, environment variables, what it prints and logs. The working
-directory is the process's: whoever changes it changes it for all, until none is left.
+directory and all else of the process are shared: whoever changes them changes them for all, until none is left.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class Multiplexer:
         while lane.waiting:
             number, node, attempt, arguments = lane.waiting.popleft()
             started = time.time()
-            if lane.marks.begin(number, started):
+            if not self.worker.state.is_spent and lane.marks.begin(number, started):
                 run = self.runs[number] = self._latest = Run(self.worker, number, started)
                 run.current = Current(lane.head["execution"], node, attempt, run)
                 sys.stdout, sys.stderr = self._out, self._err
@@ -290,11 +290,13 @@ class Multiplexer:
             self._busy.clear()
             self._settle()
         self.worker.answer(run.number, run.started, answer, run.cpu)
+        if not self.runs:
+            self.worker.below.put_back()
         run.task = None
 
     def _settle(self) -> None:
         self._layers.put_back()
-        self.worker.surroundings.leave()
+        self.worker.leave()
 
     # -- one that keeps the loop to itself -------------------------------------------------------
 

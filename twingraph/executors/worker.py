@@ -5,7 +5,7 @@ argument. The head of a lane of asynchronous runs says in "strand" which block o
 beside each other, and `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for
 each output, written before the next run begins, so that the next run's crash loses nothing. `["l", number, records]`
 and `["r", [numbers]]` stand between, and before the "o" of a generator, where the lane's head says "generator",
-`["i", number, start, count, began]` and one line for each item.
+`["i", number, start, count, began]` and one line for each item. `["x"]`: this process carries out no further run.
 What the lane's head names as "secrets" must not be said.
 """
 
@@ -24,9 +24,10 @@ from twingraph.executors import capture, runner
 from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
 from twingraph.executors.last_words import LastWords
 from twingraph.executors.marks import Marks
-from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
+from twingraph.executors.surroundings import LIMITS, STARTS, Below, ProcessState, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
+_NOTED = STARTS | LIMITS
 
 # User code may put others in their place.
 _write, _getpid, _exit = os.write, os.getpid, os._exit
@@ -80,6 +81,7 @@ class Worker:
         self._found: dict[str, Any] = {}
         self._blobs: Any = None
         self.surroundings = Surroundings()
+        self.state: ProcessState  # once it stands as runs find it
         self.usage = Usage()
         self.below = Below()
         self.mask: Any = None  # of the secrets of this lane
@@ -170,16 +172,17 @@ class Worker:
         return self._found.get(entry) or self._find(entry)
 
     def _find(self, entry: str) -> Any:
-        loaded = self._load()
+        before = self.state.now()
         loading.append(entry)
         try:
-            found = self._found[entry] = loaded.get(entry)
+            found = self._found[entry] = self._load().get(entry)
         except ImportError as error:
             if type(error).__name__ != "NotThereError":
                 raise
             raise runner.CodeUnavailableError(str(error)) from None
         finally:
             loading.pop()
+            self.state.learn(before)
         return found
 
     def _load(self) -> Any:
@@ -249,17 +252,20 @@ class Worker:
         def find() -> Any:
             return self.found(entry)
 
+        put_back = self.state.put_back
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
         return lambda arguments: runner.run_node(
-            runner.Work(find, arguments, self.decode, self.encode, config, mask=self.mask)
+            runner.Work(find, arguments, self.decode, self.encode, config, None, self.mask, put_back)
         )
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
         self.handing = self.hands_over(self.records.number, self.marks.at)
         try:
-            work = runner.Work(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+            work = runner.Work(
+                find, arguments, self.decode, self.encode, config, self.handing, self.mask, self.state.put_back
+            )
             return runner.run_node(work)
         finally:
             self.handing.finish()
@@ -277,7 +283,7 @@ class Worker:
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
         started = time.time()
-        if not self.marks.begin(number, started):
+        if self.state.is_spent or not self.marks.begin(number, started):
             self.channel.send(f'["r",[{number}]]\n')
             return
         self.records.begin(number)
@@ -291,7 +297,7 @@ class Worker:
             answer = runner.Answer("failed", error=runner.describe(error, "user_error"))
         if _getpid() != self.pid:  # a forked child that came back: it has no voice here
             _exit(0)
-        self.surroundings.leave()
+        self.leave()
         self.out.finish()
         self.err.finish()
         if self.progress_left is not None:
@@ -299,6 +305,14 @@ class Worker:
         if self.flushing is not None or self.records.waiting:
             self.flush()
         self.answer(number, started, answer, self.usage.cpu())
+        self.below.put_back()
+
+    def leave(self) -> None:
+        """After a run, or the last of those that went beside each other."""
+        self.surroundings.leave()
+        self.state.put_back()
+        if self.state.is_spent:
+            self.channel.send('["x"]\n')
 
     def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
         ended = time.time()
@@ -359,15 +373,21 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     sys.path[:] = given["sys_path"] or sys.path
     sys.stdout, sys.stderr = worker.out, worker.err
     runner.disarm()
+    worker.state = state = ProcessState()
 
-    def note_child(event: str, _arguments: Any) -> None:
-        if event in STARTS:
-            marks.note_child()
+    def note(event: str, arguments: Any) -> None:
+        if event in _NOTED:
+            if event in LIMITS:
+                state.note_limit(event, arguments)
+            else:
+                marks.note_child()
 
-    sys.addaudithook(note_child)
-    capture.on_import_of_logging(
-        lambda logging: capture.install_handler(logging, worker, worker.written, worker.is_asking_blobs)
-    )
+    def logging_is_there(logging: Any) -> None:
+        capture.install_handler(logging, worker, worker.written, worker.is_asking_blobs)
+        state.watch_logging(logging)
+
+    sys.addaudithook(note)
+    capture.on_import_of_logging(logging_is_there)
 
     def in_child() -> None:
         channel.close_in_child()

@@ -359,6 +359,7 @@ class EmbeddedPool:
             if held.wish == "cancel":
                 self._end_cancelled(worker, number, held)
         self._relieve(worker)
+        self._staff.replace_if_due(group, worker)
         self._soon()
 
     def _hand_back(self, found: list[Held]) -> None:

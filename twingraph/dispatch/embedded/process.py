@@ -233,6 +233,8 @@ class WorkerProcess:
             found = [held for number in protocol.numbers_of(head[1]) if (held := self._take(number)) is not None]
             if found:
                 self._owner.returned(self, found)
+        elif kind == "x":
+            self.retired = True  # what it was given comes back, run by run
         elif kind == "h":
             self.is_ready = True
             self._owner.ready(self)
