@@ -12,7 +12,7 @@ from twingraph.dispatch.base import Begun, Report
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
-from twingraph.dispatch.embedded.staff import Staff
+from twingraph.dispatch.embedded.staff import Staff, available
 from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.embedded.watch import lateness, look_at
 
@@ -176,5 +176,5 @@ class Rounds:
         """Whether something that waits behind a busy node would begin sooner elsewhere."""
         if group.is_waiting:
             return False
-        idle = any(worker.is_ready and not worker.pending and not worker.retired for worker in group.workers)
+        idle = any(not worker.pending for worker in available(group.workers))
         return idle or self._staff.could_grow(group)
