@@ -296,6 +296,7 @@ class Multiplexer:
 
     def _settle(self) -> None:
         self._layers.put_back()
+        self.worker.state.put_back()
         self.worker.leave()
 
     # -- one that keeps the loop to itself -------------------------------------------------------

@@ -294,6 +294,7 @@ class Worker:
             self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
             answer = perform(arguments)
         except BaseException as error:  # of a trace function or a signal, in the moment between
+            self.state.put_back()
             answer = runner.Answer("failed", error=runner.describe(error, "user_error"))
         if _getpid() != self.pid:  # a forked child that came back: it has no voice here
             _exit(0)
@@ -308,9 +309,8 @@ class Worker:
         self.below.put_back()
 
     def leave(self) -> None:
-        """After a run, or the last of those that went beside each other."""
+        """After a run, or the last of those that went beside each other, and what it changed is put back."""
         self.surroundings.leave()
-        self.state.put_back()
         if self.state.is_spent:
             self.channel.send('["x"]\n')
 
