@@ -207,11 +207,11 @@ class ProcessState:
                 continue
             try:
                 _setrlimit(which, (soft, hard))
-            except (ValueError, OSError):  # nobody may raise a hard limit who is not root
+            except (ValueError, OSError):  # few may raise a hard limit
                 self.is_spent = True
-                with contextlib.suppress(ValueError, OSError):
+                with contextlib.suppress(ValueError, OSError):  # for what is still to be written
                     _setrlimit(which, (now[1], now[1]))
-        self._limits.clear()
+        self._limits.clear()  # of what we have set ourselves
 
 
 def _with_all(kept: List[Any], entries: List[Any], now: Any) -> List[Any]:  # noqa: UP006
