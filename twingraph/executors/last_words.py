@@ -10,11 +10,11 @@ Two halves are filled in turn, so at least the newest half is there. A line is t
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Tuple
 
 from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
+from twingraph.executors.context import RealClock
 
 Record = Tuple[float, str, str, str]
 Said = List[Tuple[int, Record]]
@@ -57,7 +57,7 @@ class LastWords:
         if not self._mute:
             if len(text) > _OPEN:
                 text = "... " + text[-_OPEN:]
-            self._put(_line(run, _UNFINISHED, (time.time(), level, stream, text)), (run, stream))
+            self._put(_line(run, _UNFINISHED, (RealClock.now(), level, stream, text)), (run, stream))
 
     def _put(self, data: bytes, unfinished: Optional[Tuple[int, str]]) -> None:  # noqa: UP006, UP045
         size = len(data)

@@ -16,12 +16,11 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from typing import Any, Callable, Sequence
 
 from twingraph.core.codec_base import CodecError, dumps, loads, text_of
 from twingraph.executors import capture, runner
-from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, RealClock, loading, progress_line, running
 from twingraph.executors.last_words import LastWords
 from twingraph.executors.marks import Marks
 from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
@@ -103,7 +102,7 @@ class Worker:
         assert self.flushing is not None
         while True:
             self.flushing.acquire()
-            time.sleep(FLUSH_SECONDS)
+            RealClock.sleep(FLUSH_SECONDS)
             self.flush()
 
     def flush(self) -> None:
@@ -122,13 +121,13 @@ class Worker:
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call of a run is told in any case."""
         self.progress_left = (done, total)
-        if time.monotonic() - self.progress_at >= PROGRESS_SECONDS:
+        if RealClock.steady() - self.progress_at >= PROGRESS_SECONDS:
             self._finish_progress()
             self.written()
 
     def _finish_progress(self) -> None:
         (done, total), self.progress_left = self.progress_left, None
-        self.progress_at = time.monotonic()
+        self.progress_at = RealClock.steady()
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
@@ -276,7 +275,7 @@ class Worker:
         return Handing(self.encode, send, _Later(self))
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
-        started = time.time()
+        started = RealClock.now()
         if not self.marks.begin(number, started):
             self.channel.send(f'["r",[{number}]]\n')
             return
@@ -301,7 +300,7 @@ class Worker:
         self.answer(number, started, answer, self.usage.cpu())
 
     def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
-        ended = time.time()
+        ended = RealClock.now()
         status, shape, outputs, texts, error = answer
         head = ["o", number, status, started, ended, cpu, self.usage.memory(ended)]
         head += [shape, outputs, self.below.written(), error]
@@ -390,7 +389,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     except BaseException:  # a signal between two runs, or a module of ours that user code took apart
         import traceback
 
-        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        _write(2, traceback.format_exc().encode("utf-8", "replace"))
         _exit(1)
     finally:
         _exit(0)  # leaked threads of user code shall not keep it alive
