@@ -28,7 +28,7 @@ from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
 FLUSH_SECONDS = 0.1
 
 # User code may put others in their place.
-_write, _getpid, _exit = os.write, os.getpid, os._exit
+_write, _close, _getpid, _exit = os.write, os.close, os.getpid, os._exit
 
 
 class Channel:
@@ -48,10 +48,14 @@ class Channel:
             while sent < len(data):
                 sent += _write(self._descriptor, memoryview(data)[sent:])
 
-    def close_in_child(self) -> None:
+    def close_in_child(self, *others: int) -> None:
+        """After a fork. In a child of a child nothing is closed: by these numbers it may have files of its own."""
+        if self.mute:
+            return
         self.mute = True
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+        for descriptor in (self._descriptor, *others):
+            with contextlib.suppress(OSError):  # user code closed it
+                _close(descriptor)
 
 
 class Worker:
@@ -369,7 +373,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     )
 
     def in_child() -> None:
-        channel.close_in_child()
+        channel.close_in_child(incoming)
         worker.words.in_child()
         worker.records.lock, worker.records.sending = threading.RLock(), threading.RLock()
         worker.out.direct = worker.err.direct = True
@@ -377,7 +381,6 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
             worker.handing.in_child()
         if worker.multiplexer is not None:
             worker.multiplexer.in_child()
-        os.close(incoming)
 
     os.register_at_fork(after_in_child=in_child)
     channel.send('["h"]\n')

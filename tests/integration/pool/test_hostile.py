@@ -144,6 +144,24 @@ async def test_the_clock_is_the_real_one(bench: Bench, value: str, is_beside: bo
     assert all(before <= at <= time.time() for at in times)
 
 
+async def test_a_child_of_a_child_keeps_its_files_and_says_nothing_of_ours(bench: Bench) -> None:
+    body = """import os
+def f():
+    if os.fork() == 0:
+        files = [os.open(os.devnull, os.O_RDONLY) for _ in range(9)]
+        if os.fork() == 0:
+            try:
+                for file in files: os.read(file, 1)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+    return os.waitstatus_to_exitcode(os.wait()[1])
+"""
+    outcome = await bench.run(body)
+    assert (list(outcome.texts), bench.lines()) == (["0"], [])
+
+
 @pytest.mark.parametrize(
     "body",
     [
