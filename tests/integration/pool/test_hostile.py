@@ -309,11 +309,13 @@ async def test_closing_everything_is_a_crash_that_is_named(bench: Bench) -> None
 
 
 async def test_writing_to_every_descriptor_harms_nobody(bench: Bench) -> None:
-    body = "for n in range(3, 4096):\n    try: os.write(n, b'junk\\n')\n    except OSError: pass\nreturn 1"
+    body = "for n in range(3, 4096):\n    try: os.write(n, b'junk\\n' * 50)\n    except OSError: pass\nreturn 1"
     outcome = await hostile(bench, body)
     assert outcome.error is not None
     assert outcome.status == "crashed"
     assert "wrote to file descriptors" in outcome.error.message
+    assert outcome.started is not None
+    assert 1e9 < outcome.started <= outcome.ended  # though it stood where user code wrote
 
 
 @pytest.mark.parametrize(
