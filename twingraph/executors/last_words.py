@@ -27,6 +27,8 @@ _LONG, _OPEN = 16384, 4096
 _CUT = " ...(cut)"
 # In the place of a record's index: a line that goes on.
 _UNFINISHED = -1
+# No calendar goes on for longer.
+_LATEST = 250_000_000_000
 
 
 class LastWords:
@@ -84,7 +86,8 @@ class LastWords:
                 with suppress(CodecError, TypeError, *UNREADABLE):
                     run, index, at, level, stream, message = loads(line.decode("utf-8"))
                     record = (float(at), str(level), str(stream), str(message))
-                    found.setdefault(int(run), []).append((int(index), record))
+                    if 0 <= record[0] < _LATEST:
+                        found.setdefault(int(run), []).append((int(index), record))
         return found
 
     def in_child(self) -> None:
