@@ -18,12 +18,13 @@ from typing import Any, Dict, List, Tuple
 from twingraph.executors.context import loading
 
 # User code may put others in their place.
-_getcwd, _chdir, _lseek, _pread = os.getcwd, os.chdir, os.lseek, os.pread
+_getcwd, _chdir, _lseek, _pread, _putenv, _unsetenv = os.getcwd, os.chdir, os.lseek, os.pread, os.putenv, os.unsetenv
 _set_umask, _dup, _dup2, _fstat = os.umask, os.dup, os.dup2, os.fstat
 _getsignal, _set_signal = _signal.getsignal, _signal.signal
 _getrecursion, _setrecursion = sys.getrecursionlimit, sys.setrecursionlimit
 _getswitch, _setswitch = sys.getswitchinterval, sys.setswitchinterval
 _getrlimit, _setrlimit = resource.getrlimit, resource.setrlimit
+_getrusage, _process_time = resource.getrusage, time.process_time
 _TERM, _INT = int(_signal.SIGTERM), int(_signal.SIGINT)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # Looking up the resident size costs as much as a small run; within this time the last answer is good enough.
@@ -69,7 +70,7 @@ class Surroundings:
     def _set(self, name: bytes, value: str) -> None:
         text = as_variable(value)
         self._kept[name] = self._now[name] = text
-        os.putenv(name, text)
+        _putenv(name, text)
 
     def leave(self) -> None:
         os.environ = self._environ  # noqa: B003 - user code may have put another one in its place
@@ -88,11 +89,11 @@ class Surroundings:
         now, kept = self._now, self._kept
         for name in [name for name in now if name not in kept]:
             del now[name]
-            os.unsetenv(name)
+            _unsetenv(name)
         for name, value in kept.items():
             if now.get(name) != value:
                 now[name] = value
-                os.putenv(name, value)
+                _putenv(name, value)
 
 
 class ProcessState:
@@ -235,8 +236,8 @@ class Usage:
         self._memory = 0
 
     def _cpu_so_far(self) -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children[0] + children[1]
+        children = _getrusage(resource.RUSAGE_CHILDREN)
+        return _process_time() + children[0] + children[1]
 
     def cpu(self) -> float:
         """Seconds since the last call; children count when they have ended and were waited for."""

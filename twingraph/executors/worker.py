@@ -16,12 +16,11 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from typing import Any, Callable, Sequence
 
 from twingraph.core.codec_base import CodecError, dumps, loads, text_of
 from twingraph.executors import capture, runner
-from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, RealClock, loading, progress_line, running
 from twingraph.executors.last_words import LastWords
 from twingraph.executors.marks import Marks
 from twingraph.executors.surroundings import LIMITS, STARTS, Below, ProcessState, Surroundings, Usage
@@ -30,7 +29,7 @@ FLUSH_SECONDS = 0.1
 _NOTED = STARTS | LIMITS
 
 # User code may put others in their place.
-_write, _getpid, _exit = os.write, os.getpid, os._exit
+_write, _close, _getpid, _exit = os.write, os.close, os.getpid, os._exit
 
 
 class Channel:
@@ -50,10 +49,14 @@ class Channel:
             while sent < len(data):
                 sent += _write(self._descriptor, memoryview(data)[sent:])
 
-    def close_in_child(self) -> None:
+    def close_in_child(self, *others: int) -> None:
+        """After a fork. In a child of a child nothing is closed: by these numbers it may have files of its own."""
+        if self.mute:
+            return
         self.mute = True
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+        for descriptor in (self._descriptor, *others):
+            with contextlib.suppress(OSError):  # user code closed it
+                _close(descriptor)
 
 
 class Worker:
@@ -105,7 +108,7 @@ class Worker:
         assert self.flushing is not None
         while True:
             self.flushing.acquire()
-            time.sleep(FLUSH_SECONDS)
+            RealClock.sleep(FLUSH_SECONDS)
             self.flush()
 
     def flush(self) -> None:
@@ -124,13 +127,13 @@ class Worker:
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call of a run is told in any case."""
         self.progress_left = (done, total)
-        if time.monotonic() - self.progress_at >= PROGRESS_SECONDS:
+        if RealClock.steady() - self.progress_at >= PROGRESS_SECONDS:
             self._finish_progress()
             self.written()
 
     def _finish_progress(self) -> None:
         (done, total), self.progress_left = self.progress_left, None
-        self.progress_at = time.monotonic()
+        self.progress_at = RealClock.steady()
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
@@ -282,7 +285,7 @@ class Worker:
         return Handing(self.encode, send, _Later(self))
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
-        started = time.time()
+        started = RealClock.now()
         if self.state.is_spent or not self.marks.begin(number, started):
             self.channel.send(f'["r",[{number}]]\n')
             return
@@ -315,7 +318,7 @@ class Worker:
             self.channel.send('["x"]\n')
 
     def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
-        ended = time.time()
+        ended = RealClock.now()
         status, shape, outputs, texts, error = answer
         head = ["o", number, status, started, ended, cpu, self.usage.memory(ended)]
         head += [shape, outputs, self.below.written(), error]
@@ -390,7 +393,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     capture.on_import_of_logging(logging_is_there)
 
     def in_child() -> None:
-        channel.close_in_child()
+        channel.close_in_child(incoming)
         worker.words.in_child()
         worker.records.lock, worker.records.sending = threading.RLock(), threading.RLock()
         worker.out.direct = worker.err.direct = True
@@ -398,7 +401,6 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
             worker.handing.in_child()
         if worker.multiplexer is not None:
             worker.multiplexer.in_child()
-        os.close(incoming)
 
     os.register_at_fork(after_in_child=in_child)
     channel.send('["h"]\n')
@@ -410,7 +412,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     except BaseException:  # a signal between two runs, or a module of ours that user code took apart
         import traceback
 
-        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        _write(2, traceback.format_exc().encode("utf-8", "replace"))
         _exit(1)
     finally:
         _exit(0)  # leaked threads of user code shall not keep it alive

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from twingraph.dispatch import guardian
 from twingraph.dispatch.base import Begun, Report
+from twingraph.dispatch.embedded.endings import began_at
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
@@ -104,8 +105,7 @@ class Rounds:
         if took > self._options.long_run_seconds:
             if not held.announced:
                 held.announced = True
-                run = held.run
-                self._pool.report(Begun(held.lane.execution, run.node, run.attempt, worker.marks.at, worker.name))
+                self._tell_begun(worker, held)
             doom = look_at(worker.pid, number, held, took)
             self._pool.read_captured(worker, held, None, whole=False)
             if doom is not None:
@@ -116,6 +116,10 @@ class Rounds:
                 if other > number and behind.wish is None:
                     behind.wish = "return"
             worker.recall()
+
+    def _tell_begun(self, worker: WorkerProcess, held: Held) -> None:
+        run, at = held.run, began_at(worker, held)
+        self._pool.report(Begun(held.lane.execution, run.node, run.attempt, at, worker.name))
 
     # -- several beside each other -------------------------------------------------------------
 
@@ -146,8 +150,7 @@ class Rounds:
         took = now - strand.marks.since
         if took > self._options.long_run_seconds and not held.announced:
             held.announced = True
-            run = held.run
-            self._pool.report(Begun(held.lane.execution, run.node, run.attempt, strand.marks.at, worker.name))
+            self._tell_begun(worker, held)
         doom = held.doom or lateness(number, held, took)
         if doom is not None:
             self._pool.end(worker, held, doom)
