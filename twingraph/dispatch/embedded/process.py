@@ -150,8 +150,8 @@ class WorkerProcess:
 
     def keeps_the_loop(self, number: int) -> bool:
         """Whether this run hears no request to end, since it lets nothing else go on."""
-        since = self.steps.since
-        return self.steps.begun == number and time.monotonic() - since > KEEPS_SECONDS
+        begun, since = self.steps.begun, self.steps.since  # in this order: 0 is nobody's, and a later one is no older
+        return begun == number and since != 0.0 and time.monotonic() - since > KEEPS_SECONDS
 
     def ask_to_end(self, doom: Doom, held: Held) -> None:
         """The run alone, not its neighbours. Who does not end is ended with the process, later."""

@@ -125,7 +125,8 @@ class Rounds:
 
     def _watch_shared(self, group: Group, worker: WorkerProcess, now: float) -> None:
         number, since = worker.steps.begun, worker.steps.since
-        kept = now - since if number in worker.pending else 0.0
+        # In the moment between both looks it may have let go of the loop; then nobody has it, since 0.
+        kept = now - since if since and number in worker.pending else 0.0
         worker.is_stuck = kept > self._options.recall_after_seconds
         if worker.is_stuck:
             self._accuse(worker, number, kept)
