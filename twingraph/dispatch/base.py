@@ -88,14 +88,16 @@ class Begun:
     again: tuple[int, int] | None = None
 
 
+ENDINGS = frozenset({"completed", "failed", "timeout", "crashed", "lost", "cancelled", "oom"})
+
+
 @recordclass(frozen=False, kw_only=False)
 class Outcome:
     """The end of one attempt.
 
-    `status`: completed | failed | timeout | crashed | lost | cancelled | oom. `header` is the JSON line that the
-    runner wrote ({"shape", "outputs": [[name, hash, size], ...], ...}) and `texts` the outputs' JSON texts in the
-    same order; both are journaled as they are. `begun` False: user code of this run never began, or it ended with a
-    process in which others had begun too (nothing is charged).
+    `status`: one of ENDINGS. `header` is the JSON line that the runner wrote ({"shape", "outputs": [[name, hash, size],
+    ...], ...}) and `texts` the outputs' JSON texts in the same order; both are journaled as they are. `begun` False:
+    user code of this run never began, or it ended with a process in which others had begun too (nothing is charged).
     """
 
     execution: str

@@ -6,10 +6,11 @@ import io
 import os
 import sys
 import threading
-import time
 from typing import Any, Callable, Iterator, List, Tuple
 
-from twingraph.executors.context import running
+from twingraph.executors.context import RealClock, running
+
+_write = os.write  # user code may put another one in its place
 
 Record = Tuple[float, str, str, str]
 
@@ -70,7 +71,7 @@ class Records:
     def add(self, level: str, stream: str, message: str) -> None:
         if self._total > MAX_TOTAL or self._lines > MAX_LINES:
             return
-        now = time.time()
+        now = RealClock.now()
         if self.mask is not None:
             message = self.mask(message)
         with self.lock:
@@ -88,7 +89,7 @@ class Records:
         """What others rely on, however much was said."""
         message = message if self.mask is None else self.mask(message)
         with self.lock:
-            self._append((time.time(), level, stream, message))
+            self._append((RealClock.now(), level, stream, message))
 
     def _append(self, record: Record) -> None:
         self.waiting.append(record)
@@ -155,7 +156,7 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if self.direct:
-            os.write(self._descriptor, text.encode("utf-8", "replace"))
+            _write(self._descriptor, text.encode("utf-8", "replace"))
             return len(text)
         with self._records.lock:  # two threads may write to it at once
             self._take(text if self.flow is None else self.flow.feed(text))
@@ -196,11 +197,13 @@ def on_import_of_logging(install: Callable[[Any], None]) -> None:
 class _Watch:
     def __init__(self, install: Callable[[Any], None]) -> None:
         self._install = install
+        self.is_over = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "logging":
             return None
         sys.meta_path.remove(self)
+        self.is_over = True
         from importlib.util import find_spec
 
         spec: Any = find_spec(name)

@@ -16,13 +16,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from contextlib import suppress
 from typing import Any, Sequence
 
 from twingraph.core.codec_base import dumps, loads
 from twingraph.executors import capture, runner
-from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, RealClock, progress_line, running
 from twingraph.executors.folder_blobs import FolderBlobs
 from twingraph.executors.frames import FrameWriter
 from twingraph.executors.last_words import LastWords
@@ -30,6 +29,9 @@ from twingraph.executors.last_words import LastWords
 FLUSH_SECONDS = 0.1
 # An answer of so many bytes is said.
 SMALL = 65536
+
+# User code may put others in their place.
+_getpid, _exit, _open, _replace = os.getpid, os._exit, open, os.replace
 
 
 class Contained:
@@ -42,6 +44,7 @@ class Contained:
         self._given = given = loads(payload)
         self._bundle = bundle
         self._folder = folder
+        self._answer_path = os.path.join(folder, "out", "answer")
         self._frames = frames
         self._begun = begun
         self._blobs = FolderBlobs(os.path.join(folder, "blobs"), os.path.join(folder, "out", "blobs"))
@@ -80,7 +83,7 @@ class Contained:
         while True:
             self._flushing.acquire()
             self.flush()
-            time.sleep(FLUSH_SECONDS)
+            RealClock.sleep(FLUSH_SECONDS)
 
     def flush(self) -> None:
         with self.records.sending:
@@ -90,13 +93,13 @@ class Contained:
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call is told in any case."""
         self._progress_left = (done, total)
-        if time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
+        if RealClock.steady() - self._progress_at >= PROGRESS_SECONDS:
             self._tell_progress()
             self.written()
 
     def _tell_progress(self) -> None:
         (done, total), self._progress_left = self._progress_left, None
-        self._progress_at = time.monotonic()
+        self._progress_at = RealClock.steady()
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
@@ -147,7 +150,7 @@ class Contained:
 
     def carry_out(self) -> None:
         given = self._given
-        pid = os.getpid()
+        pid = _getpid()
         current = Current(given["execution"], given["node"], given["attempt"], self)
         running.set(current)
         os.environ.update(given["environment"])
@@ -161,7 +164,7 @@ class Contained:
         runner.disarm()
         capture.on_import_of_logging(lambda logging: capture.install_handler(logging, self, self.written))
         os.register_at_fork(after_in_child=self._in_child)
-        started = time.time()
+        started = RealClock.now()
         limit = given["timeout"]
         os.write(self._begun, b" " if limit is None else repr(limit).encode("ascii"))
         os.close(self._begun)
@@ -170,8 +173,8 @@ class Contained:
             answer = self._answer()
         except BaseException as error:  # of a trace function or a signal, in the moment between
             answer = runner.Answer("failed", error=runner.describe(error, "user_error", mask=self.mask))
-        if os.getpid() != pid:  # a forked child that came back: it has no voice here
-            os._exit(0)
+        if _getpid() != pid:  # a forked child that came back: it has no voice here
+            _exit(0)
         self._leave(answer, started)
         self.out.finish()
         self.err.finish()
@@ -204,13 +207,13 @@ class Contained:
             "outputs": answer.outputs,
             "error": answer.error,
             "started": started,
-            "ended": time.time(),
+            "ended": RealClock.now(),
         }
-        place = os.path.join(self._folder, "out", "answer")
+        path = self._answer_path
         data = "\n".join([dumps(head), *answer.texts]).encode("utf-8", "replace")
-        with open(place + ".new", "wb") as file:
+        with _open(path + ".new", "wb") as file:
             file.write(data)
-        os.replace(place + ".new", place)
+        _replace(path + ".new", path)
         if len(data) <= SMALL:
             self._frames.send(dumps(["a", data.decode("utf-8")]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,6 +12,13 @@ except Exception:  # shipped alone, or on a Python that twingraph itself does no
 
     class TwinGraphError(Exception):  # type: ignore[no-redef]
         """What TwinGraph raises on purpose."""
+
+
+class RealClock:
+    """What `time` gave before any user code ran. That may put others in their place there and in every module that has
+    them by name, as tests do that freeze the time: here nobody looks for them."""
+
+    now, steady, sleep, thread_cpu = time.time, time.monotonic, time.sleep, time.thread_time
 
 
 # A run's progress becomes a line of its log, at most this often.

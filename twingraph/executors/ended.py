@@ -7,16 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from twingraph.core.codec_base import loads
+from twingraph.core.codec_base import UNREADABLE, CodecError, loads
 from twingraph.core.errors import ErrorCode
 from twingraph.core.recordclass import recordclass
-from twingraph.core.records import ErrorRecord
+from twingraph.core.records import (
+    ErrorRecord,
+    as_error,
+    as_output,
+    as_text,
+    as_text_or_none,
+    check_amounts,
+    check_counts,
+    check_moments,
+)
 from twingraph.executors.base import Finished, Task
 from twingraph.executors.exits import ending_of
 
 # What an engine says that was killed and does not know how its containers ended.
 _UNKNOWN = 255
 _STATUSES = frozenset({"completed", "failed"})
+_LARGEST_EXIT = 255
+# What the words of somebody else may lead to.
+FOREIGN = (CodecError, IndexError, *UNREADABLE)
 
 
 @recordclass
@@ -33,11 +45,46 @@ class Standing:
     fault: str = ""  # of what was written last: a traceback of the interpreter's own
 
 
+class UnreadableEndingError(ValueError):
+    """What a container left are not the words of our runner."""
+
+
+def ending_of_process(raw: Any) -> Mapping[str, Any]:
+    """What the first process says of the end of the node's, where that is what it can say: user code can write it too.
+    Raises UnreadableEndingError."""
+    try:
+        number = raw["exit"] if raw["exit"] is not None else raw["signal"]
+        check_counts(number, raw.get("oom", 0))
+        if number > _LARGEST_EXIT or (raw["exit"] is None and number == 0):
+            raise ValueError(f"no process ends with {number}")
+        if raw.get("cpu") is not None:
+            check_amounts(raw["cpu"])
+        if raw.get("memory") is not None:
+            check_counts(raw["memory"])
+        as_text_or_none(raw.get("doom"))
+    except FOREIGN as error:
+        raise _unreadable("what its container says of its end", error) from error
+    return dict(raw)
+
+
+def ending_of_text(text: str) -> Mapping[str, Any]:
+    try:
+        raw = loads(text)
+    except FOREIGN as error:
+        raise _unreadable("what its container says of its end", error) from error
+    return ending_of_process(raw)
+
+
+def _unreadable(what: str, error: BaseException) -> UnreadableEndingError:
+    return UnreadableEndingError(f"{what} cannot be read: {error}"[:500])
+
+
 def finished(task: Task, standing: Standing, now: float) -> Finished:
-    """How it ended. What we asked for comes first, then the answer of user code, then how its process ended."""
-    ending = standing.ending or {}
-    answer = _answer(standing)
+    """How it ended. What we asked for comes first, then the answer of user code, then how its process ended. Raises
+    UnreadableEndingError where one of these is not what it must be: whoever is told of the end need look no more."""
+    ending = {} if standing.ending is None else ending_of_process(standing.ending)
     doom = standing.asked or (ending.get("doom") if ending.get("doom") == "timeout" else None)
+    answer = _answer(standing.answer) if standing.answer is not None and doom in (None, "timeout") else None
     if doom == "timeout" and answer is not None and answer.status == "completed" and _in_time(task, answer):
         doom = None
     if doom is not None:
@@ -72,24 +119,27 @@ def failed(
     return Finished(status=status, started=started, ended=now, error=record)
 
 
-def _answer(standing: Standing) -> Finished | None:
-    if standing.answer is None:
-        return None
-    first, *texts = standing.answer.split("\n")
-    head = loads(first)
-    if head["status"] not in _STATUSES or len(head["outputs"]) != len(texts):
-        raise ValueError("the runner's answer is not whole")
-    error = head["error"]
-    record = None if error is None else ErrorRecord(**{**error, "types": tuple(error["types"])})
-    return Finished(
-        status=head["status"],
-        started=head["started"],
-        ended=head["ended"],
-        shape=head["shape"],
-        outputs=[(name, digest, size) for name, digest, size in head["outputs"]],
-        texts=texts,
-        error=record,
-    )
+def _answer(said: str) -> Finished:
+    try:
+        first, *texts = said.split("\n")
+        head = loads(first)
+        if head["status"] not in _STATUSES or len(head["outputs"]) != len(texts):
+            raise ValueError("it is not whole")
+        error = head["error"]
+        if (head["status"] == "failed") is (error is None):
+            raise ValueError("a failure has an error, and nothing else has")
+        check_moments(head["started"], head["ended"])
+        return Finished(
+            status=head["status"],
+            started=head["started"],
+            ended=head["ended"],
+            shape=as_text_or_none(head["shape"]),
+            outputs=[as_output(*output) for output in head["outputs"]],
+            texts=[as_text(text) for text in texts],
+            error=None if error is None else as_error(error, None, None),
+        )
+    except FOREIGN as why:
+        raise _unreadable("the answer that its container left", why) from why
 
 
 def _in_time(task: Task, answer: Finished) -> bool:

@@ -35,6 +35,8 @@ from twingraph.executors.parcel import UNFED, Parts, Unfed
 # Between asking a process to end and ending it.
 GRACE_SECONDS = 1.0
 _NO_FOLDER = 74
+# User code may put others in their place.
+_write, _exit = os.write, os._exit
 _EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 
@@ -141,13 +143,13 @@ class FirstProcess:
             _clear(os.path.join(self._root, str(self._count - 1)))
             self._contained(folder, begun, fed, words).carry_out()
         except Unfed:
-            os._exit(UNFED)
+            _exit(UNFED)
         except BaseException:  # there is no room for an answer, or the folder is gone
             import traceback
 
-            os.write(2, traceback.format_exc().encode("utf-8", "replace"))
-            os._exit(1)
-        os._exit(0)  # leaked threads of user code shall not keep it alive
+            _write(2, traceback.format_exc().encode("utf-8", "replace"))
+            _exit(1)
+        _exit(0)  # leaked threads of user code shall not keep it alive
 
     def _contained(self, folder: str, begun: int, fed: int, words: LastWords) -> Contained:
         blobs = os.path.join(folder, "blobs")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any, Callable, Sequence, Tuple
 
 from twingraph.core.codec_join import Joined
+from twingraph.executors.context import RealClock
 
 # A quick generator's items travel together: after the first, so long is gathered.
 GATHER_SECONDS = 0.02
@@ -39,7 +39,7 @@ class Handing:
         texts = self._joined.texts
         text, _, size = self._encode(item, f"output[{len(texts)}]")
         self._joined.add(text, size)
-        if self._sent and time.monotonic() - self._sent_at < self._gather:
+        if self._sent and RealClock.steady() - self._sent_at < self._gather:
             self._later()
         else:
             self._hand_over()
@@ -63,7 +63,7 @@ class Handing:
     def _hand_over(self, only_if_due: bool = False) -> float:
         """Send what was gathered. The seconds until it is due; 0: it was sent."""
         with self._lock:
-            now = time.monotonic()
+            now = RealClock.steady()
             left = self._sent_at + self._gather - now
             if only_if_due and left > 0:
                 return left
@@ -87,4 +87,4 @@ class Handing:
             self._wake.wait()
             self._wake.clear()
             while (left := self._hand_over(only_if_due=True)) > 0 and not self._over:  # a quick generator sends itself
-                time.sleep(left)
+                RealClock.sleep(left)

@@ -10,11 +10,11 @@ Two halves are filled in turn, so at least the newest half is there. A line is t
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Tuple
 
 from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
+from twingraph.executors.context import RealClock
 
 Record = Tuple[float, str, str, str]
 Said = List[Tuple[int, Record]]
@@ -27,6 +27,8 @@ _LONG, _OPEN = 16384, 4096
 _CUT = " ...(cut)"
 # In the place of a record's index: a line that goes on.
 _UNFINISHED = -1
+# No calendar goes on for longer.
+_LATEST = 250_000_000_000
 
 
 class LastWords:
@@ -57,7 +59,7 @@ class LastWords:
         if not self._mute:
             if len(text) > _OPEN:
                 text = "... " + text[-_OPEN:]
-            self._put(_line(run, _UNFINISHED, (time.time(), level, stream, text)), (run, stream))
+            self._put(_line(run, _UNFINISHED, (RealClock.now(), level, stream, text)), (run, stream))
 
     def _put(self, data: bytes, unfinished: Optional[Tuple[int, str]]) -> None:  # noqa: UP006, UP045
         size = len(data)
@@ -84,7 +86,8 @@ class LastWords:
                 with suppress(CodecError, TypeError, *UNREADABLE):
                     run, index, at, level, stream, message = loads(line.decode("utf-8"))
                     record = (float(at), str(level), str(stream), str(message))
-                    found.setdefault(int(run), []).append((int(index), record))
+                    if 0 <= record[0] < _LATEST:
+                        found.setdefault(int(run), []).append((int(index), record))
         return found
 
     def in_child(self) -> None:

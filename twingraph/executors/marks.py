@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import time
 from typing import Any
+
+from twingraph.executors.context import RealClock
 
 BLOCK = 64
 LANES = 512  # that one process can have open at once
@@ -51,7 +52,7 @@ class Marks:
     def begin(self, number: int, at: float) -> bool:
         """The worker's side. False: the run was recalled and must not be carried out."""
         self._times[0] = at
-        self._times[1] = time.monotonic()
+        self._times[1] = RealClock.steady()
         self._numbers[BEGUN] = number
         return not self._numbers[LOW] <= number < self._numbers[HIGH]
 

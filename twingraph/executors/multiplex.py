@@ -2,7 +2,7 @@
 
 Each lane's runs go one after another, those of different lanes beside each other. What stands around a run is its own,
 by the context of its task: `twingraph.current()`, environment variables, what it prints and logs. The working
-directory is the process's: whoever changes it changes it for all, until none is left.
+directory and all else of the process are shared: whoever changes them changes them for all, until none is left.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import os
 import sys
 import threading
-import time
 import weakref
 from collections import deque
 from contextvars import Context, ContextVar
@@ -20,7 +19,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from twingraph.core.codec_base import dumps, loads, text_of
 from twingraph.executors import capture, runner
-from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, RealClock, loading, progress_line, running
 from twingraph.executors.layers import Layers
 from twingraph.executors.marks import STEPS, Marks
 
@@ -29,6 +28,8 @@ BLOCKS_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 # What a run has started and left behind is cancelled with it, and waited for this long.
 _LEFT_SECONDS = 1.0
+
+_exit = os._exit  # user code may put another one in its place
 
 _Arrived = Tuple[int, str, int, List[Tuple[str, str]]]
 
@@ -66,13 +67,13 @@ class Run:
 
     def progress(self, done: float, total: Optional[float]) -> None:  # noqa: UP045
         self.progress_left = (done, total)
-        if time.monotonic() - self.progress_at >= PROGRESS_SECONDS:
+        if RealClock.steady() - self.progress_at >= PROGRESS_SECONDS:
             self._finish_progress()
             self.worker.written()
 
     def _finish_progress(self) -> None:
         (done, total), self.progress_left = self.progress_left, None
-        self.progress_at = time.monotonic()
+        self.progress_at = RealClock.steady()
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
@@ -213,8 +214,8 @@ class Multiplexer:
                 line = readline()
         except (OSError, ValueError):  # user code closed what is not its own
             self.worker.marks.cut_off()
-            os._exit(1)
-        os._exit(0)  # the parent is gone
+            _exit(1)
+        _exit(0)  # the parent is gone
 
     def _open(self, head: Any, arrived: Deque[_Arrived]) -> None:  # noqa: UP006
         block = head["strand"]
@@ -234,8 +235,8 @@ class Multiplexer:
     def _start_next(self, lane: _Lane) -> None:
         while lane.waiting:
             number, node, attempt, arguments = lane.waiting.popleft()
-            started = time.time()
-            if lane.marks.begin(number, started):
+            started = RealClock.now()
+            if not self.worker.state.is_spent and lane.marks.begin(number, started):
                 run = self.runs[number] = self._latest = Run(self.worker, number, started)
                 run.current = Current(lane.head["execution"], node, attempt, run)
                 sys.stdout, sys.stderr = self._out, self._err
@@ -290,11 +291,14 @@ class Multiplexer:
             self._busy.clear()
             self._settle()
         self.worker.answer(run.number, run.started, answer, run.cpu)
+        if not self.runs:
+            self.worker.below.put_back()
         run.task = None
 
     def _settle(self) -> None:
         self._layers.put_back()
-        self.worker.surroundings.leave()
+        self.worker.state.put_back()
+        self.worker.leave()
 
     # -- one that keeps the loop to itself -------------------------------------------------------
 
@@ -303,10 +307,10 @@ class Multiplexer:
         main = threading.main_thread().ident
         while True:
             self._busy.wait()
-            time.sleep(_LOOK_SECONDS)
+            RealClock.sleep(_LOOK_SECONDS)
             number, since = self.steps.begun, self.steps.since
             run = self.runs.get(number)
-            took = time.monotonic() - since
+            took = RealClock.steady() - since
             if run is None or took < BLOCKS_SECONDS or since == told or loading:
                 continue
             frame = sys._current_frames().get(main or 0)
@@ -356,7 +360,7 @@ def _note_task(loop: Any, coroutine: Any, **more: Any) -> Any:
 
 def _loop_of(owner: Multiplexer) -> Any:
     """A loop that notes in shared memory which run has it."""
-    step, clock, cpu = owner.steps.step, time.monotonic, time.thread_time
+    step, clock, cpu = owner.steps.step, RealClock.steady, RealClock.thread_cpu
 
     class Step(asyncio.Handle):
         __slots__ = ()
@@ -372,11 +376,13 @@ def _loop_of(owner: Multiplexer) -> Any:
                 super()._run()
             finally:
                 if owner.forked:
-                    os._exit(0)
+                    _exit(0)
                 step(0, 0.0)
                 run.cpu += cpu() - used
 
     class Loop(asyncio.SelectorEventLoop):
+        time = staticmethod(clock)  # also where one of those that share it has put another one in its place
+
         def _call_soon(self, callback: Callable[..., Any], args: Any, context: Any) -> Any:
             handle = Step(callback, args, self, context)
             self._ready.append(handle)  # type: ignore[attr-defined]

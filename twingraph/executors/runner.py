@@ -3,7 +3,8 @@
 The codec is handed in, so that the file stands alone: `decode(text)` gives a value, `encode(value, path)` gives
 (text, hash, size) and raises for a value that cannot be stored. `mask(text)` hides secrets that the run was given; what
 `encode` gives is hidden already. `items`, where what a generator yields is to be handed
-over as it comes, takes each with `give(item)`, which raises likewise, and gives the list of all as `whole()`.
+over as it comes, takes each with `give(item)`, which raises likewise, and gives the list of all as `whole()`. `after()`
+is called when user code has ended, before anything is made of what it gave.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Work(NamedTuple):
     config: Any = None
     items: Any = None
     mask: Optional[Callable[[str], str]] = None  # noqa: UP045
+    after: Optional[Callable[[], None]] = None  # noqa: UP045
 
 
 def run_node(work: Work) -> Answer:
@@ -62,7 +64,11 @@ def run_node(work: Work) -> Answer:
     if refused is not None:
         return refused
     try:
-        result = call(target, values, work.config, work.items)
+        try:
+            result = call(target, values, work.config, work.items)
+        finally:
+            if work.after is not None:
+                work.after()
     except BaseException as error:
         return _failure(error, work)
     return _taken(result, work)

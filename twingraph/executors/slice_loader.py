@@ -97,6 +97,10 @@ class _StandIn:
         class CodecError(PermanentError):
             """A value cannot be stored, or what was stored cannot be read back."""
 
+        for kind in (BaseComponent, TwinGraphError, PermanentError, CodecError):  # as tracebacks name them elsewhere
+            kind.__module__ = "twingraph.core.errors" if issubclass(kind, Exception) else "twingraph.sdk.base_component"
+            kind.__qualname__ = kind.__name__
+
         def absent(name: str) -> Any:
             if name.startswith("__") or _is_there(module.__name__ + "." + name):
                 raise AttributeError(name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from twingraph.core.codec_base import CodecError, loads
+from twingraph.core.codec_base import loads
+from twingraph.core.records import as_text, check_counts, check_flags, check_moments
 from twingraph.executors.base import Hears, Line
 from twingraph.executors.capture import BROKEN_OFF, MAX_LINE, MAX_LINES, MAX_TOTAL, pieces
+from twingraph.executors.ended import FOREIGN, ending_of_process
 from twingraph.executors.frames import FrameReader
 from twingraph.executors.last_words import unheard
 from twingraph.executors.mask import Flow, Mask
@@ -33,7 +35,7 @@ class Told:
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._fault: list[str] = []
         self.began: float | None = None
-        self.ending: dict[str, Any] | None = None
+        self.ending: Mapping[str, Any] | None = None
         self.answer: str | None = None
         self.left_files = False
         self.folder = ""  # in its place
@@ -86,7 +88,7 @@ class Told:
         try:
             kind, *rest = loads(data.decode("utf-8", "replace"))
             self._message(kind, rest)
-        except (CodecError, ValueError, TypeError):  # user code speaks as we do
+        except FOREIGN:  # user code speaks as we do
             self._say(self._out.feed(data + b"\n"))
 
     def _take_beside(self, is_ours: bool, data: bytes) -> None:
@@ -97,22 +99,28 @@ class Told:
 
     def _message(self, kind: str, rest: list[Any]) -> None:
         if kind == "b":
-            self.began, self.folder = float(rest[0]), str(rest[1])
-            self._hears.began(self.began)
+            began, folder = rest
+            check_moments(began)
+            self.began, self.folder = began, as_text(folder)
+            self._hears.began(began)
         elif kind == "k" and self.began is None:  # later it may be user code that says so
-            self.kept = str(rest[0])
+            self.kept = as_text(rest[0])
         elif kind == "l":
             lines = [_line(*line) for line in rest[0]]
             self._records += len(lines)
             self._hear(lines)
         elif kind == "w":
-            self._hear(unheard([(int(index), _line(*line)) for index, line in rest[0]], self._records))
+            self._hear(unheard([(_index(index), _line(*line)) for index, line in rest[0]], self._records))
         elif kind == "i":
-            self._hears.gave(int(rest[0]), [str(text) for text in rest[1]])
+            start, texts = rest
+            check_counts(start)
+            self._hears.gave(start, [_value(text) for text in texts])
         elif kind == "a":
-            self.answer = str(rest[0])
+            self.answer = as_text(rest[0])
         elif kind == "e":
-            self.ending, self.left_files, self.folder = dict(rest[0]), bool(rest[1]), str(rest[2])
+            ending, left_files, folder = rest
+            check_flags(left_files)
+            self.ending, self.left_files, self.folder = ending_of_process(ending), left_files, as_text(folder)
 
     def _hear(self, lines: list[Line]) -> None:
         self._last.extend(message for _, _, stream, message in lines if stream not in ("progress", "artifact"))
@@ -135,7 +143,21 @@ class Told:
 
 
 def _line(at: Any, level: Any, stream: Any, message: Any) -> Line:
-    return float(at), str(level), str(stream), str(message)
+    check_moments(at)
+    return at, as_text(level), as_text(stream), as_text(message)
+
+
+def _index(number: Any) -> int:
+    """Of a line among those of the run; that of one without its end is below 0."""
+    if number != -1:
+        check_counts(number)
+    return int(number)
+
+
+def _value(text: Any) -> str:
+    if "\n" in as_text(text):
+        raise ValueError("the text of a value is one line")
+    return str(text)
 
 
 class _Lines:

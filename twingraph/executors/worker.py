@@ -5,7 +5,7 @@ argument. The head of a lane of asynchronous runs says in "strand" which block o
 beside each other, and `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for
 each output, written before the next run begins, so that the next run's crash loses nothing. `["l", number, records]`
 and `["r", [numbers]]` stand between, and before the "o" of a generator, where the lane's head says "generator",
-`["i", number, start, count, began]` and one line for each item.
+`["i", number, start, count, began]` and one line for each item. `["x"]`: this process carries out no further run.
 What the lane's head names as "secrets" must not be said.
 """
 
@@ -16,20 +16,20 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from typing import Any, Callable, Sequence
 
 from twingraph.core.codec_base import CodecError, dumps, loads, text_of
 from twingraph.executors import capture, runner
-from twingraph.executors.context import PROGRESS_SECONDS, Current, loading, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, RealClock, loading, progress_line, running
 from twingraph.executors.last_words import LastWords
 from twingraph.executors.marks import Marks
-from twingraph.executors.surroundings import STARTS, Below, Surroundings, Usage
+from twingraph.executors.surroundings import LIMITS, STARTS, Below, ProcessState, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
+_NOTED = STARTS | LIMITS
 
 # User code may put others in their place.
-_write, _getpid, _exit = os.write, os.getpid, os._exit
+_write, _close, _getpid, _exit = os.write, os.close, os.getpid, os._exit
 
 
 class Channel:
@@ -49,10 +49,14 @@ class Channel:
             while sent < len(data):
                 sent += _write(self._descriptor, memoryview(data)[sent:])
 
-    def close_in_child(self) -> None:
+    def close_in_child(self, *others: int) -> None:
+        """After a fork. In a child of a child nothing is closed: by these numbers it may have files of its own."""
+        if self.mute:
+            return
         self.mute = True
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+        for descriptor in (self._descriptor, *others):
+            with contextlib.suppress(OSError):  # user code closed it
+                _close(descriptor)
 
 
 class Worker:
@@ -80,6 +84,7 @@ class Worker:
         self._found: dict[str, Any] = {}
         self._blobs: Any = None
         self.surroundings = Surroundings()
+        self.state: ProcessState  # once it stands as runs find it
         self.usage = Usage()
         self.below = Below()
         self.mask: Any = None  # of the secrets of this lane
@@ -103,7 +108,7 @@ class Worker:
         assert self.flushing is not None
         while True:
             self.flushing.acquire()
-            time.sleep(FLUSH_SECONDS)
+            RealClock.sleep(FLUSH_SECONDS)
             self.flush()
 
     def flush(self) -> None:
@@ -122,13 +127,13 @@ class Worker:
     def progress(self, done: float, total: float | None) -> None:
         """A line at most every PROGRESS_SECONDS; the last call of a run is told in any case."""
         self.progress_left = (done, total)
-        if time.monotonic() - self.progress_at >= PROGRESS_SECONDS:
+        if RealClock.steady() - self.progress_at >= PROGRESS_SECONDS:
             self._finish_progress()
             self.written()
 
     def _finish_progress(self) -> None:
         (done, total), self.progress_left = self.progress_left, None
-        self.progress_at = time.monotonic()
+        self.progress_at = RealClock.steady()
         self.records.add("info", "progress", progress_line(done, total))
 
     def artifact(self, name: str, data: bytes) -> str:
@@ -170,16 +175,17 @@ class Worker:
         return self._found.get(entry) or self._find(entry)
 
     def _find(self, entry: str) -> Any:
-        loaded = self._load()
+        before = self.state.now()
         loading.append(entry)
         try:
-            found = self._found[entry] = loaded.get(entry)
+            found = self._found[entry] = self._load().get(entry)
         except ImportError as error:
             if type(error).__name__ != "NotThereError":
                 raise
             raise runner.CodeUnavailableError(str(error)) from None
         finally:
             loading.pop()
+            self.state.learn(before)
         return found
 
     def _load(self) -> Any:
@@ -249,17 +255,20 @@ class Worker:
         def find() -> Any:
             return self.found(entry)
 
+        put_back = self.state.put_back
         if lane.get("generator"):
             return lambda arguments: self._hand_over(find, arguments, config)
         return lambda arguments: runner.run_node(
-            runner.Work(find, arguments, self.decode, self.encode, config, mask=self.mask)
+            runner.Work(find, arguments, self.decode, self.encode, config, None, self.mask, put_back)
         )
 
     def _hand_over(self, find: Any, arguments: Any, config: Any) -> runner.Answer:
         """Run a node whose items are sent as they come."""
         self.handing = self.hands_over(self.records.number, self.marks.at)
         try:
-            work = runner.Work(find, arguments, self.decode, self.encode, config, self.handing, self.mask)
+            work = runner.Work(
+                find, arguments, self.decode, self.encode, config, self.handing, self.mask, self.state.put_back
+            )
             return runner.run_node(work)
         finally:
             self.handing.finish()
@@ -276,8 +285,8 @@ class Worker:
         return Handing(self.encode, send, _Later(self))
 
     def _carry_out(self, lane: Any, perform: Any, number: int, node: str, attempt: int, arguments: Any) -> None:
-        started = time.time()
-        if not self.marks.begin(number, started):
+        started = RealClock.now()
+        if self.state.is_spent or not self.marks.begin(number, started):
             self.channel.send(f'["r",[{number}]]\n')
             return
         self.records.begin(number)
@@ -288,10 +297,11 @@ class Worker:
             self.surroundings.enter(current.execution_id, node, attempt, current.idempotency_key, lane["environment"])
             answer = perform(arguments)
         except BaseException as error:  # of a trace function or a signal, in the moment between
+            self.state.put_back()
             answer = runner.Answer("failed", error=runner.describe(error, "user_error"))
         if _getpid() != self.pid:  # a forked child that came back: it has no voice here
             _exit(0)
-        self.surroundings.leave()
+        self.leave()
         self.out.finish()
         self.err.finish()
         if self.progress_left is not None:
@@ -299,9 +309,16 @@ class Worker:
         if self.flushing is not None or self.records.waiting:
             self.flush()
         self.answer(number, started, answer, self.usage.cpu())
+        self.below.put_back()
+
+    def leave(self) -> None:
+        """After a run, or the last of those that went beside each other, and what it changed is put back."""
+        self.surroundings.leave()
+        if self.state.is_spent:
+            self.channel.send('["x"]\n')
 
     def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
-        ended = time.time()
+        ended = RealClock.now()
         status, shape, outputs, texts, error = answer
         head = ["o", number, status, started, ended, cpu, self.usage.memory(ended)]
         head += [shape, outputs, self.below.written(), error]
@@ -359,18 +376,24 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     sys.path[:] = given["sys_path"] or sys.path
     sys.stdout, sys.stderr = worker.out, worker.err
     runner.disarm()
+    worker.state = state = ProcessState()
 
-    def note_child(event: str, _arguments: Any) -> None:
-        if event in STARTS:
-            marks.note_child()
+    def note(event: str, arguments: Any) -> None:
+        if event in _NOTED:
+            if event in LIMITS:
+                state.note_limit(event, arguments)
+            else:
+                marks.note_child()
 
-    sys.addaudithook(note_child)
-    capture.on_import_of_logging(
-        lambda logging: capture.install_handler(logging, worker, worker.written, worker.is_asking_blobs)
-    )
+    def logging_is_there(logging: Any) -> None:
+        capture.install_handler(logging, worker, worker.written, worker.is_asking_blobs)
+        state.watch_logging(logging)
+
+    sys.addaudithook(note)
+    capture.on_import_of_logging(logging_is_there)
 
     def in_child() -> None:
-        channel.close_in_child()
+        channel.close_in_child(incoming)
         worker.words.in_child()
         worker.records.lock, worker.records.sending = threading.RLock(), threading.RLock()
         worker.out.direct = worker.err.direct = True
@@ -378,7 +401,6 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
             worker.handing.in_child()
         if worker.multiplexer is not None:
             worker.multiplexer.in_child()
-        os.close(incoming)
 
     os.register_at_fork(after_in_child=in_child)
     channel.send('["h"]\n')
@@ -390,7 +412,7 @@ def main(incoming: int, outgoing: int, life: int, shared: int) -> None:
     except BaseException:  # a signal between two runs, or a module of ours that user code took apart
         import traceback
 
-        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        _write(2, traceback.format_exc().encode("utf-8", "replace"))
         _exit(1)
     finally:
         _exit(0)  # leaked threads of user code shall not keep it alive

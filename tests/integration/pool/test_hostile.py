@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.pool.conftest import Bench, opened
-from twingraph.dispatch.base import Outcome
+from twingraph.dispatch.base import LogLines, Outcome
 
 AFTER = "#entry after\nimport json, os, sys, threading\ndef after(x=7):\n    return {'x': x, 'cwd': os.getcwd()}\n"
 
@@ -91,8 +92,15 @@ HARMLESS = {
     "no modules of ours": (
         "for name in list(sys.modules):\n    if name.startswith('twingraph'): del sys.modules[name]\nreturn 1"
     ),
+    "another clock": "import time\ntime.time = time.monotonic = lambda: -1e11\nprint('x')\nreturn 1",
+    "a clock without numbers": "import time\ntime.time = time.monotonic = lambda: 'x'\nprint('x')\nreturn 1",
+    "time in pieces": (
+        "import time\ntime.time = time.monotonic = time.sleep = time.process_time = None\nprint('x')\nreturn 1"
+    ),
     "json in pieces": "json.dumps = json.loads = None\nreturn 1",
-    "os in pieces": "os.getpid = os.write = os.lseek = os.pread = os._exit = None\nreturn 1",
+    "os in pieces": (
+        "os.getpid = os.write = os.close = os.lseek = os.pread = os.putenv = os.unsetenv = os._exit = None\nreturn 1"
+    ),
     "no environment": "os.environ.clear()\nreturn 1",
     "another environment": "os.environ = {}\nreturn 1",
     "standard descriptors closed": "for n in (0, 1, 2): os.close(n)\nreturn 1",
@@ -119,12 +127,47 @@ async def test_it_harms_nobody(bench: Bench, body: str) -> None:
     assert (outcome.status, list(outcome.texts)) == ("completed", ["1"]), outcome.error
 
 
+@pytest.mark.parametrize("value", ["0", "-1e11", "1e300", "'x'", "float('nan')", "None"])
+@pytest.mark.parametrize("is_beside", [False, True])
+async def test_the_clock_is_the_real_one(bench: Bench, value: str, is_beside: bool) -> None:
+    word = "async " if is_beside else ""
+    before = time.time()
+    outcome = await bench.run(
+        f"import time, twingraph\n{word}def f():\n    time.time = time.monotonic = time.sleep = lambda *_: {value}\n"
+        "    print('said'); twingraph.current().progress(1, 2)\n    return 1\n",
+        asynchronous=is_beside,
+    )
+    assert (outcome.status, outcome.error) == ("completed", None)
+    lines = [line for report in bench.reports if isinstance(report, LogLines) for line in report.lines]
+    assert [line[3] for line in lines] == ["said", "1 of 2"]
+    times = [outcome.started or 0.0, outcome.ended, *(line[0] for line in lines)]
+    assert all(before <= at <= time.time() for at in times)
+
+
+async def test_a_child_of_a_child_keeps_its_files_and_says_nothing_of_ours(bench: Bench) -> None:
+    body = """import os
+def f():
+    if os.fork() == 0:
+        files = [os.open(os.devnull, os.O_RDONLY) for _ in range(9)]
+        if os.fork() == 0:
+            try:
+                for file in files: os.read(file, 1)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+    return os.waitstatus_to_exitcode(os.wait()[1])
+"""
+    outcome = await bench.run(body)
+    assert (list(outcome.texts), bench.lines()) == (["0"], [])
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "sys.path.clear()\nreturn 1",
         "import builtins\nbuiltins.print = builtins.len = builtins.open = None\nreturn 1",
-        "import posix, time\ntime.time = time.monotonic = posix.write = None\nreturn 1",
+        "import posix\nposix.write = None\nreturn 1",
     ],
 )
 async def test_it_harms_itself_at_most(bench: Bench, body: str) -> None:
@@ -266,11 +309,13 @@ async def test_closing_everything_is_a_crash_that_is_named(bench: Bench) -> None
 
 
 async def test_writing_to_every_descriptor_harms_nobody(bench: Bench) -> None:
-    body = "for n in range(3, 4096):\n    try: os.write(n, b'junk\\n')\n    except OSError: pass\nreturn 1"
+    body = "for n in range(3, 4096):\n    try: os.write(n, b'junk\\n' * 50)\n    except OSError: pass\nreturn 1"
     outcome = await hostile(bench, body)
     assert outcome.error is not None
     assert outcome.status == "crashed"
     assert "wrote to file descriptors" in outcome.error.message
+    assert outcome.started is not None
+    assert 1e9 < outcome.started <= outcome.ended  # though it stood where user code wrote
 
 
 @pytest.mark.parametrize(

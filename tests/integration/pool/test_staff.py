@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from tests.integration.pool.conftest import Bench, opened
 
@@ -32,6 +35,27 @@ async def replaced(bench: Bench, name: str | None) -> None:
         while name in bench.pool.workers():
             assert bench.pool.workers()
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_none_carries_out_more_runs_than_it_may(tmp_path: Path, asynchronous: bool, at_once: bool) -> None:
+    """Also what stands in one lane, and what waits beside each other."""
+    async with opened(tmp_path, runs_per_worker=3, workers=2, gives_again=True) as bench:
+        code = bench.write(CODE.replace("def f():", "async def f():") if asynchronous else CODE)
+        nodes = [f"n{number}" for number in range(10)]
+        for lane in [nodes] if at_once else [[node] for node in nodes]:
+            bench.submit(code, "f", lane, asynchronous=asynchronous)
+        await bench.until(lambda: len(bench.outcomes()) == 10)
+        served = Counter(outcome.worker for outcome in bench.outcomes().values())
+        assert max(served.values()) <= 3, served
+
+
+async def test_each_of_many_waits_has_its_process_where_one_may_run_no_more(tmp_path: Path) -> None:
+    async with opened(tmp_path, runs_per_worker=1, workers=1, gives_again=True) as bench:
+        code = bench.write(CODE)
+        served = [await bench.worker_of(node, "f", code) for node in "abcde"]
+        assert len(set(served)) == 5
 
 
 async def test_it_is_replaced_when_it_has_grown(tmp_path: Path) -> None:

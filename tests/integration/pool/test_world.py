@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.integration.pool.conftest import Bench
+from tests.integration.pool.conftest import Bench, opened
 from twingraph.core.codec import decode
 from twingraph.store.blobs.local import LocalBlobs
 
@@ -144,3 +145,124 @@ async def test_names_with_half_a_character_are_kept_in_one_value(bench: Bench) -
     outcome = await bench.run("def f():\n    return {'a\\udcff': 1, 'a\\udcfe': 2}\n")
     assert (outcome.shape, [name for name, _, _ in outcome.outputs]) == ("plain", ["output"])
     assert decode(outcome.texts[0]) == dict(zip(["a\udcff", "a\udcfe"], [1, 2], strict=True))
+
+
+# What a function does to its process, and what the next one sees of it.
+CHANGES = {
+    "umask": ("os.umask(0o777)", "os.umask(0)"),
+    "a soft limit": (
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (9, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))",
+        "resource.getrlimit(resource.RLIMIT_NOFILE)",
+    ),
+    "a soft limit, otherwise": (
+        "resource.prlimit(0, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))",
+        "resource.getrlimit(resource.RLIMIT_FSIZE)",
+    ),
+    "hooks": (
+        "sys.excepthook = sys.unraisablehook = threading.excepthook = None",
+        "[repr(hook) for hook in (sys.excepthook, sys.unraisablehook, threading.excepthook)]",
+    ),
+    "how it imports": (
+        "sys.path[:] = []; sys.meta_path[:] = []; sys.path_hooks = []",
+        "[sys.path, [repr(found) for found in sys.meta_path], [repr(hook) for hook in sys.path_hooks]]",
+    ),
+    "no importers at all": ("del sys.path, sys.meta_path", "[sys.path, [repr(found) for found in sys.meta_path]]"),
+    "logging": ("logging.disable(logging.CRITICAL)", "[logging.root.manager.disable, logging.root.isEnabledFor(30)]"),
+    "signals": (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGINT, lambda *_: None)",
+        "[repr(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]",
+    ),
+    "the interpreter": (
+        "sys.setrecursionlimit(150); sys.setswitchinterval(5); sys.argv = ['mine', len]",
+        "[sys.getrecursionlimit(), sys.getswitchinterval(), repr(sys.argv)]",
+    ),
+}
+BOTH = """#entry look
+#entry change
+import logging, os, resource, signal, sys, threading
+{kind} look():
+    return {look}
+{kind} change():
+    {change}
+    return {{'deep': [list('ab')] * 200}}
+"""
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside others"])
+@pytest.mark.parametrize(("change", "look"), CHANGES.values(), ids=list(CHANGES))
+async def test_what_a_function_changes_of_its_process_is_put_back(
+    bench: Bench, change: str, look: str, beside: bool
+) -> None:
+    code = bench.write(BOTH.format(kind="async def" if beside else "def", change=change, look=look))
+    for node, entry in (("before", "look"), ("n", "change"), ("after", "look")):
+        bench.submit(code, entry, [node], asynchronous=beside)
+        await bench.until(lambda node=node: node in bench.outcomes())  # type: ignore[misc]
+    ended = bench.outcomes()
+    assert ended["before"].status == "completed", ended["before"].error
+    if not beside or "limit" not in change:
+        assert ended["n"].status == "completed", ended["n"].error
+    assert ended["after"].texts == ended["before"].texts, ended["after"].error
+    assert ended["after"].worker == ended["before"].worker
+
+
+async def test_what_the_top_of_a_module_sets_holds_for_all_its_runs(bench: Bench) -> None:
+    code = bench.write(
+        "#entry f\nimport os, resource, sys\n"
+        "os.umask(0o027)\nsys.setrecursionlimit(5000)\nsys.excepthook = print\nsys.argv = ['mine']\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))\n"
+        "def f():\n"
+        "    seen = [os.umask(0), sys.getrecursionlimit(), sys.excepthook is print, sys.argv,\n"
+        "            resource.getrlimit(resource.RLIMIT_CORE)[0]]\n"
+        "    sys.setrecursionlimit(900)\n    return seen\n"
+    )
+    first = await bench.worker_of("a", "f", code)
+    assert await bench.worker_of("b", "f", code) == first
+    assert [json.loads(bench.outcomes()[node].texts[0]) for node in "ab"] == [[0o027, 5000, True, ["mine"], 0]] * 2
+
+
+async def test_a_large_output_is_written_as_if_the_function_had_left_all_alone(bench: Bench) -> None:
+    outcome = await bench.run(
+        "import os, resource\ndef f():\n    os.umask(0o777)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))\n"
+        "    return os.urandom(300_000)\n"
+    )
+    assert outcome.status == "completed", outcome.error
+    (blob,) = [file for file in bench.folder.rglob("*") if file.is_file() and file.stat().st_size >= 300_000]
+    assert blob.stat().st_mode & 0o400
+
+
+async def test_what_is_said_below_is_heard_again_after_a_run_that_put_others_in_its_place(bench: Bench) -> None:
+    code = bench.write(
+        "#entry change\n#entry shut\n#entry say\nimport os\n"
+        "def change():\n    os.system('echo first')\n    null = os.open(os.devnull, os.O_RDWR)\n"
+        "    os.dup2(null, 1)\n    os.dup2(null, 2)\n    os.system('echo lost')\n"
+        "def shut():\n    os.close(1)\n    os.close(2)\n"
+        "def say(word):\n    os.system(f'echo {word}; echo {word} >&2')\n"
+    )
+    said = []
+    for entry in ("change", "shut"):
+        await bench.worker_of(entry, entry, code)
+        await bench.worker_of(f"after {entry}", "say", code, word=entry)
+        said += [("info", "stdout", entry), ("warning", "stderr", entry)]
+    assert bench.lines() == [("info", "stdout", "first"), *said]
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside others"])
+async def test_a_process_whose_limit_cannot_be_raised_again_carries_out_no_other_run(
+    tmp_path: Path, beside: bool
+) -> None:
+    head = "async def" if beside else "def"
+    async with opened(tmp_path, gives_again=True) as bench:
+        code = bench.write(
+            "#entry f\nimport resource\n"
+            "def refuse(*_):\n    raise ValueError('not allowed to raise maximum limit')\n"
+            f"{head} f():\n    from twingraph.executors import surroundings\n    surroundings._setrlimit = refuse\n"
+            "    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        )
+        await bench.worker_of("first", "f", code)
+        bench.submit(code, "f", list("abcdef"), asynchronous=beside)
+        await bench.until(lambda: len(bench.outcomes()) == 7)
+        ended = bench.outcomes().values()
+        assert {outcome.status for outcome in ended} == {"completed"}
+        processes = {outcome.worker for outcome in ended}
+        assert len(processes) > 1 if beside else len(processes) == 7  # those that have begun beside it go on

@@ -6,6 +6,7 @@ import base64
 import json
 import marshal
 import signal
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -56,12 +57,11 @@ def last_words(way):
     faults() if way == "fault" else os.kill(os.getpid(), signal.SIGKILL) if way == "kill" else os._exit(0)
 
 def leaves_with_an_answer():
-    replace = os.replace
     def end(*names):
-        replace(*names)
+        os.replace(*names)
         print("printed")
         os._exit(3)
-    os.replace = end
+    sys.modules["twingraph.executors.contained"]._replace = end
 
 def raises_at_each_call_of_a_print():
     print("a word")
@@ -148,6 +148,13 @@ def forks():
 def breaks():
     breakpoint()
 
+def another_clock(value):
+    time.time = time.monotonic = time.sleep = lambda *_: value
+    print("said")
+    current().progress(1, 2)
+    os.getpid = os.write = os.replace = os._exit = None
+    return "done"
+
 def keeps():
     return current().artifact("notes.txt", "hello")
 
@@ -206,6 +213,17 @@ def test_an_error_with_the_authors_own_lines(box: Box) -> None:
     assert 'File "/somewhere/user_code.py", line' in error["traceback"]
     assert 'raise LookupError("no %s" % x)' in error["traceback"]
     assert "runner.py" not in error["traceback"]
+
+
+@pytest.mark.parametrize("value", [0, -1e11, 1e300, "x", None])
+def test_the_clock_is_the_real_one_whatever_user_code_makes_of_it(box: Box, value: object) -> None:
+    before = time.time()
+    told = box.run("another_clock", {"value": value})
+    times = [record[0] for _, records in told.of("l") for record in records]
+    times += [told.of("b")[0][1], told.head["started"], told.head["ended"]]
+    assert all(before <= at <= time.time() for at in times)
+    assert (told.texts, told.code, told.stderr) == (['"done"'], 0, "")
+    assert [text for _, _, text in told.lines] == ["said", "1 of 2"]
 
 
 def test_a_permanent_error_is_known_as_one(box: Box) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.foreign import spoiled_text, spoiled_tree
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, RunSettings
-from twingraph.dispatch.embedded.protocol import GARBLED, Parser, outcome_of
+from twingraph.dispatch.embedded.protocol import GARBLED, Parser, items_of, lines_of, outcome_of
 
 ERROR = {
     "code": "user_error",
@@ -23,7 +24,7 @@ ERROR = {
     "types": ["E"],
     "permanent": False,
 }
-HEADS = [
+HEADS: list[list[Any]] = [
     ["h"],
     ["l", 1, [[1.0, "info", "stdout", "x"]]],
     ["r", [1, 2]],
@@ -49,6 +50,8 @@ def heard(data: bytes) -> list[list[Any]]:
         if head[0] == "o":
             outcome = outcome_of(head, texts, LANE, NodeRun("n", 1, []), "w")
             json.dumps(asdict(outcome), allow_nan=False, ensure_ascii=False).encode()  # as it goes into the journal
+            for moment in (outcome.started, outcome.ended):
+                datetime.fromtimestamp(moment or 0.0, UTC)  # as it is shown
 
     with suppress(*GARBLED):
         Parser(message).feed(data)
@@ -63,6 +66,17 @@ def heard(data: bytes) -> list[list[Any]]:
 def test_whatever_is_said_is_refused_or_heard(lines: list[str]) -> None:
     data = "".join(f"{line}\n1\n" for line in lines).encode("utf-8", "surrogatepass")
     assert len(heard(data)) <= data.count(b"\n")
+
+
+@pytest.mark.parametrize("at", [-1e11, 1e300, 253_402_300_799, -62_135_596_800, "x", None, True])
+def test_a_time_that_no_calendar_has_is_refused(at: object) -> None:
+    for head in (["o", 1, "completed", at, 2.0, *HEADS[4][5:]], ["o", 1, "completed", 1.0, at, *HEADS[4][5:]]):
+        with pytest.raises(GARBLED):
+            outcome_of(head, ["1"], LANE, NodeRun("n", 1, []), "w")
+    with pytest.raises(GARBLED):
+        items_of(["i", 1, 0, 1, at])
+    with pytest.raises(GARBLED):
+        lines_of([[at, "info", "stdout", "x"]])
 
 
 @given(st.binary(max_size=200))

@@ -23,7 +23,8 @@ class FakeWorker:
     def __init__(self, *, ready: bool) -> None:
         self.pid = os.getpid()
         self.is_ready = ready
-        self.retired = self.due = self.is_shared = False
+        self.retired = self.due = self.is_shared = self.is_full = False
+        self.room = 1000
         self.doom = None
         self.need = NOTHING
         self.entry: str | None = None
@@ -40,6 +41,9 @@ class FakeWorker:
         return None
 
     def stop(self) -> None:
+        return None
+
+    def kill(self) -> None:
         return None
 
 
@@ -94,6 +98,40 @@ def test_what_waits_goes_to_workers_that_have_said_hello() -> None:
         pool.say_hello(starting)
         await turn()
         assert starting.given == ["c"]
+        await pool.pool.stop()
+
+    run(scene)
+
+
+def test_no_worker_is_given_more_than_it_may_run() -> None:
+    async def scene() -> None:
+        one, other = FakeWorker(ready=True), FakeWorker(ready=True)
+        one.room, other.room = 2, 3
+        pool = await opened(one, other)
+        settings = RunSettings(component="inc", entry="m:inc")
+        pool.pool.submit(Lane(1, "x", CODE, settings, [NodeRun(node, 1, []) for node in "abcdefg"]))
+        await turn()
+        assert (one.given, other.given) == (["a", "b"], ["c", "d", "e"])
+        assert [[run.node for run in batch.runs] for batch in pool.group.free] == [["f", "g"]]
+        one.pending.clear()
+        one.is_full = True
+        pool.submit("h")
+        await turn()
+        assert one.given == ["a", "b"]
+        await pool.pool.stop()
+
+    run(scene)
+
+
+def test_a_worker_that_may_run_no_more_goes_where_its_successor_could_not_be_started() -> None:
+    """Else it would be in the way of the next one."""
+
+    async def scene() -> None:
+        full = FakeWorker(ready=True)
+        full.is_full = full.due = True
+        pool = await opened(full)
+        pool.pool._staff.start_failed(pool.group, "no memory")
+        assert full.retired
         await pool.pool.stop()
 
     run(scene)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.support.foreign import spoiled, spoiled_tree
 from twingraph.executors.base import Task
-from twingraph.executors.ended import Standing, finished
+from twingraph.executors.ended import Standing, UnreadableEndingError, ending_of_text, finished
 
 TASK = Task(execution="e", node="n", attempt=1, component="c", entry="c", bundle_path="", code_version="1", timeout=5.0)
 
@@ -65,3 +71,35 @@ def test_the_last_lines_and_the_exit_code_are_told() -> None:
 def test_an_answer_that_is_not_whole_is_refused() -> None:
     with pytest.raises(ValueError, match="not whole"):
         finished(TASK, Standing(ending=ending(), answer=answer() + "\n2"), 10.0)
+
+
+ANSWERS = [answer().split("\n")[0], answer("failed")]
+ENDINGS = [json.dumps(ending()), json.dumps(ending(exit=None, signal=9, doom="timeout", oom=1))]
+
+
+@given(st.sampled_from([None, *ENDINGS]) | spoiled_tree(ENDINGS), st.none() | spoiled(ANSWERS) | spoiled_tree(ANSWERS))
+def test_whatever_a_container_left_is_refused_or_can_be_journaled(ended: str | None, said: str | None) -> None:
+    with suppress(UnreadableEndingError):
+        raw = None if ended is None else ending_of_text(ended)
+        found = finished(TASK, Standing(ending=raw, answer=None if said is None else f"{said}\n1"), 10.0)
+        json.dumps(asdict(found), allow_nan=False, ensure_ascii=False).encode()
+        for moment in (found.started, found.ended):
+            datetime.fromtimestamp(moment or 0.0, UTC)
+
+
+@given(spoiled(ENDINGS))
+def test_an_ending_that_no_process_has_is_refused(text: str) -> None:
+    with suppress(UnreadableEndingError):
+        ending_of_text(text)
+
+
+@pytest.mark.parametrize("at", ["x", 1e300, -1e11, float("nan"), True])
+def test_a_time_that_no_calendar_has_is_refused(at: Any) -> None:
+    for times in ({"started": at}, {"ended": at}):
+        with pytest.raises(UnreadableEndingError, match="no calendar has"):
+            finished(TASK, Standing(ending=ending(), answer=answer(**times)), 10.0)
+
+
+def test_what_was_asked_to_end_needs_no_answer() -> None:
+    found = finished(TASK, Standing(ending=ending(), answer="rubbish", asked="cancelled"), 10.0)
+    assert found.status == "cancelled"

@@ -10,12 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar
 
-from twingraph.core.codec_base import make_dumps
+from twingraph.core.codec_base import UNREADABLE, make_dumps
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.hashing import content_hash
 from twingraph.core.recordclass import recordclass
-from twingraph.core.records import ErrorRecord
+from twingraph.core.records import (
+    ErrorRecord,
+    as_error,
+    as_output,
+    as_text,
+    as_text_or_none,
+    check_amounts,
+    check_counts,
+    check_flags,
+    check_moments,
+)
 from twingraph.dispatch.base import (
+    ENDINGS,
     Begun,
     CodeRef,
     ItemsOut,
@@ -289,34 +300,106 @@ def reports_text(worker: str, number: int, words: Sequence[list[Any]]) -> str:
 
 def reports_of(text: str) -> tuple[str, int, list[Word]]:
     def read(raw: Any) -> tuple[str, int, list[Word]]:
-        return raw["worker"], int(raw["number"]), [_word_of(*entry) for entry in raw["words"]]
+        check_counts(raw["number"])
+        return as_text(raw["worker"]), raw["number"], [_word_of(*entry) for entry in raw["words"]]
 
     return read_text(text, read)
 
 
 def _word_of(kind: str, *parts: Any) -> Word:
+    """Each part is looked at here, for whoever takes the word looks no more."""
     return _WORDS[kind](*parts)
 
 
 def _outcome(execution: str, node: str, attempt: int, status: str, *rest: Any) -> Outcome:
     started, ended, cpu, memory, worker, shape, outputs, texts, error, begun = rest
-    record = None if error is None else ErrorRecord(**{**error, "types": tuple(error["types"])})
-    given = [(name, digest, size) for name, digest, size in outputs]
+    if status not in ENDINGS:
+        raise ValueError(f"no run ends as {status!r:.40}")
+    check_moments(ended, *(() if started is None else (started,)))
+    check_amounts(*(() if cpu is None else (cpu,)))
+    check_counts(*(() if memory is None else (memory,)))
+    check_flags(begun)
+    given = [as_output(*output) for output in outputs]
+    if len(given) != len(texts):
+        raise ValueError(f"{len(given)} outputs have {len(texts)} texts")
     return Outcome(
-        execution, node, attempt, status, started, ended, cpu, memory, worker, shape, given, texts, record, begun
-    )
+        *_run(execution, node, attempt), status, started, ended, cpu, memory, as_text_or_none(worker),
+        as_text_or_none(shape), given, _values(texts), None if error is None else _error(error), begun,
+    )  # fmt: skip
+
+
+def _run(execution: object, node: object, attempt: int) -> tuple[str, str, int]:
+    check_counts(attempt)
+    return as_text(execution), as_text(node), attempt
+
+
+def _values(texts: list[Any]) -> list[str]:
+    """Each is a line of its own in the journal."""
+    if any("\n" in as_text(text) for text in texts):
+        raise ValueError("the text of a value is one line")
+    return texts
+
+
+def _error(raw: dict[str, Any]) -> ErrorRecord:
+    attempt = raw["attempt"]
+    if attempt is not None:
+        check_counts(attempt)
+    return as_error(raw, as_text_or_none(raw["node_id"]), attempt)
 
 
 def _begun(execution: str, node: str, attempt: int, at: float, worker: str, again: Any = None) -> Begun:
-    return Begun(execution, node, attempt, at, worker, None if again is None else (int(again[0]), int(again[1])))
+    check_moments(at)
+    if again is not None:
+        first, last = again
+        check_counts(first, last)
+        again = first, last
+    return Begun(*_run(execution, node, attempt), at, as_text(worker), again)
 
 
 def _lines(execution: str, node: str, attempt: int, lines: list[Any]) -> LogLines:
-    return LogLines(execution, node, attempt, [(at, level, stream, text) for at, level, stream, text in lines])
+    found = [(at, as_text(level), as_text(stream), as_text(text)) for at, level, stream, text in lines]
+    check_moments(*(line[0] for line in found))
+    return LogLines(*_run(execution, node, attempt), found)
+
+
+def _items(execution: str, node: str, attempt: int, start: int, texts: list[Any]) -> ItemsOut:
+    check_counts(start)
+    return ItemsOut(*_run(execution, node, attempt), start, _values(texts))
 
 
 def _returned(execution: str, runs: list[Any]) -> Returned:
-    return Returned(execution, [(node, attempt) for node, attempt in runs])
+    return Returned(as_text(execution), [_run(execution, node, attempt)[1:] for node, attempt in runs])
+
+
+def _beat(lanes: dict[str, list[str]]) -> Beat:
+    return Beat({lane: [as_text(node) for node in begun] for lane, begun in lanes.items()})
+
+
+def _spoke(session: str, number: int, said: list[Any]) -> Spoke:
+    check_counts(number)
+    if not all(type(line) is str for line in said):
+        raise ValueError("a process of bodies says lines of text")
+    return Spoke(as_text(session), number, said)
+
+
+def _has_room(session: str, free: bool) -> HasRoom:
+    check_flags(free)
+    return HasRoom(as_text(session), free)
+
+
+def _gone(session: str, why: str, died: bool) -> BodiesGone:
+    check_flags(died)
+    return BodiesGone(as_text(session), as_text(why), died)
+
+
+def _alive(sessions: dict[str, int]) -> Alive:
+    check_counts(*sessions.values())
+    return Alive(sessions)
+
+
+def _about(make: Callable[[str], Word]) -> Callable[..., Word]:
+    """A word that only names a lane, or an execution."""
+    return lambda name: make(as_text(name))
 
 
 _WORDS: Mapping[str, Callable[..., Word]] = {
@@ -324,17 +407,17 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "g": _begun,
     "r": _returned,
     "l": _lines,
-    "i": ItemsOut,
-    "t": Taken,
-    "c": Claim,
-    "m": Misdirected,
-    "q": Requeued,
-    "s": Left,
-    "b": Beat,
-    "p": Spoke,
-    "h": HasRoom,
-    "e": BodiesGone,
-    "a": Alive,
+    "i": _items,
+    "t": _about(Taken),
+    "c": _about(Claim),
+    "m": _about(Misdirected),
+    "q": _about(Requeued),
+    "s": _about(Left),
+    "b": _beat,
+    "p": _spoke,
+    "h": _has_room,
+    "e": _gone,
+    "a": _alive,
 }
 
 
@@ -362,5 +445,5 @@ def read_text(text: str, read: Callable[[Any], Made]) -> Made:
         if raw["v"] != VERSION:
             raise UnreadableError(f"a message of version {raw['v']!r:.20} cannot be read here, only version {VERSION}")
         return read(raw)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (IndexError, *UNREADABLE) as error:
         raise UnreadableError(f"a message cannot be read: {type(error).__name__}: {error}") from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from twingraph.core.records import ErrorRecord
+from twingraph.core.records import ErrorRecord, check_moments
 from twingraph.dispatch.base import NodeRun, Outcome
-from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, WorkerProcess
+from twingraph.dispatch.embedded.process import CLOSED_DESCRIPTORS, WROTE_TO_US, WorkerProcess
 from twingraph.dispatch.embedded.strand import Doom, Held
 from twingraph.executors.exits import ending_of
 
@@ -66,7 +66,13 @@ class Unbegun:
 
 
 def began_at(worker: WorkerProcess, held: Held) -> float:
-    return (worker if held.strand is None else held.strand).marks.at
+    """Where user code may have written over it, by the number of its descriptor, it is now for all that is known."""
+    at = (worker if held.strand is None else held.strand).marks.at
+    try:
+        check_moments(at)
+    except ValueError:
+        return time.time()
+    return time.time() if worker.fault is WROTE_TO_US else at
 
 
 def doomed(worker: WorkerProcess, held: Held, doom: Doom) -> Outcome:

@@ -24,6 +24,14 @@ class Batch:
         self.since = since
         self.priority = lane.settings.priority
 
+    def split(self, count: int) -> Batch | None:
+        """What is beyond so many runs, taken out of it."""
+        if len(self.runs) <= count:
+            return None
+        rest = Batch(self.lane, self.runs[count:], self.need, self.since, beside=self.is_beside)
+        self.runs = self.runs[:count]
+        return rest
+
     def goes_before(self, other: Batch) -> bool:
         return (-self.priority, self.since) <= (-other.priority, other.since)
 
@@ -65,8 +73,12 @@ class Group:
                 batch = lanes[id(held.lane)] = Batch(held.lane, [], need, now, beside=held.strand is not None)
             batch.runs.append(held.run)
         for batch in reversed(list(lanes.values())):
-            queue = self._queue(batch)
-            queue.insert(sum(other.priority > batch.priority for other in queue), batch)
+            self.put_first(batch)
+
+    def put_first(self, batch: Batch) -> None:
+        """Before all that is as important."""
+        queue = self._queue(batch)
+        queue.insert(sum(other.priority > batch.priority for other in queue), batch)
 
     def next(self, take: Callable[[Need], bool]) -> Batch | None:
         """The most important that may begin, of these the oldest. `take` says whether what it needs is to be had, and

@@ -34,7 +34,7 @@ class PoolOptions:
     tick_seconds: float = 0.02
     # A run is reported as begun, and its memory sampled, when it takes longer than this.
     long_run_seconds: float = 0.05
-    # A process is replaced after this many runs; None: never.
+    # A process carries out no more runs than this, and is replaced; None: never.
     runs_per_worker: int | None = 10_000
     # A process is replaced when it holds more than this many bytes after a run; None: never.
     bytes_per_worker: int | None = 1 << 30

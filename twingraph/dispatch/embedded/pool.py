@@ -174,7 +174,7 @@ class EmbeddedPool:
                     break
                 if worker.runs:
                     group.idle_at = self._clock()
-                self._give(worker, batch)
+                self._give(group, worker, batch)
         now = self._clock()
         for worker in available(group.workers):
             if not group.free:
@@ -182,7 +182,7 @@ class EmbeddedPool:
             if worker.lanes <= 1 and worker.need is NOTHING and worker.entry is not None and not worker.is_shared:
                 average = group.average(worker.entry, group.free[0].lane.settings.entry)
                 if planning.may_hand_ahead(worker.lanes, average, now - worker.marks.since):
-                    self._give(worker, group.free.popleft())
+                    self._give(group, worker, group.free.popleft())
 
     def _hand_out_beside(self, group: Group) -> None:
         while group.beside:
@@ -192,6 +192,7 @@ class EmbeddedPool:
             if host is None:
                 return
             batch = group.beside.popleft()
+            self._bound(group, host, batch)
             host.give_beside(batch.lane, batch.runs)
             if len(host.open) > 1 and len(group.workers) + group.starting < self._options.shared_workers:
                 self._staff.grow(group, 1, batch.since)
@@ -199,10 +200,17 @@ class EmbeddedPool:
     def _admitted(self, need: Need) -> bool:
         return self._admission is not None and self._admission.take(need)
 
-    def _give(self, worker: WorkerProcess, batch: Batch) -> None:
+    def _give(self, group: Group, worker: WorkerProcess, batch: Batch) -> None:
+        self._bound(group, worker, batch)
         if batch.need is not NOTHING:
             worker.need = batch.need
         worker.give(batch.lane, batch.runs)
+
+    def _bound(self, group: Group, worker: WorkerProcess, batch: Batch) -> None:
+        """What is more than the process may run waits for another."""
+        rest = batch.split(worker.room)
+        if rest is not None:
+            group.put_first(rest)
 
     def _grow(self, group: Group) -> None:
         """More processes for what could begin. What waits for a core or a device would find none in them.
@@ -223,7 +231,7 @@ class EmbeddedPool:
             group.code.bundle_path, self._blobs_path, self._secret, group.code.sys_path, self._projects
         )
         self._soon()
-        return WorkerProcess(self._loop, _GroupOwner(self, group), started, hello)
+        return WorkerProcess(self._loop, _GroupOwner(self, group), started, hello, self._options.runs_per_worker)
 
     def cannot_start(self, group: Group, why: str) -> None:
         for held in group.drain():
@@ -359,6 +367,7 @@ class EmbeddedPool:
             if held.wish == "cancel":
                 self._end_cancelled(worker, number, held)
         self._relieve(worker)
+        self._staff.replace_if_due(group, worker)
         self._soon()
 
     def _hand_back(self, found: list[Held]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,7 +50,15 @@ class Owner(Protocol):
 
 
 class WorkerProcess:
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, started: spawner.Started, hello: bytes) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        started: spawner.Started,
+        hello: bytes,
+        limit: int | None = None,
+    ) -> None:
+        """`limit`: it is given no more than so many runs."""
         self._loop = loop
         self._owner = owner
         self._started = started
@@ -71,6 +80,8 @@ class WorkerProcess:
         self.retired = False
         self.due = False  # it is to be replaced as soon as another is ready
         self.runs = 0
+        self._limit = sys.maxsize if limit is None else limit
+        self.is_full = False  # with what it has, it has had all that it may run
         self.memory = 0
         self.need = NOTHING
         self.entry: str | None = None  # of the lane that it was given last
@@ -100,6 +111,7 @@ class WorkerProcess:
         for number, run in numbered:
             self.pending[number] = Held(lane, run)
         self.lanes += 1
+        self.is_full = self.room <= 0
         self.is_shared = False
         self.entry = lane.settings.entry
         if lane.secrets:
@@ -107,7 +119,13 @@ class WorkerProcess:
         self._write(protocol.lane_message(lane, numbered))
 
     @property
+    def room(self) -> int:
+        """So many runs more may it be given."""
+        return self._limit - self.runs - len(self.pending)
+
+    @property
     def has_room(self) -> bool:
+        """For one more lane beside the others."""
         return bool(self._free)
 
     def give_beside(self, lane: Lane, runs: list[NodeRun]) -> None:
@@ -122,6 +140,7 @@ class WorkerProcess:
         for number, run in numbered:
             self.pending[number] = strand.pending[number] = Held(lane, run, strand)
         self.lanes = len(self.open)
+        self.is_full = self.room <= 0
         self.is_shared = True
         self._write(protocol.lane_message(lane, numbered, block))
 
@@ -131,8 +150,8 @@ class WorkerProcess:
 
     def keeps_the_loop(self, number: int) -> bool:
         """Whether this run hears no request to end, since it lets nothing else go on."""
-        since = self.steps.since
-        return self.steps.begun == number and time.monotonic() - since > KEEPS_SECONDS
+        begun, since = self.steps.begun, self.steps.since  # in this order: 0 is nobody's, and a later one is no older
+        return begun == number and since != 0.0 and time.monotonic() - since > KEEPS_SECONDS
 
     def ask_to_end(self, doom: Doom, held: Held) -> None:
         """The run alone, not its neighbours. Who does not end is ended with the process, later."""
@@ -232,7 +251,10 @@ class WorkerProcess:
         elif kind == "r":
             found = [held for number in protocol.numbers_of(head[1]) if (held := self._take(number)) is not None]
             if found:
+                self.is_full = self.room <= 0
                 self._owner.returned(self, found)
+        elif kind == "x":
+            self.retired = True  # what it was given comes back, run by run
         elif kind == "h":
             self.is_ready = True
             self._owner.ready(self)
@@ -296,6 +318,7 @@ class WorkerProcess:
         found = [held for number in numbers if (held := self._take(number)) is not None]
         self.lanes = len(self.open) if self.is_shared else min(self.lanes, 1)
         if found:
+            self.is_full = self.room <= 0
             self._owner.returned(self, found)
 
     def kill(self, doom: Doom | None = None) -> None:

@@ -6,8 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
-from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Lane, NodeRun, Outcome
+from twingraph.core.records import (
+    as_error,
+    as_output,
+    as_text,
+    as_text_or_none,
+    check_amounts,
+    check_counts,
+    check_moments,
+)
+from twingraph.dispatch.base import ENDINGS, Lane, NodeRun, Outcome
 
 
 def first_message(bundle: str, blobs: str, secret: bytes | None, sys_path: Iterable[str], projects: str = "") -> bytes:
@@ -96,89 +104,38 @@ class Parser:
         self._lines = lines[position:]
 
 
-# How a run may end, in the words of `dispatch.base.Outcome`.
-_ENDINGS = frozenset({"completed", "failed", "timeout", "crashed", "lost", "cancelled", "oom"})
-# Beyond any moment, and anything that is measured: a worker says no such number.
-_MOST = 1 << 53
-
-
 def outcome_of(head: list[Any], texts: list[str], lane: Lane, run: NodeRun, worker: str) -> Outcome:
     """Raises one of GARBLED unless every part is what it must be: whoever is told of it need look no more."""
     _, _, status, started, ended, cpu, memory, shape, outputs, written, error = head
-    if status not in _ENDINGS:
+    if status not in ENDINGS:
         raise ValueError(f"no run ends as {status!r}")
-    _check_times(started, ended, cpu)
+    check_moments(started, ended)
+    check_amounts(cpu)
     out_end, err_end = written if written is not None else (0, 0)
-    _check_counts(memory, out_end, err_end)
+    check_counts(memory, out_end, err_end)
     return Outcome(
-        lane.execution, run.node, run.attempt, status, started, ended, cpu, memory, worker, _text_or_none(shape),
-        [_output(*output) for output in outputs], texts,
-        None if error is None else error_record(error, run),
+        lane.execution, run.node, run.attempt, status, started, ended, cpu, memory, worker, as_text_or_none(shape),
+        [as_output(*output) for output in outputs], texts,
+        None if error is None else as_error(error, run.node, run.attempt),
     )  # fmt: skip
-
-
-def _output(name: object, digest: object, size: int) -> tuple[str, str, int]:
-    _check_counts(size)
-    return _text(name), _text(digest), size
-
-
-def error_record(error: dict[str, Any], run: NodeRun) -> ErrorRecord:
-    permanent = error["permanent"]
-    if type(permanent) is not bool:
-        raise ValueError(f"nothing is permanent as {permanent!r}")
-    return ErrorRecord(
-        code=_text(error["code"]),
-        error_type=_text(error["error_type"]),
-        message=_text(error["message"]),
-        node_id=run.node,
-        traceback=_text_or_none(error["traceback"]),
-        attempt=run.attempt,
-        types=tuple([_text(name) for name in error["types"]]),
-        permanent=permanent,
-        exception=_text_or_none(error.get("exception")),
-    )
 
 
 def items_of(head: list[Any]) -> tuple[int, float]:
     """The index of the first item that a generator hands over here, and when it began."""
     _, _, start, _, began = head
-    _check_counts(start)
-    _check_times(began)
+    check_counts(start)
+    check_moments(began)
     return start, began
 
 
 def lines_of(lines: list[Any]) -> list[tuple[float, str, str, str]]:
     """What a run has said."""
-    found = [(at, _text(level), _text(stream), _text(message)) for at, level, stream, message in lines]
-    _check_times(*(line[0] for line in found))
+    found = [(at, as_text(level), as_text(stream), as_text(message)) for at, level, stream, message in lines]
+    check_moments(*(line[0] for line in found))
     return found
 
 
 def numbers_of(numbers: list[Any]) -> list[int]:
     """The runs that a worker gives back."""
-    _check_counts(*numbers)
+    check_counts(*numbers)
     return numbers
-
-
-def _check_times(*numbers: object) -> None:
-    for number in numbers:
-        if (type(number) is not float and type(number) is not int) or not -_MOST < number < _MOST:
-            raise ValueError(f"a worker measures no {number!r}")
-
-
-def _check_counts(*numbers: object) -> None:
-    for number in numbers:
-        if type(number) is not int or not 0 <= number < _MOST:
-            raise ValueError(f"a worker counts no {number!r}")
-
-
-def _text(word: object) -> str:
-    if type(word) is not str:
-        raise ValueError(f"a worker says no {word!r}")
-    if not word.isascii():
-        word.encode()  # half a character can be written down nowhere
-    return word
-
-
-def _text_or_none(word: object) -> str | None:
-    return None if word is None else _text(word)

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from twingraph.dispatch import guardian
 from twingraph.dispatch.base import Begun, Report
+from twingraph.dispatch.embedded.endings import began_at
 from twingraph.dispatch.embedded.group import Group
 from twingraph.dispatch.embedded.options import PoolOptions
 from twingraph.dispatch.embedded.process import WorkerProcess
-from twingraph.dispatch.embedded.staff import Staff
+from twingraph.dispatch.embedded.staff import Staff, available
 from twingraph.dispatch.embedded.strand import Doom, Held, Strand
 from twingraph.dispatch.embedded.watch import lateness, look_at
 
@@ -104,8 +105,7 @@ class Rounds:
         if took > self._options.long_run_seconds:
             if not held.announced:
                 held.announced = True
-                run = held.run
-                self._pool.report(Begun(held.lane.execution, run.node, run.attempt, worker.marks.at, worker.name))
+                self._tell_begun(worker, held)
             doom = look_at(worker.pid, number, held, took)
             self._pool.read_captured(worker, held, None, whole=False)
             if doom is not None:
@@ -117,11 +117,16 @@ class Rounds:
                     behind.wish = "return"
             worker.recall()
 
+    def _tell_begun(self, worker: WorkerProcess, held: Held) -> None:
+        run, at = held.run, began_at(worker, held)
+        self._pool.report(Begun(held.lane.execution, run.node, run.attempt, at, worker.name))
+
     # -- several beside each other -------------------------------------------------------------
 
     def _watch_shared(self, group: Group, worker: WorkerProcess, now: float) -> None:
         number, since = worker.steps.begun, worker.steps.since
-        kept = now - since if number in worker.pending else 0.0
+        # In the moment between both looks it may have let go of the loop; then nobody has it, since 0.
+        kept = now - since if since and number in worker.pending else 0.0
         worker.is_stuck = kept > self._options.recall_after_seconds
         if worker.is_stuck:
             self._accuse(worker, number, kept)
@@ -146,8 +151,7 @@ class Rounds:
         took = now - strand.marks.since
         if took > self._options.long_run_seconds and not held.announced:
             held.announced = True
-            run = held.run
-            self._pool.report(Begun(held.lane.execution, run.node, run.attempt, strand.marks.at, worker.name))
+            self._tell_begun(worker, held)
         doom = held.doom or lateness(number, held, took)
         if doom is not None:
             self._pool.end(worker, held, doom)
@@ -176,5 +180,5 @@ class Rounds:
         """Whether something that waits behind a busy node would begin sooner elsewhere."""
         if group.is_waiting:
             return False
-        idle = any(worker.is_ready and not worker.pending and not worker.retired for worker in group.workers)
+        idle = any(not worker.pending for worker in available(group.workers))
         return idle or self._staff.could_grow(group)

@@ -154,6 +154,9 @@ class Staff:
 
     def start_failed(self, group: Group, why: str) -> None:
         group.failed_starts += 1
+        for worker in group.workers:
+            if worker.is_full:  # it waits for its successor, and is in the way of the next
+                self._retire(worker)
         if group.failed_starts >= self._options.failed_starts and not group.workers:
             group.failed_starts = 0
             self._employer.cannot_start(group, why)
@@ -190,7 +193,7 @@ class Staff:
         ]
 
     def replace_if_due(self, group: Group, worker: WorkerProcess) -> None:
-        """After a run. It serves on until its successor has come up."""
+        """After a run. It stays until its successor has come up, and serves on unless it has run all that it may."""
         options = self._options
         if worker.retired:
             self._retire(worker)
@@ -222,7 +225,11 @@ class Staff:
 
 def available(workers: list[WorkerProcess]) -> Iterator[WorkerProcess]:
     """Those that take more work: what is given to a process that still starts waits for it, even beside an idle one."""
-    return (worker for worker in workers if worker.is_ready and not worker.retired and worker.doom is None)
+    return (
+        worker
+        for worker in workers
+        if worker.is_ready and not worker.retired and not worker.is_full and worker.doom is None
+    )
 
 
 def untried_first(workers: list[WorkerProcess]) -> list[WorkerProcess]:

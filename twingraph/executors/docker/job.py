@@ -9,7 +9,6 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from twingraph.core.codec import refs
-from twingraph.core.codec_base import loads
 from twingraph.core.errors import ErrorCode, StoreError, TwinGraphError
 from twingraph.executors import one_file
 from twingraph.executors.base import Finished, Hears, Task
@@ -33,7 +32,7 @@ from twingraph.executors.docker.request import (
     request_of,
     token_of,
 )
-from twingraph.executors.ended import Standing, failed, finished
+from twingraph.executors.ended import Standing, UnreadableEndingError, ending_of_text, failed, finished
 from twingraph.executors.mask import Mask
 from twingraph.executors.parcel import UNFED
 from twingraph.executors.told import Told
@@ -128,6 +127,8 @@ class DockerJob:
             return self._failed(ErrorCode.INTERNAL, type(error).__name__, str(error))
         except TwinGraphError as error:
             return self._failed(ErrorCode.INVALID_INPUT, type(error).__name__, str(error), permanent=True)
+        except UnreadableEndingError as error:
+            return self._failed(ErrorCode.INVALID_OUTPUT, "RunnerError", str(error))
         except Exception as error:  # whatever the runner's folder was made to hold
             message = f"what its container gave cannot be read: {type(error).__name__}: {error}"
             return self._failed(ErrorCode.INVALID_OUTPUT, "RunnerError", message)
@@ -304,7 +305,7 @@ class DockerJob:
         results = self._results()
         if results is not None:
             if ending is None and "ending" in results:
-                ending = loads(results["ending"])
+                ending = ending_of_text(results["ending"])
             answer = answer if answer is not None else results.get("answer")
         return self._finished(self._standing(ending, answer, found))
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
 
+from tests.support.foreign import spoiled
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, NodeRun, Outcome, Returned, RunSettings
 from twingraph.dispatch.celery.messages import (
@@ -34,9 +40,7 @@ from twingraph.dispatch.celery.posts import End, Here, More, Open, Post, Say, po
 
 ERROR = ErrorRecord(code="user_error", error_type="ValueError", message="näh", types=("ValueError", "Exception"))
 WORDS: list[Word] = [
-    Outcome(
-        "e", "n", 2, "completed", 1.5, 2.5, 0.1, 10, "w", "plain", [("output", "hash", 3)], ['"\ud800"'], None, True
-    ),
+    Outcome("e", "n", 2, "completed", 1.5, 2.5, 0.1, 10, "w", "plain", [("output", "hash", 3)], ['"ü☺"'], None, True),
     Outcome("e", "n", 2, "failed", None, 2.5, outputs=[], texts=[], error=ERROR, begun=False),
     Begun("e", "n", 1, 3.5, "w"),
     Begun("e", "n", 3, 3.5, "w", (1, 2)),
@@ -66,6 +70,44 @@ POSTS: list[Post] = [
 @pytest.mark.parametrize("said", WORDS, ids=lambda said: type(said).__name__)
 def test_what_a_worker_says_comes_as_it_was_said(said: Word) -> None:
     assert reports_of(reports_text("w", 7, [word(said)])) == ("w", 7, [said])
+
+
+@given(spoiled([json.dumps(word(said)) for said in WORDS]))
+def test_what_a_worker_says_is_refused_or_can_be_journaled(text: str) -> None:
+    with suppress(UnreadableError):
+        for said in reports_of(f'{{"v": 1, "worker": "w", "number": 7, "words": [{text}]}}')[2]:
+            for at in moments_of(said):
+                datetime.fromtimestamp(at, UTC)
+            if isinstance(said, Outcome | Begun | LogLines | ItemsOut | Returned):
+                json.dumps(asdict(said), allow_nan=False, ensure_ascii=False).encode()
+
+
+def moments_of(said: Word) -> list[float]:
+    if isinstance(said, LogLines):
+        return [line[0] for line in said.lines]
+    if isinstance(said, Outcome):
+        return [said.ended, *([] if said.started is None else [said.started])]
+    return [said.at] if isinstance(said, Begun) else []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["o", "e", "n", 1, "completed", "x", 2.0, 0.1, 1, "w", "plain", [], [], None, True],
+        ["o", "e", "n", 1, "completed", -1e11, 2.0, 0.1, 1, "w", "plain", [], [], None, True],
+        ["o", "e", "n", 1, "completed", 1.0, 1e300, 0.1, 1, "w", "plain", [], [], None, True],
+        ["o", "e", "n", 1, "completed", 1.0, float("nan"), 0.1, 1, "w", "plain", [], [], None, True],
+        ["o", "e", "n", 1, "completed", 1.0, 2.0, 0.1, 1, "w", "plain", [["output", "h", 1]], ["1\n2"], None, True],
+        ["o", "e", "n", 1, "completed", 1.0, 2.0, 0.1, 1, "w", "plain", [["output", "h", 1]], [], None, True],
+        ["o", "e", "n", 1, "over", 1.0, 2.0, 0.1, 1, "w", "plain", [], [], None, True],
+        ["g", "e", "n", 1, 1e12, "w"],
+        ["l", "e", "n", 1, [["x", "info", "stdout", "said"]]],
+        ["i", "e", "n", 1, -1, ["1"]],
+    ],
+)
+def test_a_report_that_cannot_be_is_told_as_such(said: list[Any]) -> None:
+    with pytest.raises(UnreadableError):
+        reports_of(reports_text("w", 7, [said]))
 
 
 @pytest.mark.parametrize("post", POSTS, ids=lambda post: type(post).__name__)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.conformance.slices.interpreters import interpreter
 from tests.unit.sdk.slicing.project import Project
+from twingraph.core import errors
 from twingraph.sdk.slicing import bundle
 
 LOADER = Path(__file__).parents[4] / "twingraph" / "executors" / "slice_loader.py"
@@ -64,6 +65,15 @@ def test_the_stand_in_serves_code_that_mentions_twingraph(tmp_path: Path) -> Non
         "except Exception as e: print(type(e).__mro__[1].__name__, e)\n"
     )
     assert _remote(made, code, tmp_path).split("\n") == ["7", "TwinGraphError no"]
+
+
+def test_the_errors_of_the_stand_in_are_named_as_the_true_ones(tmp_path: Path) -> None:
+    names = ["TwinGraphError", "PermanentError", "CodecError"]
+    text = f"from twingraph.core.errors import {', '.join(names)}\ndef f(): return {', '.join(names)}\n"
+    made = {"format": 1, "modules": {"sample": _record(text)}, "entries": {"f": _entry("f")}}
+    found = _remote(made, "for e in loaded.get('f')(): print(e.__module__ + '.' + e.__qualname__)\n", tmp_path)
+    assert found.split("\n") == [f"twingraph.core.errors.{name}" for name in names]
+    assert all(vars(errors)[name].__module__ == errors.__name__ for name in names)
 
 
 def test_what_only_bodies_use_refuses_where_twingraph_is_not_there(tmp_path: Path) -> None:
