@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,23 @@ def test_inline_gives(tmp_path: Path, name: str) -> None:
     ending, expected = ENDINGS[name]
     answer = run(tmp_path, ending)
     assert (answer.stdout, answer.returncode) == (expected, 0), answer.stderr
+
+
+def test_what_is_recorded_has_the_time_of_the_real_clock(tmp_path: Path) -> None:
+    ending = """
+import time
+@component
+def frozen() -> int:
+    time.time = lambda: -1e11
+    return 1
+w = Workflow('w'); w.add_component('a', frozen); print(w.run())
+"""
+    answer = run(tmp_path, ending)
+    assert answer.returncode == 0, answer.stderr
+    with closing(sqlite3.connect(tmp_path / "home" / "twingraph.db")) as records:
+        told = [body for (body,) in records.execute("select body from events")]
+    assert told
+    assert "-100000000000" not in "".join(told)
 
 
 def test_a_breakpoint_reaches_the_terminal(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, ItemsOut, Lane, LogLines, NodeRun, Outcome, Report, Returned
 from twingraph.executors import runner
 from twingraph.executors.builtins import run_builtin
-from twingraph.executors.context import PROGRESS_SECONDS, Current, progress_line, running
+from twingraph.executors.context import PROGRESS_SECONDS, Current, RealClock, progress_line, running
 from twingraph.executors.environment import environment, environment_of
 from twingraph.executors.handing import Handing
 from twingraph.executors.mask import Mask
@@ -77,7 +77,7 @@ class InlineDispatch:
                 code="cancelled", error_type="Cancelled", message=f"{run.node} was cancelled before it began"
             )
             outcome = Outcome(
-                lane.execution, run.node, run.attempt, "cancelled", None, time.time(), error=error, begun=False
+                lane.execution, run.node, run.attempt, "cancelled", None, RealClock.now(), error=error, begun=False
             )
             self._loop.call_soon(self._report, outcome)
 
@@ -116,7 +116,7 @@ class InlineDispatch:
         return loaded
 
     def _carry_out(self, lane: Lane, run: NodeRun) -> Outcome:
-        started, cpu = time.time(), time.process_time()
+        started, cpu = RealClock.now(), time.process_time()
         self._mask = Mask(lane.secrets) if lane.secrets else None
         channel = _Channel(self, lane, run)
         current = Current(lane.execution, run.node, run.attempt, channel)
@@ -133,7 +133,7 @@ class InlineDispatch:
                 node_id=run.node, attempt=run.attempt, **{**answer.error, "types": tuple(answer.error["types"])}
             )
         return Outcome(
-            lane.execution, run.node, run.attempt, answer.status, started, time.time(), time.process_time() - cpu,
+            lane.execution, run.node, run.attempt, answer.status, started, RealClock.now(), time.process_time() - cpu,
             None, "inline", answer.shape, answer.outputs, answer.texts, error,
         )  # fmt: skip
 
@@ -169,7 +169,7 @@ class InlineDispatch:
 
     def _handing(self, lane: Lane, run: NodeRun) -> Handing:
         """Takes what a generator yields, and reports it as it comes."""
-        began = time.time()
+        began = RealClock.now()
 
         def send(start: int, texts: Sequence[str]) -> None:
             if start == 0:
@@ -192,7 +192,7 @@ class InlineDispatch:
 
     def say(self, lane: Lane, run: NodeRun, stream: str, message: str) -> None:
         message = message if self._mask is None else self._mask(message)
-        self._tell(LogLines(lane.execution, run.node, run.attempt, [(time.time(), "info", stream, message)]))
+        self._tell(LogLines(lane.execution, run.node, run.attempt, [(RealClock.now(), "info", stream, message)]))
 
     def keep(self, data: bytes) -> str:
         return str(self._blobs.put(data))
@@ -210,13 +210,13 @@ class _Channel:
 
     def progress(self, done: float, total: float | None) -> None:
         self._left = (done, total)
-        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
+        if RealClock.steady() - self._told_at >= PROGRESS_SECONDS:
             self.finish()
 
     def finish(self) -> None:
         """The last word about progress is told in any case."""
         if self._left is not None:
-            line, self._left, self._told_at = progress_line(*self._left), None, time.monotonic()
+            line, self._left, self._told_at = progress_line(*self._left), None, RealClock.steady()
             self._dispatch.say(self._lane, self._run, "progress", line)
 
     def artifact(self, name: str, data: bytes) -> str:

@@ -18,6 +18,7 @@ from twingraph.executors.mask import Flow, Mask
 
 LAST_LINES = 10
 _FAULT = "Fatal Python error"
+_OUR_FRAME, _BOOT_FRAME = '  File "<runner>/', '  File "<string>", line '
 
 
 class Told:
@@ -60,7 +61,7 @@ class Told:
     @property
     def fault(self) -> str:
         """What the interpreter said of its own end."""
-        return "\n".join(self._fault)
+        return "\n".join(_of_the_author(self._fault))
 
     def feed(self, out: bytes | None, err: bytes | None) -> None:
         if out:
@@ -129,9 +130,10 @@ class Told:
     def _say(self, found: Iterator[tuple[str, str, str]]) -> None:
         lines: list[Line] = []
         for level, stream, message in found:
-            if message.startswith(_FAULT) or self._fault:
+            if stream == "stderr" and (message.startswith(_FAULT) or self._fault):
                 self._fault = [*self._fault, message][:200]
-            self._last.append(message[:1000])
+            else:
+                self._last.append(message[:1000])
             if self._size > MAX_TOTAL or self._count > MAX_LINES:
                 continue
             self._size += len(message) + 16
@@ -140,6 +142,15 @@ class Told:
             lines.append((self._now(), "warning" if is_over else level, stream, BROKEN_OFF if is_over else message))
         if lines:
             self._hears.said(lines)
+
+
+def _of_the_author(frames: Sequence[str]) -> Iterator[str]:
+    """Without those of our runner, and of the line that began it."""
+    is_ours = False
+    for frame in frames:
+        is_ours = frame.startswith(_OUR_FRAME) or (is_ours and frame.startswith(_BOOT_FRAME))
+        if not is_ours:
+            yield frame
 
 
 def _line(at: Any, level: Any, stream: Any, message: Any) -> Line:

@@ -84,3 +84,19 @@ def test_what_the_runner_would_not_say_is_a_line_of_somebody_else(word: list[Any
     told, hearing = heard(json.dumps(word))
     assert hearing.lines == [json.dumps(word)]
     assert (told.began, told.ending) == (None, None)
+
+
+def test_the_last_lines_are_the_authors_own_and_not_those_of_a_fault() -> None:
+    told, _ = heard(json.dumps(["l", [[1.5, "info", "stdout", "soon"]]]))
+    fault = [
+        "Fatal Python error: Segmentation fault",
+        "",
+        "Current thread 0x1 (most recent call first):",
+        '  File "flow.py", line 5 in crash',
+        '  File "<runner>/twingraph/executors/runner.py", line 156 in _called',
+        '  File "<runner>/opening.py", line 130 in begin',
+        '  File "<string>", line 13 in <module>',
+    ]
+    told.feed(None, "\n".join(["careful", *fault, ""]).encode())
+    assert told.last == ["soon", "careful"]
+    assert told.fault == "\n".join(fault[:4])
