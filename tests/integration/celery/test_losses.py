@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from kombu import Connection
 
 from tests.support.brokers import BROKERS, only_with_redis, url_of
@@ -132,13 +133,14 @@ def test_a_worker_outlives_what_is_no_lane(
     worker.wait_ready()
     handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))  # so that the queue is there
     until(lambda: (tmp_path / "begun-0").exists())
+    lane: dict[str, object] = {"task": "twingraph.lane"}
     given: list[dict[str, object]] = [
         {"task": []},
         {"task": {}},
         {"task": "nobody"},
         {},
         {"compression": "nonsense"},
-        {"task": "twingraph.lane"},
+        lane,
     ]
     with Connection(url_of(here.broker)) as connection:
         for headers in given:
@@ -150,7 +152,13 @@ def test_a_worker_outlives_what_is_no_lane(
                 content_encoding="utf-8",
                 headers=headers,
             )
-    until(lambda: worker.said().count("refused: a message that is no lane") == len(given))
+        connection.Producer().publish(
+            b"", routing_key="twingraph.default", exchange="", content_type="a/b", headers=lane
+        )
+        connection.Producer().publish(
+            {}, routing_key="twingraph.default", exchange="", serializer="pickle", headers=lane
+        )
+    until(lambda: worker.said().count("refused: a message that is no lane") == len(given) + 2)
     (tmp_path / "go").touch()
     later = submit(wiring.runtime(), fan(2))
     assert later.wait(60)
@@ -159,16 +167,43 @@ def test_a_worker_outlives_what_is_no_lane(
     assert worker.process.poll() is None
 
 
-def depth(here: Party) -> int:
-    import redis
+@only_with_redis
+@pytest.mark.timeout(150)
+def test_a_worker_outlives_what_is_no_message(begin: Callable[[str], Party], opened: Open) -> None:
+    """What kombu itself cannot unpack, in a queue and broadcast."""
+    here = begin("redis")
+    worker = here.begin("--concurrency", "1")
+    worker.wait_ready()
+    given = [
+        b"garbage",
+        b"\xff",
+        b"[" * 100_000,
+        b"5",
+        b"[1, 2]",
+        b"{}",
+        b'{"properties": 5}',
+        b'{"properties": {"delivery_tag": "x"}, "headers": [1]}',
+        b'{"properties": {"delivery_tag": "x", "delivery_info": 5}, "body": "{}"}',
+        b'{"properties": {"delivery_tag": "x", "body_encoding": "base64"}, "body": "!"}',
+        b'{"properties": {"delivery_tag": "x", "body_encoding": "none"}, "body": "{}"}',
+    ]
+    with redis.Redis.from_url(url_of(here.broker)) as client:
+        for message in given:
+            client.lpush("twingraph.default", message)
+            assert client.publish("/0.twingraph.pidbox", message) == 1
+    until(lambda: worker.said().count("refused: what is no message") >= len(given) and depth(here) == 0)
+    handle = submit(opened(here), fan(2))
+    assert handle.wait(60)
+    assert handle.status == "completed"
+    assert worker.process.poll() is None
 
+
+def depth(here: Party) -> int:
     with redis.Redis.from_url(url_of(here.broker)) as client:
         return int(client.llen("twingraph.default"))
 
 
 def empty(here: Party) -> None:
-    import redis
-
     with redis.Redis.from_url(url_of(here.broker)) as client:
         client.delete("twingraph.default")
 

@@ -54,9 +54,17 @@ def desk_queue(name: str) -> Queue:
 
 class Persistent(Connection):  # type: ignore[misc]  # kombu tells no types
     """It looks for a broker that is away at an even pace, so that a worker is back as soon as that is, and says so now
-    and then. (Kombu waits longer each time, up to half a minute.)"""
+    and then. (Kombu waits longer each time, up to half a minute.) What it cannot unpack is thrown away."""
 
     again_seconds = AGAIN_SECONDS
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        if found.driver_type == "redis":
+            from twingraph.dispatch.celery.unpacking import Transport  # its client is only there where it is wanted
+
+            return Transport
+        return found
 
     def ensure_connection(
         self,

@@ -137,8 +137,8 @@ class Intake:
     def hear(self, message: Any, *_: Any, **__: Any) -> None:
         try:
             (text, given), _, _ = message.payload
-        except (ValueError, TypeError) as error:
-            LOG.error("refused: a message that is no lane: %s", error)
+        except Exception as error:  # what kombu's decoders raise has nothing in common
+            LOG.error("refused: a message that is no lane (%s: %s)", type(error).__name__, str(error)[:200])
             self._deliveries.refuse(message)
             return
         offer = self._carrier.read(text, given)
