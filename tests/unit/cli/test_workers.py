@@ -51,6 +51,13 @@ def test_a_limit_that_is_no_size_is_wrong_use() -> None:
     assert "--max-memory: 'much' is not a number of bytes" in written(console.err)
 
 
+def test_a_number_of_processes_that_is_none_is_wrong_use_and_named_as_it_was_given() -> None:
+    console = make_console()
+    assert main(("worker", "--concurrency", "0"), backend=MemoryBackend(), console=console) == 2
+    assert "--concurrency: must be a whole number from 1, not '0'" in written(console.err)
+    assert "--workers" not in written(console.err)
+
+
 def test_a_worker_of_no_queue_is_wrong_use() -> None:
     console = make_console()
     assert main(("worker", "--queues", ","), backend=MemoryBackend(), console=console) == 2
