@@ -22,6 +22,7 @@ from tests.support.workers import Party, party
 from twingraph import Workflow, component, wiring
 from twingraph.engine.handle import Handle
 from twingraph.settings import load
+from twingraph.wiring.workers import workers
 
 Open = Callable[[Party], wiring.Runtime]
 
@@ -233,12 +234,21 @@ def test_a_broker_that_was_away_costs_nothing_but_time(
 
 @only_with_redis
 @pytest.mark.timeout(150)
-def test_who_has_another_key_is_refused(begin: Callable[[str], Party], opened: Open) -> None:
+def test_who_has_another_key_is_refused_and_the_conductor_says_so(
+    begin: Callable[[str], Party], opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     here = begin("redis")
     stranger = here.begin(more={"TWINGRAPH_WORKER_KEY": "a key of somebody else"})
     stranger.wait_ready()
-    submit(opened(here), fan(1))
+    handle = submit(opened(here), fan(1))
     stranger.until("refused: a message (lane) is not signed with this installation's key")
+    until(lambda: "whoever serves the queue default has another key" in caplog.text)
+    found = workers(load({"home": os.environ["TWINGRAPH_HOME"]}))
+    assert [one["same_key"] for one in found["workers"]] == [False]
+    here.begin().wait_ready()
+    until(lambda: [one["same_key"] for one in workers(load({}))["workers"]].count(True) == 1)
+    stranger.kill()
+    assert handle.wait(60)
 
 
 @only_with_redis
@@ -254,6 +264,29 @@ def test_a_worker_that_keeps_values_elsewhere_says_so(
     assert handle.error is not None
     assert "TWINGRAPH_BLOB_URL" in handle.error.message
     assert handle.error.code == "code_unavailable"
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_worker_that_ends_says_what_it_finishes_and_hears_of_a_cancel(
+    broker: str, begin: Callable[[str], Party], opened: Open, tmp_path: Path
+) -> None:
+    here = begin(broker)
+    worker = here.begin("--concurrency", "1")
+    worker.wait_ready()
+    handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))
+    until(lambda: (tmp_path / "begun-0").exists())
+    worker.process.terminate()
+    settings = load({"home": os.environ["TWINGRAPH_HOME"]})
+
+    def told() -> list[object]:
+        return [(one["draining"], one["running"]) for one in workers(settings)["workers"]]
+
+    until(lambda: told() == [(True, [[handle.id, "n0"]])])
+    handle.cancel()
+    assert handle.wait(60)
+    assert handle.status == "cancelled"
+    assert worker.process.wait(60) == 0
 
 
 @only_with_redis
@@ -348,8 +381,6 @@ def test_celerys_own_command_line_starts_a_worker_too(begin: Callable[[str], Par
 @only_with_redis
 @pytest.mark.timeout(150)
 def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened: Open, tmp_path: Path) -> None:
-    from twingraph.wiring.workers import workers
-
     here = begin("redis")
     worker = here.begin("--concurrency", "1")
     worker.wait_ready()
