@@ -93,8 +93,10 @@ def load_usable(
     *,
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    called: Mapping[str, str] | None = None,
 ) -> tuple[Settings, Sequence[Problem]]:
-    """The same with the default in the place of each that cannot be used, and what is wrong with those."""
+    """The same with the default in the place of each that cannot be used, and what is wrong with those. `called`: flags
+    by a name of the command's own."""
     environ = os.environ if environ is None else environ
     file = find_file(os.getcwd() if folder is None else folder)
     problems: list[Problem] = []
@@ -104,7 +106,8 @@ def load_usable(
     _take_environment(environ, values, problems)
     for key, value in (flags or {}).items():
         if value is not None:
-            _take(key, value, _FLAGS.get(key, f"--{key.replace('_', '-')}"), values, problems)
+            flag = (called or {}).get(key) or _FLAGS.get(key, f"--{key.replace('_', '-')}")
+            _take(key, value, flag, values, problems)
     if "home" not in values:
         values["home"] = _user_folder(environ) / ".twingraph"
     return Settings(file=file, **values), problems

@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None, *, backend: Backend | None = None, c
     settings: Settings | None = None
     try:
         command, args = parser.parse(words, console)
-        settings, problems = load_usable({key: getattr(args, key, None) for key in _FLAGS})
+        given = {key: getattr(args, key, None) for key in _FLAGS}
+        settings, problems = load_usable(given, called=getattr(command, "CALLED", None))
         if problems and not getattr(command, "REPORTS_SETTINGS", False):
             raise SettingsError(problems)
         app = App(console=console, settings=settings, backend=backend or WiredBackend(), settings_problems=problems)

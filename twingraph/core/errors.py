@@ -52,6 +52,10 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
+# The type of a loss where what was to run a node cannot be reached: nothing ran, and it may be back in a moment.
+UNREACHABLE = "EngineUnreachable"
+
+
 class Problem(NamedTuple):
     """One thing wrong with a definition or with inputs, and where it is."""
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twingraph.core.errors import ServerError
+from twingraph.core.errors import ServerError, TwinGraphError
+from twingraph.dispatch.served import serves
 from twingraph.settings import Settings
+from twingraph.store.home import Home
+
+if TYPE_CHECKING:
+    from twingraph.dispatch.celery.signing import Seal
 
 
 def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object]) -> int:
@@ -36,12 +41,13 @@ def work(settings: Settings, queues: Sequence[str], note: Callable[[str], object
 
 def workers(settings: Settings) -> dict[str, Any]:
     """What each worker that answers says of itself, what waits in the queues that it serves or has heard of, and in
-    which of these something waits though none of them serves it. ServerError when the broker cannot be asked."""
+    which of these something waits though none that goes on and has our key serves it. ServerError when the broker
+    cannot be asked."""
     from twingraph.dispatch.celery.application import is_of_the_broker, make_app, sending
 
     app = make_app(settings)
     try:
-        return _told(app)
+        return _told(app, _seal(settings))
     except Exception as error:
         connection = sending(app)
         if not is_of_the_broker(connection, error):
@@ -49,13 +55,26 @@ def workers(settings: Settings) -> dict[str, Any]:
         raise ServerError(f"the broker at {connection.as_uri()} cannot be asked: {error}") from error
 
 
-def _told(app: Any) -> dict[str, Any]:
+def _told(app: Any, seal: Seal | None) -> dict[str, Any]:
     from twingraph.dispatch.celery.application import QUEUE, ask_workers, queue_name, queue_word, waiting
 
-    told = ask_workers(app)
-    found = sorted(told.values(), key=lambda worker: str(worker["worker"]))
-    served = {str(queue) for worker in found for queue in worker["queues"]}
+    found = ask_workers(app, seal)
+    heard = {str(queue) for worker in found for queue in worker["queues"]}
+    served = {str(queue) for worker in found if serves(worker) for queue in worker["queues"]}
     backlogs = {queue_word(name) for worker in found for name in worker.pop("backlogs")}
-    queues = {name: waiting(app, queue_name(name)) for name in sorted({QUEUE} | served | backlogs)}
+    queues = {name: waiting(app, queue_name(name)) for name in sorted({QUEUE} | heard | backlogs)}
     unserved = [name for name, depth in queues.items() if depth > 0 and name not in served]
     return {"workers": found, "queues": queues, "unserved": unserved}
+
+
+def _seal(settings: Settings) -> Seal | None:
+    """Ours; None where it cannot be read now, which is nothing that a status should fail for."""
+    from twingraph.dispatch.celery.worker import seal_of
+    from twingraph.wiring.makers import blobs_of
+
+    try:
+        home = Home(settings.home).open()
+        home.close()
+        return seal_of(settings, home, blobs_of(settings, home))
+    except TwinGraphError:
+        return None

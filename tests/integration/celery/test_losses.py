@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from kombu import Connection
 
 from tests.support.brokers import BROKERS, only_with_redis, url_of
@@ -21,6 +22,7 @@ from tests.support.workers import Party, party
 from twingraph import Workflow, component, wiring
 from twingraph.engine.handle import Handle
 from twingraph.settings import load
+from twingraph.wiring.workers import workers
 
 Open = Callable[[Party], wiring.Runtime]
 
@@ -132,13 +134,14 @@ def test_a_worker_outlives_what_is_no_lane(
     worker.wait_ready()
     handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))  # so that the queue is there
     until(lambda: (tmp_path / "begun-0").exists())
+    lane: dict[str, object] = {"task": "twingraph.lane"}
     given: list[dict[str, object]] = [
         {"task": []},
         {"task": {}},
         {"task": "nobody"},
         {},
         {"compression": "nonsense"},
-        {"task": "twingraph.lane"},
+        lane,
     ]
     with Connection(url_of(here.broker)) as connection:
         for headers in given:
@@ -150,7 +153,13 @@ def test_a_worker_outlives_what_is_no_lane(
                 content_encoding="utf-8",
                 headers=headers,
             )
-    until(lambda: worker.said().count("refused: a message that is no lane") == len(given))
+        connection.Producer().publish(
+            b"", routing_key="twingraph.default", exchange="", content_type="a/b", headers=lane
+        )
+        connection.Producer().publish(
+            {}, routing_key="twingraph.default", exchange="", serializer="pickle", headers=lane
+        )
+    until(lambda: worker.said().count("refused: a message that is no lane") == len(given) + 2)
     (tmp_path / "go").touch()
     later = submit(wiring.runtime(), fan(2))
     assert later.wait(60)
@@ -159,16 +168,43 @@ def test_a_worker_outlives_what_is_no_lane(
     assert worker.process.poll() is None
 
 
-def depth(here: Party) -> int:
-    import redis
+@only_with_redis
+@pytest.mark.timeout(150)
+def test_a_worker_outlives_what_is_no_message(begin: Callable[[str], Party], opened: Open) -> None:
+    """What kombu itself cannot unpack, in a queue and broadcast."""
+    here = begin("redis")
+    worker = here.begin("--concurrency", "1")
+    worker.wait_ready()
+    given = [
+        b"garbage",
+        b"\xff",
+        b"[" * 100_000,
+        b"5",
+        b"[1, 2]",
+        b"{}",
+        b'{"properties": 5}',
+        b'{"properties": {"delivery_tag": "x"}, "headers": [1]}',
+        b'{"properties": {"delivery_tag": "x", "delivery_info": 5}, "body": "{}"}',
+        b'{"properties": {"delivery_tag": "x", "body_encoding": "base64"}, "body": "!"}',
+        b'{"properties": {"delivery_tag": "x", "body_encoding": "none"}, "body": "{}"}',
+    ]
+    with redis.Redis.from_url(url_of(here.broker)) as client:
+        for message in given:
+            client.lpush("twingraph.default", message)
+            assert client.publish("/0.twingraph.pidbox", message) == 1
+    until(lambda: worker.said().count("refused: what is no message") >= len(given) and depth(here) == 0)
+    handle = submit(opened(here), fan(2))
+    assert handle.wait(60)
+    assert handle.status == "completed"
+    assert worker.process.poll() is None
 
+
+def depth(here: Party) -> int:
     with redis.Redis.from_url(url_of(here.broker)) as client:
         return int(client.llen("twingraph.default"))
 
 
 def empty(here: Party) -> None:
-    import redis
-
     with redis.Redis.from_url(url_of(here.broker)) as client:
         client.delete("twingraph.default")
 
@@ -198,12 +234,21 @@ def test_a_broker_that_was_away_costs_nothing_but_time(
 
 @only_with_redis
 @pytest.mark.timeout(150)
-def test_who_has_another_key_is_refused(begin: Callable[[str], Party], opened: Open) -> None:
+def test_who_has_another_key_is_refused_and_the_conductor_says_so(
+    begin: Callable[[str], Party], opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     here = begin("redis")
     stranger = here.begin(more={"TWINGRAPH_WORKER_KEY": "a key of somebody else"})
     stranger.wait_ready()
-    submit(opened(here), fan(1))
+    handle = submit(opened(here), fan(1))
     stranger.until("refused: a message (lane) is not signed with this installation's key")
+    until(lambda: "whoever serves the queue default has another key" in caplog.text)
+    found = workers(load({"home": os.environ["TWINGRAPH_HOME"]}))
+    assert [one["same_key"] for one in found["workers"]] == [False]
+    here.begin().wait_ready()
+    until(lambda: [one["same_key"] for one in workers(load({}))["workers"]].count(True) == 1)
+    stranger.kill()
+    assert handle.wait(60)
 
 
 @only_with_redis
@@ -219,6 +264,29 @@ def test_a_worker_that_keeps_values_elsewhere_says_so(
     assert handle.error is not None
     assert "TWINGRAPH_BLOB_URL" in handle.error.message
     assert handle.error.code == "code_unavailable"
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_worker_that_ends_says_what_it_finishes_and_hears_of_a_cancel(
+    broker: str, begin: Callable[[str], Party], opened: Open, tmp_path: Path
+) -> None:
+    here = begin(broker)
+    worker = here.begin("--concurrency", "1")
+    worker.wait_ready()
+    handle = submit(opened(here), fan(1, waits, folder=str(tmp_path)))
+    until(lambda: (tmp_path / "begun-0").exists())
+    worker.process.terminate()
+    settings = load({"home": os.environ["TWINGRAPH_HOME"]})
+
+    def told() -> list[object]:
+        return [(one["draining"], one["running"]) for one in workers(settings)["workers"]]
+
+    until(lambda: told() == [(True, [[handle.id, "n0"]])])
+    handle.cancel()
+    assert handle.wait(60)
+    assert handle.status == "cancelled"
+    assert worker.process.wait(60) == 0
 
 
 @only_with_redis
@@ -313,8 +381,6 @@ def test_celerys_own_command_line_starts_a_worker_too(begin: Callable[[str], Par
 @only_with_redis
 @pytest.mark.timeout(150)
 def test_the_status_tells_what_runs_where(begin: Callable[[str], Party], opened: Open, tmp_path: Path) -> None:
-    from twingraph.wiring.workers import workers
-
     here = begin("redis")
     worker = here.begin("--concurrency", "1")
     worker.wait_ready()

@@ -179,3 +179,14 @@ def test_an_environment_that_changes_meanwhile_disturbs_no_call(
     where = {"DOCKER_HOST": f"unix://{docker_engine.socket}"}
     monkeypatch.setattr(os, "environ", _Changing(os.environ))
     assert DockerClient(_Changing(where)).find({"twingraph.home": "nobody"}) == []
+
+
+def test_an_engine_that_cannot_be_reached_is_a_loss_three_times(runs: Runs) -> None:
+    with socket.socket() as one:  # nobody listens there, and nobody else can begin to
+        one.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{one.getsockname()[1]}"
+        node = runs.node(runs.begin(sizes, {"data": b"x"}, platform_config={"host": address}))
+    assert node.error is not None
+    assert node.error.code == "worker_lost"
+    assert node.error.message.startswith(f"the Docker engine at {address} does not answer: Connection refused; ")
+    assert node.error.message.endswith("it was tried 3 times in a row")

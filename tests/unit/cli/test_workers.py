@@ -51,6 +51,13 @@ def test_a_limit_that_is_no_size_is_wrong_use() -> None:
     assert "--max-memory: 'much' is not a number of bytes" in written(console.err)
 
 
+def test_a_number_of_processes_that_is_none_is_wrong_use_and_named_as_it_was_given() -> None:
+    console = make_console()
+    assert main(("worker", "--concurrency", "0"), backend=MemoryBackend(), console=console) == 2
+    assert "--concurrency: must be a whole number from 1, not '0'" in written(console.err)
+    assert "--workers" not in written(console.err)
+
+
 def test_a_worker_of_no_queue_is_wrong_use() -> None:
     console = make_console()
     assert main(("worker", "--queues", ","), backend=MemoryBackend(), console=console) == 2
@@ -81,6 +88,33 @@ def test_the_status_names_the_queues_that_nobody_serves_and_the_remedy() -> None
     said = written(console.err)
     assert "no worker serves the queue big one; start one: twingraph worker --queues 'big one'" in said
     assert "no worker answers" not in said
+
+
+def said_of(*workers: dict[str, Any], unserved: tuple[str, ...] = ()) -> tuple[str, str]:
+    console = make_console()
+    states = {"workers": list(workers), "queues": {"default": 1, "gpu": 0}, "unserved": list(unserved)}
+    assert main(("status",), backend=MemoryBackend(worker_states=states), console=console) == 0
+    return written(console.out), written(console.err)
+
+
+def test_the_status_tells_that_a_worker_ends_and_which_queues_then_nobody_serves() -> None:
+    ends = {**WORKER, "draining": True}
+    out, err = said_of(ends, {**WORKER, "worker": "v@here", "queues": ["gpu"]}, unserved=("default",))
+    assert "w@here  ends default, gpu" in out
+    assert "v@here  serves gpu" in out
+    assert "no worker serves the queue default but one that is about to end; start another: twingraph worker" in err
+    assert "gpu" not in err
+
+
+def test_the_status_tells_which_workers_have_another_key() -> None:
+    stranger = {**WORKER, "worker": "v@here", "same_key": False}
+    out, err = said_of(stranger, unserved=("default",))
+    assert "v@here  serves default, gpu  3 held in 1 lanes, 7 done, bodies in 2 processes, has another key" in out
+    for queue in ("default", "gpu"):
+        assert f"whoever serves the queue {queue} has another key and refuses what is sent" in err
+    out, err = said_of(stranger, {**WORKER, "same_key": True})
+    assert "a worker that serves the queue gpu has another key and throws away what it gets" in err
+    assert "refuses" not in err
 
 
 def test_the_status_without_workers_says_how_to_start_one() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from twingraph.cli.console import Line
 from twingraph.cli.dispatching import add_broker
 from twingraph.cli.errors import COMPLETED
 from twingraph.cli.words import printable
+from twingraph.dispatch.served import has_another_key, refused, unserved
 
 EXAMPLE = """twingraph status
 twingraph status --broker redis://127.0.0.1:6379/0 --json"""
@@ -27,10 +27,12 @@ def run(args: argparse.Namespace, app: App) -> int:
         app.print_json(found)
         return COMPLETED
     app.console.say(*_lines(found["workers"], found["queues"]))
-    for queue in found["unserved"]:
-        name = printable(queue)
-        app.console.note(f"no worker serves the queue {name}; start one: twingraph worker --queues {shlex.quote(name)}")
-    if not found["workers"] and not found["unserved"]:
+    workers = found["workers"]
+    queues = {*found["unserved"], *(queue for worker in workers for queue in worker["queues"])}
+    for queue in sorted(queues):
+        if (why := unserved(queue, workers) or refused(queue, workers)) is not None:
+            app.console.note(printable(why))
+    if not workers and not queues:
         app.console.note("no worker answers; start one: twingraph worker")
     return COMPLETED
 
@@ -44,6 +46,8 @@ def _lines(workers: list[dict[str, Any]], queues: dict[str, int]) -> Iterator[Li
         if worker.get("bodies"):
             held += f", bodies in {worker['bodies']} processes"
         served = printable(", ".join(worker["queues"]))
+        if has_another_key(worker):
+            held += ", has another key"
         yield [("worker ", "dim"), (printable(worker["worker"]), "bold"), (f"  {state} {served}  {held}", "")]
         for execution, node in worker["running"]:
             yield [("         runs ", "dim"), (f"{printable(execution)} {printable(node)}", "")]

@@ -12,6 +12,9 @@ EXAMPLE = """twingraph worker --broker redis://127.0.0.1:6379/0
 twingraph worker --concurrency 4 --queues default,gpu
 celery -A twingraph.dispatch.celery worker -Q twingraph.default     # the same"""
 
+# Flags that are settings by another name.
+CALLED = {"workers": "--concurrency"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_broker(parser)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from twingraph.core.errors import MissingExtraError
+from twingraph.dispatch.celery.signing import Seal
 from twingraph.settings import Settings, SettingsError
 
 try:
@@ -54,9 +56,17 @@ def desk_queue(name: str) -> Queue:
 
 class Persistent(Connection):  # type: ignore[misc]  # kombu tells no types
     """It looks for a broker that is away at an even pace, so that a worker is back as soon as that is, and says so now
-    and then. (Kombu waits longer each time, up to half a minute.)"""
+    and then. (Kombu waits longer each time, up to half a minute.) What it cannot unpack is thrown away."""
 
     again_seconds = AGAIN_SECONDS
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        if found.driver_type == "redis":
+            from twingraph.dispatch.celery.unpacking import Transport  # its client is only there where it is wanted
+
+            return Transport
+        return found
 
     def ensure_connection(
         self,
@@ -155,20 +165,30 @@ def send(app: Any, producer: Any, queue: str, text: str, given: str) -> None:
 
 def tell_workers(app: Any, connection: Connection, text: str, given: str) -> None:
     """All of them, over this very connection."""
-    _mailbox(app, connection).abcast(WISH, {"text": text, "signature": given})
+    mailbox(app, connection).abcast(WISH, {"text": text, "signature": given})
 
 
-def ask_workers(app: Any, timeout: float = 1.0) -> dict[str, Any]:
-    """What each worker that answers in time says of itself."""
+def ask_workers(app: Any, seal: Seal | None, timeout: float = 1.0) -> list[dict[str, Any]]:
+    """What each worker that answers in time says of itself, and as `same_key` whether it has the key of this seal; None
+    where no seal is known. Nothing of it is signed: it is for people, and no more."""
+    challenge = token_hex(16)
     with sending(app) as connection:
-        replies: Sequence[dict[str, Any]] = _mailbox(app, connection).multi_call(STATUS, timeout=timeout) or ()
-    return {name: told for reply in replies for name, told in reply.items() if told}
+        asked = mailbox(app, connection).multi_call(STATUS, {"challenge": challenge}, timeout=timeout)
+    found: dict[str, dict[str, Any]] = {}  # one that ends may answer twice
+    for reply in asked or ():
+        for told in reply.values():
+            if isinstance(told, dict) and isinstance(name := told.get("worker"), str) and "queues" in told:
+                proof = told.pop("proof", None)
+                told["same_key"] = None if seal is None else seal.proves(name, challenge, proof)
+                found[name] = told
+    return [found[name] for name in sorted(found)]
 
 
-def _mailbox(app: Any, connection: Connection) -> Any:
-    mailbox = app.control.mailbox(connection)
-    mailbox.producer_pool = None  # one for the whole process, of connections that nobody mends or closes
-    return mailbox
+def mailbox(app: Any, connection: Connection | None) -> Any:
+    """None: who uses it brings channels."""
+    box = app.control.mailbox(connection)
+    box.producer_pool = None  # one for the whole process, of connections that nobody mends or closes
+    return box
 
 
 def waiting(app: Any, queue: str) -> int:

@@ -47,6 +47,7 @@ CLAIM_SECONDS = 30.0
 # What runs when the worker is asked to end has so long; the rest is handed back.
 GRACE_SECONDS = 20.0
 STOP_SECONDS = 10.0
+MOST_OF_A_CHALLENGE = 64
 # With a broker that is away nobody can be told; so long after that the worker ends all the same.
 UNTOLD_SECONDS = 5.0
 
@@ -149,10 +150,11 @@ class Carrier:
             self._soon(self._loop.stop)
             self._thread.join(STOP_SECONDS)
 
-    def status(self) -> Mapping[str, Any]:
-        """Read from another thread: a picture of a moment."""
+    def status(self, challenge: str = "") -> Mapping[str, Any]:
+        """Read from another thread: a picture of a moment. Who asks tells from the proof whether the key is its own."""
         return {
             "worker": self.name,
+            "proof": self._seal.proof(self.name, str(challenge)[:MOST_OF_A_CHALLENGE]),
             "queues": list(self._queues()),
             "backlogs": self._backlogs.names(),
             "since": self._since,

@@ -21,6 +21,7 @@ from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report, Returned
 from twingraph.dispatch.celery import application, endings
 from twingraph.dispatch.celery.errands import Errand, Errands
 from twingraph.dispatch.celery.far_hosts import FarHosts
+from twingraph.dispatch.celery.hints import ANSWER_SECONDS, Hints
 from twingraph.dispatch.celery.holding import Gone, Holding, Sent
 from twingraph.dispatch.celery.messages import (
     REPORTS,
@@ -103,6 +104,7 @@ class CeleryDispatch:
             self._receive,
             forgetful=not self._counted,  # Redis: nobody but us hears this queue, and not twice
         )
+        self._hints = Hints(partial(application.ask_workers, app, seal, ANSWER_SECONDS))
         self._owing = Owing(self._receiver.acknowledge)
         self.hosts = FarHosts(name, self._desk, place, self._key, self._sender.put, clock)
         self._loop: asyncio.AbstractEventLoop
@@ -369,19 +371,23 @@ class CeleryDispatch:
         if slept or held_up or connected != self._connected:
             self._connected = connected
             self._holding.begin_anew(now)
+            self._hints.begin_anew()
             self.hosts.begin_anew(now)
         if connected is None:
             return
         self._bury(self._holding.silent(now))
         self.hosts.tick(now)
         self._next_suspect()
+        self._hints.tick(now, self._holding.waiting(), alone=self.hosts.unanswered)
         overdue = self._holding.overdue(now)
         if overdue and now - self._looked > LOOK_SECONDS:
             self._looked = now
             self._sender.put(("look", sorted(overdue)))
 
     def _seen(self, empty: set[str]) -> None:
-        self._bury(self._holding.vanished(empty, self._clock()))
+        gone = self._holding.vanished(empty, self._clock())
+        self._hints.lost(one.sent.queue for one in gone)
+        self._bury(gone)
 
     def _refused(self, number: str, error: Exception) -> None:
         """On the loop."""

@@ -31,6 +31,7 @@ LOG = logging.getLogger("twingraph.celery")
 ASK_SECONDS = 1.5
 FULL_SECONDS = 2.0
 NOBODY_SECONDS = 10.0
+NOBODY = "no worker answers"
 # A worker has so long to fetch the code and to start the process.
 START_SECONDS = 30.0
 HERE_SECONDS = 2.0
@@ -176,13 +177,14 @@ class FarHosts:
         self._sessions: dict[str, FarProcess] = {}
         self._seen: dict[str, float] = {}  # workers that have some of these
         self._said_here = 0.0
+        self.unanswered = False  # nobody has said anything to the last question
 
     def elsewhere(self, code: CodeRef, near: Callable[[], Spoken], owner: Owner) -> Spoken:
         self._count += 1
         session = f"{self._name}:bodies-{self._count}"
         process = self._sessions[session] = FarProcess(self, session, code, near, owner)
         self._ask(process)
-        self._later(NOBODY_SECONDS, process, Phase.ASKING, "no worker answers")
+        self._later(NOBODY_SECONDS, process, Phase.ASKING, NOBODY)
         return process
 
     def _ask(self, process: FarProcess) -> None:
@@ -196,6 +198,7 @@ class FarHosts:
 
         def look() -> None:
             if process.phase is phase and process.worker == worker:
+                self.unanswered = why is NOBODY
                 self._try_next(process, why)
 
         self.loop().call_later(seconds, look)
@@ -220,6 +223,7 @@ class FarHosts:
 
     def take(self, worker: str, word: OfBodies) -> None:
         self._seen[worker] = self._clock()
+        self.unanswered = False
         if isinstance(word, Alive):
             self._take_alive(worker, word)
             return

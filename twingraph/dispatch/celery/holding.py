@@ -240,6 +240,10 @@ class Holding:
                 sent.passed_at = now
         return {sent.queue for sent in self._untaken.values() if now - sent.at > UNTAKEN_SECONDS}
 
+    def waiting(self) -> dict[str, int]:
+        """The queues in which something was not taken, each with the newest that was."""
+        return {sent.queue: self._latest.get(sent.queue, 0) for sent in self._untaken.values()}
+
     def vanished(self, empty: Collection[str], now: float) -> list[Gone]:
         """What is not in its queue any more and was not taken: the queue is `empty`, now as when it was looked into
         before, or later ones were taken."""

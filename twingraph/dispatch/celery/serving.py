@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,9 +20,10 @@ from celery import bootsteps, signals
 from celery.worker.control import control_command, inspect_command
 
 from twingraph.core.errors import TwinGraphError
-from twingraph.dispatch.celery.application import STATUS, WISH, make_app
+from twingraph.dispatch.celery.application import STATUS, WISH, mailbox, make_app
 from twingraph.dispatch.celery.carrier import Carrier
 from twingraph.dispatch.celery.deliveries import Deliveries
+from twingraph.dispatch.celery.threads import Receiver
 from twingraph.dispatch.celery.worker import make_carrier
 from twingraph.dispatch.embedded import PoolOptions
 from twingraph.settings import Settings, load
@@ -30,6 +32,8 @@ LOG = logging.getLogger("twingraph.celery")
 
 # How often a worker that ends looks whether its last lane has.
 LOOK_SECONDS = 0.05
+# A broker that is away must not hold up its end.
+EAR_SECONDS = 1.0
 
 _carriers: dict[int, Carrier] = {}  # by the application whose worker it belongs to
 _intakes: WeakKeyDictionary[Any, Intake] = WeakKeyDictionary()  # by Celery's consumer
@@ -82,7 +86,8 @@ def lanes_at_once(settings: Settings) -> int:
 
 
 class Lanes(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery tells no types
-    """A worker that is asked to end waits for its lanes: after its consumer has ended, before its connection does."""
+    """A worker that is asked to end waits for its lanes: after its consumer has ended, before its connection does. What
+    is asked of it meanwhile, and wished, it hears at an ear of its own."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -90,12 +95,15 @@ class Lanes(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery tells no t
         carrier, intake = _carriers.get(id(worker.app)), _intakes.get(worker.consumer)
         if carrier is not None:
             carrier.drain()
+            ear = last_ear(worker.app, worker.hostname)
+            ear.start()
             waits = True
             while waits:
                 waits = carrier.has_lanes
                 if intake is not None:
                     intake.settle()
                 time.sleep(LOOK_SECONDS if waits else 0.0)
+            ear.close(EAR_SECONDS)
 
     def terminate(self, worker: Any) -> None:
         """Asked to end at once."""
@@ -137,8 +145,8 @@ class Intake:
     def hear(self, message: Any, *_: Any, **__: Any) -> None:
         try:
             (text, given), _, _ = message.payload
-        except (ValueError, TypeError) as error:
-            LOG.error("refused: a message that is no lane: %s", error)
+        except Exception as error:  # what kombu's decoders raise has nothing in common
+            LOG.error("refused: a message that is no lane (%s: %s)", type(error).__name__, str(error)[:200])
             self._deliveries.refuse(message)
             return
         offer = self._carrier.read(text, given)
@@ -187,10 +195,26 @@ def _wish(state: Any, text: str, signature: str) -> None:
         carrier.wish(text, signature)
 
 
-def _status(state: Any) -> Mapping[str, Any] | None:
+def _status(state: Any, challenge: str = "") -> Mapping[str, Any] | None:
     carrier = _carriers.get(id(state.app))
-    return None if carrier is None else carrier.status()
+    return None if carrier is None else carrier.status(challenge)
+
+
+def last_ear(app: Any, hostname: str) -> Receiver:
+    """What Celery does with such commands, when it does not any more."""
+    box = mailbox(app, None)
+    node = box.Node(f"{hostname}-ends", state=SimpleNamespace(app=app), handlers={WISH: _wish, STATUS: _status})
+
+    def hear(message: Any) -> None:
+        node.channel = message.channel
+        try:
+            node.handle_message(message.payload, message)
+        except Exception as error:  # anybody may have said it
+            LOG.error("refused: a command that is none (%s: %s)", type(error).__name__, str(error)[:200])
+
+    queue = box.get_queue(node.hostname)
+    return Receiver("twingraph-last-ear", app.connection_for_read, queue, hear, forgetful=True)
 
 
 control_command(name=WISH, args=[("text", str), ("signature", str)])(_wish)
-inspect_command(name=STATUS)(_status)
+inspect_command(name=STATUS, args=[("challenge", str)])(_status)

@@ -40,6 +40,13 @@ class Seal:
             "conductors and workers the same TWINGRAPH_WORKER_KEY"
         )
 
+    def proof(self, name: str, challenge: str) -> str:
+        """That who calls itself so has our key. Of no worth for anything else, nor for who asks something else."""
+        return signature(self._key, "prove", name, challenge)
+
+    def proves(self, name: str, challenge: str, given: object) -> bool:
+        return isinstance(given, str) and given.isascii() and hmac.compare_digest(self.proof(name, challenge), given)
+
     def mask(self, secret: bytes) -> str:
         """A secret that only who has the key can read."""
         nonce = secrets.token_hex(16)

@@ -59,11 +59,7 @@ def timer_fired(state: State, event: TimerFired) -> None:
 def _left(state: State, node: Node, due: float) -> float:
     """How long the node still has to wait: never longer than it was to wait in all, whatever the clock was when it
     began. Clocks are set back, and those of two machines need not agree."""
-    if node.status is NodeStatus.RETRYING:
-        policy = runs.policy(state, node)
-        longest = policy.delay(node.spent, 1.0) if policy is not None else 0.0
-    else:
-        longest = node.plan.wait or 0.0
+    longest = runs.longest_pause(state, node) if node.status is NodeStatus.RETRYING else node.plan.wait or 0.0
     left = max(0.0, min(due - state.now, longest))
     node.due = min(due, state.now + left)
     return left

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twingraph.core.errors import ErrorCode
+from dataclasses import replace
+
+from twingraph.core.errors import UNREACHABLE, ErrorCode
 from twingraph.core.events import (
     ItemsGiven,
     NodeBegun,
@@ -177,20 +179,46 @@ def _unexplained(node: Node, event: NodeEnded) -> ErrorRecord:
 
 
 def _run_lost(state: State, node: Node, event: NodeEnded) -> None:
-    if event.begun:
+    away = event.error if event.error is not None and event.error.error_type == UNREACHABLE else None
+    if event.begun or away is not None:
         _charge_loss(node)
     if node.losses < LOSS_LIMIT:
-        requeue(state, node)
+        if away is None or node.kind is NodeKind.HANDLER:
+            requeue(state, node)
+        else:
+            _pause(state, node, _pause_after_loss(node, event.chance))
         return
-    node.error = ErrorRecord(
-        code=ErrorCode.WORKER_LOST,
-        error_type="WorkerLost",
-        message=f"the process that ran it was killed from outside {node.losses} times in a row; "
-        "look for the out-of-memory killer, or give the node less to do at once",
-        node_id=node.id,
-        attempt=event.attempt,
-    )
+    if away is not None:
+        node.error = replace(away, message=f"{away.message}; it was tried {node.losses} times in a row")
+    else:
+        node.error = ErrorRecord(
+            code=ErrorCode.WORKER_LOST,
+            error_type="WorkerLost",
+            message=f"the process that ran it was killed from outside {node.losses} times in a row; "
+            "look for the out-of-memory killer, or give the node less to do at once",
+            node_id=node.id,
+            attempt=event.attempt,
+        )
     beginnings.end_node(state, node, NodeStatus.FAILED)
+
+
+def _pause(state: State, node: Node, delay: float) -> None:
+    """Its next attempt begins after so long."""
+    scheduling.retire(state, node)
+    state.move(node, NodeStatus.RETRYING)
+    node.due = state.now + delay
+    state.commands.append(SetTimer(f"node:{node.id}", delay))
+
+
+def _pause_after_loss(node: Node, chance: float) -> float:
+    return DEFAULT_RETRY.delay(max(1, node.losses), chance)
+
+
+def longest_pause(state: State, node: Node) -> float:
+    """Of a node that waits for its next attempt. It has spent one, unless it was lost to what could not be reached."""
+    rules = policy(state, node)
+    spent = rules.delay(node.spent, 1.0) if rules is not None and node.spent else 0.0
+    return max(spent, _pause_after_loss(node, 1.0)) if node.alone else spent
 
 
 def _charge_loss(node: Node) -> None:
@@ -229,11 +257,7 @@ def _run_failed(state: State, node: Node, event: NodeEnded) -> None:
     ):
         beginnings.end_node(state, node, NodeStatus.FAILED)
         return
-    scheduling.retire(state, node)
-    state.move(node, NodeStatus.RETRYING)
-    delay = rules.delay(node.spent, event.chance)
-    node.due = state.now + delay
-    state.commands.append(SetTimer(f"node:{node.id}", delay))
+    _pause(state, node, rules.delay(node.spent, event.chance))
 
 
 def _may_try_again(state: State, node: Node, event: NodeEnded, rules: RetryPolicy, error: ErrorRecord) -> bool:

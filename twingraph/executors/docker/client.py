@@ -120,7 +120,8 @@ class Engine:
         except errors.APIError as error:
             said = str(error.explanation or error).strip()
             kind = {404: "missing", 409: "conflict"}.get(error.status_code, "refused")
-            kind = "unreachable" if error.status_code in (502, 503, 504) else kind
+            if error.status_code in (502, 503, 504):
+                raise EngineError("unreachable", self._unreachable(error)) from error
             raise EngineError(kind, said) from error
         except self._lost as error:
             raise EngineError("unreachable", self._unreachable(error)) from error
@@ -130,7 +131,7 @@ class Engine:
             raise EngineError("unreachable" if lost else "refused", message) from error
 
     def _unreachable(self, error: Exception) -> str:
-        return f"the Docker engine at {self.address} does not answer: {error}; start it, or set DOCKER_HOST"
+        return f"the Docker engine at {self.address} does not answer: {_reason(error)}; start it, or set DOCKER_HOST"
 
     # -- images ------------------------------------------------------------------------------------
 
@@ -344,6 +345,21 @@ class Attached:
             if part is not None:
                 with suppress(Exception):  # each of them holds the connection open
                     part.close()
+
+
+def _reason(error: BaseException) -> str:
+    """Why a connection failed, as the system says it: what the libraries between say is about themselves."""
+    found: list[BaseException] = [error]
+    for one in found:
+        inner = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
+        found += [cause for cause in inner if isinstance(cause, BaseException) and cause not in found]
+    names = {type(one).__name__ for one in found}
+    for one in found:
+        if isinstance(one, OSError) and isinstance(one.strerror, str):
+            return one.strerror
+    if any("Timeout" in name for name in names):
+        return f"nothing came within {CALL_SECONDS} s"
+    return str(found[-1]) or type(found[-1]).__name__
 
 
 def _parts_of(image: str) -> tuple[str, str | None]:

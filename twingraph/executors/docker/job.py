@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from twingraph.core.codec import refs
-from twingraph.core.errors import ErrorCode, StoreError, TwinGraphError
+from twingraph.core.errors import UNREACHABLE, ErrorCode, StoreError, TwinGraphError
 from twingraph.executors import one_file
 from twingraph.executors.base import Finished, Hears, Task
 from twingraph.executors.base import Line as LogLine
@@ -376,7 +376,7 @@ class DockerJob:
 
     def _refused(self, error: EngineError) -> Finished:
         if error.kind == "unreachable":
-            return self._failed(ErrorCode.WORKER_LOST, "EngineUnreachable", str(error))
+            return self._failed(ErrorCode.WORKER_LOST, UNREACHABLE, str(error), status="lost")
         if "executable file not found" in str(error) or "no such file or directory" in str(error):
             message = (
                 f"the image {self._task.image!r} has no such program, and the runner needs Python 3.8 or newer: {error}"
@@ -387,9 +387,14 @@ class DockerJob:
         message = f"the engine refused the container: {error}"
         return self._failed(ErrorCode.INVALID_INPUT, "ContainerRefused", message, permanent=True)
 
-    def _failed(self, code: str, kind: str, message: str, *, permanent: bool = False) -> Finished:
+    def _failed(
+        self, code: str, kind: str, message: str, *, permanent: bool = False, status: str = "failed"
+    ) -> Finished:
         hide = Mask(self._task.secrets) if self._task.secrets else str
-        return failed(self._task, code, kind, hide(message), time.time(), permanent=permanent, started=self._told.began)
+        return failed(
+            self._task, code, kind, hide(message), time.time(), status=status, permanent=permanent,
+            started=self._told.began,
+        )  # fmt: skip
 
 
 class Hearing:

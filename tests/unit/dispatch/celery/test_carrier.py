@@ -354,6 +354,12 @@ def test_it_says_since_when_it_serves_as_all_times_are_told(scene: Scene) -> Non
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", scene.carrier.status()["since"])
 
 
+def test_its_status_proves_whose_key_it_has(scene: Scene) -> None:
+    told = scene.carrier.status("question")
+    assert SEAL.proves(told["worker"], "question", told["proof"])
+    assert not SEAL.proves(told["worker"], "another", told["proof"])
+
+
 def test_who_has_no_room_for_bodies_says_so(scene: Scene) -> None:
     scene.wish("host", "session", ["somebody's desk"])
     scene.until(lambda: scene.said.words)

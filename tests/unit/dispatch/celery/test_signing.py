@@ -31,6 +31,16 @@ def test_everything_else_is_refused(text: object, signature: object) -> None:
         OURS.check("lane", text, signature)
 
 
+def test_who_has_the_key_can_prove_it_for_a_name_and_a_question() -> None:
+    given = Seal(b"our key").proof("w", "question")
+    assert OURS.proves("w", "question", given)
+    assert not THEIRS.proves("w", "question", given)
+    assert not OURS.proves("v", "question", given)
+    assert not OURS.proves("w", "another", given)
+    assert not OURS.proves("w", "question", OURS.sign("prove", "question"))
+    assert not any(OURS.proves("w", "question", nothing) for nothing in (None, "", "ö", 5, b"x"))
+
+
 def test_a_secret_is_read_with_the_key_alone() -> None:
     secret = bytes(range(100))
     masked = OURS.mask(secret)

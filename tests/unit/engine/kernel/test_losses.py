@@ -1,9 +1,13 @@
 """Lost workers: not the user's attempts, not for ever, and laid at the right door."""
 
+import pytest
+
 from tests.unit.engine.kernel.hand import Hand, task
 from twingraph.core import events as ev
+from twingraph.core.errors import UNREACHABLE, ErrorCode
 from twingraph.core.plan import NodeSpec
 from twingraph.core.policies import RetryPolicy
+from twingraph.core.records import ErrorRecord
 
 RETRY = [NodeSpec(component="a", retry=RetryPolicy(max_attempts=3))]
 
@@ -74,3 +78,33 @@ def test_an_outcome_that_came_late_after_all_is_taken_before_the_next_attempt() 
     hand.end("a", attempt=1)
     hand.feed(ev.ResumeRequested())
     assert (hand.dispatched("a"), hand.outcome) == ([1], "completed")
+
+
+AWAY = ErrorRecord(
+    code=ErrorCode.WORKER_LOST, error_type=UNREACHABLE, message="the engine at X does not answer: refused"
+)
+
+
+def test_what_cannot_be_reached_is_tried_again_after_a_pause_and_three_times_in_all() -> None:
+    hand = Hand(task("a"), specs=RETRY)
+    for pause in (1.0, 2.0):
+        hand.end("a", "lost", begun=False, error=AWAY)
+        assert hand.running == []
+        assert hand.state.nodes["a"].due == pytest.approx(hand.state.now + pause)
+        hand.fire("node:a", after=pause)
+        assert hand.running == ["a"]
+    hand.end("a", "lost", begun=False, error=AWAY)
+    assert hand.finish is not None
+    error = hand.finish.error
+    assert error is not None
+    assert (error.code, error.error_type) == ("worker_lost", UNREACHABLE)
+    assert error.message == "the engine at X does not answer: refused; it was tried 3 times in a row"
+    assert hand.state.nodes["a"].spent == 0
+
+
+def test_the_pause_after_a_loss_is_not_cut_short_by_a_firing_that_came_early() -> None:
+    hand = Hand(task("a"))
+    hand.end("a", "lost", begun=False, error=AWAY)
+    hand.fire("node:a", after=0.2)
+    assert hand.running == []
+    assert hand.state.nodes["a"].due == pytest.approx(hand.state.now + 0.8)

@@ -150,3 +150,19 @@ def test_who_listens_to_a_line_hears_no_more_once_somebody_hangs_up() -> None:
         line.hang_up()
         reading.join(10)
         assert not reading.is_alive()
+
+
+def test_why_an_engine_does_not_answer_is_told_without_the_names_of_libraries(tmp_path: Path) -> None:
+    with socket.socket() as one:  # nobody listens there, and nobody else can begin to
+        one.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{one.getsockname()[1]}"
+        with pytest.raises(EngineError) as refused:
+            Engine({"DOCKER_HOST": address})
+    place = tmp_path / "none.sock"
+    with pytest.raises(EngineError) as absent:
+        Engine({"DOCKER_HOST": f"unix://{place}"})
+    remedy = "start it, or set DOCKER_HOST"
+    assert str(refused.value) == f"the Docker engine at {address} does not answer: Connection refused; {remedy}"
+    assert (
+        str(absent.value) == f"the Docker engine at unix://{place} does not answer: No such file or directory; {remedy}"
+    )
