@@ -8,7 +8,7 @@ therefore not written down. Values never stand in an event: they are the `data` 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -35,6 +35,11 @@ OutputMeta = tuple[str, str, int]
 # Of a graph that is written by and by, and what stands before its nodes.
 _NODES_AT_ONCE = 200
 _BEFORE_NODES = '{"nodes":['
+# The text of an event of so many nodes is packed: a store takes megabytes at once, and everybody else waits.
+_PACKED_FROM = 10_000
+_PACKED = '{"packed":"'
+_UNPACKED_AT_ONCE = 1 << 18
+_LARGEST = 1 << 30
 
 _NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
 
@@ -332,15 +337,71 @@ def body_of(event: Event) -> str:
 
 
 def writing(event: Event) -> Generator[None, None, str]:
-    """The same text by and by, so many nodes at once."""
+    """The same text by and by, so many nodes at once; a very long one is packed."""
     if not isinstance(event, GraphExtended) or len(event.nodes) <= _NODES_AT_ONCE:
         return body_of(event)
+    if len(event.nodes) >= _PACKED_FROM:
+        return (yield from _packing(_pieces(event)))
     parts: list[str] = []
-    for start in range(0, len(event.nodes), _NODES_AT_ONCE):
-        parts.append(_dumps([node_to_json(node) for node in event.nodes[start : start + _NODES_AT_ONCE]])[1:-1])
+    for piece in _pieces(event):
+        parts.append(piece)
         yield
-    around = body_of(event._replace(nodes=()))
-    return f"{_BEFORE_NODES}{','.join(parts)}{around.removeprefix(_BEFORE_NODES)}"
+    return "".join(parts)
+
+
+def _pieces(event: GraphExtended) -> Iterator[str]:
+    """Its text, as `body_of` gives it."""
+    before = _BEFORE_NODES
+    for start in range(0, len(event.nodes), _NODES_AT_ONCE):
+        yield before + _dumps([node_to_json(node) for node in event.nodes[start : start + _NODES_AT_ONCE]])[1:-1]
+        before = ","
+    yield body_of(event._replace(nodes=())).removeprefix(_BEFORE_NODES)
+
+
+def _packing(pieces: Iterator[str]) -> Generator[None, None, str]:
+    import zlib  # few events are so long
+    from base64 import b64encode
+
+    packer, parts = zlib.compressobj(1), []
+    for piece in pieces:
+        parts.append(packer.compress(piece.encode("utf-8", "surrogatepass")))
+        yield
+    parts.append(packer.flush())
+    return f'{_PACKED}{b64encode(b"".join(parts)).decode("ascii")}"}}'
+
+
+def _unpacking(body: str) -> Generator[None, None, str]:
+    """Raises ValueError for what was not packed here."""
+    import zlib
+    from base64 import b64decode
+
+    data, unpacker = b64decode(body[len(_PACKED) : -2], validate=True), zlib.decompressobj()
+    parts: list[bytes] = []
+    left = _LARGEST
+    while not unpacker.eof:
+        try:
+            part = unpacker.decompress(data, _UNPACKED_AT_ONCE)
+        except zlib.error as error:
+            raise ValueError(f"it cannot be unpacked: {error}") from None
+        data = unpacker.unconsumed_tail
+        left -= len(part)
+        if left < 0 or not (part or unpacker.eof):
+            raise ValueError("it cannot be unpacked: it is too long, or breaks off")
+        parts.append(part)
+        yield
+    return b"".join(parts).decode("utf-8", "surrogatepass")
+
+
+def _unpacked(body: str | bytes) -> str:
+    text = body if isinstance(body, str) else body.decode()
+    if not text.startswith(_PACKED):
+        return text
+    steps = _unpacking(text)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return str(end.value)
 
 
 def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) -> None:
@@ -366,9 +427,10 @@ def event_from(kind: str, body: str | bytes) -> Event:
     if record is None:
         raise ValueError(f"{kind!r} is not an event of schema {SCHEMA_VERSION}")
     try:
-        raw = _raw(body)
-        if record is GraphExtended:
-            raw["nodes"] = tuple(node_from_json(node) for node in raw["nodes"])
+        if record is not GraphExtended:
+            return _event_from(record, _raw(body))
+        raw = _raw(_unpacked(body))
+        raw["nodes"] = tuple(node_from_json(node) for node in raw["nodes"])
         return _event_from(record, raw)
     except (AttributeError, KeyError, IndexError, RecursionError, TypeError) as error:
         raise ValueError(f"this is no {kind}: {type(error).__name__}: {error}") from error
@@ -377,9 +439,10 @@ def event_from(kind: str, body: str | bytes) -> Event:
 def reading(kind: str, body: str) -> Generator[None, None, Event]:
     """The same by and by, so many nodes at once. What is not as it is written here is read at once after all: so all
     else is taken as ever, and every fault told as ever."""
-    if EVENTS.get(kind) is GraphExtended and body.startswith(_BEFORE_NODES):
+    if EVENTS.get(kind) is GraphExtended and body.startswith((_BEFORE_NODES, _PACKED)):
         try:
-            event = yield from _reading_nodes(body)
+            text = (yield from _unpacking(body)) if body.startswith(_PACKED) else body
+            event = (yield from _reading_nodes(text)) if text.startswith(_BEFORE_NODES) else None
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
             event = None
         if event is not None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from twingraph.core.events import (
     error_to_json,
     event_from,
     reading,
+    writing,
 )
 from twingraph.core.plan import NodeSpec, PlanNode, Template
 from twingraph.core.records import ErrorRecord
@@ -32,14 +34,26 @@ DRAWN = GraphExtended(
 )
 
 
-def made(steps: Generator[None, None, Event], between: Callable[[], None] = lambda: None) -> Event:
+Made = TypeVar("Made")
+
+
+def made(steps: Generator[None, None, Made], between: Callable[[], None] = lambda: None) -> Made:
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            event: Event = end.value
+            event: Made = end.value
             return event
         between()
+
+
+def many(count: int) -> GraphExtended:
+    """Some ids cannot be written in UTF-8."""
+    return DRAWN._replace(nodes=tuple(PlanNode(id=f"\udc80é{number}", spec=0) for number in range(count)))
+
+
+LONG = many(10_000)
+PACKED = made(writing(LONG))
 
 
 def as_told(kind: str, body: str, *, by_and_by: bool) -> str:
@@ -60,6 +74,24 @@ def test_every_event_comes_back_from_its_json(event: Event) -> None:
 def test_every_event_comes_back_from_its_json_by_and_by(event: Event) -> None:
     back = made(reading(KINDS[type(event)], body_of(event)))
     assert (type(back), back) == (type(event), event)
+
+
+def test_the_text_of_very_many_nodes_is_packed() -> None:
+    assert len(PACKED) < len(body_of(LONG)) / 5
+    assert made(reading(GRAPH, PACKED)) == event_from(GRAPH, PACKED) == event_from(GRAPH, PACKED.encode()) == LONG
+    fewer = many(9_999)
+    assert made(writing(fewer)) == body_of(fewer)
+
+
+@given(body=spoiled([made(ev._packing(iter([body_of(DRAWN)])))]))
+def test_what_was_packed_and_spoiled_is_the_same_by_and_by(body: str) -> None:
+    assert as_told(GRAPH, body, by_and_by=True) == as_told(GRAPH, body, by_and_by=False)
+
+
+def test_a_text_that_unpacks_to_more_than_any_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ev, "_LARGEST", len(body_of(LONG)) // 2)
+    with pytest.raises(ValueError, match="too long"):
+        event_from(GRAPH, PACKED)
 
 
 @given(body=spoiled([body_of(DRAWN), body_of(DRAWN._replace(specs=(), templates={})), body_of(GraphExtended(()))]))
@@ -102,9 +134,9 @@ def test_of_many_nodes_the_text_is_read_by_and_by_too(monkeypatch: pytest.Monkey
         return value, end
 
     monkeypatch.setattr(ev, "_scan", counting)
-    many = GraphExtended(tuple(PlanNode(id=f"n{number}", spec=0) for number in range(3_000)))
-    body = body_of(many)
-    assert made(reading(GRAPH, body), lambda: read.append(0)) == many
+    event = many(3_000)
+    body = body_of(event)
+    assert made(reading(GRAPH, body), lambda: read.append(0)) == event
     assert max(read) < len(body) / 10
 
 
