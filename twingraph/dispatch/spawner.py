@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from twingraph.dispatch.strays import MARK
-from twingraph.executors.marks import SIZE
+from twingraph.executors.marks import LEAST, SIZE
 
 _ROOT = str(Path(__file__).parents[2])
 # Whatever lies in the user's folder, the worker's own imports come from where twingraph and its Python are.
@@ -146,7 +146,10 @@ def spawn(interpreter: str, folder: str, main: str = WORKER) -> Started:
         outgoing, their_out = _pipe(opened)
         their_life, life = _pipe(opened)
         shared = _file(opened)
-        os.ftruncate(shared, SIZE)
+        try:
+            os.ftruncate(shared, SIZE)
+        except OSError:  # files may not be so large here
+            os.ftruncate(shared, LEAST)
         captured = (_file(opened, append=True), _file(opened, append=True))
         theirs = [their_in, their_out, their_life]
         fds = f"{their_in}, {their_out}, {their_life}, {shared}"

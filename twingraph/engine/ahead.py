@@ -69,7 +69,7 @@ class ValuesAhead(Values):
     def _joining(self, joined: Joined, texts: Iterable[str]) -> Iterator[None]:
         for number, text in enumerate(texts, 1):
             joined.add(text, codec.stored_size(text))
-            if not number % self.long:
+            if not number % self.long or text.startswith('{"$":"ref"'):  # a large one is fetched
                 yield
         yield
 

@@ -36,7 +36,7 @@ def events_of(
 
 def ran_again(node: Node, outcome: Outcome) -> bool:
     """Whether this is the list of a generator of which some items were handed over by a run before."""
-    if not node.given or outcome.attempt < 2:
+    if not node.given or max(outcome.attempt, node.attempt) < 2:
         return False
     return node.kind is NodeKind.TASK and outcome.status == "completed"
 

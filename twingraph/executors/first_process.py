@@ -214,7 +214,7 @@ class FirstProcess:
             "doom": doom,
             "cpu": used,
             "memory": self._memory(most),
-            "oom": _oom_kills() - self._killed,
+            "oom": max(0, _oom_kills() - self._killed),  # less when it can be read no more
             "ended": time.time(),
         }
 

@@ -50,7 +50,7 @@ class LastWords:
             return
         data = _line(run, index, record)
         if len(data) > self._half // 2:
-            data = _line(run, index, (*record[:3], record[3][:_LONG] + _CUT))
+            data = _line(run, index, (*record[:3], record[3][: min(_LONG, self._half // 8)] + _CUT))
         self._put(data, None)
 
     def note_unfinished(self, run: int, level: str, stream: str, text: str) -> None:
@@ -63,6 +63,8 @@ class LastWords:
 
     def _put(self, data: bytes, unfinished: Optional[Tuple[int, str]]) -> None:  # noqa: UP006, UP045
         size = len(data)
+        if size > self._half:
+            return
         with self._lock:  # and nothing is called below, for a handler of a signal comes between calls only
             start = self._end if unfinished is None or unfinished != self._open else self._open_at
             if start + size > self._half:

@@ -22,6 +22,7 @@ STEPS = 1  # the block that tells of the loop
 FIRST = 2  # the first block of a lane
 _WORDS = BLOCK * (FIRST + LANES)  # where the process's last words begin
 SIZE = _WORDS + (1 << 19)
+LEAST = _WORDS + (1 << 14)
 BEGUN, LOW, HIGH, CUT_OFF = range(4)
 
 
@@ -29,7 +30,7 @@ class Marks:
     """Runs are numbered per worker, from 1."""
 
     def __init__(self, descriptor: int) -> None:
-        self._map: Any = mmap.mmap(descriptor, SIZE)
+        self._map: Any = mmap.mmap(descriptor, 0)
         self._whole = memoryview(self._map)
         self._look_at(0)
 

@@ -156,7 +156,7 @@ class ProcessState:
             path, entries, finders, found, hooks, hooked,
         ) = self._kept  # fmt: skip
         _set_umask(umask)
-        if _getrecursion() != recursion:
+        if _getrecursion() < recursion:  # one that was raised is needed still, to write down what is deep
             _setrecursion(recursion)
         try:
             if (
@@ -273,6 +273,15 @@ class Below:
             return None
         self._sizes = sizes
         return sizes[0] - _BEYOND, sizes[1] - _BEYOND
+
+    def files(self) -> Tuple[Any, Any]:  # noqa: UP006
+        return _file(1), _file(2)
+
+    def learn(self, before: Tuple[Any, Any]) -> None:  # noqa: UP006
+        """A module was loaded: what it has put there stays."""
+        for descriptor, was, now in zip((1, 2), before, self.files()):
+            if was != now:
+                self._files[descriptor] = None
 
     def put_back(self) -> None:
         """After `written`, which has moved a place that belongs to the file: who has the same place has our file. They

@@ -175,7 +175,7 @@ class Worker:
         return self._found.get(entry) or self._find(entry)
 
     def _find(self, entry: str) -> Any:
-        before = self.state.now()
+        before, files = self.state.now(), self.below.files()
         loading.append(entry)
         try:
             found = self._found[entry] = self._load().get(entry)
@@ -186,6 +186,7 @@ class Worker:
         finally:
             loading.pop()
             self.state.learn(before)
+            self.below.learn(files)
         return found
 
     def _load(self) -> Any:

@@ -76,5 +76,5 @@ def _seal(settings: Settings) -> Seal | None:
         home = Home(settings.home).open()
         home.close()
         return seal_of(settings, home, blobs_of(settings, home))
-    except TwinGraphError:
+    except (TwinGraphError, OSError):
         return None

@@ -247,6 +247,25 @@ async def test_what_is_said_below_is_heard_again_after_a_run_that_put_others_in_
     assert bench.lines() == [("info", "stdout", "first"), *said]
 
 
+async def test_what_the_top_of_a_module_puts_at_a_descriptor_stays(bench: Bench) -> None:
+    code = bench.write(
+        "#entry say\nimport os\nnull = os.open(os.devnull, os.O_RDWR)\nos.dup2(null, 1)\n"
+        "def say(word):\n    os.system(f'echo {word}; echo {word} >&2')\n    return null\n"
+    )
+    for word in ("first", "second"):
+        await bench.worker_of(word, "say", code, word=word)
+    assert bench.lines() == [("warning", "stderr", "first"), ("warning", "stderr", "second")]
+
+
+async def test_what_is_deep_is_written_under_the_limit_that_its_function_has_set(bench: Bench) -> None:
+    outcome = await bench.run(
+        "import sys\nclass Link:\n    def __init__(self, next):\n        self.next = next\n"
+        "def f():\n    sys.setrecursionlimit(50_000)\n    link = None\n"
+        "    for _ in range(3_000):\n        link = Link(link)\n    return link\n"
+    )
+    assert outcome.status == "completed", outcome.error
+
+
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside others"])
 async def test_a_process_whose_limit_cannot_be_raised_again_carries_out_no_other_run(
     tmp_path: Path, beside: bool

@@ -174,6 +174,18 @@ def test_a_line_that_takes_all_room_is_cut(side: Side) -> None:
     assert side.left() == ["\U0001f600" * 16384 + " ...(cut)"]
 
 
+def test_where_there_is_little_room_the_newest_that_fits_is_there() -> None:
+    words = LastWords(bytearray(4096))
+    records = Records(words)
+    records.begin(1)
+    for text in ("a", "b" * 5_000, "c", "\U0001f600" * 5_000, "d"):
+        records.add("info", "stdout", text)
+    words.note_unfinished(1, "info", "stdout", "\U0001f600" * 5_000)
+    left = [record[3] for record in unheard(words.said()[1], 0)]
+    assert left[-1] == "d"
+    assert all(len(text) < 2_000 for text in left)
+
+
 def test_a_fork_leaves_it_alone(side: Side) -> None:
     side.words.in_child()
     print("of the child", file=side.out)

@@ -29,7 +29,10 @@ def clear_often(folder: Path) -> None:
 
 def clear_unused(folder: Path, before: float) -> None:
     """What nobody has taken into use since then, and nobody uses now; also what a killed process left half made."""
-    for place in list(folder.iterdir()) if folder.is_dir() else ():
+    found: list[Path] = []
+    with suppress(OSError):
+        found = list(folder.iterdir())
+    for place in found:
         with suppress(ImportError, OSError):  # in use, another user's, gone already; or no folder can be locked here
             _clear(place, before)
 

@@ -208,7 +208,8 @@ def last_ear(app: Any, hostname: str) -> Receiver:
     def hear(message: Any) -> None:
         node.channel = message.channel
         try:
-            node.handle_message(message.payload, message)
+            if message.payload.get("method") in node.handlers:
+                node.handle_message(message.payload, message)
         except Exception as error:  # anybody may have said it
             LOG.error("refused: a command that is none (%s: %s)", type(error).__name__, str(error)[:200])
 

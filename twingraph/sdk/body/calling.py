@@ -28,6 +28,7 @@ class Called:
 
     target: Target | None
     edges: tuple[Edged, ...]
+    ordinal: int
 
 
 class Calling(Hearing):
@@ -57,7 +58,8 @@ class Calling(Hearing):
         self._made: dict[str, list[str]] = {}  # by task: its calls, in order
         self._counts: dict[tuple[str, str], int] = {}
         self._forced: dict[str, None] = {}
-        self._hashes: dict[str, str] = {}  # of those calls that were asked for it
+        self._hashes: dict[str, str] = {}  # of those calls that were asked for it,
+        self._latest: dict[str, tuple[int, str]] = {}  # and the latest of those that have the same
         self.let_go: set[str] = set()  # whoever awaited them was cancelled; what becomes of them concerns nobody
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Handle:
@@ -95,7 +97,7 @@ class Calling(Hearing):
         wait: float | None = None,
     ) -> None:
         """Make the call known, unless history has it."""
-        self._calls[move.id] = Called(target, edges)
+        self._calls[move.id] = Called(target, edges, len(self._calls))
         forced = self._take_forced()
         if not self.history.used_up and self.history.call(move):
             return
@@ -163,8 +165,8 @@ class Calling(Hearing):
             writing.order_after(parent._tg_handle._tg_node)
         else:
             text = str(parent)  # equal calls have one hash: the latest is meant
-            node = next((one for one in reversed(self._calls) if self._hashes.get(one) == text), None)
-            if node is None:
+            _, node = self._latest.get(text, (0, ""))
+            if not node:
                 raise PermanentError(
                     f"parent_hash {text[:80]!r} is not the hash of a call that this body made before; pass the "
                     "handle of that call, or its h['hash']"

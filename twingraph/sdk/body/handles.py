@@ -185,6 +185,11 @@ class Handle:
         """For numpy, which takes a handle in a list for an object else."""
         return sys.modules["numpy"].array(_value(self), dtype=dtype, copy=copy)
 
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **more: Any) -> Any:
+        """Of numpy's own numbers and arrays, the value's own: a plain number makes no array wider."""
+        more = {name: plain_within(part) for name, part in more.items()}
+        return getattr(function, method)(*map(_plain, inputs), **more)
+
     def __round__(self, digits: int | None = None) -> Any:
         return round(_value(self)) if digits is None else round(_value(self), digits)
 

@@ -112,6 +112,7 @@ class Holding(Calling):
             for source in self._sources(node):
                 self.ended(source)
             found = self._hashes[node] = str(self.ask("hash", node))
+            self._latest[found] = max(self._latest.get(found, (-1, "")), (self._calls[node].ordinal, node))
         return found
 
     def awaited(self, node: str, output: str | None) -> Generator[Any, None, Any]:
