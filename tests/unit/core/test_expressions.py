@@ -20,6 +20,8 @@ def test_names(expression: str, names: tuple[str, ...]) -> None:
     assert names_used(expression) == names
 
 
-@pytest.mark.parametrize("wrong", ["", "1 +", None, 3, "x = 1", "lambda: 1", "\ud800 > 1", "a\0b", "-" * 5000 + "1"])
+@pytest.mark.parametrize(
+    "wrong", ["", "1 +", None, 3, "x = 1", "lambda: 1", "\ud800 > 1", "a\0b", "(" * 300 + "1" + ")" * 300]
+)
 def test_what_is_no_expression(wrong: object) -> None:
     assert problem_of(wrong) is not None
