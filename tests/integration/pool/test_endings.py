@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.pool.conftest import Bench, opened
+from tests.support import interrupting
 from tests.support.files import words
 from tests.support.processes import alive
 
@@ -79,37 +80,11 @@ async def test_of_a_fork_that_returns_twice_one_result_counts(bench: Bench) -> N
     assert sum(type(report).__name__ == "Outcome" for report in bench.reports) == 2
 
 
-RAISES_AT_EACH_CALL = """\
-    print("a word")
-    moment = left = 0
-    def happens(frame, event, called):
-        nonlocal left
-        left -= called is not sys.setprofile
-        if left == 0:
-            raise LookupError
-    while left <= 0:
-        moment = left = moment + 1
-        sys.setprofile(happens)
-        try:
-            print("another")
-        except LookupError:
-            pass
-        finally:
-            sys.setprofile(None)
-"""
-
-
 async def test_a_handler_of_a_signal_may_raise_wherever_a_print_is(bench: Bench) -> None:
     """It leaves no lock behind for which the next print would wait."""
-    outcome = await bench.run(
-        f"""
-import sys
-def f():
-{RAISES_AT_EACH_CALL}    return moment > 10
-""",
-        timeout=10,
-    )
-    assert (outcome.status, outcome.texts) == ("completed", ["true"])
+    outcome = await bench.run(f"{interrupting.CODE}\nf = raises_at_each_call_of_a_print\n", timeout=10)
+    assert outcome.status == "completed"
+    assert int(outcome.texts[0]) > 10
 
 
 async def test_a_crash_charges_only_the_run_that_began(bench: Bench) -> None:

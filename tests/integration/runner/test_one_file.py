@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import interrupting
 from tests.support.contained import PYTHONS, Box, names, wait_for
 from tools.pythons import Python
 
@@ -62,24 +63,6 @@ def leaves_with_an_answer():
         print("printed")
         os._exit(3)
     sys.modules["twingraph.executors.contained"]._replace = end
-
-def raises_at_each_call_of_a_print():
-    print("a word")
-    moment = left = 0
-    def happens(frame, event, called):
-        nonlocal left
-        left -= called is not sys.setprofile
-        if left == 0:
-            raise LookupError
-    while left <= 0:
-        moment = left = moment + 1
-        sys.setprofile(happens)
-        try:
-            print("another")
-        except LookupError:
-            pass
-        finally:
-            sys.setprofile(None)
 
 def faults():
     import ctypes
@@ -164,6 +147,7 @@ def surroundings():
 def unfit():
     return object()
 """
+CODE += interrupting.CODE
 
 Runs = Callable[..., Box]
 
