@@ -90,3 +90,6 @@ class ByHand:
         held = self.conductor._roster.named(handle.id)
         assert held is not None
         return held.state
+
+
+Opens = Callable[[Act], ByHand]

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from tests.support.by_hand import ByHand
-from tests.support.conducting import Act, each, echo, fresh_home, plan, task, value
+from tests.support.by_hand import ByHand, Opens
+from tests.support.conducting import each, echo, fresh_home, plan, task, value
 from twingraph.core import events
 from twingraph.core.errors import StoreError
 from twingraph.core.events import (
@@ -20,13 +19,11 @@ from twingraph.core.events import (
     Event,
     GraphClosed,
     GraphExtended,
-    PauseRequested,
-    ResumeRequested,
     SignalReceived,
     body_of,
     event_from,
 )
-from twingraph.core.plan import Edge, Hole, NodeKind, NodeSpec, Plan, PlanNode, Source, Template
+from twingraph.core.plan import Edge, Hole, NodeKind, Plan, PlanNode, Source, Template
 from twingraph.core.policies import ErrorHandler
 from twingraph.core.records import Changes, Settings
 from twingraph.core.statuses import NodeStatus
@@ -47,24 +44,6 @@ SMALL = plan(task("only"))
 
 def items(lane: object, run: object) -> object:
     return list(range(MANY)) if getattr(run, "node", "") in ("a", "m") else 1
-
-
-Opens = Callable[[Act], ByHand]
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opens]:
-    home = fresh_home(tmp_path / "home")
-    made: list[ByHand] = []
-
-    def open_one(act: Act) -> ByHand:
-        made.append(ByHand(home, act))
-        return made[-1]
-
-    yield open_one
-    for by_hand in made:
-        by_hand.conductor.end()
-    home.close()
 
 
 @pytest.fixture
@@ -497,98 +476,6 @@ def test_what_comes_during_a_long_piece_of_work_is_taken_in_in_many_turns_and_in
     by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
     heard = [event_from(row.kind, row.body) for row in by_hand.records.rows(large.id) if row.kind == "signal_received"]
     assert [event.name for event in heard if isinstance(event, SignalReceived)] == list(held.state.signals)
-
-
-def test_what_asks_for_a_limit_is_paused_and_goes_on_in_many_turns(opened: Opens) -> None:
-    by_hand = opened(echo)
-    by_hand.dispatch.hold = True
-    spec = NodeSpec(component="task", entry="task", limits={"db": 1})
-    large = by_hand.submit(plan(*(task(f"n{number}") for number in range(MANY)), specs=(spec,)))
-    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
-    state = by_hand.state(large)
-
-    def asking() -> int:
-        return sum(node.asked == "limit" for node in state.nodes.values())
-
-    for event, at_last in ((PauseRequested("a while"), 0), (ResumeRequested(), MANY - 1)):
-        seen = [asking()]
-        by_hand.conductor.feed(large.id, event)
-        by_hand.turns_until(lambda at_last=at_last: asking() == at_last, lambda seen=seen: seen.append(asking()))  # type: ignore[misc]
-        assert max(abs(after - before) for before, after in itertools.pairwise(seen)) <= USUAL.at_once
-    by_hand.conductor.cancel(large.id)
-    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
-    assert large.status == "cancelled"
-
-
-class Freeing(SqliteJournal):
-    """Who was written to hold a named limit no more."""
-
-    freed: ClassVar[list[str]] = []
-
-    def _write(self, part: Append) -> bool:
-        self.freed.extend(part.freed)
-        return super()._write(part)
-
-
-def in_line(by_hand: ByHand) -> int:
-    return sum(len(waiting.queue_of) for waiting in by_hand.conductor._turns._granting._book._waiting.values())
-
-
-def many_in_line(by_hand: ByHand) -> Handle:
-    """All but one wait for a limit that this one holds."""
-    by_hand.dispatch.hold = True
-    spec = NodeSpec(component="task", entry="task", limits={"db": 1})
-    large = by_hand.submit(plan(*(task(f"n{number}") for number in range(MANY)), specs=(spec,)))
-    by_hand.turns_until(lambda: in_line(by_hand) == MANY - 1)
-    by_hand.turns_until(lambda: bool(by_hand.dispatch.waiting))
-    return large
-
-
-@pytest.mark.parametrize("ends", [True, False], ids=["cancelled", "paused"])
-def test_many_leave_the_line_for_a_limit_in_many_turns_and_others_go_on_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
-) -> None:
-    """And of those who only stood in line nothing is written."""
-    monkeypatch.setattr(Freeing, "freed", [])
-    home = fresh_home(tmp_path / "home")
-    by_hand = ByHand(home, echo, Freeing)
-    large = many_in_line(by_hand)
-    if ends:
-        by_hand.conductor.cancel(large.id)
-    else:
-        by_hand.conductor.feed(large.id, PauseRequested("a while"))
-    small = by_hand.submit(SMALL)
-    left, recorded = [in_line(by_hand)], list[int]()
-
-    def look() -> None:
-        left.append(in_line(by_hand))
-        if small.wait_recorded(0) and not recorded:
-            recorded.append(left[-1])
-
-    by_hand.turns_until(lambda: not in_line(by_hand), look)
-    assert max(before - after for before, after in itertools.pairwise(left)) <= USUAL.at_once
-    assert recorded
-    assert recorded[0] > MANY / 2
-    by_hand.conductor.cancel(large.id)
-    by_hand.turns_until(lambda: over(large), by_hand.dispatch.let_go)
-    assert large.status == "cancelled"
-    assert Freeing.freed == ["n0"]
-    by_hand.conductor.end()
-    home.close()
-
-
-def test_many_in_line_for_a_limit_whose_execution_is_lost_are_out_at_once_and_freed_by_and_by(opened: Opens) -> None:
-    by_hand = opened(echo)
-    large = many_in_line(by_hand)
-    held = by_hand.conductor._roster.named(large.id)
-    assert held is not None
-    waiting = by_hand.conductor._turns._granting._book._waiting[held.number]
-    (queue,) = waiting.queues.values()
-    by_hand.conductor._leaving.lost(held)
-    assert not in_line(by_hand)
-    left = [len(queue)]
-    by_hand.turns_until(lambda: not (queue or waiting.queue_of), lambda: left.append(len(queue)))
-    assert max(before - after for before, after in itertools.pairwise(left)) <= 1_000
 
 
 def test_the_text_of_a_large_workflow_is_read_back_in_many_turns(
