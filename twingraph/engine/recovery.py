@@ -9,7 +9,7 @@ from twingraph.core.events import Created, ExecutionEnded, event_from
 from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import LONG, fold, no_search_for_garbage, taking_in, thawed, unsearched
+from twingraph.engine.folding import taking_in, thawed, unsearched
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
@@ -61,11 +61,7 @@ def _folded(
         grown(len(state.nodes))
         since = state.seq
         for last in rows:
-            if len(last.body) > LONG:
-                yield from unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
-                continue
-            with no_search_for_garbage():
-                fold(state, (last,))
+            yield from unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
             grown(len(state.nodes))
             yield
     except StoreError:

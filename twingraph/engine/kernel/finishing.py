@@ -86,7 +86,8 @@ def finish_if_over(state: State) -> None:
 
 def outcome_of(state: State, scope: Scope) -> NodeStatus:
     if scope.driven:
-        scope.error = scope.error or bodies.broken_result(scope)
+        if scope.error is None and state.counts[NodeStatus.COMPLETED] < len(state.nodes):
+            scope.error = bodies.broken_result(scope)
         if scope.error is not None:
             return NodeStatus.FAILED
         return NodeStatus.CANCELLED if scope.cancelled else NodeStatus.COMPLETED
