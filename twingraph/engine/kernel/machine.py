@@ -124,7 +124,7 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
     created = graph.add_nodes(state, scope, event.nodes)
     if scope.driven:
         bounds.tend_body(state, scope)
-    beginnings.settle(state, created)
+    beginnings.settle_last(state, created)
 
 
 def _extend(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Iterator[None]:
