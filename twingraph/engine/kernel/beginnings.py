@@ -88,7 +88,7 @@ def _begin(state: State, node: Node) -> list[Node]:
 
 def _beginning(state: State, node: Node, plans: Sequence[PlanNode]) -> Generator[None, None, list[Node]]:
     """The same by and by, for what waited for very many or opens very many."""
-    freed = _end_instead(state, node, (yield from graph.finding_why_skipped(node)))
+    freed = _end_instead(state, node, (yield from graph.finding_why_skipped(node, state.at_once)))
     if freed is not None:
         return freed
     return (yield from _opening(state, node, plans)) if len(plans) > state.at_once else _go(state, node)

@@ -10,7 +10,7 @@ from twingraph.core.errors import ErrorCode
 from twingraph.core.plan import Hole
 from twingraph.core.records import ErrorRecord
 from twingraph.core.statuses import NodeStatus
-from twingraph.engine.kernel.state import AT_ONCE, Node, Scope
+from twingraph.engine.kernel.state import Node, Scope
 
 # A turn is short: so many skipped nodes are looked through for what they were skipped for.
 _LOOKED_THROUGH = 10_000
@@ -63,12 +63,13 @@ def _cause_of(node: Node) -> Node | None:
     return None
 
 
-def finding_unmet(scope: Scope, met: Iterable[str]) -> Generator[None, None, ErrorRecord | None]:
-    """The first failure that the body has not met. Who met a skipped call met the failure that it was skipped for."""
+def finding_unmet(scope: Scope, met: Iterable[str], step: int) -> Generator[None, None, ErrorRecord | None]:
+    """The first failure that the body has not met, by and by, so many nodes without a pause. Who met a skipped call met
+    the failure that it was skipped for."""
     handled: set[str] = set()
     asked = list(met)
     while asked:
-        if not len(handled) % AT_ONCE:
+        if not (len(handled) + 1) % step:
             yield
         name = asked.pop()
         node = scope.nodes.get(name)
@@ -78,18 +79,18 @@ def finding_unmet(scope: Scope, met: Iterable[str]) -> Generator[None, None, Err
         if node.status is NodeStatus.SKIPPED:
             asked.extend(edge.source for edge in node.plan.edges)
     for number, (name, node) in enumerate(scope.nodes.items(), 1):
-        if not number % _LOOKED_THROUGH:
+        if not number % step:
             yield
         if node.status is NodeStatus.FAILED and name not in handled:
             return node.error
     return None
 
 
-def finding_returned(scope: Scope) -> Generator[None, None, frozenset[str]]:
-    """The nodes whose values the body returned."""
+def finding_returned(scope: Scope, step: int) -> Generator[None, None, frozenset[str]]:
+    """The nodes whose values the body returned, by and by."""
     found: set[str] = set()
     for number, hole in enumerate(_holes(scope), 1):
-        if not number % _LOOKED_THROUGH:
+        if not number % step:
             yield
         found.update(source.node for source in hole.sources if source.node is not None)
     return frozenset(found)

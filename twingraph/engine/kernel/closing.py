@@ -11,7 +11,7 @@ from twingraph.engine.kernel import bodies, bounds, graph
 from twingraph.engine.kernel.beginnings import end_one, settling
 from twingraph.engine.kernel.endings import cancelling_scope, scope_over
 from twingraph.engine.kernel.finishing import begin_ending, finish
-from twingraph.engine.kernel.state import Node, Scope, State, at_once, go_last
+from twingraph.engine.kernel.state import Node, Scope, State, go_last
 
 _OF_A_BODY = graph.WAITS | {NodeKind.SIDE_EFFECT}
 
@@ -28,7 +28,7 @@ def _closing(state: State, scope: Scope, error: ErrorRecord | None, met: Iterabl
     """By and by."""
     goes_on = bounds.goes_on(state, scope)
     if scope.driven and error is None and not goes_on and state.counts[NodeStatus.FAILED]:
-        error = yield from bodies.finding_unmet(scope, met)
+        error = yield from bodies.finding_unmet(scope, met, state.at_once)
     scope.error = scope.error or error
     scope.met = frozenset(name for name in met if name in scope.nodes and not scope.nodes[name].over)
     if goes_on:  # an error does not end the rest of it
@@ -48,7 +48,7 @@ def _letting_go(state: State, scope: Scope) -> Iterator[None]:
     left = [node for node in scope.nodes.values() if node.kind in _OF_A_BODY and not node.over]
     if not left:
         return
-    returned = yield from bodies.finding_returned(scope)
+    returned = yield from bodies.finding_returned(scope, state.at_once)
     for number, node in enumerate(reversed(left), 1):
         if not number % state.at_once and not state.chores:
             yield
@@ -66,7 +66,13 @@ def _letting_go(state: State, scope: Scope) -> Iterator[None]:
 def detached_has_started(state: State, node: Node, execution: str) -> None:
     node.reason = execution
     scope = node.scope
-    if scope.driven and scope.closed and not bodies.is_waited_for(node, at_once(bodies.finding_returned(scope))):
+    if scope.driven and scope.closed:
+        go_last(state, _letting_go_detached(state, node))
+
+
+def _letting_go_detached(state: State, node: Node) -> Iterator[None]:
+    returned = yield from bodies.finding_returned(node.scope, state.at_once)
+    if not bodies.is_waited_for(node, returned):
         _let_go_detached(state, node)
 
 

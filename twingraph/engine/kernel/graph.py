@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from twingraph.core.plan import Edge, NodeKind, PlanNode, Source
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import bounds
-from twingraph.engine.kernel.state import AT_ONCE, Node, Scope, State, at_once
+from twingraph.engine.kernel.state import Node, Scope, State, at_once
 
 
 def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
@@ -160,12 +160,12 @@ def why_skipped(node: Node) -> str | None:
     nodes = node.scope.nodes
     for edge in node.plan.edges:
         if _edge_state(nodes[edge.source], edge.handle) is not ALIVE:
-            return at_once(finding_why_skipped(node))
+            return at_once(finding_why_skipped(node, len(node.plan.edges)))
     return None
 
 
-def finding_why_skipped(node: Node) -> Generator[None, None, str | None]:
-    """The same by and by."""
+def finding_why_skipped(node: Node, step: int) -> Generator[None, None, str | None]:
+    """The same by and by, so many sources without a pause."""
     nodes = node.scope.nodes
     found: dict[str, set[str | None]] = {ALIVE: set(), DEAD: set(), BROKEN: set()}  # parameters of edges
     needed: set[str] = set()
@@ -173,23 +173,23 @@ def finding_why_skipped(node: Node) -> Generator[None, None, str | None]:
         found[_edge_state(nodes[edge.source], edge.handle)].add(edge.param)
         if edge.param is not None and not edge.optional:
             needed.add(edge.param)
-        if not number % AT_ONCE:
+        if not number % step:
             yield
     alive = found[ALIVE]
     if not (found[DEAD] or found[BROKEN]):
         return None
     for param in found[BROKEN]:
-        if param is None or param not in alive or (yield from _has_a_gap(node, param)):
+        if param is None or param not in alive or (yield from _has_a_gap(node, param, step)):
             return "upstream"
     return None if alive and needed <= alive else "branch"
 
 
-def _has_a_gap(node: Node, param: str) -> Generator[None, None, bool]:
+def _has_a_gap(node: Node, param: str, step: int) -> Generator[None, None, bool]:
     """Whether one of the values that this argument is made of failed to come: a list of what several nodes give."""
     argument = node.plan.args.get(param) or node.plan.scope_args.get(param, ())
     nodes = node.scope.nodes
     for number, part in enumerate(argument, 1):
-        if not number % AT_ONCE:
+        if not number % step:
             yield
         if not isinstance(part, str) and not any(_comes(nodes, source) for source in part.sources):
             givers = [nodes[source.node] for source in part.sources if source.node is not None]
