@@ -30,7 +30,7 @@ def drained(steps: Generator[None, None, Made]) -> tuple[Made, int]:
     raise AssertionError
 
 
-@pytest.fixture(params=[1, 5, 30, 8_000])
+@pytest.fixture(params=[1, 30])
 def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Short texts are as long ones when little of them is seen."""
     monkeypatch.setattr(codec_long, "WINDOW", request.param)
