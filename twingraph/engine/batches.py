@@ -11,8 +11,17 @@ from twingraph.store.base import Append, Row
 _END, _PAGE = KINDS[ExecutionEnded], KINDS[MapExpanded]
 
 
+# So many characters take a store as long as a row does.
+_ROW = 4_000
+
+
+def _weight(row: Row) -> int:
+    return 1 + (len(row.body) + len(row.data or "")) // _ROW
+
+
 def weight(part: Append) -> int:
-    return len(part.rows) + len(part.logs)
+    """In rows of a usual length."""
+    return sum(map(_weight, part.rows)) + len(part.logs)
 
 
 def pieces(part: Append, most: int) -> Iterator[Append]:
@@ -20,10 +29,15 @@ def pieces(part: Append, most: int) -> Iterator[Append]:
     with the row that answers it; what else changes beside the rows comes with the last of them, and lines of logs
     with it or before it, so that they are there when an end is."""
     rows, logs, taken = part.rows, part.logs, list(zip(part.taken, part.answers, strict=True))
-    start = 0
-    while len(rows) - start > most:
-        end = start + most
+    weights = [_weight(row) for row in rows]
+    start, left = 0, sum(weights)
+    while left > most:
+        end, size = start + 1, weights[start]
+        while end < len(rows) and size + weights[end] <= most:
+            size += weights[end]
+            end += 1
         while end < len(rows) and _belong_together(rows[end - 1], rows[end]):
+            size += weights[end]
             end += 1
         if end == len(rows):
             break
@@ -36,8 +50,8 @@ def pieces(part: Append, most: int) -> Iterator[Append]:
             taken=[message for message, _ in now],
             answers=[seq for _, seq in now],
         )
-        start = end
-    ahead, room = 0, max(0, most - (len(rows) - start))
+        start, left = end, left - size
+    ahead, room = 0, max(0, most - left)
     while len(logs) - ahead > room:
         yield Append(number=part.number, epoch=part.epoch, logs=logs[ahead : ahead + most])
         ahead += most

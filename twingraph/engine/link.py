@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # of replays only
 
 # How many words are heard before it is the turn of others.
 WORDS_AT_ONCE = 250
+# The same of characters in their arguments: what is longer is in the store.
+CHARACTERS_AT_ONCE = 500_000
 # A body waits so long for room at most: whatever keeps the conductor, the body is not the one to suffer.
 PATIENCE_SECONDS = 10.0
 
@@ -107,11 +109,16 @@ class LoopLink:
             self._poke(self._drain)
 
     def _drain(self) -> None:
-        """So many at a time: a body that makes a hundred thousand calls at once must not keep others waiting."""
+        """So much at a time: a body that makes a hundred thousand calls at once must not keep others waiting."""
         self._poked = False
         words = self._words
         crowded = self.crowded
-        self.hear([words.popleft() for _ in range(min(len(words), WORDS_AT_ONCE))])
+        said: list[Word] = []
+        size = 0
+        while words and len(said) < WORDS_AT_ONCE and size < CHARACTERS_AT_ONCE:
+            said.append(words.popleft())
+            size += _size(said[-1])
+        self.hear(said)
         if words and not self._poked:
             self._poked = True
             self._poke(self._drain)
@@ -285,6 +292,18 @@ class Bodies:
             except TwinGraphError:  # a value that it is made of is gone
                 answer = None
         driving.answer(asked.scope, asked.number, answer)
+
+
+def _size(word: Word) -> int:
+    """About so many characters, where they may be many."""
+    if type(word) is not Fed or type(word.event) is not GraphExtended:
+        return 0
+    size = 0
+    for node in word.event.nodes:
+        for argument in node.args.values():
+            if type(argument[0]) is str:
+                size += len(argument[0])
+    return size
 
 
 def _heard_early(foretold: Foretold, word: Word) -> None:

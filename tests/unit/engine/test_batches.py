@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twingraph.engine.batches import pieces
+from twingraph.engine.batches import pieces, weight
 from twingraph.store.base import Append, LogRow, Row
 
 
@@ -79,3 +79,10 @@ def test_lines_keep_their_order_and_an_end_comes_after_all_of_them() -> None:
     assert [len(piece.rows) for piece in made] == [0, 0, 0, 2]
     assert [piece.changes for piece in made[:-1]] == [{}, {}, {}]
     assert made[-1].changes == {"status": "completed"}
+
+
+def test_long_rows_count_for_several() -> None:
+    rows = [Row(seq, "a", 0.0, "{}", "x" * size) for seq, size in enumerate([4_000, 8_000, 100_000, 0, 0], 1)]
+    whole = Append(number=1, epoch=1, rows=rows)
+    assert weight(whole) == 2 + 3 + 26 + 1 + 1
+    assert [[row.seq for row in piece.rows] for piece in pieces(whole, 4)] == [[1], [2], [3], [4, 5]]

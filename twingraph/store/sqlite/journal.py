@@ -53,9 +53,12 @@ select seq, data from events where execution = (select number from executions wh
 and seq in (select value from json_each(?)) and data is not null
 """
 ROWS_AT_ONCE = 500
-_PAGE = f"""
+# Rows are long with more than so many characters each; of these fewer are read at once.
+_LONG = 5_000
+_LONG_ROWS_AT_ONCE = 50
+_PAGE = """
 select seq, kind, at, body, null, cause, actor from events
-where execution = ? and seq > ? order by seq limit {ROWS_AT_ONCE}
+where execution = ? and seq > ? order by seq limit ?
 """
 _LINES_OF = """
 select seq, at, stream, message from logs
@@ -228,14 +231,20 @@ class SqliteJournal:
         return state, self._rows_after(number, after)
 
     def _rows_after(self, number: int, after: int) -> Iterator[Row]:
-        """A page at a time, so that a long history keeps nobody waiting. Whoever holds the claim is the only writer."""
+        """A page at a time, so that a long history keeps nobody waiting; a short one first, as it may hold much.
+        Whoever holds the claim is the only writer."""
+        most = _LONG_ROWS_AT_ONCE
         while True:
-            page = persistently(lambda after=after: self._db.execute(_PAGE, (number, after)).fetchall(), self._path)  # type: ignore[misc]
-            for row in page:
-                yield Row(*row)
-            if len(page) < ROWS_AT_ONCE:
+            page = self._page(number, after, most)
+            yield from page
+            if len(page) < most:
                 return
-            after = page[-1][0]
+            after = page[-1].seq
+            most = _LONG_ROWS_AT_ONCE if sum(len(row.body) for row in page) > _LONG * most else ROWS_AT_ONCE
+
+    def _page(self, number: int, after: int, most: int) -> list[Row]:
+        found = persistently(lambda: self._db.execute(_PAGE, (number, after, most)).fetchall(), self._path)
+        return [Row(*row) for row in found]
 
     def data(self, number: int, seq: int) -> str | None:
         found = persistently(
