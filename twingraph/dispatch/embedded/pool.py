@@ -17,7 +17,7 @@ from twingraph.dispatch.embedded.admission import NOTHING, Admission, Need, devi
 from twingraph.dispatch.embedded.capturing import bounded
 from twingraph.dispatch.embedded.group import Batch, Group
 from twingraph.dispatch.embedded.options import PoolOptions
-from twingraph.dispatch.embedded.process import WorkerProcess
+from twingraph.dispatch.embedded.process import Listening, WorkerProcess
 from twingraph.dispatch.embedded.rounds import Rounds
 from twingraph.dispatch.embedded.sharing import Suspects
 from twingraph.dispatch.embedded.staff import Staff, available, untried_first
@@ -56,6 +56,7 @@ class EmbeddedPool:
 
     async def start(self, report: Callable[[Report], None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._listening = Listening(self._loop.call_soon, time.monotonic)
         self._staff.open(self._loop)
         self._rounds.open(self._loop)
         self.report = report
@@ -231,7 +232,8 @@ class EmbeddedPool:
             group.code.bundle_path, self._blobs_path, self._secret, group.code.sys_path, self._projects
         )
         self._soon()
-        return WorkerProcess(self._loop, _GroupOwner(self, group), started, hello, self._options.runs_per_worker)
+        limit = self._options.runs_per_worker
+        return WorkerProcess(self._loop, _GroupOwner(self, group), started, hello, self._listening, limit)
 
     def cannot_start(self, group: Group, why: str) -> None:
         for held in group.drain():

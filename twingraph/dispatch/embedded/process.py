@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twingraph.dispatch import spawner
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _READ = 1 << 16
 # So often in one turn of the loop: a worker that writes as fast as it is read would keep all others waiting.
 _READS = 2
+# All together so long in one turn; what is not heard then is there in the next.
+HEARING_SECONDS = 0.005
 # A recalled run that began in this moment stays; afterwards both sides agree.
 RECALL_SECONDS = 0.002
 # A closed pipe without an exit after this long: user code closed it.
@@ -49,6 +51,26 @@ class Owner(Protocol):
     def exited(self, worker: WorkerProcess, returncode: int) -> None: ...
 
 
+class Listening:
+    """How long all processes together are heard in one turn of the loop: of dozens, each with much to say, the last
+    would else keep everything else waiting. `soon` calls something first of all in the next turn."""
+
+    def __init__(self, soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
+        self._soon = soon
+        self._clock = clock
+        self._until: float | None = None  # of this turn, once somebody was heard in it
+
+    def is_over(self) -> bool:
+        now = self._clock()
+        if self._until is None:
+            self._until = now + HEARING_SECONDS
+            self._soon(self._next_turn)
+        return now > self._until
+
+    def _next_turn(self) -> None:
+        self._until = None
+
+
 class WorkerProcess:
     def __init__(
         self,
@@ -56,11 +78,13 @@ class WorkerProcess:
         owner: Owner,
         started: spawner.Started,
         hello: bytes,
+        listening: Listening,
         limit: int | None = None,
     ) -> None:
         """`limit`: it is given no more than so many runs."""
         self._loop = loop
         self._owner = owner
+        self._listening = listening
         self._started = started
         self._process = started.process
         self.pid = started.process.pid
@@ -203,7 +227,7 @@ class WorkerProcess:
     def _readable(self) -> None:
         """Take what is there, for a moment; the rest is there in the next turn."""
         for _ in range(_READS):
-            if not self._hear():
+            if self._listening.is_over() or not self._hear():
                 return
 
     def _hear(self) -> bool:
