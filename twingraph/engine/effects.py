@@ -94,12 +94,30 @@ class Effects:
                 pass  # done before the commit, or with it
 
     def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
-        """What must be put together by and by before this can be carried out: arguments of many parts."""
-        if type(command) is not commands.Dispatch:
-            return None
-        nodes = held.state.nodes
-        long = [node for name, _ in command.runs if held.values.is_long(node := nodes[name])]
-        return held.values.before_arguments(long) if long else None
+        """What must be put together by and by before this can be carried out: arguments of many parts, and what is
+        made of them."""
+        nodes, values = held.state.nodes, held.values
+        match command:
+            case commands.Dispatch():
+                long = [node for name, _ in command.runs if values.is_long(node := nodes[name])]
+            case commands.AskCache(name) | commands.StartDetached(name):
+                long = [node] if values.is_long(node := nodes[name]) else []
+            case _:
+                return None
+        return self._long_before(held, command, long) if long else None
+
+    def _long_before(self, held: Held, command: commands.Command, long: Sequence[Node]) -> Iterator[None]:
+        values = held.values
+        for node in long:
+            if node.id in held.kept:
+                yield from values.before_call_hash(node)
+        if type(command) is not commands.AskCache:
+            yield from values.before_arguments(long, run=type(command) is commands.Dispatch)
+            return
+        from twingraph.engine.cached_work import before_described  # cached work only
+
+        for node in long:
+            yield from before_described(held.state, values, node)
 
     def take_over(self, held: Held) -> bool:
         """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were
