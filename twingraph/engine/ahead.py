@@ -54,7 +54,7 @@ class ValuesAhead(Values):
     def is_long(self, node: Node) -> bool:
         """Whether its arguments are made of many parts."""
         edges, nodes = node.plan.edges, node.scope.nodes
-        return len(edges) > self.long or any(self._is_long_value(nodes[edge.source]) for edge in edges)
+        return len(edges) > self.long or any(self.is_long_value(nodes[edge.source]) for edge in edges)
 
     def before_arguments(self, nodes: Iterable[Node], *, run: bool = True) -> Iterator[None]:
         """Of runs, else of whoever asks for them with their names of secrets."""
@@ -68,6 +68,10 @@ class ValuesAhead(Values):
     def argument_steps(self, argument: Argument, node: Node) -> Generator[None, None, str | None]:
         text: str | None = yield from _gone_through(self._argument_steps(argument, node))
         return text
+
+    def before_given(self, node: Node) -> Iterator[None]:
+        """What this node gave: its whole value, or its outputs by name."""
+        return _as_far_as_possible(_gone_through(self._values([node])))
 
     def before_call_hash(self, node: Node) -> Iterator[None]:
         yield from _as_far_as_possible(self._hashing_call(node))
@@ -125,7 +129,8 @@ class ValuesAhead(Values):
 
     # -- what is long ------------------------------------------------------------------------------
 
-    def _is_long_value(self, giver: Node) -> bool:
+    def is_long_value(self, giver: Node) -> bool:
+        """Whether what this node gave is made of many parts and not put together yet."""
         waiting: list[Node | Scope] = [giver] if self._is_missing(giver) else []
         for _ in range(_LOOKED_AT):
             if not waiting:

@@ -94,16 +94,22 @@ class Effects:
                 pass  # done before the commit, or with it
 
     def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
-        """What must be put together by and by before this can be carried out: arguments of many parts, and what is
-        made of them."""
+        """What must be put together by and by before this can be carried out: arguments of many parts, what is made of
+        them, and what a sub-pipeline of many nodes gave."""
         nodes, values = held.state.nodes, held.values
         match command:
+            case commands.WakeDriver(_, name):
+                return values.before_given(nodes[name]) if values.is_long_value(nodes[name]) else None
             case commands.Dispatch():
-                long = [node for name, _ in command.runs if values.is_long(node := nodes[name])]
+                asking = [nodes[name] for name, _ in command.runs]
             case commands.AskCache(name) | commands.StartDetached(name):
-                long = [node] if values.is_long(node := nodes[name]) else []
+                asking = [nodes[name]]
+            case commands.StartDriver(path):
+                opener = held.state.scopes[path].parent
+                asking = [opener] if opener is not None else []
             case _:
                 return None
+        long = [node for node in asking if values.is_long(node)]
         return self._long_before(held, command, long) if long else None
 
     def _long_before(self, held: Held, command: commands.Command, long: Sequence[Node]) -> Iterator[None]:
