@@ -282,21 +282,25 @@ def _parents(node: Node) -> Generator[None, None, list[Node] | None]:
                 own, found[source.id] = True, source
             if not number % _AT_ONCE:
                 yield
-        step = _line_goes_on(step, own)
+        step = yield from _line_goes_on(step, own)
     return list(found.values())
 
 
-def _line_goes_on(node: Node, own: bool) -> Node | None:
+def _line_goes_on(node: Node, own: bool) -> Generator[None, None, Node | None]:
     """The node that opened the scope, where it passes something on to this one."""
     if node.item_of is not None:
         return node.item_of
     if node.scope.driven:
         return None if own else node.scope.parent
-    arguments = (*node.plan.args.values(), *node.plan.scope_args.values())
-    outside = node.kind is NodeKind.INPUT or any(
-        source.item or source.input is not None for argument in arguments for source in _sources(argument)
-    )
-    return node.scope.parent if outside else None
+    if node.kind is NodeKind.INPUT:
+        return node.scope.parent
+    for argument in (*node.plan.args.values(), *node.plan.scope_args.values()):
+        for number, source in enumerate(_sources(argument), 1):
+            if source.item or source.input is not None:
+                return node.scope.parent
+            if not number % _AT_ONCE:
+                yield
+    return None
 
 
 def _recorded(argument: Argument, node: Node) -> str | None:
