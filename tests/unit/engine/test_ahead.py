@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tests.support.bodies import Body, Steps
 from tests.support.conducting import EACH, Rig, args, each, hole, over, plan, task, value
 from twingraph.core import codec, codec_long
+from twingraph.core.caching import CachePolicy
+from twingraph.core.codec import hash_text
+from twingraph.core.events import Event, NodeEnded
 from twingraph.core.plan import Edge, NodeKind, Plan, PlanNode, Template
 from twingraph.dispatch.base import Lane, NodeRun
-from twingraph.engine import ahead, identity
+from twingraph.engine import ahead, cached_work, identity
 from twingraph.engine.ahead import ValuesAhead
-from twingraph.engine.kernel import Node
+from twingraph.engine.cached_work import Described
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import Node, State
+from twingraph.engine.keying import Keying
 from twingraph.engine.recorded import Recorded
+from twingraph.engine.sharing import Asked, Asker, Sharing
 from twingraph.engine.sizes import USUAL
 from twingraph.engine.values import Values
+from twingraph.store.base import CachedOutcome
+from twingraph.store.blobs.memory import MemoryBlobs
 
 Script = Generator[Any, Any, Any]
 
@@ -260,3 +271,35 @@ def test_a_wide_call_is_hashed_by_and_by(tmp_path: Path, monkeypatch: pytest.Mon
             assert values.knows_call_hash(other)
             assert values.call_hash(other) == asked
             monkeypatch.undo()
+
+
+def test_the_list_of_a_generator_that_ran_before_is_joined_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has handed over here stands, also when the rest comes from the cache."""
+    found = NodeEnded("n", 1, "completed", shape="plain", outputs=(("output", "0" * 64, 1),), cached_from="other")
+    monkeypatch.setattr(cached_work, "check_age", lambda *about: None)
+    monkeypatch.setattr(cached_work, "hit", lambda *about: (found, ["[7,8,9,10,11]"]))
+    state = State("e")
+    node = Node("n", PlanNode(id="n"), state.root)
+    node.given, node.items = [(0, 5, 0)], 2
+    state.nodes["n"] = node
+    values = ValuesAhead(state, lambda seq: "1\n2", MemoryBlobs())
+    values.long = 1
+    held = cast(Held, SimpleNamespace(number=1, state=state, values=values, code=None))
+    begun: list[Iterator[None]] = []
+    brought: list[tuple[Event, Sequence[str] | None]] = []
+    sharing = Sharing(
+        cast(Ground, SimpleNamespace(clock=SimpleNamespace(now=lambda: 1.0))),
+        MemoryBlobs(),
+        lambda held, event, lines: brought.append((event, lines)),
+        lambda held, act: act(),
+        lambda held, steps: begun.append(steps),
+        cast(Keying, None),
+    )
+    asked = Asked(Described("", "key", "task", CachePolicy()), 0.0)
+    sharing._asked[1, "n"] = asked
+    sharing._hit(Asker(held, "n", asked), cast(CachedOutcome, None))
+    assert not brought
+    assert sum(1 for _ in begun[0]) > 5
+    ((event, lines),) = brought
+    assert lines == ("[1,2,9,10,11]",)
+    assert event == found._replace(outputs=(("output", hash_text("[1,2,9,10,11]"), 13),))
