@@ -33,7 +33,7 @@ from twingraph.core.hashing import blake2b
 
 __all__ = [
     "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "compacting", "decode", "element", "encode",
-    "hash_text", "join_dict", "join_list", "length", "plain", "preview", "refs", "stored_size",
+    "hash_text", "hashing", "join_dict", "join_list", "length", "plain", "preview", "refs", "stored_size",
 ]  # fmt: skip
 
 _LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
@@ -188,6 +188,15 @@ def compacting(text: str, blobs: Any) -> Generator[None, None, str]:
     except ODD:
         return compact(text, blobs)
     return reference(*moved)
+
+
+def hashing(text: str) -> Generator[None, None, str]:
+    """`hash_text` by and by."""
+    if len(text) < INLINE_LIMIT:
+        return hash_text(text)
+    from twingraph.core import codec_long
+
+    return (yield from codec_long.hashing(text))
 
 
 def decode(

@@ -60,7 +60,7 @@ def hashing(text: str) -> Generator[None, None, str]:
     if len(text) <= WINDOW:
         return hash_text(text)
     try:
-        return (yield from _digest(_Reading(text).last()))
+        return (yield from digest_of(_Reading(text).last()))
     except ODD:
         return hash_text(text)
 
@@ -73,15 +73,15 @@ def moving(text: str, blobs: Any) -> Generator[None, None, Moved]:
     if text.startswith("["):
         parts = yield from reading.parts()
         reading.ends()
-        digest = yield from _digest(_listed(parts.hashed))
+        digest = yield from digest_of(listed(parts.hashed))
     elif text.startswith(_TUPLE):
         reading.at = len(_TUPLE) - 1
         parts = yield from reading.parts()
         reading.skip("}")
         reading.ends()
-        digest = yield from _digest(_listed(parts.hashed, _TUPLE[:-1], "}"))
+        digest = yield from digest_of(listed(parts.hashed, _TUPLE[:-1], "}"))
     else:
-        digest = yield from _digest(reading.last())
+        digest = yield from digest_of(reading.last())
     with blobs.writer() as writer:
         for piece in _pieces(text) if parts is None else list_pieces(parts.texts):
             writer.write(piece)
@@ -105,7 +105,7 @@ def _pieces(text: str) -> Iterator[bytes]:
         yield text[start : start + PIECE].encode("utf-8")
 
 
-def _digest(canonical: Iterable[str | None]) -> Generator[None, None, str]:
+def digest_of(canonical: Iterable[str | None]) -> Generator[None, None, str]:
     """The hash of what these make up together; None is a pause."""
     found = hasher()
     for piece in canonical:
@@ -119,7 +119,7 @@ def _digest(canonical: Iterable[str | None]) -> Generator[None, None, str]:
     return str(found.hexdigest())
 
 
-def _listed(parts: Sequence[str], opening: str = "", closing: str = "") -> Iterator[str | None]:
+def listed(parts: Sequence[str], opening: str = "", closing: str = "") -> Iterator[str | None]:
     """A list with these parts, joined by and by."""
     yield opening + "["
     for start in range(0, len(parts), PARTS):
@@ -128,7 +128,7 @@ def _listed(parts: Sequence[str], opening: str = "", closing: str = "") -> Itera
     yield "]" + closing
 
 
-def by_and_by_sorted(parts: Sequence[Any], key: Callable[[Any], Any] | None = None) -> Generator[None, None, list[Any]]:
+def sorting(parts: Sequence[Any], key: Callable[[Any], Any] | None = None) -> Generator[None, None, list[Any]]:
     """`sorted` by and by."""
     runs = []
     for start in range(0, len(parts), PARTS):
@@ -164,7 +164,7 @@ class _Reading:
         """The whole text as it is hashed; None is a pause."""
         if self._text.startswith("["):
             parts = yield from self.parts()
-            yield from _listed(parts.hashed)
+            yield from listed(parts.hashed)
         else:
             yield (yield from self._value())[1]
         self.ends()
@@ -250,7 +250,7 @@ class _Reading:
                 texts[name], hashed[name] = yield from self._value()
                 over = self._goes_on("}")
             yield
-        order = yield from by_and_by_sorted(list(hashed))
+        order = yield from sorting(list(hashed))
         return (yield from _object(texts, texts)), (yield from _object(order, hashed))
 
     def _named(self) -> tuple[list[tuple[str, Any]], str, bool]:
@@ -287,7 +287,7 @@ class _Reading:
         self.at += len(_PAIRS) - 1
         parts = yield from self.parts(pairs=True)
         self.skip("}")
-        order = yield from by_and_by_sorted(list(zip(parts.keys, parts.hashed)), key=itemgetter(0))
+        order = yield from sorting(list(zip(parts.keys, parts.hashed)), key=itemgetter(0))
         opening = _PAIRS[:-1]
         return opening + join_list(parts.texts) + "}", opening + join_list([pair[1] for pair in order]) + "}"
 

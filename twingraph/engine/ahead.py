@@ -6,13 +6,15 @@ What cannot be had is left to the asking, which tells why.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
 from twingraph.core.errors import TwinGraphError
-from twingraph.core.plan import Argument, NodeKind
+from twingraph.core.hashing import hasher
+from twingraph.core.plan import Argument, Hole, NodeKind
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope
 from twingraph.engine.sizes import USUAL
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 _UNPROTECTED = frozenset({NodeKind.MAP, NodeKind.BRANCH})  # these are never given secrets
 # Whether a value is long is looked up in so many of those that it is made of; one that is made of more is.
 _LOOKED_AT = 20
+
+# So many arguments that were put together ahead and that nobody has asked for yet are kept.
+_LEFT = 8
+
+# So many characters are hashed without a pause.
+_PIECE = 1 << 17
 
 # Gone through by `_gone_through`: gives None for a pause, or other steps whose result it is handed.
 Steps = Generator[Any, Any, Any]
@@ -37,6 +45,7 @@ class ValuesAhead(Values):
     # Long arguments by their identity and whether names of secrets are made harmless, each with its text.
     _filled: dict[tuple[int, bool], tuple[Argument, str]] | None = None
     _ended: tuple[str, Mapping[str, str]] | None = None
+    _call_hashes: dict[str, str] | None = None  # by node, of those with long arguments
 
     def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
         known = self._filled.pop((id(argument), self._protects), None) if self._filled else None
@@ -45,14 +54,49 @@ class ValuesAhead(Values):
     def is_long(self, node: Node) -> bool:
         """Whether its arguments are made of many parts."""
         edges, nodes = node.plan.edges, node.scope.nodes
-        return len(edges) > self.long or any(self._is_long_value(nodes[edge.source]) for edge in edges)
+        return len(edges) > self.long or any(self.is_long_value(nodes[edge.source]) for edge in edges)
 
     def before_arguments(self, nodes: Iterable[Node], *, run: bool = True) -> Iterator[None]:
         """Of runs, else of whoever asks for them with their names of secrets."""
-        self._filled = {}
+        left = self._filled = self._filled or {}
+        while len(left) > _LEFT:
+            del left[next(iter(left))]
         for node in nodes:
             protects = run and node.kind not in _UNPROTECTED
             yield from _as_far_as_possible(_gone_through(self._arguments(node, protects)))
+
+    def argument_steps(self, argument: Argument, node: Node) -> Generator[None, None, str | None]:
+        text: str | None = yield from _gone_through(self._argument_steps(argument, node))
+        return text
+
+    def before_given(self, node: Node) -> Iterator[None]:
+        """What this node gave: its whole value, or its outputs by name."""
+        return _as_far_as_possible(_gone_through(self._values([node])))
+
+    def before_call_hash(self, node: Node) -> Iterator[None]:
+        yield from _as_far_as_possible(self._hashing_call(node))
+
+    def knows_call_hash(self, node: Node) -> bool:
+        """Whether it is at hand, or a matter of few parts."""
+        return (self._call_hashes is not None and node.id in self._call_hashes) or not self.is_long(node)
+
+    def call_hash(self, node: Node) -> str:
+        known = self._call_hashes.get(node.id) if self._call_hashes else None
+        return super().call_hash(node) if known is None else known
+
+    def _hashing_call(self, node: Node) -> Iterator[None]:
+        parts: list[tuple[str, str]] = []
+        for name, argument in (*node.plan.args.items(), *node.plan.scope_args.items()):
+            text = yield from self.argument_steps(argument, node)
+            if text is not None:
+                parts.append((name, text))
+        found = hasher()
+        for piece in _json_pieces(self.called(node), node, parts):
+            found.update(piece.encode())
+            yield
+        if self._call_hashes is None:
+            self._call_hashes = {}
+        self._call_hashes[node.id] = found.hexdigest()
 
     def before_result(self) -> Iterator[None]:
         self._ended = None
@@ -85,7 +129,8 @@ class ValuesAhead(Values):
 
     # -- what is long ------------------------------------------------------------------------------
 
-    def _is_long_value(self, giver: Node) -> bool:
+    def is_long_value(self, giver: Node) -> bool:
+        """Whether what this node gave is made of many parts and not put together yet."""
         waiting: list[Node | Scope] = [giver] if self._is_missing(giver) else []
         for _ in range(_LOOKED_AT):
             if not waiting:
@@ -110,7 +155,10 @@ class ValuesAhead(Values):
         result = self._result_of(scope)
         if not result and not scope.outputs:
             yield from (scope.nodes[name] for name in scope.last_nodes)
-        for part in chain(result, *(argument for _, argument in scope.outputs)):
+        yield from self._sources_of(chain(result, *(argument for _, argument in scope.outputs)), scope)
+
+    def _sources_of(self, parts: Iterable[str | Hole], scope: Scope) -> Iterator[Node]:
+        for part in parts:
             for source in () if isinstance(part, str) else part.sources:
                 if source.node is not None:
                     yield scope.nodes[source.node]
@@ -124,6 +172,12 @@ class ValuesAhead(Values):
             if len(argument) > self.long and not (yield self._takes_item(argument)):
                 text = yield self._filling(argument, node.scope, node, protects)
                 filled[id(argument), protects] = argument, text
+
+    def _argument_steps(self, argument: Argument, node: Node) -> Steps:
+        yield self._values(self._sources_of(argument, node.scope))
+        if len(argument) > self.long:
+            return (yield self._filling(argument, node.scope, node, False))
+        return self._argument(argument, node)
 
     def _takes_item(self, argument: Argument) -> Steps:
         for start in range(0, len(argument), self.long):
@@ -191,8 +245,7 @@ class ValuesAhead(Values):
         parts: list[str] = []
         for start in range(0, len(argument), self.long):
             some = argument[start : start + self.long]
-            sources = chain.from_iterable(part.sources for part in some if not isinstance(part, str))
-            self.read_ahead(scope.nodes[source.node] for source in sources if source.node is not None)
+            self.read_ahead(self._sources_of(some, scope))
             self._protects = protects
             try:
                 parts.append(super().fill(some, scope, node))
@@ -212,12 +265,12 @@ class ValuesAhead(Values):
         self._ended = text, named
 
 
-def _gone_through(steps: Steps) -> Iterator[None]:
-    """Steps within steps, however deep: each pause of theirs."""
+def _gone_through(steps: Steps) -> Generator[None, None, Any]:
+    """Steps within steps, however deep: each pause of theirs, and what came of the outermost."""
     within, said = [steps], None
     while within:
         try:
-            inner = within[-1].send(said)
+            inner = within[-1].send(said)  # the first of each is sent None
         except StopIteration as end:
             within.pop()
             said = end.value
@@ -227,6 +280,19 @@ def _gone_through(steps: Steps) -> Iterator[None]:
             yield
         else:
             within.append(inner)
+    return said
+
+
+def _json_pieces(spec: str, node: Node, parts: list[tuple[str, str]]) -> Iterator[str]:
+    """What `call_hash` writes, piece by piece."""
+    said = json.dumps([spec, node.plan.signal, node.plan.wait])
+    yield f"{said[:-1]}, ["
+    for number, (name, text) in enumerate(sorted(parts)):
+        yield f"{', ' if number else ''}[{json.dumps(name)}, " + '"'
+        for start in range(0, len(text), _PIECE):
+            yield json.dumps(text[start : start + _PIECE])[1:-1]
+        yield '"]'
+    yield "]]"
 
 
 def _as_far_as_possible(steps: Iterator[None]) -> Iterator[None]:

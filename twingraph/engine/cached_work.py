@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from twingraph.core.caching import CachePolicy, CacheScope, policy_of
@@ -14,7 +14,8 @@ from twingraph.core.events import KINDS, NodeEnded, event_from
 from twingraph.core.plan import IMPORTED, NodeSpec
 from twingraph.core.quantities import seconds_text
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.identity import cache_key_of, contents_of
+from twingraph.engine.ahead import ValuesAhead
+from twingraph.engine.identity import cache_key_of, contents_of, keying
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.values import Values
 from twingraph.store.base import CachedOutcome
@@ -45,6 +46,16 @@ def describe(state: State, values: Values, node: Node, workflow: str, said: str 
         return None
     policy = policy_of(spec.cache)
     return Described(scope_of(policy.scope, workflow, state.execution), key, spec.component, policy)
+
+
+def before_described(state: State, values: ValuesAhead, node: Node) -> Iterator[None]:
+    """Whatever `describe` needs of a node with arguments of many parts, by and by: its key, or what the function that
+    says it is called with."""
+    assert node.spec is not None
+    if policy_of(state.specs[node.spec].cache).function is None:
+        yield from keying(state, values, node)
+    else:
+        yield from values.before_arguments([node])
 
 
 def scope_of(scope: CacheScope, workflow: str, execution: str) -> str:

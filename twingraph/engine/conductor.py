@@ -226,7 +226,12 @@ class Conductor:
         code_of, find = self._sources.code_of, self._roster.at
         keying = Keying(ground, lambda held, spec, runs: effects.run_keys(held, spec, runs))
         sharing = Sharing(
-            ground, self._sources.blobs, self._bring, lambda held, act: self._turns.about(held, act), keying
+            ground,
+            self._sources.blobs,
+            self._bring,
+            lambda held, act: self._turns.about(held, act),
+            lambda held, steps: self._turns.in_moments(held, steps),
+            keying,
         )
         effects = Effects(
             self._dispatch,

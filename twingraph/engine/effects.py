@@ -94,12 +94,36 @@ class Effects:
                 pass  # done before the commit, or with it
 
     def before(self, held: Held, command: commands.Command) -> Iterator[None] | None:
-        """What must be put together by and by before this can be carried out: arguments of many parts."""
-        if type(command) is not commands.Dispatch:
-            return None
-        nodes = held.state.nodes
-        long = [node for name, _ in command.runs if held.values.is_long(node := nodes[name])]
-        return held.values.before_arguments(long) if long else None
+        """What must be put together by and by before this can be carried out: arguments of many parts, what is made of
+        them, and what a sub-pipeline of many nodes gave."""
+        nodes, values = held.state.nodes, held.values
+        match command:
+            case commands.WakeDriver(_, name):
+                return values.before_given(nodes[name]) if values.is_long_value(nodes[name]) else None
+            case commands.Dispatch():
+                asking = [nodes[name] for name, _ in command.runs]
+            case commands.AskCache(name) | commands.StartDetached(name):
+                asking = [nodes[name]]
+            case commands.StartDriver(path):
+                opener = held.state.scopes[path].parent
+                asking = [opener] if opener is not None else []
+            case _:
+                return None
+        long = [node for node in asking if values.is_long(node)]
+        return self._long_before(held, command, long) if long else None
+
+    def _long_before(self, held: Held, command: commands.Command, long: Sequence[Node]) -> Iterator[None]:
+        values = held.values
+        for node in long:
+            if node.id in held.kept:
+                yield from values.before_call_hash(node)
+        if type(command) is not commands.AskCache:
+            yield from values.before_arguments(long, run=type(command) is commands.Dispatch)
+            return
+        from twingraph.engine.cached_work import before_described  # cached work only
+
+        for node in long:
+            yield from before_described(held.state, values, node)
 
     def take_over(self, held: Held) -> bool:
         """Bring the outcomes that are kept from an earlier execution of nodes which are now to run; whether there were

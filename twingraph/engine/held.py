@@ -186,6 +186,8 @@ class Held:
         kept = self.kept.get(node.id)
         if kept is None or not kept.fits(node.kind):
             return None
+        if kept.given is not None and not self.values.knows_call_hash(node):
+            return None  # what it is called with is made of many parts: it is looked at before it would be carried out
         try:
             same = kept.given is None or kept.given == self.values.call_hash(node)
         except CodecError:  # its own run will tell

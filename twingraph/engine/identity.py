@@ -11,10 +11,11 @@ are computed when asked for, from what the journal keeps, and remembered with th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from twingraph.core import codec
 from twingraph.core.caching import policy_of
 from twingraph.core.codec import hash_text
 from twingraph.core.codec_base import dumps_sorted
@@ -24,7 +25,11 @@ from twingraph.core.plan import Argument, Hole, NodeKind, NodeSpec, PlanNode, So
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, State
 from twingraph.engine.kernel.graph import why_skipped
+from twingraph.engine.kernel.state import at_once
 from twingraph.engine.values import Values
+
+# So many parents, edges and parts are looked at without a pause.
+_AT_ONCE = 1_000
 
 
 class _Found:
@@ -34,6 +39,7 @@ class _Found:
         self.keys: dict[str, str] = {}
         self.hashes: dict[str, str] = {}
         self.drawings: dict[str, str] = {}
+        self.digests: dict[int, tuple[Argument, str]] = {}  # of arguments of many parts, by their identity
 
 
 _FOUND: WeakKeyDictionary[State, _Found] = WeakKeyDictionary()
@@ -41,6 +47,11 @@ _FOUND: WeakKeyDictionary[State, _Found] = WeakKeyDictionary()
 
 def hash_of(state: State, values: Values, node: Node) -> str | None:
     """The identity of a node's work and of everything that it came from."""
+    return at_once(hashing(state, values, node))
+
+
+def hashing(state: State, values: Values, node: Node) -> Generator[None, None, str | None]:
+    """The same by and by, where there are many parents or arguments are made of many parts."""
     return _Search(state, values).hash_of(node)
 
 
@@ -48,18 +59,23 @@ def cache_key_of(state: State, values: Values, node: Node, said: str | None = No
     """The identity of a node's work alone. Where its author chose the parameters that stand for all, or a function that
     says it, those alone count: not for the hash, which tells apart whatever differs. `said` is the text of what the
     function has said; nobody knows the key without it."""
+    return at_once(keying(state, values, node, said))
+
+
+def keying(state: State, values: Values, node: Node, said: str | None = None) -> Generator[None, None, str | None]:
+    """The same by and by."""
     search, spec = _Search(state, values), None if node.spec is None else state.specs[node.spec]
     policy = policy_of(spec.cache) if spec is not None and spec.cache and node.kind is NodeKind.TASK else None
     if policy is None:
-        return search.key_of(node)
+        return (yield from search.key_of(node))
     if policy.function is not None:
         return None if said is None else search.said(node, policy.function.hash, said)
-    return search.key_of(node) if policy.key is None else search.chosen(node, policy.key)
+    return (yield from search.key_of(node) if policy.key is None else search.chosen(node, policy.key))
 
 
 def contents_of(state: State, values: Values, node: Node) -> Mapping[str, Any]:
     """The content hash of each argument of a node whose sources are over."""
-    return _Search(state, values).contents(node.plan.args, node)
+    return at_once(_Search(state, values).contents(node.plan.args, node))
 
 
 def _digest(*parts: Any) -> str:
@@ -74,44 +90,47 @@ class _Search:
 
     # -- with history ----------------------------------------------------------------------------
 
-    def hash_of(self, node: Node) -> str | None:
+    def hash_of(self, node: Node) -> Generator[None, None, str | None]:
         """Parents first, without recursion: chains are long."""
-        hashes, todo = self._found.hashes, [node]
+        hashes, todo, steps = self._found.hashes, [node], 0
         while todo:
             top = todo[-1]
             if top.id not in hashes:
-                parents, key = parents_of(top), self.key_of(top)
+                parents = yield from _parents(top)
+                key = yield from self.key_of(top)
                 if parents is None or key is None:
                     return None
                 missing = [parent for parent in parents if parent.id not in hashes]
                 if missing:
                     todo += missing
                     continue
-                hashes[top.id] = _digest("hash", key, sorted(hashes[parent.id] for parent in parents))
+                hashes[top.id] = yield from _history(key, [hashes[parent.id] for parent in parents])
             todo.pop()
+            steps += 1
+            if not steps % _AT_ONCE:
+                yield
         return hashes[node.id]
 
     # -- alone -----------------------------------------------------------------------------------
 
-    def key_of(self, node: Node) -> str | None:
+    def key_of(self, node: Node) -> Generator[None, None, str | None]:
         known = self._found.keys.get(node.id)
-        if known is None and _is_settled(node):
+        if known is None and (yield from _is_settled(node)):
             try:
-                known = self._found.keys[node.id] = self._key(node)
+                known = self._found.keys[node.id] = yield from self._key(node)
             except TwinGraphError:  # an argument is not there; the node failed for the want of it
                 return None
         return known
 
-    def chosen(self, node: Node, names: Collection[str]) -> str | None:
+    def chosen(self, node: Node, names: Collection[str]) -> Generator[None, None, str | None]:
         """The same, for which these parameters alone count."""
         key = f"{node.id} by choice"
         known = self._found.keys.get(key)
-        if known is None and _is_settled(node):
+        if known is None and (yield from _is_settled(node)):
             args = {name: part for name, part in node.plan.args.items() if name in names}
             try:
-                known = self._found.keys[key] = _digest(
-                    "chosen", self._work(node.plan, node.spec), self.contents(args, node)
-                )
+                contents = yield from self.contents(args, node)
+                known = self._found.keys[key] = _digest("chosen", self._work(node.plan, node.spec), contents)
             except TwinGraphError:
                 return None
         return known
@@ -120,14 +139,14 @@ class _Search:
         """The same, for which a function of this hash has said what counts."""
         return _digest("said", self._work(node.plan, node.spec), function, hash_text(text))
 
-    def _key(self, node: Node) -> str:
+    def _key(self, node: Node) -> Generator[None, None, str]:
         plan = node.plan
         args = {name: part for name, part in plan.args.items() if not (node.kind is NodeKind.MAP and name == "key")}
         return _digest(
             "key",
             self._work(plan, node.spec),
-            self.contents(args, node),
-            self.contents(plan.scope_args, node),
+            (yield from self.contents(args, node)),
+            (yield from self.contents(plan.scope_args, node)),
             hash_text(self._values.whole(node)) if node.kind is NodeKind.INPUT else None,
         )
 
@@ -142,26 +161,41 @@ class _Search:
             plan.keep_item_errors,
         ]
 
-    def contents(self, args: Mapping[str, Argument], node: Node) -> dict[str, Any]:
+    def contents(self, args: Mapping[str, Argument], node: Node) -> Generator[None, None, dict[str, Any]]:
         """The content hash of each argument that there is; without one its default stands, which is code."""
-        found = {name: self._content(argument, node) for name, argument in args.items()}
-        return {name: digest for name, digest in found.items() if digest is not None}
+        found: dict[str, Any] = {}
+        for name, argument in args.items():
+            digest = yield from self._content(argument, node)
+            if digest is not None:
+                found[name] = digest
+        return found
 
-    def _content(self, argument: Argument, node: Node) -> Any:
-        if any(source.item for source in _sources(argument)) and node.kind is NodeKind.MAP:
-            return self._per_item(argument, node)
+    def _content(self, argument: Argument, node: Node) -> Generator[None, None, Any]:
+        if node.kind is NodeKind.MAP and any(source.item for source in _sources(argument)):
+            return (yield from self._per_item(argument, node))
         recorded = _recorded(argument, node)
         if recorded is not None:
             return recorded
-        text = self._values.argument(argument, node)
-        return None if text is None else hash_text(text)
+        known = self._found.digests.get(id(argument))
+        if known is not None:
+            return known[1]
+        text = yield from self._values.argument_steps(argument, node)
+        if text is None:
+            return None
+        digest = yield from codec.hashing(text)
+        if len(argument) > _AT_ONCE:
+            self._found.digests[id(argument)] = argument, digest
+        return digest
 
-    def _per_item(self, argument: Argument, node: Node) -> Any:
+    def _per_item(self, argument: Argument, node: Node) -> Generator[None, None, list[Any]]:
         """What a map hands to each of its items is a text with a gap, as far as the map itself goes."""
-        return [
-            part if isinstance(part, str) else None if _takes_item(part) else self._content((part,), node)
-            for part in argument
-        ]
+        found: list[Any] = []
+        for part in argument:
+            if isinstance(part, str) or _takes_item(part):
+                found.append(part if isinstance(part, str) else None)
+            else:
+                found.append((yield from self._content((part,), node)))
+        return found
 
     # -- templates -------------------------------------------------------------------------------
 
@@ -201,11 +235,28 @@ def _surroundings(spec: NodeSpec) -> list[Any]:
     ]
 
 
-def _is_settled(node: Node) -> bool:
+def _history(key: str, parents: list[str]) -> Generator[None, None, str]:
+    if len(parents) <= _AT_ONCE:
+        return _digest("hash", key, sorted(parents))
+    from twingraph.core.codec_long import digest_of, listed, sorting
+
+    texts = [f'"{parent}"' for parent in (yield from sorting(parents))]
+    return (yield from digest_of(listed(texts, f'["hash",{dumps_sorted(key)},', "]")))
+
+
+def _is_settled(node: Node) -> Generator[None, None, bool]:
     """Whether it can be said what the node is called with."""
-    if node.kind is NodeKind.HANDLER or not all(node.scope.nodes[edge.source].over for edge in node.plan.edges):
+    if node.kind is NodeKind.HANDLER:
         return False
-    return why_skipped(node) is None
+    carried = True
+    for number, edge in enumerate(node.plan.edges, 1):
+        source = node.scope.nodes[edge.source]
+        if not source.over:
+            return False
+        carried = carried and source.status is NodeStatus.COMPLETED and edge.handle in (None, source.branch)
+        if not number % _AT_ONCE:
+            yield
+    return carried or why_skipped(node) is None
 
 
 def parents_of(node: Node) -> list[Node] | None:
@@ -215,31 +266,41 @@ def parents_of(node: Node) -> list[Node] | None:
     scope stands in the line of the node that opened the scope, as does what a body called without passing on
     anything of its own: all that it knows came from there.
     """
+    return at_once(_parents(node))
+
+
+def _parents(node: Node) -> Generator[None, None, list[Node] | None]:
     found: dict[str, Node] = {}
     step: Node | None = node
     while step is not None:
         own = False
-        for edge in step.plan.edges:
+        for number, edge in enumerate(step.plan.edges, 1):
             source = step.scope.nodes[edge.source]
             if not source.over:
                 return None
             if source.status is NodeStatus.COMPLETED and edge.handle in (None, source.branch):
                 own, found[source.id] = True, source
-        step = _line_goes_on(step, own)
+            if not number % _AT_ONCE:
+                yield
+        step = yield from _line_goes_on(step, own)
     return list(found.values())
 
 
-def _line_goes_on(node: Node, own: bool) -> Node | None:
+def _line_goes_on(node: Node, own: bool) -> Generator[None, None, Node | None]:
     """The node that opened the scope, where it passes something on to this one."""
     if node.item_of is not None:
         return node.item_of
     if node.scope.driven:
         return None if own else node.scope.parent
-    arguments = (*node.plan.args.values(), *node.plan.scope_args.values())
-    outside = node.kind is NodeKind.INPUT or any(
-        source.item or source.input is not None for argument in arguments for source in _sources(argument)
-    )
-    return node.scope.parent if outside else None
+    if node.kind is NodeKind.INPUT:
+        return node.scope.parent
+    for argument in (*node.plan.args.values(), *node.plan.scope_args.values()):
+        for number, source in enumerate(_sources(argument), 1):
+            if source.item or source.input is not None:
+                return node.scope.parent
+            if not number % _AT_ONCE:
+                yield
+    return None
 
 
 def _recorded(argument: Argument, node: Node) -> str | None:

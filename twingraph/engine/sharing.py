@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from twingraph.core.caching import CachePolicy, policy_of
-from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event
+from twingraph.core.events import CacheAnswered, CacheOwnerLost, Event, NodeEnded
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.engine.ground import Ground
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import Node
 from twingraph.engine.kernel.commands import SettleCache
-from twingraph.engine.kernel.state import at_once
 from twingraph.engine.keying import Asking, Keying
 from twingraph.store.base import CachedOutcome, Done, LogRow, Settled, Work
 from twingraph.store.blobs.base import BlobStore
@@ -68,7 +67,8 @@ class Asker(NamedTuple):
 
 
 class Sharing:
-    """`bring` tells an execution of an answer; `about` keeps what goes wrong with one from the others."""
+    """`bring` tells an execution of an answer; `about` keeps what goes wrong with one from the others; `in_moments`
+    does long work about one."""
 
     def __init__(
         self,
@@ -76,12 +76,14 @@ class Sharing:
         blobs: BlobStore,
         bring: Callable[[Held, Event, Sequence[str] | None], None],
         about: Callable[[Held, Callable[[], None]], None],
+        in_moments: Callable[[Held, Iterator[None]], None],
         keying: Keying,
     ) -> None:
         self._ground = ground
         self._blobs = blobs
         self._bring = bring
         self._about = about
+        self._in_moments = in_moments
         self._keying = keying
         self._asked: dict[Place, Asked] = {}
         self._line: deque[Place] = deque()  # whose turn it is to be looked after
@@ -279,9 +281,14 @@ class Sharing:
             return
         del self._asked[asker.place]
         if held.state.nodes[node].given:  # it has run here before
-            text, digest, size = at_once(held.values.with_handed_over(held.state.nodes[node], lines[0]))
-            event, lines = event._replace(outputs=(("output", digest, size),)), (text,)
-        self._bring(held, event, lines)
+            self._in_moments(held, self._handed_over(held, event, lines[0]))
+        else:
+            self._bring(held, event, lines)
+
+    def _handed_over(self, held: Held, event: NodeEnded, text: str) -> Iterator[None]:
+        node = held.state.nodes[event.node]
+        text, digest, size = yield from held.values.with_handed_over(node, text)
+        self._bring(held, event._replace(outputs=(("output", digest, size),)), (text,))
 
     def _tell(self, asker: Asker, event: Event, lines: Sequence[str] | None) -> None:
         self._about(asker.held, lambda: self._bring(asker.held, event, lines))

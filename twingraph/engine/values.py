@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
 from twingraph.core import codec, outputs
@@ -378,10 +378,12 @@ class Values:
 
     def call_hash(self, node: Node) -> str:
         """What a call in a body asks for: equal for the same component with the same arguments."""
-        spec = self._state.specs[node.spec].component if node.spec is not None else str(node.kind)
         parts = [*self.arguments(node), *self.scope_arguments(node)]
-        said = [spec, node.plan.signal, node.plan.wait, sorted(parts)]
+        said = [self.called(node), node.plan.signal, node.plan.wait, sorted(parts)]
         return content_hash(json.dumps(said).encode())
+
+    def called(self, node: Node) -> str:
+        return self._state.specs[node.spec].component if node.spec is not None else str(node.kind)
 
     def shown(self, node: Node) -> dict[str, str]:
         """What a node was given, as people read it: by parameter, as far as it is known."""
@@ -411,6 +413,11 @@ class Values:
         return self.fill(argument, node.scope, node)
 
     argument = _argument  # one alone, for those who ask what an argument is
+
+    def argument_steps(self, argument: Argument, node: Node) -> Generator[None, None, str | None]:
+        """The same by and by, where its parts are many."""
+        yield from ()
+        return self._argument(argument, node)
 
     def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
         parts = []

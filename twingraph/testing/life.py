@@ -326,6 +326,8 @@ class Life:
             if type(command) is commands.AskLimit or type(command) is commands.ReleaseLimit:
                 self._limits.take(held, command)
             else:
+                for _ in self._effects.before(held, command) or ():
+                    pass
                 self._effects.carry_out(held, command)
         held.recorded()
         if held.state.status in EXECUTION_OVER:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from tests.support.bodies import Steps
-from tests.support.conducting import EACH, Rig, args, each, hole, over, plan, task
-from twingraph.core import codec
+from tests.support.bodies import Body, Steps
+from tests.support.conducting import EACH, Rig, args, each, hole, over, plan, task, value
+from twingraph.core import codec, codec_long
+from twingraph.core.caching import CachePolicy
+from twingraph.core.codec import hash_text
+from twingraph.core.events import Event, NodeEnded
 from twingraph.core.plan import Edge, NodeKind, Plan, PlanNode, Template
 from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.engine import ahead, cached_work, identity
 from twingraph.engine.ahead import ValuesAhead
-from twingraph.engine.kernel import Node
+from twingraph.engine.cached_work import Described
+from twingraph.engine.ground import Ground
+from twingraph.engine.held import Held
+from twingraph.engine.kernel import Node, State
+from twingraph.engine.keying import Keying
+from twingraph.engine.recorded import Recorded
+from twingraph.engine.sharing import Asked, Asker, Sharing
 from twingraph.engine.sizes import USUAL
 from twingraph.engine.values import Values
+from twingraph.store.base import CachedOutcome
+from twingraph.store.blobs.memory import MemoryBlobs
 
 Script = Generator[Any, Any, Any]
 
@@ -63,7 +77,7 @@ def far_below(do: Steps) -> Script:
     return [deep, names, taker, [1]]
 
 
-BODIES: Mapping[str, Callable[..., Any]] = {
+BODIES: Mapping[str, Body] = {
     "several": several,
     "taken": taken,
     "named": named,
@@ -91,11 +105,11 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """Everything is long, and of every end it is noted whether it was put together ahead, as it is at once."""
     monkeypatch.setattr(codec, "INLINE_LIMIT", 100)
     found: list[bool] = []
-    ahead = ValuesAhead.ending
+    ending_ahead = ValuesAhead.ending
 
     def ending(self: ValuesAhead) -> tuple[str, Mapping[str, str]]:
         was_ahead = self._ended is not None
-        by_and_by = ahead(self)
+        by_and_by = ending_ahead(self)
         self._lines.clear()
         at_once = Values.ending(self)
         assert (by_and_by[0], list(by_and_by[1].items())) == (at_once[0], list(at_once[1].items()))
@@ -172,11 +186,11 @@ def test_a_result_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_edges_and_parts_are_gone_through_by_and_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[int] = []
-    ahead = ValuesAhead.before_arguments
+    before = ValuesAhead.before_arguments
 
     def counted(self: ValuesAhead, nodes: Iterable[Node], **more: bool) -> Iterator[None]:
         found.append(0)
-        for _ in ahead(self, nodes, **more):
+        for _ in before(self, nodes, **more):
             found[-1] += 1
             yield
 
@@ -185,3 +199,107 @@ def test_edges_and_parts_are_gone_through_by_and_by(tmp_path: Path, monkeypatch:
         rig.run(PLANS["an argument"])
     # Edges, parts that may be items, and parts that are filled, two at a time.
     assert found == [len(NAMES) // 2 + 2 * ((len(LISTED) + 1) // 2)]
+
+
+def waits(do: Steps) -> Script:
+    """It waits for sub-pipelines that give much, and hands it to others."""
+    listed = yield do.call("several", kind=NodeKind.SCOPE)
+    by_name = yield do.call("named", kind=NodeKind.SCOPE)
+    calls = yield from several(do)
+    echoed = yield do.call("echoed", calls, kind=NodeKind.SCOPE)
+    return [listed, by_name, echoed]
+
+
+def echoed(do: Steps, xs: list[Any]) -> Script:
+    yield from ()
+    return xs
+
+
+def test_a_body_is_told_and_called_with_what_was_put_together_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[int] = []
+    fill = Values.fill
+
+    def counted(self: Values, argument: Any, *more: Any) -> str:
+        filled.append(len(argument))
+        return fill(self, argument, *more)
+
+    bodies: Mapping[str, Body] = {**BODIES, "waits": waits, "echoed": echoed}
+    with Rig(tmp_path / "few", act, sizes=FEW, bodies=bodies) as rig:
+        monkeypatch.setattr(Values, "fill", counted)
+        by_and_by = value(over(rig.drive("waits")))
+    assert max(filled) == FEW.long_parts  # never the whole list at once
+    with Rig(tmp_path / "many", act, bodies=bodies) as rig:
+        assert value(over(rig.drive("waits"))) == by_and_by
+
+
+def drained(steps: Generator[None, None, Any]) -> tuple[Any, int]:
+    for number in itertools.count():
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, number
+    raise AssertionError
+
+
+def test_a_wide_call_is_hashed_by_and_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash of its history, its key, and what a replay asks of it."""
+    with Rig(tmp_path, act, bodies=BODIES) as rig:
+        ids = [over(rig.drive("taken")).id, rig.run(PLANS["an argument"]).id]
+        for execution in ids:
+            recorded, again = Recorded(rig.records, execution, rig.blobs), Recorded(rig.records, execution, rig.blobs)
+            node, other = recorded.state.nodes["taker"], again.state.nodes["taker"]
+            hashed = identity.hash_of(recorded.state, recorded.values, node)
+            key = identity.cache_key_of(recorded.state, recorded.values, node)
+            asked = recorded.values.call_hash(node)
+
+            monkeypatch.setattr(identity, "_AT_ONCE", 3)
+            monkeypatch.setattr(codec_long, "PARTS", 3)
+            monkeypatch.setattr(ahead, "_PIECE", 7)
+            values = ValuesAhead(again.state, lambda seq: None, rig.blobs)
+            values._lines.update(
+                {node.seq: again.values.lines_of(node) for node in again.state.nodes.values() if node.seq}
+            )
+            values.long = 2
+            assert values.is_long(other)
+            found, steps = drained(identity.hashing(again.state, values, other))
+            assert (found, steps > 2 * MANY // 3) == (hashed, True)
+            assert identity.cache_key_of(again.state, values, other) == key
+            assert not values.knows_call_hash(other)
+            assert sum(1 for _ in values.before_call_hash(other)) > MANY // 2
+            assert values.knows_call_hash(other)
+            assert values.call_hash(other) == asked
+            monkeypatch.undo()
+
+
+def test_the_list_of_a_generator_that_ran_before_is_joined_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has handed over here stands, also when the rest comes from the cache."""
+    found = NodeEnded("n", 1, "completed", shape="plain", outputs=(("output", "0" * 64, 1),), cached_from="other")
+    monkeypatch.setattr(cached_work, "check_age", lambda *about: None)
+    monkeypatch.setattr(cached_work, "hit", lambda *about: (found, ["[7,8,9,10,11]"]))
+    state = State("e")
+    node = Node("n", PlanNode(id="n"), state.root)
+    node.given, node.items = [(0, 5, 0)], 2
+    state.nodes["n"] = node
+    values = ValuesAhead(state, lambda seq: "1\n2", MemoryBlobs())
+    values.long = 1
+    held = cast(Held, SimpleNamespace(number=1, state=state, values=values, code=None))
+    begun: list[Iterator[None]] = []
+    brought: list[tuple[Event, Sequence[str] | None]] = []
+    sharing = Sharing(
+        cast(Ground, SimpleNamespace(clock=SimpleNamespace(now=lambda: 1.0))),
+        MemoryBlobs(),
+        lambda held, event, lines: brought.append((event, lines)),
+        lambda held, act: act(),
+        lambda held, steps: begun.append(steps),
+        cast(Keying, None),
+    )
+    asked = Asked(Described("", "key", "task", CachePolicy()), 0.0)
+    sharing._asked[1, "n"] = asked
+    sharing._hit(Asker(held, "n", asked), cast(CachedOutcome, None))
+    assert not brought
+    assert sum(1 for _ in begun[0]) > 5
+    ((event, lines),) = brought
+    assert lines == ("[1,2,9,10,11]",)
+    assert event == found._replace(outputs=(("output", hash_text("[1,2,9,10,11]"), 13),))
