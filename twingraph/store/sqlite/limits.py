@@ -20,7 +20,6 @@ _GRANT = """
 insert into limit_holders (name, execution, node) select ?, number, ? from executions where number = ? and epoch = ?
 """
 _FREE = "delete from limit_holders where execution = ? and node = ?"
-_HOLDERS = "select node from limit_holders where execution = ?"
 _FREE_ALL = "delete from limit_holders where execution = ?"
 _WISH = """
 insert into limit_wishes (conductor, limits, priority, asked) values (?, ?, ?, ?)
@@ -39,9 +38,6 @@ where executions.owner = ?
 """
 _FENCE = "update executions set owner = null, epoch = epoch + 1 where number = ?"
 _FORGET_WISHES = "delete from limit_wishes where conductor = ?"
-
-# So many are freed one by one.
-_FEW = 10
 
 
 def use(db: sqlite3.Connection, turn: LimitTurn) -> LimitUse:
@@ -85,12 +81,7 @@ def _grant(db: sqlite3.Connection, wanting: Wanting, name: str) -> bool:
 
 
 def free(db: sqlite3.Connection, execution: int, nodes: Collection[str]) -> None:
-    """Most of many only stood in line, and hold nothing."""
-    gone = [node if node.isascii() else _text(node) for node in nodes]
-    if len(gone) > _FEW:
-        holders = {node for (node,) in db.execute(_HOLDERS, (execution,))}
-        gone = [node for node in gone if node in holders]
-    db.executemany(_FREE, [(execution, node) for node in gone])
+    db.executemany(_FREE, [(execution, node if node.isascii() else _text(node)) for node in nodes])
 
 
 def free_all(db: sqlite3.Connection, executions: Iterable[int]) -> None:
