@@ -55,7 +55,14 @@ class Do:
 def argument(value: Any) -> Argument:
     if isinstance(value, Called):
         return (Hole(sources=(Source(node=value.node, output=value.output),)),)
+    if isinstance(value, list) and any(isinstance(part, Called) for part in value):
+        return ("[", *[piece for part in value for piece in (*argument(part), ",")][:-1], "]")
     return (json.dumps(value),)
+
+
+def _called_in(value: Any) -> list[Called]:
+    parts = value if isinstance(value, list) else [value]
+    return [part for part in parts if isinstance(part, Called)]
 
 
 class Steps:
@@ -71,7 +78,7 @@ class Steps:
     def start(self, component: str, /, *given: Any, spec: NodeSpec | None = None, **more: Any) -> Do:
         """Make a call and go on."""
         args = {f"a{i}": argument(value) for i, value in enumerate(given)}
-        edges = tuple(Edge(source=v.node, param=f"a{i}") for i, v in enumerate(given) if isinstance(v, Called))
+        edges = tuple(Edge(source=v.node, param=f"a{i}") for i, value in enumerate(given) for v in _called_in(value))
         more["scope_args" if more.get("kind") is NodeKind.SCOPE else "args"] = args
         plan = PlanNode(id=self._id(component), edges=edges, **more)
         needs_spec = plan.kind in (NodeKind.TASK, NodeKind.SCOPE, NodeKind.DETACHED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring as _quote
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from twingraph.core.codec_base import (
     INLINE_LIMIT,
@@ -35,8 +35,6 @@ __all__ = [
     "INLINE_LIMIT", "CodecError", "Elements", "Encoded", "compact", "compacting", "decode", "element", "encode",
     "hash_text", "join_dict", "join_list", "length", "plain", "preview", "refs", "stored_size",
 ]  # fmt: skip
-
-_Made = TypeVar("_Made")
 
 _LONG_NUMBER = re.compile(f"[0-9]{{{MAX_DIGITS + 1}}}")
 _SCALARS = frozenset((str, int, float, bool, type(None)))
@@ -144,65 +142,52 @@ def _encode_tagged(
 
 def _moved(tree: Any, data: bytes, digest: str, blobs: Any, stored: int) -> Encoded:
     """A text that is too large to travel: into the store, a reference in its place."""
-    return drained(_moving(tree, data, digest, blobs, stored))
-
-
-# So many items of a long list are written without a pause.
-_ITEMS_AT_ONCE = 1_000
-
-
-def _moving(tree: Any, data: bytes, digest: str, blobs: Any, stored: int) -> Generator[None, None, Encoded]:
     is_tuple = type(tree) is dict and tree.get("$") == "tuple"
     items = tree["v"] if is_tuple else tree
-    ref = {"$": "ref", "rung": "json", "hash": "", "size": 0, "value": digest}
-    if type(items) is list:
-        texts: list[str] = []
-        for start in range(0, len(items), _ITEMS_AT_ONCE):
-            texts += map(dumps, items[start : start + _ITEMS_AT_ONCE])
-            yield
-        data = list_blob(texts)
-        ref.update(rung="list", n=len(items))
+    is_list = type(items) is list
+    if is_list:
+        data = list_blob([dumps(item) for item in items])
+    text = reference(digest, str(blobs.put(data)), len(data), len(items) if is_list else None, is_tuple)
+    return Encoded(text, digest, len(text) + len(data) + stored)
+
+
+def reference(digest: str, blob: str, size: int, items: int | None, is_tuple: bool) -> str:
+    """What stands for a text that was moved; `items` of a list or a tuple."""
+    ref = {"$": "ref", "rung": "json", "hash": blob, "size": size, "value": digest}
+    if items is not None:
+        ref.update(rung="list", n=items)
         if is_tuple:
             ref["as"] = "tuple"
-    ref.update(hash=str(blobs.put(data)), size=len(data))
-    text = dumps(ref)
-    return Encoded(text, digest, len(text) + len(data) + stored)
+    return dumps(ref)
 
 
 def compact(text: str, blobs: Any) -> str:
     """The text as it may travel: itself, or a reference once it has grown too large by being composed."""
     if len(text) < INLINE_LIMIT // 4:  # no character takes more than four bytes
         return text
-    return drained(compacting(text, blobs))
-
-
-def compacting(text: str, blobs: Any) -> Generator[None, None, str]:
-    """The same by and by, for those who must not keep others waiting."""
-    if len(text) < INLINE_LIMIT // 4:
-        return text
     data = text.encode("utf-8", "surrogatepass")
     if len(data) < INLINE_LIMIT:
         return text
     try:
         tree = loads(text)
-        yield
-        digest = hash_tree(tree)
-        yield
-        return (yield from _moving(tree, data, digest, blobs, 0)).text
+        return _moved(tree, data, hash_tree(tree), blobs, 0).text
     except UNREADABLE as error:
         raise unreadable(error) from error
 
 
-def drained(steps: Generator[None, None, _Made]) -> _Made:
-    """What comes of it, with all of its steps done at once."""
+def compacting(text: str, blobs: Any) -> Generator[None, None, str]:
+    """The same by and by, for those who must not keep others waiting."""
+    if len(text) < INLINE_LIMIT and (
+        len(text) < INLINE_LIMIT // 4 or len(text.encode("utf-8", "surrogatepass")) < INLINE_LIMIT
+    ):
+        return text
+    from twingraph.core.codec_long import ODD, moving  # few values are that long
 
-    def run() -> Iterator[None]:
-        made.append((yield from steps))
-
-    made: list[_Made] = []
-    for _ in run():
-        pass
-    return made[0]
+    try:
+        moved = yield from moving(text, blobs)
+    except ODD:
+        return compact(text, blobs)
+    return reference(*moved)
 
 
 def decode(

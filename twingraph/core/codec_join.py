@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
-from twingraph.core.codec import Encoded, join_list
-from twingraph.core.codec_base import INLINE_LIMIT, NESTED, canonical, dumps, dumps_sorted, fetch, loads
+from twingraph.core.codec import Encoded, join_list, reference
+from twingraph.core.codec_base import INLINE_LIMIT, NESTED, canonical, dumps_sorted, fetch, loads
 from twingraph.core.codec_lists import list_blob, list_lines
 from twingraph.core.hashing import hasher
 
@@ -43,16 +44,37 @@ class Joined:
 
     def encoded(self) -> Encoded:
         """The list of all that was added. To be called once."""
-        self._hash.update(b"]" if self.texts else b"[]")
-        digest = str(self._hash.hexdigest())
-        text = join_list(self.texts)
-        size = len(text.encode("utf-8"))
-        if self._blobs is None or (size < INLINE_LIMIT and not self._moved):
+        digest, text, size = self._ended()
+        if self._stays(size):
             return Encoded(text, digest, size + self._stored)
         data = list_blob(self.texts)
-        ref = {"$": "ref", "rung": "list", "hash": str(self._blobs.put(data)), "size": len(data), "value": digest}
-        text = dumps(dict(ref, n=len(self.texts)))
-        return Encoded(text, digest, len(text) + len(data) + self._stored)
+        return self._moved_to(str(self._blobs.put(data)), len(data), digest)
+
+    def encoding(self) -> Generator[None, None, Encoded]:
+        """The same by and by."""
+        from twingraph.core.codec_long import list_pieces
+
+        digest, text, size = self._ended()
+        yield
+        if self._stays(size):
+            return Encoded(text, digest, size + self._stored)
+        with self._blobs.writer() as writer:
+            for piece in list_pieces(self.texts):
+                writer.write(piece)
+                yield
+            return self._moved_to(str(writer.commit()), int(writer.size), digest)
+
+    def _ended(self) -> tuple[str, str, int]:
+        self._hash.update(b"]" if self.texts else b"[]")
+        text = join_list(self.texts)
+        return str(self._hash.hexdigest()), text, len(text.encode("utf-8"))
+
+    def _stays(self, size: int) -> bool:
+        return self._blobs is None or (size < INLINE_LIMIT and not self._moved)
+
+    def _moved_to(self, blob: str, size: int, digest: str) -> Encoded:
+        text = reference(digest, blob, size, len(self.texts), False)
+        return Encoded(text, digest, len(text) + size + self._stored)
 
 
 def _brought_back(ref: Any, blobs: Any) -> Any:

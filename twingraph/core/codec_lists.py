@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from struct import pack, unpack_from
 from typing import Any
 
@@ -18,13 +19,19 @@ _MARK = b"TGLIST1\n"
 
 def list_blob(texts: Sequence[str]) -> bytes:
     lines = [text.encode("utf-8") + b"\n" for text in texts]
-    offsets, position = [0], 0
-    for line in lines:
-        position += len(line)
-        offsets.append(position)
-    lines.append(pack(f"<{len(offsets) + 1}Q", *offsets, len(offsets) - 1))
-    lines.append(_MARK)
-    return b"".join(lines)
+    return b"".join([*lines, *list_end(list(map(len, lines)), len(lines) or 1)])
+
+
+def list_end(lengths: Sequence[int], at_once: int) -> Iterator[bytes]:
+    """What stands behind the lines of these lengths, in pieces of so many offsets."""
+    position = 0
+    yield pack("<Q", position)
+    for start in range(0, len(lengths), at_once):
+        offsets = list(accumulate(lengths[start : start + at_once], initial=position))[1:]
+        position = offsets[-1]
+        yield pack(f"<{len(offsets)}Q", *offsets)
+    yield pack("<Q", len(lengths))
+    yield _MARK
 
 
 def _count(data: Any) -> int:

@@ -8,7 +8,7 @@ therefore not written down. Values never stand in an event: they are the `data` 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -32,14 +32,9 @@ SCHEMA_VERSION = 1
 # (name, content hash, size) of each output of an attempt; its text is the line of the same place in the event's data.
 OutputMeta = tuple[str, str, int]
 
-# Of a graph that is written by and by, and what stands before its nodes.
-_NODES_AT_ONCE = 200
-_BEFORE_NODES = '{"nodes":['
-# The text of an event of so many nodes is packed: a store takes megabytes at once, and everybody else waits.
-_PACKED_FROM = 10_000
-_PACKED = '{"packed":"'
-_UNPACKED_AT_ONCE = 1 << 18
-_LARGEST = 1 << 30
+# An event that has more than so many parts is written and read by and by; what its text begins with.
+LONG_FROM = 500
+PACKED = '{"packed":"'
 
 _NO_TEMPLATES: Mapping[str, Template] = MappingProxyType({})
 
@@ -336,72 +331,46 @@ def body_of(event: Event) -> str:
     return _dumps(raw)
 
 
+def is_long(event: Event) -> bool:
+    """Whether all of it at once would keep others waiting: see `long_events`."""
+    kind = type(event)
+    if kind is GraphExtended:
+        assert isinstance(event, GraphExtended)
+        if event.templates and any(_are_many(template) for template in event.templates.values()):
+            return True
+        return len(event.specs) > LONG_FROM or _declares_much(event.nodes)
+    if kind is not GraphClosed:
+        return False
+    assert isinstance(event, GraphClosed)
+    told = (event.result, event.met, event.last_nodes, *(argument for _, argument in event.outputs))
+    return any(len(parts) > LONG_FROM for parts in told)
+
+
+def _are_many(template: Template) -> bool:
+    return len(template.result) > LONG_FROM or len(template.last_nodes) > LONG_FROM or _declares_much(template.nodes)
+
+
+def _declares_much(nodes: Sequence[PlanNode]) -> bool:
+    if len(nodes) > LONG_FROM:
+        return True
+    for node in nodes:
+        if len(node.edges) > LONG_FROM:
+            return True
+        for given in (node.args, node.scope_args):
+            for argument in given.values():
+                if len(argument) > LONG_FROM:
+                    return True
+    return False
+
+
 def writing(event: Event) -> Generator[None, None, str]:
-    """The same text by and by, so many nodes at once; a very long one is packed."""
-    if not isinstance(event, GraphExtended) or len(event.nodes) <= _NODES_AT_ONCE:
+    """The text of an event; of a long one by and by."""
+    if not is_long(event):
         return body_of(event)
-    if len(event.nodes) >= _PACKED_FROM:
-        return (yield from _packing(_pieces(event)))
-    parts: list[str] = []
-    for piece in _pieces(event):
-        parts.append(piece)
-        yield
-    return "".join(parts)
+    from twingraph.core import long_events  # few events are
 
-
-def _pieces(event: GraphExtended) -> Iterator[str]:
-    """Its text, as `body_of` gives it."""
-    before = _BEFORE_NODES
-    for start in range(0, len(event.nodes), _NODES_AT_ONCE):
-        yield before + _dumps([node_to_json(node) for node in event.nodes[start : start + _NODES_AT_ONCE]])[1:-1]
-        before = ","
-    yield body_of(event._replace(nodes=())).removeprefix(_BEFORE_NODES)
-
-
-def _packing(pieces: Iterator[str]) -> Generator[None, None, str]:
-    import zlib  # few events are so long
-    from base64 import b64encode
-
-    packer, parts = zlib.compressobj(1), []
-    for piece in pieces:
-        parts.append(packer.compress(piece.encode("utf-8", "surrogatepass")))
-        yield
-    parts.append(packer.flush())
-    return f'{_PACKED}{b64encode(b"".join(parts)).decode("ascii")}"}}'
-
-
-def _unpacking(body: str) -> Generator[None, None, str]:
-    """Raises ValueError for what was not packed here."""
-    import zlib
-    from base64 import b64decode
-
-    data, unpacker = b64decode(body[len(_PACKED) : -2], validate=True), zlib.decompressobj()
-    parts: list[bytes] = []
-    left = _LARGEST
-    while not unpacker.eof:
-        try:
-            part = unpacker.decompress(data, _UNPACKED_AT_ONCE)
-        except zlib.error as error:
-            raise ValueError(f"it cannot be unpacked: {error}") from None
-        data = unpacker.unconsumed_tail
-        left -= len(part)
-        if left < 0 or not (part or unpacker.eof):
-            raise ValueError("it cannot be unpacked: it is too long, or breaks off")
-        parts.append(part)
-        yield
-    return b"".join(parts).decode("utf-8", "surrogatepass")
-
-
-def _unpacked(body: str | bytes) -> str:
-    text = body if isinstance(body, str) else body.decode()
-    if not text.startswith(_PACKED):
-        return text
-    steps = _unpacking(text)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return str(end.value)
+    assert isinstance(event, (GraphExtended, GraphClosed))
+    return (yield from long_events.writing(event))
 
 
 def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) -> None:
@@ -422,59 +391,54 @@ def _lower(event: GraphExtended | GraphClosed | Created, raw: dict[str, Any]) ->
 
 
 def event_from(kind: str, body: str | bytes) -> Event:
-    """The event that `body_of` wrote. Raises ValueError for what is not one."""
+    """The event that `body_of` or `writing` wrote. Raises ValueError for what is not one."""
+    text = body if isinstance(body, str) else body.decode()
+    if not text.startswith(PACKED):
+        return _event_of(kind, text)
+    steps = reading(kind, text)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            event: Event = end.value
+            return event
+
+
+def reading(kind: str, body: str) -> Generator[None, None, Event]:
+    """The same; of a long event by and by."""
+    if not body.startswith(PACKED):
+        return _event_of(kind, body)
+    from twingraph.core import long_events
+
+    try:
+        event = yield from long_events.reading(body)
+    except _NO_EVENT as error:
+        raise _is_none(kind, error) from error
+    if KINDS[type(event)] != kind:
+        raise ValueError(f"this is a {KINDS[type(event)]}, not a {kind}")
+    return event
+
+
+# What raw JSON that is no event leads to.
+_NO_EVENT = (AssertionError, AttributeError, LookupError, RecursionError, TypeError)
+
+
+def _is_none(kind: str, error: Exception) -> ValueError:
+    return ValueError(f"this is no {kind}: {type(error).__name__}: {error}")
+
+
+def _event_of(kind: str, body: str) -> Event:
     record = EVENTS.get(kind)
     if record is None:
         raise ValueError(f"{kind!r} is not an event of schema {SCHEMA_VERSION}")
     try:
-        if record is not GraphExtended:
-            return _event_from(record, _raw(body))
-        raw = _raw(_unpacked(body))
-        raw["nodes"] = tuple(node_from_json(node) for node in raw["nodes"])
-        return _event_from(record, raw)
-    except (AttributeError, KeyError, IndexError, RecursionError, TypeError) as error:
-        raise ValueError(f"this is no {kind}: {type(error).__name__}: {error}") from error
+        return _event_from(record, _raw(body))
+    except _NO_EVENT as error:
+        raise _is_none(kind, error) from error
 
 
-def reading(kind: str, body: str) -> Generator[None, None, Event]:
-    """The same by and by, so many nodes at once. What is not as it is written here is read at once after all: so all
-    else is taken as ever, and every fault told as ever."""
-    if EVENTS.get(kind) is GraphExtended and body.startswith((_BEFORE_NODES, _PACKED)):
-        try:
-            text = (yield from _unpacking(body)) if body.startswith(_PACKED) else body
-            event = (yield from _reading_nodes(text)) if text.startswith(_BEFORE_NODES) else None
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            event = None
-        if event is not None:
-            return event
-    return event_from(kind, body)
-
-
-def _reading_nodes(body: str) -> Generator[None, None, Event | None]:
-    """Each node is made as soon as its text was read. None: there is something else than is written here."""
-    nodes: list[PlanNode] = []
-    end, then = len(_BEFORE_NODES) - 1, ","
-    while then == ",":
-        try:
-            raw, end = _scan(body, end + 1)
-        except StopIteration:
-            return None
-        nodes.append(node_from_json(raw))
-        then = body[end]
-        if not len(nodes) % _NODES_AT_ONCE:
-            yield
-    rest = body[end:]
-    if rest != "]}" and not rest.startswith('],"'):
-        return None
-    around = _raw("{" + rest[2:]) if rest != "]}" else {}
-    if "nodes" in around:  # a second time: the last one would count
-        return None
-    around["nodes"] = tuple(nodes)
-    return _event_from(GraphExtended, around)
-
-
-def _raw(body: str | bytes) -> dict[str, Any]:
-    raw: dict[str, Any] = _loads(body if isinstance(body, str) else body.decode())
+def _raw(body: str) -> dict[str, Any]:
+    raw: dict[str, Any] = _loads(body)
     for name, value in raw.items():
         if type(value) is list:
             raw[name] = tuple([tuple(entry) if type(entry) is list else entry for entry in value])
@@ -482,8 +446,9 @@ def _raw(body: str | bytes) -> dict[str, Any]:
 
 
 def _event_from(record: type[Event], raw: dict[str, Any]) -> Event:
-    """`raw` as `_raw` gives it, but for nodes, which are made already."""
+    """`raw` as `_raw` gives it."""
     if record is GraphExtended:
+        raw["nodes"] = tuple([node_from_json(node) for node in raw["nodes"]])
         if "specs" in raw:
             raw["specs"] = tuple(spec_from_json(spec) for spec in raw["specs"])
         if "templates" in raw:

@@ -65,7 +65,7 @@ def _source_to_json(source: Source) -> dict[str, Any]:
     return _sparse(source)
 
 
-def _edge_to_json(edge: Edge) -> dict[str, Any]:
+def edge_to_json(edge: Edge) -> dict[str, Any]:
     if edge.output is None and edge.handle is None and not edge.optional and edge.param is not None:
         return {"source": edge.source, "param": edge.param}
     return _sparse(edge)
@@ -92,7 +92,7 @@ def _call_to_json(node: PlanNode) -> dict[str, Any]:
     if node.place is not None:
         raw["place"] = node.place
     if node.edges:
-        raw["edges"] = [_edge_to_json(edge) for edge in node.edges]
+        raw["edges"] = [edge_to_json(edge) for edge in node.edges]
     if node.args:
         raw["args"] = arguments_to_json(node.args)
     if node.caller:
@@ -133,7 +133,7 @@ def node_to_json(node: PlanNode) -> dict[str, Any]:
         return _call_to_json(node)
     raw = _sparse(node)
     if "edges" in raw:
-        raw["edges"] = [_edge_to_json(edge) for edge in node.edges]
+        raw["edges"] = [edge_to_json(edge) for edge in node.edges]
     for key in ("args", "scope_args"):
         if key in raw:
             raw[key] = arguments_to_json(raw[key])

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
-from twingraph.core.events import Adopted, CancelRequested, Event
+from twingraph.core.events import Adopted, CancelRequested, Event, is_long
 from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
@@ -128,7 +128,8 @@ class Arriving:
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
-        if _nodes(submission) > self._sizes.begun_at_once and submission.id not in self._roster.coming:
+        large = _nodes(submission) > self._sizes.begun_at_once or any(is_long(event) for event, _ in events)
+        if large and submission.id not in self._roster.coming:
             coming = self._roster.coming[submission.id] = Coming(submission.id, None, handle)
             self._come(coming, self._begin_by_and_by(coming, submission, held, host, events, now))
             return None
@@ -351,7 +352,8 @@ class Arriving:
 
 
 def _nodes(submission: Submission) -> int:
-    """How many it begins with."""
+    """How many it begins with, or may open soon."""
     if submission.plan is not None:
-        return len(submission.plan.root.nodes)
+        plan = submission.plan
+        return len(plan.root.nodes) + sum(len(template.nodes) for template in plan.templates.values())
     return len(submission.repeated.nodes) if submission.repeated is not None else 0

@@ -166,8 +166,11 @@ class Driving:
             self._numbers[theirs] = ours
         return ours
 
-    def _keep(self, path: str, nodes: Iterable[PlanNode]) -> None:
+    def _keep(self, path: str, nodes: Sequence[PlanNode]) -> None:
         """What an earlier execution has waited for is not waited for again."""
+        if self.held.waiting is not None:  # these calls are taken in by and by
+            self.held.waiting.append(lambda: self._keep(path, nodes))
+            return
         scope = self.held.state.scopes[path]
         for plan in nodes if self.held.kept else ():
             node = scope.nodes[plan.id]

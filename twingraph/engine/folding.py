@@ -26,8 +26,6 @@ from twingraph.engine.kernel.commands import Command
 from twingraph.engine.kernel.state import at_once
 from twingraph.store.base import Row
 
-# Characters of an event that is taken in by and by: it declares thousands of nodes.
-LONG = 1 << 16
 # Of an execution that is done again, so many nodes are looked at without a pause.
 PIECE = 50
 

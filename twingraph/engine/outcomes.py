@@ -120,8 +120,7 @@ def ending_of(held: Held, command: Finish) -> tuple[ExecutionEnded, str | None]:
     outputs: Mapping[str, str] = {}
     if status is ExecutionStatus.COMPLETED:
         try:
-            result = held.values.result()
-            outputs = held.values.scope_outputs(held.state.root)
+            result, outputs = held.values.ending()
         except BlobsUnavailable:
             raise  # nothing of the end is recorded: whoever resumes it comes here again
         except TwinGraphError as fault:

@@ -18,7 +18,7 @@ from twingraph.core.events import (
 from twingraph.core.execution import ExecutionRecord
 from twingraph.core.plan import NodeKind, NodeSpec, Plan, Template
 from twingraph.core.statuses import ExecutionStatus, NodeStatus
-from twingraph.engine.folding import LONG, no_search_for_garbage, recall, take_in, taking_in
+from twingraph.engine.folding import no_search_for_garbage, recall, take_in, taking_in
 from twingraph.engine.garbage import LARGE, grow_old
 from twingraph.engine.held import AttemptOver
 from twingraph.engine.kernel import Node, State
@@ -89,8 +89,7 @@ class Recorded:
         while most == PAGE:
             rows = self._records.rows(self.record.id, after, limit=PAGE)
             for row in rows:
-                long = len(row.body) > LONG
-                self._take(row, (yield from taking_in(self.state, row)) if long else take_in(self.state, row)[0])
+                self._take(row, (yield from taking_in(self.state, row)))
                 yield
             most = len(rows)
             after = rows[-1].seq if rows else after

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 
 from twingraph.core.errors import StoreError, TwinGraphError
-from twingraph.core.events import Created, ExecutionEnded, event_from
+from twingraph.core.events import PACKED, Created, ExecutionEnded, event_from
 from twingraph.core.records import Changes
 from twingraph.core.statuses import ExecutionStatus
 from twingraph.dispatch.base import CodeRef
-from twingraph.engine.folding import LONG, fold, no_search_for_garbage, taking_in, thawed, unsearched
+from twingraph.engine.folding import taking_in, thawed, unsearched
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held
 from twingraph.engine.kernel import State
@@ -18,6 +18,8 @@ from twingraph.store.base import Claim, Journal, Row
 
 # About so many characters of a snapshot are one node's, which are in the making while it is read.
 _OF_A_NODE = 150
+# The same of the packed text of an event that declares them.
+_OF_A_PACKED_NODE = 10
 
 
 def restored(
@@ -61,12 +63,9 @@ def _folded(
         grown(len(state.nodes))
         since = state.seq
         for last in rows:
-            if len(last.body) > LONG:
-                yield from unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
-                continue
-            with no_search_for_garbage():
-                fold(state, (last,))
-            grown(len(state.nodes))
+            declared = len(last.body) // _OF_A_PACKED_NODE if last.body.startswith(PACKED) else 0
+            grown(max(declared, len(state.nodes)))
+            yield from unsearched(taking_in(state, last), lambda: grown(len(state.nodes)))
             yield
     except StoreError:
         if saved is None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from twingraph.core.errors import BlobsUnavailable, DamagedError, StoreError
-from twingraph.core.events import Event, writing
+from twingraph.core.events import Event, is_long, writing
 from twingraph.core.statuses import EXECUTION_OVER, ExecutionStatus
 from twingraph.engine.effects import Effects
 from twingraph.engine.ground import Ground
@@ -149,6 +149,9 @@ class Turns:
         state = held.state
         if state.status not in EXECUTION_OVER:
             at = self._clock.now() + held.ahead
+            if is_long(event):
+                self.in_moments(held, self.noting(held, event, data, at))
+                return
             begin(state, event, at, held.add(event, at, data))
             if state.chores:
                 self.in_moments(held, self._conclude(held, at))
@@ -167,7 +170,7 @@ class Turns:
                 pass
 
     def noting(self, held: Held, event: Event, data: str | None, at: float) -> Iterator[None]:
-        """The same by and by."""
+        """The same by and by, for what may be long."""
         body = yield from writing(event)
         begin(held.state, event, at, held.add(event, at, data, body))
         yield from self._conclude(held, at)

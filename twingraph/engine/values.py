@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from twingraph.core import codec, outputs
 from twingraph.core.errors import CodecError
@@ -32,7 +32,14 @@ DEEP = 20
 
 NULL = "null"
 
-Key = int | str | Shared
+
+class Named(NamedTuple):
+    """Where the named outputs are kept that a body returned."""
+
+    scope: str
+
+
+Key = int | str | Shared | Named
 
 
 def takes_item(argument: Argument) -> bool:
@@ -74,10 +81,30 @@ def only_node(argument: Argument) -> str | None:
     return source.node if source.output is None and source.index is None else None
 
 
+def is_shaped(scope: Scope | Node) -> TypeGuard[Scope]:
+    """Whether its body returned named outputs."""
+    return isinstance(scope, Scope) and scope.shape is not None and scope.shape != "plain"
+
+
+def is_composed(node: Node) -> bool:
+    """Whether its value is made of those of nodes in it."""
+    return node.kind is NodeKind.MAP or (node.kind is NodeKind.SCOPE and bool(node.children))
+
+
+def _giver(node: Node) -> Node:
+    """Who gave what this completed node gives: a body that gave another node's value gave that node's outputs."""
+    while node.kind is NodeKind.SCOPE and node.children:
+        inner = _passed_on(node.children[0])
+        if inner is None:
+            break
+        node = inner
+    return node
+
+
 def _passed_on(scope: Scope | Node) -> Node | None:
     """The node whose outputs are those of the scope."""
     assert isinstance(scope, Scope)
-    if scope.shape is not None and scope.shape != "plain":
+    if is_shaped(scope):
         return None
     name = only_node(scope.result)
     return scope.nodes[name] if name is not None and scope.nodes[name].status is NodeStatus.COMPLETED else None
@@ -193,7 +220,7 @@ class Values:
                 if meta[0] == name:
                     return self.lines_of(node)[position]
         if node.kind is NodeKind.SCOPE and node.children:
-            named = self.scope_outputs(node.children[0])
+            named = self.scope_outputs(node.children[0], lambda: self.whole(node))
             if name in named:
                 return named[name]
         declared = ", ".join(meta[0] for meta in node.outputs) or "none"
@@ -223,31 +250,32 @@ class Values:
 
     def given(self, node: Node) -> Given:
         """What a completed node gave, output by output."""
-        while node.kind is NodeKind.SCOPE and node.children:
-            inner = _passed_on(node.children[0])
-            if inner is None:
-                return self.scope_given(node.children[0])
-            node = inner
-        if node.kind is NodeKind.MAP:
-            return self._plain(self.whole(node))
-        if node.seq is None or node.kind is NodeKind.SLEEP:
-            return Given()
-        return Given(node.shape, node.outputs, self.lines_of(node))
+        giver = _giver(node)
+        if not is_composed(giver):
+            gave = giver.seq is not None and giver.kind is not NodeKind.SLEEP
+            return Given(giver.shape, giver.outputs, self.lines_of(giver)) if gave else Given()
+        named = self._named(giver)
+        scope = (giver.children or [giver])[0]
+        shape = scope.shape if is_shaped(scope) else "plain"
+        return Given(shape, tuple(_meta(name, text) for name, text in named.items()), list(named.values()))
 
-    def scope_given(self, scope: Scope | Node) -> Given:
-        """The same of a scope that a body drove: a body that gave another node's value gave that node's outputs."""
-        assert isinstance(scope, Scope)
-        if scope.shape is not None and scope.shape != "plain":
-            texts = [codec.compact(self.fill(argument, scope, None), self._blobs) for _, argument in scope.outputs]
-            metas = [_meta(name, text) for (name, _), text in zip(scope.outputs, texts, strict=True)]
-            return Given(scope.shape, tuple(metas), texts)
-        inner = _passed_on(scope)
-        if inner is not None:
-            return self.given(inner)
-        return self._plain(codec.compact(self.scope_result(scope), self._blobs))
+    def _named(self, giver: Node) -> Mapping[str, str]:
+        """The outputs of a completed node that gives on nobody else's."""
+        if is_composed(giver):
+            scope = (giver.children or [giver])[0]
+            return self._shaped(scope) if is_shaped(scope) else {"output": self.whole(giver)}
+        if giver.seq is None or giver.kind is NodeKind.SLEEP:
+            return {}
+        return {meta[0]: text for meta, text in zip(giver.outputs, self.lines_of(giver), strict=True)}
 
-    def _plain(self, text: str) -> Given:
-        return Given("plain", (_meta("output", text),), [text])
+    def _shaped(self, scope: Scope) -> Mapping[str, str]:
+        """The named outputs that a body returned."""
+        key = Named(scope.path)
+        known = self._lines.get(key)
+        if known is None:
+            known = [codec.compact(self.fill(argument, scope, None), self._blobs) for _, argument in scope.outputs]
+            self.keep(key, known)
+        return {name: text for (name, _), text in zip(scope.outputs, known, strict=True)}
 
     def _container(self, node: Node) -> str:
         children = node.children or []
@@ -261,18 +289,18 @@ class Values:
             return self.whole(child) if isinstance(child, Node) else self.scope_result(child)
         return outputs.error_text(child.error) if status is NodeStatus.FAILED else NULL
 
-    def result(self) -> str:
-        """What the execution gives."""
-        return codec.compact(self.scope_result(self._state.root), self._blobs)
+    def ending(self) -> tuple[str, Mapping[str, str]]:
+        """What the execution gives, whole and by names."""
+        text = codec.compact(self.scope_result(self._state.root), self._blobs)
+        return text, self.scope_outputs(self._state.root, lambda: text)
 
     def scope_result(self, scope: Scope | Node) -> str:
         """What a scope gives: its `result`, else its one last node's value, else its last nodes' values by id."""
         assert isinstance(scope, Scope)
-        if scope.shape is not None and scope.shape != "plain":
-            shape, metas, texts = self.scope_given(scope)
-            return outputs.whole(shape, [meta[0] for meta in metas], texts)
-        template = self._template(scope)
-        result = scope.result or (template.result if template else ())
+        if is_shaped(scope):
+            named = self._shaped(scope)
+            return outputs.whole(scope.shape, list(named), list(named.values()))
+        result = self._result_of(scope)
         if result:
             return self.fill(result, scope, None)
         last = [scope.nodes[name] for name in scope.last_nodes]
@@ -281,26 +309,31 @@ class Values:
         done = [(node.plan.id, self.whole(node)) for node in last if node.status is NodeStatus.COMPLETED]
         return codec.join_dict(done)
 
-    def scope_outputs(self, scope: Scope | Node) -> dict[str, str]:
-        """The same by names: the last node's outputs flat, or the last nodes by id."""
+    def scope_outputs(self, scope: Scope | Node, whole: Callable[[], str]) -> Mapping[str, str]:
+        """The same by names: the last node's outputs flat, or the last nodes by id. `whole` says the text of it all."""
         assert isinstance(scope, Scope)
+        if is_shaped(scope):
+            return self._shaped(scope)
         if scope.driven:
-            _, metas, texts = self.scope_given(scope)
-            named = {meta[0]: text for meta, text in zip(metas, texts, strict=True)}
-            return named or {"output": self.scope_result(scope)}
+            inner = _passed_on(scope)
+            return (self._named(_giver(inner)) if inner is not None else {}) or {"output": whole()}
         last = [scope.nodes[name] for name in scope.last_nodes]
-        if scope.result or len(last) != 1:
-            if scope.result:
-                return {"output": self.scope_result(scope)}
+        if scope.result:
+            return {"output": whole()}
+        if len(last) != 1:
             return {node.plan.id: self.whole(node) for node in last if node.status is NodeStatus.COMPLETED}
         node = last[0]
         if node.status is not NodeStatus.COMPLETED:
             return {}
         if node.kind is NodeKind.SCOPE and node.children:
-            return self.scope_outputs(node.children[0])
+            return self.scope_outputs(node.children[0], lambda: self.whole(node))
         if node.seq is None or node.kind is NodeKind.MAP:
             return {"output": self.whole(node)}
         return {meta[0]: text for meta, text in zip(node.outputs, self.lines_of(node), strict=True)}
+
+    def _result_of(self, scope: Scope) -> Argument:
+        template = self._template(scope)
+        return scope.result or (template.result if template else ())
 
     def _template(self, scope: Scope) -> Template | None:
         parent = scope.parent

@@ -5,7 +5,9 @@ argument. The head of a lane of asynchronous runs says in "strand" which block o
 beside each other, and `{"stop": [numbers]}` between them cancels. Out: `["o", number, status, ...]` and one line for
 each output, written before the next run begins, so that the next run's crash loses nothing. `["l", number, records]`
 and `["r", [numbers]]` stand between, and before the "o" of a generator, where the lane's head says "generator",
-`["i", number, start, count, began]` and one line for each item. `["x"]`: this process carries out no further run.
+`["i", number, start, count, began]` and one line for each item. Of very many outputs all but the last come before the
+"o" too, some at a time, each as `["p", number, outputs]` and one line for each. `["x"]`: this process carries out no
+further run.
 What the lane's head names as "secrets" must not be said.
 """
 
@@ -26,6 +28,7 @@ from twingraph.executors.marks import Marks
 from twingraph.executors.surroundings import LIMITS, STARTS, Below, ProcessState, Surroundings, Usage
 
 FLUSH_SECONDS = 0.1
+OUTPUTS_AT_ONCE = 500
 _NOTED = STARTS | LIMITS
 
 # User code may put others in their place.
@@ -321,6 +324,10 @@ class Worker:
     def answer(self, number: int, started: float, answer: runner.Answer, cpu: float) -> None:
         ended = RealClock.now()
         status, shape, outputs, texts, error = answer
+        while len(outputs) > OUTPUTS_AT_ONCE:  # whoever hears it must not be kept for long
+            part, outputs = outputs[:OUTPUTS_AT_ONCE], outputs[OUTPUTS_AT_ONCE:]
+            self.channel.send("\n".join([dumps(["p", number, part]), *texts[:OUTPUTS_AT_ONCE], ""]))
+            texts = texts[OUTPUTS_AT_ONCE:]
         head = ["o", number, status, started, ended, cpu, self.usage.memory(ended)]
         head += [shape, outputs, self.below.written(), error]
         self.channel.send("\n".join([dumps(head), *texts, ""]))

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.pool.conftest import Bench
 from twingraph.dispatch.base import Begun, ItemsOut
+from twingraph.executors.worker import OUTPUTS_AT_ONCE
 
 # Each goes on when somebody has heard all that it gave so far.
 SLOW = """
@@ -101,3 +102,12 @@ async def test_a_generator_that_is_closed_early_ends_in_its_own_way(bench: Bench
     assert outcome.error.code == "invalid_output"
     assert "output[0]" in outcome.error.message
     assert ("info", "stdout", "closed") in bench.lines()
+
+
+async def test_the_items_of_a_large_map_come_whole_and_in_order(bench: Bench) -> None:
+    code = bench.write("")
+    bench.submit(code, "builtin:expand", ["m"], {"items": list(range(2 * OUTPUTS_AT_ONCE + 1))})
+    await bench.until(lambda: "m" in bench.outcomes())
+    outcome = bench.outcomes()["m"]
+    assert [name for name, _, _ in outcome.outputs] == list(outcome.texts)
+    assert list(outcome.texts) == [str(number) for number in range(2 * OUTPUTS_AT_ONCE + 1)]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.test_codec import JSON, VALUES
+from tests.unit.core.test_codec_long import drained
 from twingraph.core.codec import INLINE_LIMIT, Encoded, decode, encode, hash_text
 from twingraph.core.codec_join import Joined
 from twingraph.store.blobs.memory import MemoryBlobs
@@ -16,11 +17,15 @@ LARGE = [list(range(20_000)), {"rows": ["x"] * 20_000, "a": b"y" * 70_000}, ("t"
 
 
 def joined(items: list[object], blobs: MemoryBlobs | None) -> Encoded:
-    found = Joined(blobs)
+    """At once, as by and by."""
+    found, by_and_by = Joined(blobs), Joined(blobs)
     for item in items:
         text, _, size = encode(item, blobs=blobs, pickle=blobs is not None, key=KEY)
         found.add(text, size)
-    return found.encoded()
+        by_and_by.add(text, size)
+    at_once = found.encoded()
+    assert drained(by_and_by.encoding())[0] == at_once
+    return at_once
 
 
 @given(st.lists(JSON, max_size=5))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.foreign import spoiled_text, spoiled_tree
 from twingraph.dispatch.base import CodeRef, Lane, NodeRun, RunSettings
-from twingraph.dispatch.embedded.protocol import GARBLED, Parser, items_of, lines_of, outcome_of
+from twingraph.dispatch.embedded.protocol import GARBLED, Parser, items_of, lines_of, outcome_of, outputs_of
 
 ERROR = {
     "code": "user_error",
@@ -31,6 +31,7 @@ HEADS: list[list[Any]] = [
     ["i", 1, 0, 1, 1.5],
     ["o", 1, "completed", 1.0, 2.0, 0.1, 99, "plain", [["output", "0" * 64, 1]], [3, 4], None],
     ["o", 2, "failed", 1.0, 2.0, 0.1, 99, None, [], None, ERROR],
+    ["p", 1, [["output", "0" * 64, 1]]],
 ]
 LANE = Lane(
     number=1,
@@ -47,6 +48,8 @@ def heard(data: bytes) -> list[list[Any]]:
 
     def message(head: list[Any], texts: list[str]) -> None:
         found.append(head)
+        if head[0] == "p":
+            json.dumps(outputs_of(head), allow_nan=False, ensure_ascii=False).encode()
         if head[0] == "o":
             outcome = outcome_of(head, texts, LANE, NodeRun("n", 1, []), "w")
             json.dumps(asdict(outcome), allow_nan=False, ensure_ascii=False).encode()  # as it goes into the journal

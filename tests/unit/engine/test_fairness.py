@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support.conducting import Rig, chain, each, plan, task, wait_until
-from twingraph.core.events import GraphExtended, PauseRequested, ResumeRequested
-from twingraph.core.plan import Edge, NodeSpec, PlanNode
+from twingraph.core.events import GraphClosed, GraphExtended, PauseRequested, ResumeRequested
+from twingraph.core.plan import Argument, Edge, Hole, NodeKind, NodeSpec, PlanNode, Source, Template
 from twingraph.core.records import Settings
 from twingraph.dispatch.base import Lane, NodeRun, Outcome, Report
 from twingraph.engine.sizes import Sizes
@@ -209,13 +209,55 @@ def test_a_workflow_of_a_hundred_thousand_nodes_is_read_back_and_leaves_the_othe
         assert longest(loops[-1]) < MOST_SECONDS
 
 
-def many_calls(rig: Rig, execution: str) -> None:
+def many_calls(rig: Rig, execution: str, entry: str = "held", count: int = MANY) -> None:
     """What a body in another thread says, as fast as it can."""
-    spec = NodeSpec(component="held", entry="held")
+    spec = NodeSpec(component=entry, entry=entry)
     rig.conductor.link.feed(execution, GraphExtended((), driven=True), None, (spec,))
-    for number in range(MANY):
+    for number in range(count):
         node = PlanNode(id=f"n{number}", spec=1)
         rig.conductor.link.feed(execution, GraphExtended((node,), driven=True), None)
+
+
+def list_of(count: int) -> Argument:
+    """The list of what as many calls give."""
+    parts: list[str | Hole] = ["["]
+    for number in range(count):
+        parts += [Hole(sources=(Source(node=f"n{number}"),)), ","]
+    return (*parts[:-1], "]")
+
+
+def test_a_call_with_very_many_arguments_and_a_body_that_returns_as_many_leave_the_others_their_turns(
+    tmp_path: Path, loops: Loops
+) -> None:
+    dispatch = PacedDispatch(lambda run: ["1"], hold=True)
+    with rig_of(tmp_path, dispatch, loops) as rig:
+        handle = rig.drive("idle", execution="exec-a", settings=Settings(max_parallel=10))
+        many_calls(rig, "exec-a", "task", VERY_MANY)
+        xs = list_of(VERY_MANY)
+        edges = tuple(Edge(source=f"n{number}", param="xs") for number in range(VERY_MANY))
+        for name in ("total", "again"):
+            node = PlanNode(id=name, spec=1, edges=edges, args={"xs": xs})
+            rig.conductor.link.feed("exec-a", GraphExtended((node,), driven=True), None)
+        wait_until(lambda: dispatch.handed == VERY_MANY + 3, "not all are carried out", 120)
+        rig.conductor.link.feed("exec-a", GraphClosed(result=xs), None)
+        rig.conductor.link.ask_loop(lambda: dispatch.cancel("exec-a"))
+        assert handle.wait(120)
+        assert handle.status == "completed"
+        assert longest(loops[-1]) < MOST_SECONDS
+
+
+def test_a_template_of_very_many_nodes_leaves_the_others_their_turns(tmp_path: Path, loops: Loops) -> None:
+    inner = Template(nodes=tuple(PlanNode(id=f"n{number}", spec=0) for number in range(VERY_MANY)), last_nodes=("n0",))
+    with rig_of(tmp_path, PacedDispatch(lambda run: ["1"], hold=True), loops) as rig:
+        spec = NodeSpec(component="task", entry="held")
+        sub = PlanNode(id="s", kind=NodeKind.SCOPE, template="t")
+        handle = rig.submit(plan(sub, specs=(spec,), templates={"t": inner}), settings=Settings(max_parallel=10))
+        assert handle.wait_recorded(60)
+        assert longest(loops[-1]) < MOST_SECONDS
+        rig.restart_with(PacedDispatch(lambda run: ["1"], hold=True))
+        again = rig.conductor.adopt(handle.id)
+        assert again.wait_recorded(60)
+        assert longest(loops[-1]) < MOST_SECONDS
 
 
 def test_a_body_that_calls_without_end_is_heard_by_and_by(tmp_path: Path, loops: Loops) -> None:

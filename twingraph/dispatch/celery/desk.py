@@ -31,6 +31,7 @@ from twingraph.dispatch.celery.messages import (
     Misdirected,
     OfBodies,
     Requeued,
+    SomeOutputs,
     Taken,
     UnreadableError,
     Wish,
@@ -298,7 +299,11 @@ class CeleryDispatch:
             sent = self._holding.find(word.execution, word.node, word.attempt)
             if sent is None:
                 return None
+            if isinstance(word, SomeOutputs):
+                sent.gives(worker, word)
+                return None
             if type(word) is Outcome:
+                sent.complete(worker, word)
                 self._holding.close(sent, word.node, ended=word.status != "lost")
             else:
                 sent.begun.add(word.node)

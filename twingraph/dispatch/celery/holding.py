@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from twingraph.core.events import OutputMeta
 from twingraph.core.recordclass import recordclass
-from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.dispatch.base import Lane, NodeRun, Outcome
+from twingraph.dispatch.celery.messages import SomeOutputs
 
 # A worker that says nothing for so long is gone.
 SILENCE_SECONDS = 6.0
@@ -41,6 +43,23 @@ class Sent:
     passed_at: float | None = None  # since when a later one of its queue is known to be taken
     missing_at: float | None = None  # since when its queue is known to be empty
     missed: int = 0  # beats of its holder that did not name it
+    # By worker and node: of a run with very many outputs, what came before its outcome.
+    given: dict[tuple[str, str], tuple[list[OutputMeta], list[str]]] = field(default_factory=dict)
+
+    def gives(self, worker: str, some: SomeOutputs) -> None:
+        place = worker, some.node
+        if not some.start:  # it may have been begun before
+            self.given.pop(place, None)
+        outputs, texts = self.given.setdefault(place, ([], []))
+        outputs += some.outputs
+        texts += some.texts
+
+    def complete(self, worker: str, outcome: Outcome) -> None:
+        """With what has come before."""
+        outputs, texts = self.given.pop((worker, outcome.node), ((), ()))
+        if outputs and outcome.status == "completed":
+            outcome.outputs = [*outputs, *outcome.outputs]
+            outcome.texts = [*texts, *outcome.texts]
 
 
 @recordclass(frozen=False, kw_only=False)

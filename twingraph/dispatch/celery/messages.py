@@ -6,12 +6,13 @@ A reader of these has checked the signature; a text that cannot be read is `Unre
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, fields, replace
 from typing import Any, TypeVar
 
 from twingraph.core.codec_base import UNREADABLE, make_dumps
 from twingraph.core.errors import TwinGraphError
+from twingraph.core.events import OutputMeta
 from twingraph.core.hashing import content_hash
 from twingraph.core.recordclass import recordclass
 from twingraph.core.records import (
@@ -44,6 +45,7 @@ VERSION = 1
 LANE = "lane"
 REPORTS = "reports"
 WISHES = "wishes"
+OUTPUTS_AT_ONCE = 500
 
 _dumps = make_dumps(allow_nan=True)
 Made = TypeVar("Made")
@@ -133,6 +135,18 @@ class Left:
 
 
 @recordclass(kw_only=False)
+class SomeOutputs:
+    """Of a run that gives very many outputs, some that come before its outcome. One message would be too long."""
+
+    execution: str
+    node: str
+    attempt: int
+    start: int
+    outputs: list[OutputMeta]
+    texts: list[str]
+
+
+@recordclass(kw_only=False)
 class HasRoom:
     """Whether a worker has room for a process of bodies; somebody asked by the wish `host`."""
 
@@ -167,7 +181,7 @@ class Alive:
 
 
 OfBodies = HasRoom | Spoke | BodiesGone | Alive
-Word = Report | Taken | Claim | Beat | Misdirected | Requeued | Left | OfBodies
+Word = Report | SomeOutputs | Taken | Claim | Beat | Misdirected | Requeued | Left | OfBodies
 
 
 @recordclass(kw_only=False)
@@ -247,6 +261,19 @@ def offer_of(text: str) -> Offer:
 # -- reports ---------------------------------------------------------------------------------------
 
 
+def apart(said: Word) -> Iterator[Word]:
+    """What is said, in words of which none is too long."""
+    if type(said) is Outcome:
+        last = max(0, len(said.outputs) - 1) // OUTPUTS_AT_ONCE * OUTPUTS_AT_ONCE
+        for start in range(0, last, OUTPUTS_AT_ONCE):
+            part = slice(start, start + OUTPUTS_AT_ONCE)
+            outputs, texts = list(said.outputs[part]), list(said.texts[part])
+            yield SomeOutputs(said.execution, said.node, said.attempt, start, outputs, texts)
+        if last:
+            said = replace(said, outputs=said.outputs[last:], texts=said.texts[last:])
+    yield said
+
+
 def word(said: Word) -> list[Any]:
     """As a list that begins with its kind."""
     if type(said) is Outcome:
@@ -265,6 +292,9 @@ def word(said: Word) -> list[Any]:
         return ["l", said.execution, said.node, said.attempt, [list(line) for line in said.lines]]
     if type(said) is ItemsOut:
         return ["i", said.execution, said.node, said.attempt, said.start, list(said.texts)]
+    if type(said) is SomeOutputs:
+        outputs = [list(output) for output in said.outputs]
+        return ["v", said.execution, said.node, said.attempt, said.start, outputs, said.texts]
     if type(said) is Taken:
         return ["t", said.lane]
     if type(said) is Claim:
@@ -290,7 +320,7 @@ def word(said: Word) -> list[Any]:
 def run_of(entry: Sequence[Any]) -> tuple[str, str, int] | None:
     """Of a word that carries values of a run, the run."""
     kind, *rest = entry
-    return (rest[0], rest[1], rest[2]) if kind in ("o", "i") else None
+    return (rest[0], rest[1], rest[2]) if kind in ("o", "i", "v") else None
 
 
 def reports_text(worker: str, number: int, words: Sequence[list[Any]]) -> str:
@@ -319,13 +349,22 @@ def _outcome(execution: str, node: str, attempt: int, status: str, *rest: Any) -
     check_amounts(*(() if cpu is None else (cpu,)))
     check_counts(*(() if memory is None else (memory,)))
     check_flags(begun)
+    return Outcome(
+        *_run(execution, node, attempt), status, started, ended, cpu, memory, as_text_or_none(worker),
+        as_text_or_none(shape), *_given(outputs, texts), None if error is None else _error(error), begun,
+    )  # fmt: skip
+
+
+def _given(outputs: list[Any], texts: list[Any]) -> tuple[list[OutputMeta], list[str]]:
     given = [as_output(*output) for output in outputs]
     if len(given) != len(texts):
         raise ValueError(f"{len(given)} outputs have {len(texts)} texts")
-    return Outcome(
-        *_run(execution, node, attempt), status, started, ended, cpu, memory, as_text_or_none(worker),
-        as_text_or_none(shape), given, _values(texts), None if error is None else _error(error), begun,
-    )  # fmt: skip
+    return given, _values(texts)
+
+
+def _some_outputs(execution: str, node: str, attempt: int, start: int, *given: list[Any]) -> SomeOutputs:
+    check_counts(start)
+    return SomeOutputs(*_run(execution, node, attempt), start, *_given(*given))
 
 
 def _run(execution: object, node: object, attempt: int) -> tuple[str, str, int]:
@@ -408,6 +447,7 @@ _WORDS: Mapping[str, Callable[..., Word]] = {
     "r": _returned,
     "l": _lines,
     "i": _items,
+    "v": _some_outputs,
     "t": _about(Taken),
     "c": _about(Claim),
     "m": _about(Misdirected),

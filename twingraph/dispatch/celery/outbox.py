@@ -19,7 +19,7 @@ from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import LogLines, Outcome
 from twingraph.dispatch.celery.application import is_of_the_broker
 from twingraph.dispatch.celery.letters import Letters
-from twingraph.dispatch.celery.messages import REPORTS, Word, reports_text, run_of, word
+from twingraph.dispatch.celery.messages import REPORTS, Word, apart, reports_text, run_of, word
 from twingraph.dispatch.celery.signing import Seal
 from twingraph.dispatch.celery.threads import Sender
 
@@ -80,7 +80,8 @@ class Outbox:
             self._dropping = True
             return
         self._dropping = False
-        self._sender.put((desk, word(said), None))
+        for one in apart(said):
+            self._sender.put((desk, word(one), None))
 
     def after(self, desk: str, act: After) -> None:
         """Called on the sending thread once everything said before is with the broker."""

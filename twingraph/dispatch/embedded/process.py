@@ -235,9 +235,14 @@ class WorkerProcess:
             held = self.pending.get(head[1])
             if held is not None:
                 outcome = protocol.outcome_of(head, texts, held.lane, held.run, self.name)
+                held.complete(outcome)
                 self._take(head[1])
                 self._learn(outcome.memory or 0)
                 self._owner.ended(self, held, outcome, head[9])
+        elif kind == "p":
+            held = self.pending.get(head[1])
+            if held is not None:
+                held.gave(protocol.outputs_of(head), texts)
         elif kind == "l":
             held = self.pending.get(head[1])
             if held is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twingraph.core.codec_base import UNREADABLE, CodecError, dumps, loads
+from twingraph.core.events import OutputMeta
 from twingraph.core.records import (
     as_error,
     as_output,
@@ -89,7 +90,7 @@ class Parser:
             if type(head) is not list:
                 raise ValueError(f"{head!r} is no message")
             texts: list[str] = []
-            follow = len(head[8]) if head[0] == "o" else head[3] if head[0] == "i" else 0
+            follow = _lines_after(head)
             if type(follow) is not int or follow < 0:
                 raise ValueError(f"no message has {follow!r} lines")
             if follow:
@@ -102,6 +103,21 @@ class Parser:
                 position += 1
             self._message(head, texts)
         self._lines = lines[position:]
+
+
+def _lines_after(head: list[Any]) -> Any:
+    """How many lines belong to a message."""
+    kind = head[0]
+    if kind == "o":
+        return len(head[8])
+    if kind == "i":
+        return head[3]
+    return len(head[2]) if kind == "p" else 0
+
+
+def outputs_of(head: list[Any]) -> list[OutputMeta]:
+    """Some outputs of a run that gives very many."""
+    return [as_output(*output) for output in head[2]]
 
 
 def outcome_of(head: list[Any], texts: list[str], lane: Lane, run: NodeRun, worker: str) -> Outcome:

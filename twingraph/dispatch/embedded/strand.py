@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from twingraph.core.events import OutputMeta
 from twingraph.core.records import ErrorRecord
-from twingraph.dispatch.base import Lane, NodeRun
+from twingraph.dispatch.base import Lane, NodeRun, Outcome
 from twingraph.executors.marks import Marks
 
 
@@ -28,10 +29,12 @@ class Held:
         "heard",
         "lane",
         "lines",
+        "outputs",
         "peak",
         "run",
         "said",
         "strand",
+        "texts",
         "wish",
     )
 
@@ -48,6 +51,22 @@ class Held:
         self.lines = 0  # in so many lines
         self.doom: Doom | None = None  # it was asked to end
         self.doomed_at = 0.0
+        self.outputs: list[OutputMeta] | None = None  # of very many, those that have come before its ending,
+        self.texts: list[str] = []  # and what they say
+
+    def gave(self, outputs: list[OutputMeta], texts: list[str]) -> None:
+        """Some of very many outputs."""
+        if self.outputs is None:
+            self.outputs, self.texts = outputs, texts
+        else:
+            self.outputs += outputs
+            self.texts += texts
+
+    def complete(self, outcome: Outcome) -> None:
+        """With those that came before."""
+        if self.outputs is not None:
+            outcome.outputs = [*self.outputs, *outcome.outputs]
+            outcome.texts = [*self.texts, *outcome.texts]
 
 
 class Strand:

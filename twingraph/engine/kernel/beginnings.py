@@ -39,9 +39,10 @@ def settling(state: State, candidates: Iterable[Node]) -> Iterator[None]:
         node = queue.popleft()
         if not node.pending and node.status is NodeStatus.PENDING and not node.active:
             plans = graph.inside(state, node) if node.kind is NodeKind.SCOPE else ()
-            queue.extend(
-                (yield from _opening(state, node, plans)) if len(plans) > state.at_once else _begin(state, node)
-            )
+            if len(plans) > state.at_once or graph.is_wide(state, node.plan):
+                queue.extend((yield from _beginning(state, node, plans)))
+            else:
+                queue.extend(_begin(state, node))
 
 
 def settle_last(state: State, candidates: Iterable[Node]) -> None:
@@ -81,9 +82,19 @@ def end_one(state: State, node: Node, status: NodeStatus) -> None:
 
 def _begin(state: State, node: Node) -> list[Node]:
     """Begin a node whose sources are over; the nodes that may begin because of it."""
-    freed = _end_instead(state, node)
+    freed = _end_instead(state, node, graph.why_skipped(node))
+    return _go(state, node) if freed is None else freed
+
+
+def _beginning(state: State, node: Node, plans: Sequence[PlanNode]) -> Generator[None, None, list[Node]]:
+    """The same by and by, for what waited for very many or opens very many."""
+    freed = _end_instead(state, node, (yield from graph.finding_why_skipped(node, state.at_once)))
     if freed is not None:
         return freed
+    return (yield from _opening(state, node, plans)) if len(plans) > state.at_once else _go(state, node)
+
+
+def _go(state: State, node: Node) -> list[Node]:
     kind = node.kind
     if kind is NodeKind.INPUT:
         return end(state, node, NodeStatus.COMPLETED)
@@ -103,11 +114,10 @@ def _begin(state: State, node: Node) -> list[Node]:
     return []
 
 
-def _end_instead(state: State, node: Node) -> list[Node] | None:
-    """End a node that must not begin; None when it may."""
+def _end_instead(state: State, node: Node, reason: str | None) -> list[Node] | None:
+    """End a node that must not begin, for this reason if it is one to skip it; None when it may."""
     if state.ending is not None or doomed(node):
         return end(state, node, NodeStatus.CANCELLED)
-    reason = graph.why_skipped(node)
     if reason is not None:
         node.reason = reason
         return end(state, node, NodeStatus.SKIPPED)
@@ -116,9 +126,6 @@ def _end_instead(state: State, node: Node) -> list[Node] | None:
 
 def _opening(state: State, node: Node, plans: Sequence[PlanNode]) -> Generator[None, None, list[Node]]:
     """Begin a sub-workflow of many nodes, by and by."""
-    freed = _end_instead(state, node)
-    if freed is not None:
-        return freed
     state.move(node, NodeStatus.RUNNING)
     scope = graph.new_scope(state, node.id, node, None)
     node.children, node.expanded, node.open = [scope], True, 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 
 from twingraph.core.errors import ErrorCode
@@ -63,11 +63,14 @@ def _cause_of(node: Node) -> Node | None:
     return None
 
 
-def unmet_failure(scope: Scope, met: Iterable[str]) -> ErrorRecord | None:
-    """The first failure that the body has not met. Who met a skipped call met the failure that it was skipped for."""
+def finding_unmet(scope: Scope, met: Iterable[str], step: int) -> Generator[None, None, ErrorRecord | None]:
+    """The first failure that the body has not met, by and by, so many nodes without a pause. Who met a skipped call met
+    the failure that it was skipped for."""
     handled: set[str] = set()
     asked = list(met)
     while asked:
+        if not (len(handled) + 1) % step:
+            yield
         name = asked.pop()
         node = scope.nodes.get(name)
         if node is None or name in handled:
@@ -75,13 +78,22 @@ def unmet_failure(scope: Scope, met: Iterable[str]) -> ErrorRecord | None:
         handled.add(name)
         if node.status is NodeStatus.SKIPPED:
             asked.extend(edge.source for edge in node.plan.edges)
-    failed = (n.error for name, n in scope.nodes.items() if n.status is NodeStatus.FAILED and name not in handled)
-    return next(failed, None)
+    for number, (name, node) in enumerate(scope.nodes.items(), 1):
+        if not number % step:
+            yield
+        if node.status is NodeStatus.FAILED and name not in handled:
+            return node.error
+    return None
 
 
-def in_result(scope: Scope) -> frozenset[str]:
-    """The nodes whose values the body returned."""
-    return frozenset(source.node for hole in _holes(scope) for source in hole.sources if source.node is not None)
+def finding_returned(scope: Scope, step: int) -> Generator[None, None, frozenset[str]]:
+    """The nodes whose values the body returned, by and by."""
+    found: set[str] = set()
+    for number, hole in enumerate(_holes(scope), 1):
+        if not number % step:
+            yield
+        found.update(source.node for source in hole.sources if source.node is not None)
+    return frozenset(found)
 
 
 def is_waited_for(node: Node, returned: frozenset[str]) -> bool:

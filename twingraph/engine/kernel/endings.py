@@ -155,7 +155,9 @@ def _as_its_children(container: Node) -> NodeStatus:
     failed: Node | Scope | None = None
     cancelled = False
     for child in container.children or ():
-        outcome = child.status if isinstance(child, Node) else child.outcome
+        outcome = child.status if type(child) is Node else child.outcome  # type: ignore[union-attr]
+        if outcome is NodeStatus.COMPLETED:  # of 100,000 nearly all are
+            continue
         if outcome is NodeStatus.FAILED or (outcome is NodeStatus.SKIPPED and _is_broken(child)):
             failed = failed or child
         cancelled = cancelled or outcome is NodeStatus.CANCELLED

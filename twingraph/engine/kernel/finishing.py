@@ -85,11 +85,15 @@ def finish_if_over(state: State) -> None:
 
 
 def outcome_of(state: State, scope: Scope) -> NodeStatus:
+    all_went_well = state.counts[NodeStatus.COMPLETED] == len(state.nodes)  # then 100,000 need not be looked at
     if scope.driven:
-        scope.error = scope.error or bodies.broken_result(scope)
+        if scope.error is None and not all_went_well:
+            scope.error = bodies.broken_result(scope)
         if scope.error is not None:
             return NodeStatus.FAILED
         return NodeStatus.CANCELLED if scope.cancelled else NodeStatus.COMPLETED
+    if all_went_well:
+        return NodeStatus.COMPLETED
     statuses = [node.status for node in scope.nodes.values()]
     if not bounds.goes_on(state, scope) and NodeStatus.FAILED in statuses:
         return NodeStatus.FAILED

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-from twingraph.core.plan import NodeKind, PlanNode, Source
+from twingraph.core.plan import Edge, NodeKind, PlanNode, Source
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import bounds
-from twingraph.engine.kernel.state import Node, Scope, State
+from twingraph.engine.kernel.state import Node, Scope, State, at_once
 
 
 def add_nodes(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
@@ -23,10 +23,26 @@ def adding(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Generator[N
     for start in range(0, len(plans), state.at_once):
         created += _create(state, scope, plans[start : start + state.at_once])
         yield
-    for start in range(0, len(created), state.at_once):
-        _wire(created[start : start + state.at_once])
-        yield
+    yield from _wiring(state, created)
     return created
+
+
+def _wiring(state: State, created: Iterable[Node]) -> Iterator[None]:
+    seen = 0
+    for node in created:
+        edges = node.plan.edges
+        for start in range(0, len(edges) or 1, state.at_once):
+            some = edges[start : start + state.at_once]
+            node.pending -= _depend(node, some)
+            seen += len(some) or 1
+            if seen >= state.at_once:
+                seen = 0
+                yield
+
+
+def is_wide(state: State, plan: PlanNode) -> bool:
+    """Whether it waits for so many others that to look at all of them takes a while."""
+    return len(plan.edges) > state.at_once
 
 
 def _create(state: State, scope: Scope, plans: Iterable[PlanNode]) -> list[Node]:
@@ -49,8 +65,12 @@ def _wire(created: Iterable[Node]) -> None:
 
 def depend(node: Node) -> int:
     """Let it be told by its sources; how many of these are over already."""
+    return _depend(node, node.plan.edges)
+
+
+def _depend(node: Node, edges: Iterable[Edge]) -> int:
     over = 0
-    for edge in node.plan.edges:
+    for edge in edges:
         source = node.scope.nodes[edge.source]
         if source.over:
             over += 1
@@ -137,30 +157,40 @@ def _edge_state(source: Node, handle: str | None) -> str:
 
 def why_skipped(node: Node) -> str | None:
     """Why a node whose sources are all over must not run; None when it may."""
-    edges = node.plan.edges
-    if not edges:
-        return None
     nodes = node.scope.nodes
-    if all(_edge_state(nodes[edge.source], edge.handle) is ALIVE for edge in edges):
-        return None
-    states = [_edge_state(nodes[edge.source], edge.handle) for edge in edges]
-    alive = {edge.param for edge, how in zip(edges, states, strict=True) if how is ALIVE}
-    for param in {edge.param for edge, how in zip(edges, states, strict=True) if how is BROKEN}:
-        if param is None or param not in alive or _has_a_gap(node, param):
-            return "upstream"
-    if not alive:
-        return "branch"
-    for edge in edges:
-        if edge.param is not None and not edge.optional and edge.param not in alive:
-            return "branch"
+    for edge in node.plan.edges:
+        if _edge_state(nodes[edge.source], edge.handle) is not ALIVE:
+            return at_once(finding_why_skipped(node, len(node.plan.edges)))
     return None
 
 
-def _has_a_gap(node: Node, param: str) -> bool:
+def finding_why_skipped(node: Node, step: int) -> Generator[None, None, str | None]:
+    """The same by and by, so many sources without a pause."""
+    nodes = node.scope.nodes
+    found: dict[str, set[str | None]] = {ALIVE: set(), DEAD: set(), BROKEN: set()}  # parameters of edges
+    needed: set[str] = set()
+    for number, edge in enumerate(node.plan.edges, 1):
+        found[_edge_state(nodes[edge.source], edge.handle)].add(edge.param)
+        if edge.param is not None and not edge.optional:
+            needed.add(edge.param)
+        if not number % step:
+            yield
+    alive = found[ALIVE]
+    if not (found[DEAD] or found[BROKEN]):
+        return None
+    for param in found[BROKEN]:
+        if param is None or param not in alive or (yield from _has_a_gap(node, param, step)):
+            return "upstream"
+    return None if alive and needed <= alive else "branch"
+
+
+def _has_a_gap(node: Node, param: str, step: int) -> Generator[None, None, bool]:
     """Whether one of the values that this argument is made of failed to come: a list of what several nodes give."""
     argument = node.plan.args.get(param) or node.plan.scope_args.get(param, ())
     nodes = node.scope.nodes
-    for part in argument:
+    for number, part in enumerate(argument, 1):
+        if not number % step:
+            yield
         if not isinstance(part, str) and not any(_comes(nodes, source) for source in part.sources):
             givers = [nodes[source.node] for source in part.sources if source.node is not None]
             if any(_edge_state(giver, None) is BROKEN for giver in givers):

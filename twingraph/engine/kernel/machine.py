@@ -117,13 +117,14 @@ def _graph_extended(state: State, event: GraphExtended) -> None:
     if scope is None or scope.closed or state.finishing is not None:
         return
     scope.driven = scope.driven or event.driven
-    if len(event.nodes) > (_SAID_AT_ONCE if event.driven else state.at_once):
+    many = len(event.nodes) > (_SAID_AT_ONCE if event.driven else state.at_once)
+    if many or any(graph.is_wide(state, plan) for plan in event.nodes):
         state.chores.append(_extend(state, scope, event.nodes))
         return
     created = graph.add_nodes(state, scope, event.nodes)
     if scope.driven:
         bounds.tend_body(state, scope)
-    beginnings.settle(state, created)
+    beginnings.settle_last(state, created)
 
 
 def _extend(state: State, scope: Scope, plans: Sequence[PlanNode]) -> Iterator[None]:

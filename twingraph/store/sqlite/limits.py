@@ -28,7 +28,8 @@ on conflict (conductor, limits) do update set priority = excluded.priority, aske
 _UNWISH = "delete from limit_wishes where conductor = ? and limits = ?"
 
 _SEEN = """
-select executions.owner from limit_holders join executions on executions.number = limit_holders.execution
+select owner from executions
+where owner is not null and exists (select 1 from limit_holders where execution = executions.number)
 union
 select conductor from limit_wishes
 """
@@ -90,7 +91,7 @@ def free_all(db: sqlite3.Connection, executions: Iterable[int]) -> None:
 
 def _bury(db: sqlite3.Connection, asker: str, lives: Callable[[str], bool]) -> bool:
     """Whether something was free in truth: who held it, or stood in line for it, is dead."""
-    seen = [owner for (owner,) in db.execute(_SEEN).fetchall() if owner is not None and owner != asker]
+    seen = [owner for (owner,) in db.execute(_SEEN).fetchall() if owner != asker]
     dead = [owner for owner in seen if not lives(owner)]
     for owner in dead:
         holding = db.execute(_HOLDING, (owner,)).fetchall()

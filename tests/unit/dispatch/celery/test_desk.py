@@ -21,6 +21,7 @@ from twingraph.dispatch.celery.application import desk_queue, make_app
 from twingraph.dispatch.celery.desk import MANY_OWED, TICK_SECONDS, CeleryDispatch
 from twingraph.dispatch.celery.holding import SILENCE_SECONDS
 from twingraph.dispatch.celery.messages import (
+    OUTPUTS_AT_ONCE,
     REPORTS,
     Beat,
     Claim,
@@ -30,6 +31,7 @@ from twingraph.dispatch.celery.messages import (
     Spoke,
     Taken,
     Word,
+    apart,
     reports_text,
     word,
 )
@@ -132,6 +134,29 @@ def test_who_takes_a_lane_hears_which_of_it_was_cancelled_on_the_way(asked: type
     play(app, act, lambda: len(app.wishes) == 2 + len(answers))
     assert app.wishes[1] == ["drop", "c:1", ["a"], "w"]
     assert [one[0] for one in app.wishes[2 : 2 + len(answers)]] == answers
+
+
+OUTPUTS = [(str(number), "hash", 1) for number in range(2 * OUTPUTS_AT_ONCE + 1)]
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_very_many_outputs_come_in_parts_of_whoever_they_are_whole(status: str) -> None:
+    """One that runs beside it has said some as well, and this one has begun once before."""
+    texts = [name for name, _, _ in OUTPUTS]
+    whole = Outcome("e", "a", 1, "completed", 1.0, 2.0, worker="w", shape="plain", outputs=OUTPUTS, texts=texts)
+    *parts, last = apart(whole)
+    end = last if status == "completed" else Outcome("e", "a", 1, "failed", 1.0, 2.0, worker="w")
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.submit(lane("a"))
+        say(Taken("c:1"), *parts)
+        say(*parts[:1], worker="other")
+        say(*parts, end, number=2)
+
+    (outcome,) = play(App(), act, lambda: True, reported=1)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, list(outcome.outputs)) == (status, OUTPUTS if status == "completed" else [])
+    assert list(outcome.texts) == (texts if status == "completed" else [])
 
 
 def test_a_lane_that_can_never_be_sent_fails_and_the_next_goes() -> None:

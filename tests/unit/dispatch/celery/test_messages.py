@@ -15,6 +15,7 @@ from tests.support.foreign import spoiled
 from twingraph.core.records import ErrorRecord
 from twingraph.dispatch.base import Begun, CodeRef, ItemsOut, Lane, LogLines, NodeRun, Outcome, Returned, RunSettings
 from twingraph.dispatch.celery.messages import (
+    OUTPUTS_AT_ONCE,
     Alive,
     Beat,
     BodiesGone,
@@ -23,11 +24,13 @@ from twingraph.dispatch.celery.messages import (
     Left,
     Misdirected,
     Requeued,
+    SomeOutputs,
     Spoke,
     Taken,
     UnreadableError,
     Wish,
     Word,
+    apart,
     lane_text,
     offer_of,
     reports_of,
@@ -47,6 +50,7 @@ WORDS: list[Word] = [
     Returned("e", [("n", 1), ("m", 2)]),
     LogLines("e", "n", 1, [(1.0, "info", "stdout", "zeile\n☺")]),
     ItemsOut("e", "n", 1, 4, ["1", "2"]),
+    SomeOutputs("e", "n", 1, 4, [("a", "hash", 3)], ['"ü"']),
     Taken("lane"),
     Misdirected("lane"),
     Requeued("lane"),
@@ -67,6 +71,17 @@ POSTS: list[Post] = [
 ]
 
 
+@pytest.mark.parametrize("count", [0, 1, OUTPUTS_AT_ONCE, OUTPUTS_AT_ONCE + 1, 3 * OUTPUTS_AT_ONCE])
+def test_an_outcome_with_very_many_outputs_is_said_in_parts(count: int) -> None:
+    outputs, texts = [(str(number), "hash", 1) for number in range(count)], [str(number) for number in range(count)]
+    said = list(apart(Outcome("e", "n", 1, "completed", 1.0, 2.0, outputs=outputs, texts=texts)))
+    assert [type(one) for one in said] == [*[SomeOutputs] * (max(0, count - 1) // OUTPUTS_AT_ONCE), Outcome]
+    given = [one for one in said if isinstance(one, SomeOutputs | Outcome)]
+    assert [output for one in given for output in one.outputs] == outputs
+    assert [text for one in given for text in one.texts] == texts
+    assert all(len(one.outputs) <= OUTPUTS_AT_ONCE for one in given)
+
+
 @pytest.mark.parametrize("said", WORDS, ids=lambda said: type(said).__name__)
 def test_what_a_worker_says_comes_as_it_was_said(said: Word) -> None:
     assert reports_of(reports_text("w", 7, [word(said)])) == ("w", 7, [said])
@@ -78,7 +93,7 @@ def test_what_a_worker_says_is_refused_or_can_be_journaled(text: str) -> None:
         for said in reports_of(f'{{"v": 1, "worker": "w", "number": 7, "words": [{text}]}}')[2]:
             for at in moments_of(said):
                 datetime.fromtimestamp(at, UTC)
-            if isinstance(said, Outcome | Begun | LogLines | ItemsOut | Returned):
+            if isinstance(said, Outcome | SomeOutputs | Begun | LogLines | ItemsOut | Returned):
                 json.dumps(asdict(said), allow_nan=False, ensure_ascii=False).encode()
 
 
@@ -103,6 +118,9 @@ def moments_of(said: Word) -> list[float]:
         ["g", "e", "n", 1, 1e12, "w"],
         ["l", "e", "n", 1, [["x", "info", "stdout", "said"]]],
         ["i", "e", "n", 1, -1, ["1"]],
+        ["v", "e", "n", 1, -1, [["output", "h", 1]], ["1"]],
+        ["v", "e", "n", 1, 0, [["output", "h", 1]], []],
+        ["v", "e", "n", 1, 0, [["output", "h"]], ["1"]],
     ],
 )
 def test_a_report_that_cannot_be_is_told_as_such(said: list[Any]) -> None:

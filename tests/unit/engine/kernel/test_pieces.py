@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.unit.engine.kernel.hand import Hand, in_pieces_of, mapped, task
+from tests.unit.engine.kernel.hand import Hand, in_pieces_of, mapped, node, task
 from twingraph.core import events as ev
-from twingraph.core.plan import NodeKind, NodeSpec, PlanNode, ScopeSettings, Template
+from twingraph.core.plan import Hole, NodeKind, NodeSpec, PlanNode, ScopeSettings, Source, Template
 from twingraph.core.records import ErrorRecord
 from twingraph.engine.kernel import State, apply, begin
 from twingraph.engine.kernel.state import AT_ONCE
@@ -121,6 +121,61 @@ def test_it_is_done_in_pieces(made: object) -> None:
     assert hand.status("rest") == "queued"
     state, seq = folded(hand.journal)
     assert most_in_a_piece(state, event, hand.at, seq) <= AT_ONCE + 1
+
+
+def with_calls(*, ended: str = "completed") -> Hand:
+    """A body has made many calls, of which the first has ended so, and the others well."""
+    hand = Hand(driven=True)
+    for key in KEYS:
+        hand.call(task(f"n{key}"))
+    for number, key in enumerate(KEYS):
+        hand.end(f"n{key}", "completed" if number else ended)
+    return hand
+
+
+def of_all(name: str = "all") -> PlanNode:
+    return task(name, *(f"n{key}" for key in KEYS))
+
+
+ALL = tuple(Hole(sources=(Source(node=f"n{key}"),)) for key in KEYS)
+
+
+@pytest.mark.parametrize("ended", ["completed", "failed"])
+def test_a_call_with_many_arguments_is_taken_in_in_pieces(ended: str) -> None:
+    hand = with_calls(ended=ended)
+    hand.call(of_all())
+    assert hand.status("all") == ("queued" if ended == "completed" else "skipped")
+    state, seq = folded(hand.journal)
+    assert len(list(pieces(state, hand.journal[-1][0], hand.at, seq))) >= 2 * MANY / AT_ONCE
+
+
+def test_a_call_with_many_arguments_begins_in_pieces_when_the_last_is_there() -> None:
+    hand = with_calls()
+    hand.call(task("late"))
+    hand.call(task("all", *(f"n{key}" for key in KEYS), "late"))
+    hand.end("late")
+    assert hand.status("all") == "queued"
+    state, seq = folded(hand.journal)
+    assert len(list(pieces(state, hand.journal[-1][0], hand.at, seq))) >= MANY / AT_ONCE
+
+
+@pytest.mark.parametrize("met", [("n0",), ()])
+def test_a_body_that_met_one_of_many_failures_closes_in_pieces(met: tuple[str, ...]) -> None:
+    hand = with_calls(ended="failed")
+    hand.feed(ev.GraphClosed(met=met))
+    assert hand.outcome == ("completed" if met else "failed")
+    state, seq = folded(hand.journal)
+    looked = len(list(pieces(state, hand.journal[-1][0], hand.at, seq)))
+    assert looked >= MANY / AT_ONCE or not met  # the one that was not met is the first
+
+
+def test_what_a_body_returned_is_looked_through_in_pieces() -> None:
+    hand = with_calls()
+    hand.call(node(NodeKind.SLEEP, "nap", wait=60.0))
+    hand.feed(ev.GraphClosed(result=ALL))
+    assert (hand.status("nap"), hand.outcome) == ("cancelled", "completed")
+    state, seq = folded(hand.journal)
+    assert len(list(pieces(state, hand.journal[-1][0], hand.at, seq))) >= MANY / AT_ONCE
 
 
 def test_a_page_of_a_map_begins_in_pieces() -> None:
