@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twingraph.core.bodies import BodyLog, Ended, Items, Opened, Page, Past, PastCall, PastDecision
-from twingraph.core.events import KINDS, Event, body_of, error_from_json, error_to_json, event_from
+from twingraph.core.events import (
+    KINDS,
+    Event,
+    GraphClosed,
+    GraphExtended,
+    body_of,
+    error_from_json,
+    error_to_json,
+    event_from,
+)
 from twingraph.core.plan import NodeKind, NodeSpec, PlanNode
 from twingraph.core.plan_json import arguments_from_json, arguments_to_json, spec_from_json, spec_to_json
+
+if TYPE_CHECKING:
+    from twingraph.core.long_events import Gathered
 
 
 def opened_to_json(opened: Opened) -> list[Any]:
@@ -85,14 +97,53 @@ _KINDS = {str(kind): kind for kind in NodeKind}
 
 
 def fed_to_json(event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec]) -> list[Any]:
-    texts = None if lines is None else list(lines)
-    return [KINDS[type(event)], body_of(event), texts, [spec_to_json(spec) for spec in specs]]
+    return [KINDS[type(event)], body_of(event), *beside_to_json(lines, specs)]
+
+
+def beside_to_json(lines: Sequence[str] | None, specs: Sequence[NodeSpec]) -> list[Any]:
+    return [None if lines is None else list(lines), [spec_to_json(spec) for spec in specs]]
 
 
 def fed_from_json(raw: Sequence[Any]) -> tuple[Event, tuple[str, ...] | None, tuple[NodeSpec, ...]]:
-    kind, body, lines, specs = raw
-    texts = None if lines is None else tuple(lines)
-    return event_from(kind, body), texts, tuple(spec_from_json(spec) for spec in specs)
+    kind, body, *beside = raw
+    return event_from(kind, body), *beside_from_json(beside)
+
+
+def beside_from_json(raw: Sequence[Any]) -> tuple[tuple[str, ...] | None, tuple[NodeSpec, ...]]:
+    lines, specs = raw
+    return None if lines is None else tuple(lines), tuple(spec_from_json(spec) for spec in specs)
+
+
+def pieces_to_json(event: Event) -> Iterator[list[Any]]:
+    """A long event in lines of its own, each of which is soon read. Others may be said between them."""
+    from twingraph.core.long_events import pieces  # few events are
+
+    assert isinstance(event, (GraphExtended, GraphClosed))
+    return pieces(event)
+
+
+class Gathering:
+    """Long events of which some pieces have come. Raises whatever a piece that is none leads to."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[str, int], Gathered | None] = {}  # None: nobody needs it any more
+
+    def add(self, execution: str, number: int, piece: list[Any], *, needed: bool) -> None:
+        from twingraph.core.long_events import Gathered
+
+        key = execution, number
+        if not needed:
+            self._begun[key] = None
+        elif (begun := self._begun.setdefault(key, Gathered())) is not None:
+            begun.add(piece)
+
+    def whole(self, execution: str, number: int, *, needed: bool) -> Event | None:
+        begun = self._begun.pop((execution, number))
+        if begun is None or not needed:
+            return None
+        if begun.event is None:
+            raise ValueError("an event breaks off")
+        return begun.event
 
 
 def logs_to_json(lines: Sequence[BodyLog]) -> list[Any]:

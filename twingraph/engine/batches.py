@@ -21,13 +21,14 @@ def _weight(row: Row) -> int:
 
 def weight(part: Append) -> int:
     """In rows of a usual length."""
-    return sum(map(_weight, part.rows)) + len(part.logs)
+    return sum(map(_weight, part.rows)) + len(part.logs) + len(part.freed)
 
 
 def pieces(part: Append, most: int) -> Iterator[Append]:
     """The same in the same order, each so small that it fits into a transaction. A message is taken from the inbox
     with the row that answers it; what else changes beside the rows comes with the last of them, and lines of logs
-    with it or before it, so that they are there when an end is."""
+    with it or before it, so that they are there when an end is. So are named limits given back, as nobody else would
+    free them after an end; whoever takes the execution over between two pieces frees all of them anyway."""
     rows, logs, taken = part.rows, part.logs, list(zip(part.taken, part.answers, strict=True))
     weights = [_weight(row) for row in rows]
     start, left = 0, sum(weights)
@@ -55,11 +56,16 @@ def pieces(part: Append, most: int) -> Iterator[Append]:
     while len(logs) - ahead > room:
         yield Append(number=part.number, epoch=part.epoch, logs=logs[ahead : ahead + most])
         ahead += most
-    if not (start or ahead):
+    given_back, room = 0, max(0, room - len(logs[ahead:]))
+    while len(part.freed) - given_back > room:
+        yield Append(number=part.number, epoch=part.epoch, freed=part.freed[given_back : given_back + most])
+        given_back += most
+    if not (start or ahead or given_back):
         yield part
         return
     messages, answers = [message for message, _ in taken], [seq for _, seq in taken]
-    yield replace(part, rows=rows[start:], logs=logs[ahead:], taken=messages, answers=answers)
+    freed = part.freed[given_back:]
+    yield replace(part, rows=rows[start:], logs=logs[ahead:], taken=messages, answers=answers, freed=freed)
 
 
 def _belong_together(row: Row, following: Row) -> bool:

@@ -10,7 +10,8 @@ What a script drops meanwhile is found as ever, but for what had been left out b
 the end, or once twice as much is left out as there was at first, or was in use when all was looked through last, or has
 come since with the nodes of large executions, for then all is looked through again. So one that grows does not lead to
 that, and what stays is still bounded by what is needed: Python itself lets garbage come to a quarter of all. How much
-is left out it counts one by one, so that it is asked only when that may have grown by a quarter.
+is left out Python counts one by one (20 to 100 ns each), so it is summed up here from what Python knows to be new at
+each search. As that sum does not go down with what is freed, it is counted anew before all is looked through.
 
 Who has frozen objects before, or switched the search off, is left alone. Thresholds that a script sets meanwhile stay;
 but what it freezes meanwhile is unfrozen with ours, since Python keeps all of it in one place.
@@ -26,12 +27,12 @@ from twingraph.engine.sizes import USUAL
 
 # From so many nodes on to look through an execution takes some milliseconds.
 LARGE = USUAL.large_nodes
-# While one is held, all that is new is looked through so often: it takes milliseconds each time.
-_THRESHOLD = 3
+# While one is held, all that is new is looked through when it is about so many objects: it takes 6 ms.
+_NEW = 30_000
 
-
-# So many objects, about, that Python would look through are a node's.
-_PER_NODE = 8
+# So many objects, about, that Python would look through are a node's: 8 to 12, with the arguments and handles of a body
+# in this process up to 20, which may also be ahead of what is known here.
+_PER_NODE = 20
 
 # Python 3.12 leaves out some hundred objects by itself.
 _OF_PYTHON = 1_000
@@ -55,6 +56,7 @@ class Collector(Protocol):
     def freeze(self) -> None: ...
     def unfreeze(self) -> None: ...
     def get_freeze_count(self) -> int: ...
+    def get_count(self) -> tuple[int, int, int]: ...
     def get_threshold(self) -> tuple[Any, Any, Any]: ...
     def set_threshold(self, threshold0: int, threshold1: int = ..., threshold2: int = ..., /) -> None: ...
 
@@ -68,8 +70,9 @@ class Garbage:
         self._usual: tuple[int, int, int] | None = None  # thresholds, while ours are in force
         self._ours = (0, 0, 0)
         self._others = 0  # objects at first, or in use when all was looked through last, beside those of nodes
-        self._left_out = 0  # objects, when they were counted last
-        self._since = 0  # that may have come to them
+        self._left_out = 0  # objects at most, as summed up
+        self._counted = 0  # objects, when they were counted last; none: it is to be counted anew
+        self._new = 0  # objects at most, which are not left out yet
         self._looks_at_all = False
 
     @property
@@ -84,12 +87,13 @@ class Garbage:
             self._large[number] = nodes
             if not known and self._usual is None and self._gc.isenabled() and self._gc.get_freeze_count() <= _OF_PYTHON:
                 first, second, third = self._gc.get_threshold()
-                self._ours = first, second, min(third, _THRESHOLD)
+                # A search of one kind comes when there were more of the kind before than its threshold.
+                self._ours = first, second, min(third, max(1, _NEW // ((first + 1) * (second + 2))) - 1)
                 self._usual = first, second, third
                 self._looks_at_all = False
                 self._gc.set_threshold(*self._ours)
                 self._gc.collect(1)
-                self._gc.freeze()
+                self._leave_out()
                 self._others = self._left_out_beside_nodes()
                 self._gc.callbacks.append(self._looked)
 
@@ -98,12 +102,13 @@ class Garbage:
         whatever a script drops in this moment waits until all is looked through."""
         self.holds(number, nodes)
         if self._usual is not None:
-            self._gc.freeze()
+            self._new += self._gc.get_count()[0]
+            self._leave_out()
 
     def drops(self, number: int) -> None:
         """It is not held any more."""
         if self._large.pop(number, None) is not None:
-            self._left_out = 0  # much of that is no longer needed: it is counted again
+            self._counted = 0  # much of that is no longer needed
         if not self._large:
             self._restore()
 
@@ -123,30 +128,35 @@ class Garbage:
         self._usual = None
 
     def _looked(self, phase: str, told: dict[str, int]) -> None:
-        """On whichever thread. Afterwards everything that is left was found to be in use."""
-        if told["generation"] != 2:
-            return
+        """On whichever thread."""
         if phase == "start":
-            self._looks_at_all = self._may_be_twice() and self._count() > 2 * (self._others + self._of_nodes())
-            if self._looks_at_all:
-                self._gc.unfreeze()
+            self._new += self._gc.get_count()[0]  # since the last search
+            if told["generation"] == 2:
+                self._looks_at_all = self._is_twice()
+                if self._looks_at_all:
+                    self._gc.unfreeze()
             return
-        self._gc.freeze()
-        if self._looks_at_all:
-            self._others = self._left_out_beside_nodes()
-            self._looks_at_all = False
-        if not self._large:  # the last one was dropped on its thread meanwhile
-            self._gc.unfreeze()
+        self._new = max(0, self._new - told["collected"])
+        if told["generation"] == 2:
+            self._leave_out()  # everything that is left was found to be in use
+            if self._looks_at_all:
+                self._others = self._left_out_beside_nodes()
+                self._looks_at_all = False
+            if not self._large:  # the last one was dropped on its thread meanwhile
+                self._gc.unfreeze()
 
-    def _may_be_twice(self) -> bool:
-        """Python counts them one by one, so that is asked for only when they may be a quarter more."""
-        first, second, third = self._ours
-        self._since += max(1, first) * max(1, second) * max(1, third)
-        return self._since > self._left_out / 4
+    def _leave_out(self) -> None:
+        self._gc.freeze()
+        self._left_out, self._new = self._left_out + self._new, 0
+
+    def _is_twice(self) -> bool:
+        """It is counted only when it may be, and half more than when it was counted last."""
+        most = 2 * (self._others + self._of_nodes())
+        return self._left_out > max(most, 1.5 * self._counted) and self._count() > most
 
     def _count(self) -> int:
-        self._left_out, self._since = self._gc.get_freeze_count(), 0
-        return self._left_out
+        self._left_out = self._counted = self._gc.get_freeze_count()
+        return self._counted
 
     def _left_out_beside_nodes(self) -> int:
         return max(0, self._count() - self._of_nodes())

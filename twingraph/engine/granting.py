@@ -6,6 +6,7 @@ execution a share.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -16,6 +17,9 @@ from twingraph.engine.held import Held, LimitWishes
 from twingraph.engine.kernel import commands
 from twingraph.engine.limits import LimitBook, emptied
 from twingraph.store.base import Append, Wanting
+
+# So many who were granted are told in the same turn as the commit was.
+_FEW = 100
 
 
 class Granting:
@@ -37,17 +41,20 @@ class Granting:
         self._most = ground.sizes.rows
         self._book = LimitBook(ground.name, self._most)
         self._asking: dict[int, tuple[Held, dict[str, commands.AskLimit]]] = {}  # what does not stand in line yet
-        self._granted: Sequence[Wanting] = ()
+        self._moments = ground.moments
+        self._granted: OrderedDict[tuple[int, str], Wanting] = OrderedDict()  # by the last turn, and not told yet
+        self._telling = False
 
     @property
     def due(self) -> bool:
-        """Whether the next transaction has something to do for those who wait."""
-        return self._book.due or bool(self._asking)
+        """Whether the next transaction has something to do for those who wait. Those of the last are told first."""
+        return not self._granted and (self._book.due or bool(self._asking))
 
     def give_back(self, held: Held, node: str) -> None:
         """It wants nothing any more, from now on: what that follows from need not be written, since whoever takes the
         execution over asks anew. Who asked, and was not granted, holds nothing; what is held is free once that is
         written."""
+        self._granted.pop((held.number, node), None)
         asking = self._asking_of(held.number)
         if held.limits.asked.pop(node, None) or held.limits_due.asked.pop(node, None):
             return
@@ -97,20 +104,42 @@ class Granting:
     def append(self, batch: Sequence[Append]) -> set[int]:
         """Write it, and with it whatever is due; those that were refused."""
         self._stand_in_line()
-        turn = self._book.turn(self._clock.now())
+        turn = self._book.turn(self._clock.now()) if not self._granted else None
         if turn is None:
             return self._journal.append(batch)
-        refused, self._granted = self._journal.append_and_ask(batch, turn)
+        refused, granted = self._journal.append_and_ask(batch, turn)
+        self._granted.update(((wanting.number, wanting.node), wanting) for wanting in granted)
         self._book.settle(turn)
         return refused
 
     def tell(self) -> None:
-        """Let those go on who were granted by the last transaction."""
-        granted, self._granted = self._granted, ()
-        for wanting in granted:
+        """Let those go on who were granted by the last turn. Many are told in moments of their own."""
+        if len(self._granted) > _FEW:
+            self._tell_soon()
+        elif not self._telling:
+            self._tell_some()
+
+    def _tell_soon(self) -> None:
+        if not self._telling:
+            self._telling = True
+            self._moments.soon(self._tell_on)
+
+    def _tell_some(self) -> None:
+        end = self._moments.end()
+        while self._granted:
+            _, wanting = self._granted.popitem(last=False)
             held = self._roster.at(wanting.number)
             if held is not None and held.epoch == wanting.epoch:
                 self._about(held, partial(self._go_on, held, wanting.node))
+            if self._granted and self._moments.over(end):
+                self._tell_soon()
+                return
+
+    def _tell_on(self) -> None:
+        self._telling = False
+        self._tell_some()
+        if self.due:
+            self._soon()
 
     def _go_on(self, held: Held, node: str) -> None:
         """Unless it has been given back meanwhile, which is only not written yet."""
@@ -132,6 +161,7 @@ class Granting:
     def close(self) -> None:
         """Nobody waits here any more: the others need not leave a place free."""
         self._asking.clear()
+        self._granted.clear()
         self._book.clear()
         if self._book.due:
             self.append([])

@@ -131,6 +131,7 @@ class _Served:
         self.code = code
         self.hosts: dict[str, ProcessHost] = {}
         self._owner = owner
+        self._gathering = bodies_json.Gathering()  # what ends in the middle of an event leaves nothing
 
         def on_this_machine() -> Spoken:
             return owner.spawn(code, hello, self._heard, self._gone, owner.crowded)
@@ -146,6 +147,14 @@ class _Served:
     def _heard(self, message: list[Any]) -> None:
         kind, *rest = message
         host = self.hosts.get(rest[0]) if rest else None
+        if kind == "piece":
+            self._gathering.add(*rest, needed=host is not None)
+            return
+        if kind == "whole":
+            event = self._gathering.whole(*rest[:2], needed=host is not None)
+            if host is not None and event is not None:
+                host.fed(event, *bodies_json.beside_from_json(rest[2:]))
+            return
         if host is None:
             return
         link = self._owner.link

@@ -71,6 +71,26 @@ def test_a_flood_of_lines_is_cut_too(rows: str, lines: int, expected: list[tuple
     assert shape(part(*rows, logs=logs(lines))) == expected
 
 
+@pytest.mark.parametrize(
+    ("rows", "lines", "expected"),
+    [
+        ("", 0, [(0, 0, 4), (0, 0, 4), (0, 0, 1)]),
+        ("ab", 0, [(0, 0, 4), (0, 0, 4), (2, 0, 1)]),
+        ("abcdef", 1, [(4, 0, 0), (0, 0, 4), (0, 0, 4), (2, 1, 1)]),
+        ("abc", 6, [(0, 4, 0), (0, 2, 0), (0, 0, 4), (0, 0, 4), (3, 0, 1)]),
+    ],
+)
+def test_what_many_held_is_given_back_in_pieces_too(
+    rows: str, lines: int, expected: list[tuple[int, int, int]]
+) -> None:
+    """All of it is free when an end can be read: nobody would free it after that."""
+    whole = part(*rows, logs=logs(lines), freed=[f"n{number}" for number in range(9)])
+    made = list(pieces(whole, 4))
+    assert [(len(piece.rows), len(piece.logs), len(piece.freed)) for piece in made] == expected
+    assert [node for piece in made for node in piece.freed] == whole.freed
+    assert weight(whole) == len(rows) + lines + 9
+
+
 def test_lines_keep_their_order_and_an_end_comes_after_all_of_them() -> None:
     """A run's logs are there when its end, and all the more the execution's, can be read."""
     whole = part("a", "execution_ended", logs=logs(11), changes={"status": "completed"})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -189,6 +191,30 @@ def test_a_hundred_thousand_in_line_for_a_limit_leave_the_others_their_turns(tmp
             wait_until(lambda waiting=waiting: in_line(rig) == waiting, f"other than {waiting} wait", 60)  # type: ignore[misc]
         rig.conductor.cancel(handle.id)
         assert handle.wait(60)
+        assert longest(loops[-1]) < MOST_SECONDS
+
+
+def holding(rig: Rig) -> int:
+    """How many hold a named limit."""
+    with contextlib.closing(sqlite3.connect(rig.home.database)) as db:
+        count: int = db.execute("select count(*) from limit_holders").fetchone()[0]
+    return count
+
+
+def test_tens_of_thousands_who_hold_a_limit_leave_the_others_their_turns(tmp_path: Path, loops: Loops) -> None:
+    many = VERY_MANY // 2
+    nodes = (PlanNode(id=f"n{number}", spec=0) for number in range(many))
+    spec = NodeSpec(component="task", entry="held", limits={"db": many})
+    with rig_of(tmp_path, PacedDispatch(lambda run: ["1"], hold=True), loops) as rig:
+        handle = rig.submit(plan(*nodes, specs=(spec,)), settings=Settings(max_parallel=1))
+        wait_until(lambda: holding(rig) == many, "they do not hold it", 60)
+        rig.conductor.feed(handle.id, PauseRequested("a while"))
+        wait_until(lambda: holding(rig) <= 4, "others than those that run hold it", 60)
+        rig.conductor.feed(handle.id, ResumeRequested())
+        wait_until(lambda: holding(rig) == many, "they do not hold it again", 60)
+        rig.conductor.cancel(handle.id)
+        assert handle.wait(60)
+        assert holding(rig) == 0
         assert longest(loops[-1]) < MOST_SECONDS
 
 

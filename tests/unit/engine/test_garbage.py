@@ -29,6 +29,7 @@ class Counted:
         self.unfrozen = 0  # how often
         self.dropped = 0  # of what is frozen, or was
         self.counted = 0  # objects, one by one
+        self.searched = 0  # of what is fresh
         self.threshold = (700, 10, 10)
 
     def isenabled(self) -> bool:
@@ -39,15 +40,18 @@ class Counted:
         return 0
 
     def freeze(self) -> None:
-        self.frozen, self.fresh = self.frozen + self.fresh, 0
+        self.frozen, self.fresh, self.searched = self.frozen + self.fresh, 0, 0
 
     def unfreeze(self) -> None:
         self.unfrozen += 1
-        self.frozen, self.fresh = 0, self.frozen + self.fresh
+        self.frozen, self.fresh, self.searched = 0, self.frozen + self.fresh, self.frozen + self.searched
 
     def get_freeze_count(self) -> int:
         self.counted += self.frozen
         return self.frozen
+
+    def get_count(self) -> tuple[int, int, int]:
+        return max(0, self.fresh - self.searched), 0, 0
 
     def get_threshold(self) -> tuple[int, int, int]:
         return self.threshold
@@ -56,11 +60,15 @@ class Counted:
         self.threshold = threshold0, threshold1, threshold2
 
     def look(self, generation: int = 2) -> None:
+        collected = 0
         for phase in ("start", "stop"):
             for called in list(self.callbacks):
-                called(phase, {"generation": generation})
-            if phase == "start" and not self.frozen:
-                self.fresh, self.dropped = self.fresh - self.dropped, 0
+                called(phase, {"generation": generation, "collected": collected})
+            if phase == "start":
+                if not self.frozen:
+                    collected, self.dropped = self.dropped, 0
+                    self.fresh -= collected
+                self.searched = self.fresh
 
 
 def test_what_was_there_and_what_was_looked_through_is_left_out_while_a_large_execution_is_held() -> None:
@@ -153,7 +161,41 @@ def test_what_is_left_out_is_not_counted_at_each_look() -> None:
         watched.drops(1_000 + look)  # a small one beside it
         counted.look()
     assert counted.frozen == 2_100_100
-    assert counted.counted < 6 * counted.frozen  # at each look it would have been 50 times
+    assert counted.counted == 100  # when the first turned out to be large
+
+
+def test_what_small_searches_saw_is_summed_up_too() -> None:
+    counted = Counted()
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    for look in range(2_000):
+        counted.fresh += 100
+        counted.look(generation=2 if look % 100 == 99 else 0)
+    assert counted.frozen + counted.fresh == 200_100
+    assert counted.unfrozen == 2  # each time that it is twice as much
+
+
+def test_what_comes_and_goes_leads_to_few_counts_and_to_no_look_at_all() -> None:
+    """The sum does not go down; what is counted does."""
+    counted = Counted()
+    counted.fresh = 100_000
+    watched = Garbage(counted)
+    watched.holds(1, MANY)
+    for _ in range(100):
+        counted.fresh += 20_000
+        counted.look()
+        counted.frozen -= 20_000  # in use then, and freed since
+    assert counted.unfrozen == 0
+    assert counted.counted < 25 * 100_000
+
+
+def test_the_searches_of_what_is_new_are_short_whatever_the_first_thresholds() -> None:
+    """Those of Python 3.11 and 3.13."""
+    for first, most in ((700, 2), (2_000, 0)):
+        counted = Counted()
+        counted.threshold = first, 10, 10
+        Garbage(counted).holds(1, MANY)
+        assert counted.threshold == (first, 10, most)
 
 
 def test_what_is_being_made_is_left_out_unseen() -> None:
@@ -224,9 +266,9 @@ def test_a_look_that_another_thread_ends_too_late_freezes_nothing() -> None:
     watched = Garbage(counted)
     watched.holds(1, MANY)
     late = counted.callbacks[0]
-    late("start", {"generation": 2})
+    late("start", {"generation": 2, "collected": 0})
     watched.drops(1)
-    late("stop", {"generation": 2})
+    late("stop", {"generation": 2, "collected": 0})
     assert counted.frozen == 0
 
 

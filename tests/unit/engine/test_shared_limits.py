@@ -222,6 +222,7 @@ class Table(NamedTuple):
     journal: SqliteJournal
     told: list[Event]
     home: Rig
+    loop: asyncio.AbstractEventLoop
 
     def wish(self, *wishes: commands.AskLimit | str, of: Held | None = None) -> None:
         """A name is of who wants nothing any more."""
@@ -257,7 +258,7 @@ def seated(one: Rig, number: int, rows: int) -> Iterator[Table]:
     sizes = Sizes(rows=rows)
     ground = Ground("x", roster, journal, handing, Clock(), Moments(loop, time.perf_counter), Garbage(), sizes)
     granting = Granting(ground, lambda held, act: act(), lambda held, event: told.append(event), lambda: None)
-    yield Table(held, granting, journal, told, one)
+    yield Table(held, granting, journal, told, one, loop)
     journal.close()
     loop.close()
 
@@ -286,6 +287,27 @@ def test_a_grant_that_was_given_back_meanwhile_is_not_told(table: Table) -> None
     assert table.told == [LimitGranted("a")]
     table.commit()
     assert table.told == [LimitGranted("a")] * 2
+
+
+def test_many_who_were_granted_are_told_after_the_turn_of_their_commit(one: Rig) -> None:
+    """Who has given it back meanwhile is not told, even where that is written; and nobody else is granted before."""
+    begin(one, limited("other", gpu=1))
+    one.dispatch.wait_for(1)
+    many = [f"n{number}" for number in range(300)]
+    with seated(one, 1, 1_000) as table:
+        table.wish(*(ask(node, 1_000) for node in many))
+        table.commit()
+        assert (table.told, table.granting.due) == ([], False)
+        table.wish("n7", ask("n7", 1_000))
+        table.commit()
+        assert table.told == []
+        while not table.granting.due:
+            table.loop.call_soon(table.loop.stop)
+            table.loop.run_forever()
+        assert table.told == [LimitGranted(node) for node in many if node != "n7"]
+        table.commit()
+        assert table.told[299:] == [LimitGranted("n7")]
+        assert not table.granting.due
 
 
 def test_what_is_taken_to_be_written_twice_before_it_is_written_goes_together(table: Table) -> None:

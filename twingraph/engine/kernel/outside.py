@@ -145,13 +145,17 @@ def _begin_anew(state: State) -> Iterator[None]:
             flying.append(node)
         elif not node.over:
             _ask_again(state, node)
-    for node in asking:
+    for number, node in enumerate(asking, 1):
         beginnings.queue_up(state, node)
-    for node in reversed(flying):  # each goes to the front of its queue
+        if not number % state.at_once:
+            yield
+    for number, node in enumerate(reversed(flying), 1):  # each goes to the front of its queue
         if state.ending is not None and node.kind is not NodeKind.HANDLER:
             beginnings.end_one(state, node, NodeStatus.CANCELLED)
         else:
             runs.requeue(state, node)
+        if not number % state.at_once:
+            yield
     bounds.arm_all(state, anew=True)
     if state.ending is not None and state.in_flight:
         state.commands.append(SetTimer("ending", finishing.ENDING_PATIENCE))

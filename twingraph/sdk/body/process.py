@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import itertools
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ from twingraph.core import bodies_json, codec
 from twingraph.core.bodies import BodyLog
 from twingraph.core.codec import Encoded
 from twingraph.core.errors import PermanentError
-from twingraph.core.events import Event
+from twingraph.core.events import Event, is_long
 from twingraph.core.plan import NodeSpec
 from twingraph.executors.capture import on_import_of_logging
 from twingraph.executors.slice_loader import Loaded, load
@@ -48,12 +49,19 @@ class PipeLink:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._numbers = itertools.count()  # of long events
 
     def say(self, *message: Any) -> None:
         self._channel.send(json.dumps(message, separators=(",", ":")) + "\n")
 
     def feed(self, execution: str, event: Event, lines: Sequence[str] | None, specs: Sequence[NodeSpec] = ()) -> None:
-        self.say("feed", execution, *bodies_json.fed_to_json(event, lines, specs))
+        if is_long(event):
+            number = next(self._numbers)
+            for piece in bodies_json.pieces_to_json(event):
+                self.say("piece", execution, number, piece)
+            self.say("whole", execution, number, *bodies_json.beside_to_json(lines, specs))
+        else:
+            self.say("feed", execution, *bodies_json.fed_to_json(event, lines, specs))
 
     def ask(self, execution: str, scope: str, number: int, what: str, about: str) -> None:
         self.say("ask", execution, scope, number, what, about)

@@ -20,7 +20,6 @@ _GRANT = """
 insert into limit_holders (name, execution, node) select ?, number, ? from executions where number = ? and epoch = ?
 """
 _FREE = "delete from limit_holders where execution = ? and node = ?"
-_HOLDERS = "select node from limit_holders where execution = ?"
 _FREE_ALL = "delete from limit_holders where execution = ?"
 _WISH = """
 insert into limit_wishes (conductor, limits, priority, asked) values (?, ?, ?, ?)
@@ -29,7 +28,8 @@ on conflict (conductor, limits) do update set priority = excluded.priority, aske
 _UNWISH = "delete from limit_wishes where conductor = ? and limits = ?"
 
 _SEEN = """
-select executions.owner from limit_holders join executions on executions.number = limit_holders.execution
+select owner from executions
+where owner is not null and exists (select 1 from limit_holders where execution = executions.number)
 union
 select conductor from limit_wishes
 """
@@ -39,9 +39,6 @@ where executions.owner = ?
 """
 _FENCE = "update executions set owner = null, epoch = epoch + 1 where number = ?"
 _FORGET_WISHES = "delete from limit_wishes where conductor = ?"
-
-# So many are freed one by one.
-_FEW = 10
 
 
 def use(db: sqlite3.Connection, turn: LimitTurn) -> LimitUse:
@@ -85,12 +82,7 @@ def _grant(db: sqlite3.Connection, wanting: Wanting, name: str) -> bool:
 
 
 def free(db: sqlite3.Connection, execution: int, nodes: Collection[str]) -> None:
-    """Most of many only stood in line, and hold nothing."""
-    gone = [node if node.isascii() else _text(node) for node in nodes]
-    if len(gone) > _FEW:
-        holders = {node for (node,) in db.execute(_HOLDERS, (execution,))}
-        gone = [node for node in gone if node in holders]
-    db.executemany(_FREE, [(execution, node) for node in gone])
+    db.executemany(_FREE, [(execution, node if node.isascii() else _text(node)) for node in nodes])
 
 
 def free_all(db: sqlite3.Connection, executions: Iterable[int]) -> None:
@@ -99,7 +91,7 @@ def free_all(db: sqlite3.Connection, executions: Iterable[int]) -> None:
 
 def _bury(db: sqlite3.Connection, asker: str, lives: Callable[[str], bool]) -> bool:
     """Whether something was free in truth: who held it, or stood in line for it, is dead."""
-    seen = [owner for (owner,) in db.execute(_SEEN).fetchall() if owner is not None and owner != asker]
+    seen = [owner for (owner,) in db.execute(_SEEN).fetchall() if owner != asker]
     dead = [owner for owner in seen if not lives(owner)]
     for owner in dead:
         holding = db.execute(_HOLDING, (owner,)).fetchall()

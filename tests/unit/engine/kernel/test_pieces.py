@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.engine.kernel.hand import Hand, in_pieces_of, mapped, node, task
 from twingraph.core import events as ev
-from twingraph.core.plan import Hole, NodeKind, PlanNode, ScopeSettings, Source, Template
+from twingraph.core.plan import Hole, NodeKind, NodeSpec, PlanNode, ScopeSettings, Source, Template
 from twingraph.core.records import ErrorRecord
 from twingraph.engine.kernel import State, apply, begin
 from twingraph.engine.kernel.state import AT_ONCE
@@ -184,6 +184,23 @@ def test_a_page_of_a_map_begins_in_pieces() -> None:
     begun = [state.ready_count, *(state.ready_count for _ in pieces(state, hand.journal[-1][0], hand.at, seq))]
     assert begun[-1] == MANY
     assert max(after - before for before, after in itertools.pairwise(begun)) <= AT_ONCE
+
+
+@pytest.mark.parametrize("limits", [{}, {"db": MANY}], ids=["free", "limited"])
+def test_many_runs_in_flight_are_taken_over_in_pieces(limits: dict[str, int]) -> None:
+    hand = Hand(task("first"), specs=[NodeSpec(component="work")], driven=True, max_parallel=MANY)
+    calls = tuple(task(f"n{number}", spec=1) for number in range(MANY))
+    hand.feed(ev.GraphExtended(calls, (NodeSpec(component="many", limits=limits),), driven=True))
+    for number in range(MANY):
+        if limits:
+            hand.feed(ev.LimitGranted(f"n{number}"))
+    hand.end("n0", begun=True, started=0.0, ended=0.0)  # they are quick: the others go in wide lanes
+    assert hand.state.in_flight == MANY
+    hand.adopt()
+    state, seq = folded(hand.journal)
+    flying = [state.in_flight, *(state.in_flight for _ in pieces(state, hand.journal[-1][0], hand.at, seq))]
+    assert (flying[0], flying[-1]) == (MANY, 0)
+    assert max(before - after for before, after in itertools.pairwise(flying)) <= AT_ONCE
 
 
 def test_in_a_map_that_keeps_errors_only_the_item_ends() -> None:
