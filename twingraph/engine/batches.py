@@ -19,18 +19,24 @@ def _weight(row: Row) -> int:
     return 1 + (len(row.body) + len(row.data or "")) // _ROW
 
 
-def weight(part: Append) -> int:
-    """In rows of a usual length."""
-    return sum(map(_weight, part.rows)) + len(part.logs) + len(part.freed)
+def count(part: Append) -> int:
+    return len(part.rows) + len(part.logs) + len(part.freed)
 
 
-def pieces(part: Append, most: int) -> Iterator[Append]:
+def fits(part: Append, most: int) -> bool:
+    """Whether it is no more than so many rows of a usual length."""
+    whole = count(part)
+    return whole <= most and whole - len(part.rows) + sum(map(_weight, part.rows)) <= most
+
+
+def pieces(part: Append, most: int, *, by_size: bool = False) -> Iterator[Append]:
     """The same in the same order, each so small that it fits into a transaction. A message is taken from the inbox
     with the row that answers it; what else changes beside the rows comes with the last of them, and lines of logs
     with it or before it, so that they are there when an end is. So are named limits given back, as nobody else would
-    free them after an end; whoever takes the execution over between two pieces frees all of them anyway."""
+    free them after an end; whoever takes the execution over between two pieces frees all of them anyway. Rows are
+    counted; `by_size` weighs them, which of very many takes a while."""
     rows, logs, taken = part.rows, part.logs, list(zip(part.taken, part.answers, strict=True))
-    weights = [_weight(row) for row in rows]
+    weights = [_weight(row) for row in rows] if by_size else [1] * len(rows)
     start, left = 0, sum(weights)
     while left > most:
         end, size = start + 1, weights[start]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from twingraph.engine.batches import pieces, weight
+from twingraph.engine.batches import count, fits, pieces
 from twingraph.engine.held import Held
 from twingraph.engine.sizes import USUAL
 from twingraph.store.base import Append
@@ -54,17 +54,19 @@ class Writing:
             del self._dirty[held.number]
             held.due += held.commanded()
             part = held.take(now)
-            if weight(part) <= self._rows:
+            if fits(part, self._rows):
                 parts.append((held, part))
             else:
                 held.pieces = deque(pieces(part, self._rows))
                 self._next_piece(held, parts)
-            room -= weight(parts[-1][1])
+            room -= count(parts[-1][1])
             if room <= 0:
                 break
         return parts
 
     def _next_piece(self, held: Held, parts: list[tuple[Held, Append]]) -> None:
+        if not fits(held.pieces[0], self._rows):
+            held.pieces.extendleft(reversed(list(pieces(held.pieces.popleft(), self._rows, by_size=True))))
         parts.append((held, held.pieces.popleft()))
         if held.pieces:
             self._long[held.number] = held

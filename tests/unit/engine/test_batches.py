@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twingraph.engine.batches import pieces, weight
+from twingraph.engine.batches import count, fits, pieces
 from twingraph.store.base import Append, LogRow, Row
 
 
@@ -88,7 +88,7 @@ def test_what_many_held_is_given_back_in_pieces_too(
     made = list(pieces(whole, 4))
     assert [(len(piece.rows), len(piece.logs), len(piece.freed)) for piece in made] == expected
     assert [node for piece in made for node in piece.freed] == whole.freed
-    assert weight(whole) == len(rows) + lines + 9
+    assert count(whole) == len(rows) + lines + 9
 
 
 def test_lines_keep_their_order_and_an_end_comes_after_all_of_them() -> None:
@@ -104,5 +104,5 @@ def test_lines_keep_their_order_and_an_end_comes_after_all_of_them() -> None:
 def test_long_rows_count_for_several() -> None:
     rows = [Row(seq, "a", 0.0, "{}", "x" * size) for seq, size in enumerate([4_000, 8_000, 100_000, 0, 0], 1)]
     whole = Append(number=1, epoch=1, rows=rows)
-    assert weight(whole) == 2 + 3 + 26 + 1 + 1
-    assert [[row.seq for row in piece.rows] for piece in pieces(whole, 4)] == [[1], [2], [3], [4, 5]]
+    assert (fits(whole, 2 + 3 + 26 + 1 + 1), fits(whole, 2 + 3 + 26 + 1)) == (True, False)
+    assert [[row.seq for row in piece.rows] for piece in pieces(whole, 4, by_size=True)] == [[1], [2], [3], [4, 5]]

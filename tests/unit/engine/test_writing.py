@@ -68,3 +68,11 @@ def test_who_is_dropped_writes_nothing_more() -> None:
     turn(of)
     of.forget(gone)
     assert (turn(of), gone.unwritten) == ([], False)
+
+
+def test_a_piece_of_long_rows_is_cut_again() -> None:
+    large = held(1, 9)
+    large.rows = [row._replace(data="x" * 8_000) if row.seq < 3 else row for row in large.rows]
+    of = writing(large)
+    written = [turn(of) for _ in range(5)]
+    assert written == [[(1, 1)], [(1, 2)], [(1, 1)], [(1, 4)], [(1, 1)]]
