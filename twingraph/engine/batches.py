@@ -32,9 +32,9 @@ def fits(part: Append, most: int) -> bool:
 def pieces(part: Append, most: int, *, by_size: bool = False) -> Iterator[Append]:
     """The same in the same order, each so small that it fits into a transaction. A message is taken from the inbox
     with the row that answers it; what else changes beside the rows comes with the last of them, and lines of logs
-    with it or before it, so that they are there when an end is. So are named limits given back, as nobody else would
-    free them after an end; whoever takes the execution over between two pieces frees all of them anyway. Rows are
-    counted; `by_size` weighs them, which of very many takes a while."""
+    with it or before it, so that they are there when an end is. Named limits are given back with the last of the rows
+    or after it; but with an end, since nobody would free them then. Who takes the execution over frees all of them.
+    Rows are counted; `by_size` weighs them, which of very many takes a while."""
     rows, logs, taken = part.rows, part.logs, list(zip(part.taken, part.answers, strict=True))
     weights = [_weight(row) for row in rows] if by_size else [1] * len(rows)
     start, left = 0, sum(weights)
@@ -62,16 +62,17 @@ def pieces(part: Append, most: int, *, by_size: bool = False) -> Iterator[Append
     while len(logs) - ahead > room:
         yield Append(number=part.number, epoch=part.epoch, logs=logs[ahead : ahead + most])
         ahead += most
-    given_back, room = 0, max(0, room - len(logs[ahead:]))
-    while len(part.freed) - given_back > room:
-        yield Append(number=part.number, epoch=part.epoch, freed=part.freed[given_back : given_back + most])
-        given_back += most
-    if not (start or ahead or given_back):
+    with_rows = max(0, room - len(logs[ahead:]))
+    if len(part.freed) <= with_rows or (rows and rows[-1].kind == _END):
+        with_rows = len(part.freed)
+    if not (start or ahead or with_rows < len(part.freed)):
         yield part
         return
     messages, answers = [message for message, _ in taken], [seq for _, seq in taken]
-    freed = part.freed[given_back:]
+    freed = part.freed[:with_rows]
     yield replace(part, rows=rows[start:], logs=logs[ahead:], taken=messages, answers=answers, freed=freed)
+    for at in range(with_rows, len(part.freed), most):
+        yield Append(number=part.number, epoch=part.epoch, freed=part.freed[at : at + most])
 
 
 def _belong_together(row: Row, following: Row) -> bool:

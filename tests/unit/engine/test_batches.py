@@ -75,20 +75,26 @@ def test_a_flood_of_lines_is_cut_too(rows: str, lines: int, expected: list[tuple
     ("rows", "lines", "expected"),
     [
         ("", 0, [(0, 0, 4), (0, 0, 4), (0, 0, 1)]),
-        ("ab", 0, [(0, 0, 4), (0, 0, 4), (2, 0, 1)]),
-        ("abcdef", 1, [(4, 0, 0), (0, 0, 4), (0, 0, 4), (2, 1, 1)]),
-        ("abc", 6, [(0, 4, 0), (0, 2, 0), (0, 0, 4), (0, 0, 4), (3, 0, 1)]),
+        ("ab", 0, [(2, 0, 2), (0, 0, 4), (0, 0, 3)]),
+        ("abcdef", 1, [(4, 0, 0), (2, 1, 1), (0, 0, 4), (0, 0, 4)]),
+        ("abc", 6, [(0, 4, 0), (0, 2, 0), (3, 0, 1), (0, 0, 4), (0, 0, 4)]),
     ],
 )
 def test_what_many_held_is_given_back_in_pieces_too(
     rows: str, lines: int, expected: list[tuple[int, int, int]]
 ) -> None:
-    """All of it is free when an end can be read: nobody would free it after that."""
+    """Not before the rows that say so."""
     whole = part(*rows, logs=logs(lines), freed=[f"n{number}" for number in range(9)])
     made = list(pieces(whole, 4))
     assert [(len(piece.rows), len(piece.logs), len(piece.freed)) for piece in made] == expected
     assert [node for piece in made for node in piece.freed] == whole.freed
     assert count(whole) == len(rows) + lines + 9
+
+
+def test_with_an_end_all_that_is_held_is_given_back() -> None:
+    """Nobody would free it after that, and before that the journal says that it is held."""
+    whole = part(*"abcdef", "execution_ended", freed=[f"n{number}" for number in range(9)])
+    assert [(len(piece.rows), len(piece.freed)) for piece in pieces(whole, 4)] == [(4, 0), (3, 9)]
 
 
 def test_lines_keep_their_order_and_an_end_comes_after_all_of_them() -> None:
