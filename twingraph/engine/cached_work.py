@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from twingraph.core.caching import CachePolicy, CacheScope, policy_of
-from twingraph.core.codec import hash_text
+from twingraph.core.codec import hash_text, length
 from twingraph.core.codec_base import UNREADABLE, loads, ref_hashes
-from twingraph.core.errors import PermanentError, TwinGraphError
+from twingraph.core.errors import CodecError, PermanentError, TwinGraphError
 from twingraph.core.events import KINDS, NodeEnded, event_from
 from twingraph.core.plan import IMPORTED, NodeSpec
 from twingraph.core.quantities import seconds_text
@@ -94,6 +94,13 @@ def parts_of(state: State, values: Values, node: Node) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part not in (None, {})}
 
 
+def _is_list(ended: NodeEnded, lines: Sequence[str]) -> bool:
+    try:
+        return [name for name, _, _ in ended.outputs] == ["output"] and length(lines[0]) >= 0
+    except CodecError:
+        return False
+
+
 def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobStore) -> tuple[NodeEnded, Sequence[str]]:
     """The end of a node whose outcome was found, with its values: the large ones are those that there are. `code` is
     what would run. Raises Unusable."""
@@ -108,6 +115,8 @@ def hit(code: CodeRef | None, node: Node, outcome: CachedOutcome, blobs: BlobSto
         raise Unusable(f"the outcome of {whose} cannot be read: {error}") from error
     if not isinstance(ended, NodeEnded) or len(ended.outputs) != len(lines):
         raise Unusable(f"the outcome of {whose} is damaged")
+    if node.given and not _is_list(ended, lines):
+        raise Unusable(f"{whose} gave no list, and some items of this one are handed over already")
     python = None if code is None else json.loads(code.description or "{}").get("python")
     if python is not None and pickled - {".".join(python.split(".")[:2])}:
         raise Unusable(f"{whose} gave what Python {', '.join(sorted(pickled))} has pickled")

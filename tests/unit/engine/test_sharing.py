@@ -29,12 +29,15 @@ class Hands:
     def __init__(self) -> None:
         self.ran: Counter[str] = Counter()
         self.failures = 0  # that come before it works
+        self.gives_text = False
 
     def __call__(self, lane: Lane, run: NodeRun) -> object:
         self.ran[run.node] += 1
         if self.failures:
             self.failures -= 1
             raise ValueError("no")
+        if self.gives_text:
+            return "no list"
         return [run.node, self.ran.total()]
 
 
@@ -336,6 +339,19 @@ def test_what_a_generator_handed_over_before_it_was_taken_over_stands(rig: Rig, 
     rig.crash()
     assert value(over(waiter)) == ["a", 1]
     assert value(over(other.conductor.adopt(owner.id))) == ["first", 1]
+
+
+def test_what_is_no_list_does_not_go_on_with_a_generator(rig: Rig, other: Rig, hands: Hands) -> None:
+    """It runs itself."""
+    owner = begin_held(rig, hands)
+    (waiter,) = wait_for_it(other, 1)
+    rig.dispatch.tell(ItemsOut(owner.id, "a", 1, 0, ['"first"']))
+    wait_until(lambda: any(row.kind == "items_given" for row in rig.records.rows(owner.id)), "it gave nothing")
+    rig.crash()
+    hands.gives_text = True
+    assert value(over(waiter)) == "no list"
+    hands.gives_text = False
+    assert value(over(other.conductor.adopt(owner.id))) == ["first", 2]
 
 
 def test_a_waiter_that_is_cancelled_leaves_the_others_alone(rig: Rig, other: Rig, hands: Hands) -> None:
