@@ -25,6 +25,7 @@ class Joined:
         self._blobs = blobs
         self._hash = hasher()
         self._stored = 0
+        self._size = 1  # of the whole text
         self._moved = False  # an item was: then the list is as well, since its text alone would give another hash
 
     def add(self, text: str, size: int) -> None:
@@ -33,6 +34,7 @@ class Joined:
         self._hash.update(b"," if self.texts else b"[")
         self._hash.update(data if b"{" not in data else self._canonical(text))
         self._stored += size - len(data)
+        self._size += len(data) + 1
         self.texts.append(text)
 
     def _canonical(self, text: str) -> bytes:
@@ -44,9 +46,9 @@ class Joined:
 
     def encoded(self) -> Encoded:
         """The list of all that was added. To be called once."""
-        digest, text, size = self._ended()
-        if self._stays(size):
-            return Encoded(text, digest, size + self._stored)
+        digest = self._digest()
+        if self._stays():
+            return self._inline(digest)
         data = list_blob(self.texts)
         return self._moved_to(str(self._blobs.put(data)), len(data), digest)
 
@@ -54,23 +56,25 @@ class Joined:
         """The same by and by."""
         from twingraph.core.codec_long import list_pieces
 
-        digest, text, size = self._ended()
-        yield
-        if self._stays(size):
-            return Encoded(text, digest, size + self._stored)
+        digest = self._digest()
+        if self._stays():
+            return self._inline(digest)
         with self._blobs.writer() as writer:
             for piece in list_pieces(self.texts):
                 writer.write(piece)
                 yield
             return self._moved_to(str(writer.commit()), int(writer.size), digest)
 
-    def _ended(self) -> tuple[str, str, int]:
+    def _digest(self) -> str:
         self._hash.update(b"]" if self.texts else b"[]")
-        text = join_list(self.texts)
-        return str(self._hash.hexdigest()), text, len(text.encode("utf-8"))
+        return str(self._hash.hexdigest())
 
-    def _stays(self, size: int) -> bool:
-        return self._blobs is None or (size < INLINE_LIMIT and not self._moved)
+    def _stays(self) -> bool:
+        return self._blobs is None or (self._size < INLINE_LIMIT and not self._moved)
+
+    def _inline(self, digest: str) -> Encoded:
+        text = join_list(self.texts)
+        return Encoded(text, digest, len(text.encode("utf-8")) + self._stored)
 
     def _moved_to(self, blob: str, size: int, digest: str) -> Encoded:
         text = reference(digest, blob, size, len(self.texts), False)

@@ -93,11 +93,21 @@ def moving(text: str, blobs: Any) -> Generator[None, None, Moved]:
 def list_pieces(texts: Sequence[str]) -> Iterator[bytes]:
     """`list_blob`, piece by piece."""
     lengths: list[int] = []
-    for start in range(0, len(texts), PARTS):
-        lines = [text.encode("utf-8") + b"\n" for text in texts[start : start + PARTS]]
+    for some in _groups(texts):
+        lines = [text.encode("utf-8") + b"\n" for text in some]
         lengths += map(len, lines)
         yield b"".join(lines)
     yield from list_end(lengths, PARTS)
+
+
+def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Some at a time; of long ones few."""
+    start = size = 0
+    for end, text in enumerate(texts, 1):
+        size += len(text)
+        if size > PIECE or end - start == PARTS or end == len(texts):
+            yield texts[start:end]
+            start, size = end, 0
 
 
 def _pieces(text: str) -> Iterator[bytes]:
@@ -122,9 +132,11 @@ def digest_of(canonical: Iterable[str | None]) -> Generator[None, None, str]:
 def listed(parts: Sequence[str], opening: str = "", closing: str = "") -> Iterator[str | None]:
     """A list with these parts, joined by and by."""
     yield opening + "["
-    for start in range(0, len(parts), PARTS):
-        yield ("," if start else "") + ",".join(parts[start : start + PARTS])
+    comma = ""
+    for some in _groups(parts):
+        yield comma + ",".join(some)
         yield None
+        comma = ","
     yield "]" + closing
 
 

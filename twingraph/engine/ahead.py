@@ -15,10 +15,11 @@ from twingraph.core import codec
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.hashing import hasher
 from twingraph.core.plan import Argument, Hole, NodeKind
+from twingraph.core.secrets import MARK
 from twingraph.core.statuses import NodeStatus
 from twingraph.engine.kernel import Node, Scope
 from twingraph.engine.sizes import USUAL
-from twingraph.engine.values import Named, Values, is_composed, is_shaped, takes_item
+from twingraph.engine.values import NULL, Named, Values, is_composed, is_shaped, takes_item
 
 if TYPE_CHECKING:
     from twingraph.core.codec_join import Joined
@@ -32,6 +33,10 @@ _LEFT = 8
 
 # So many characters are hashed without a pause.
 _PIECE = 1 << 17
+
+# A list that comes to more than so many bytes is put into the store part by part, so many read at once.
+_LARGE = 1 << 20
+_READ_AT_ONCE = 8
 
 # Gone through by `_gone_through`: gives None for a pause, or other steps whose result it is handed.
 Steps = Generator[Any, Any, Any]
@@ -228,7 +233,7 @@ class ValuesAhead(Values):
         if len(result) > self.long:
             return (yield self._filling(result, scope, None, False))
         if not result and len(scope.last_nodes) > self.long:
-            return codec.join_dict((yield self._last_values(scope)).items())
+            return (yield self._joined((yield self._last_values(scope))))
         return self.scope_result(scope)
 
     def _last_values(self, scope: Scope) -> Steps:
@@ -241,7 +246,21 @@ class ValuesAhead(Values):
             yield
         return found
 
+    def _joined(self, found: Mapping[str, str]) -> Steps:
+        """The text of the dict with these values."""
+        if "$" in found:
+            return codec.join_dict(found.items())
+        pairs, parts = list(found.items()), []
+        for start in range(0, len(pairs), self.long):
+            parts.append(codec.join_dict(pairs[start : start + self.long])[1:-1])
+            yield
+        return "{" + ",".join(parts) + "}"
+
     def _filling(self, argument: Argument, scope: Scope, node: Node | None, protects: bool) -> Steps:
+        if (yield self._is_large_list(argument, scope)):
+            text = yield self._listed(argument, scope, node)
+            if text is not None:
+                return text
         parts: list[str] = []
         for start in range(0, len(argument), self.long):
             some = argument[start : start + self.long]
@@ -253,6 +272,44 @@ class ValuesAhead(Values):
                 self._protects = False
             yield
         return "".join(parts)
+
+    def _is_large_list(self, argument: Argument, scope: Scope) -> Steps:
+        """Whether it is a list of what nodes gave that comes to megabytes."""
+        if argument[0] != "[" or argument[-1] != "]":
+            return False
+        size = 0
+        for number, part in enumerate(argument[1:-1]):
+            if number % 2:
+                if part != ",":
+                    return False
+            elif isinstance(part, str) or (name := part.sources[0].node) is None:
+                return False
+            else:
+                size += sum(meta[2] for meta in scope.nodes[name].outputs)
+            if not (number + 1) % self.long:
+                yield
+        return size > _LARGE
+
+    def _listed(self, argument: Argument, scope: Scope, node: Node | None) -> Steps:
+        """Such a list in the store, without its text ever being joined: what is as large takes long to copy. None:
+        that is not so simple, since a part is in the store itself, or seems to name a secret."""
+        from twingraph.core.codec_join import Joined
+
+        holes = [part for part in argument[1:-1] if not isinstance(part, str)]
+        joined, size = Joined(self._blobs), 0
+        for number, hole in enumerate(holes):
+            if not number % _READ_AT_ONCE:
+                self.read_ahead(self._sources_of(holes[number : number + _READ_AT_ONCE], scope))
+            text = self._first(hole.sources, scope, node)
+            text = NULL if text is None else text
+            if '"$":"ref"' in text or MARK in text:
+                return None
+            joined.add(text, len(text.encode("utf-8")))
+            size += len(text) + 100
+            if size > _PIECE:
+                size = 0
+                yield
+        return (yield joined.encoding()).text
 
     def _ending(self) -> Steps:
         root = self._state.root

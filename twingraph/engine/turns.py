@@ -209,6 +209,7 @@ class Turns:
         if command.status is ExecutionStatus.COMPLETED:
             yield from held.values.before_result()
         ended, data = ending_of(held, command)
+        yield
         self.note(held, ended, data, at)
 
     # -- commits -----------------------------------------------------------------------------------

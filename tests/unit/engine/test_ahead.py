@@ -13,11 +13,12 @@ import pytest
 
 from tests.support.bodies import Body, Steps
 from tests.support.conducting import EACH, Rig, args, each, hole, over, plan, task, value
-from twingraph.core import codec, codec_long
+from twingraph.core import codec, codec_join, codec_long
 from twingraph.core.caching import CachePolicy
 from twingraph.core.codec import hash_text
+from twingraph.core.codec_base import INLINE_LIMIT
 from twingraph.core.events import Event, NodeEnded
-from twingraph.core.plan import Edge, NodeKind, Plan, PlanNode, Template
+from twingraph.core.plan import Argument, Edge, NodeKind, Plan, PlanNode, Template
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.engine import ahead, cached_work, identity
 from twingraph.engine.ahead import ValuesAhead
@@ -197,8 +198,8 @@ def test_edges_and_parts_are_gone_through_by_and_by(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(ValuesAhead, "before_arguments", counted)
     with Rig(tmp_path, act, sizes=FEW) as rig:
         rig.run(PLANS["an argument"])
-    # Edges, parts that may be items, and parts that are filled, two at a time.
-    assert found == [len(NAMES) // 2 + 2 * ((len(LISTED) + 1) // 2)]
+    # Edges, parts that may be items, parts of a list that may be large, and parts that are filled, two at a time.
+    assert found == [len(NAMES) // 2 + (len(LISTED) - 2) // 2 + 2 * ((len(LISTED) + 1) // 2)]
 
 
 def waits(do: Steps) -> Script:
@@ -303,3 +304,37 @@ def test_the_list_of_a_generator_that_ran_before_is_joined_by_and_by(monkeypatch
     ((event, lines),) = brought
     assert lines == ("[1,2,9,10,11]",)
     assert event == found._replace(outputs=(("output", hash_text("[1,2,9,10,11]"), 13),))
+
+
+@pytest.mark.parametrize(
+    ("given", "argument", "is_moved"),
+    [
+        ({}, LISTED, True),
+        ({"n7": "${secret:TOKEN}"}, LISTED, False),  # it must not name a secret there
+        ({"n7": "x" * INLINE_LIMIT}, LISTED, False),  # it is in the store itself
+        ({}, ("[", *hole("n0"), ",1,", *hole("n1"), "]"), False),  # something of the author's stands between
+        ({}, (*LISTED[:-1], ",2]"), False),
+    ],
+)
+def test_a_list_that_comes_to_much_is_put_into_the_store_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Mapping[str, str], argument: Argument, is_moved: bool
+) -> None:
+    monkeypatch.setattr(ahead, "_LARGE", 100)
+    monkeypatch.setattr(codec_join, "INLINE_LIMIT", 100)
+    seen: dict[str, str] = {}
+
+    def act(lane: Lane, run: NodeRun) -> object:
+        seen.update(run.args)
+        return given.get(run.node, f"what {run.node} gives")
+
+    taker = TAKER._replace(args={"xs": argument})
+    with Rig(tmp_path / "home", act, sizes=FEW) as rig:
+        assert over(rig.submit(plan(*TASKS, taker))).status == "completed"
+        text = seen["xs"]
+        assert ('"rung":"list"' in text) is is_moved
+        values = [given.get(name, f"what {name} gives") for name in NAMES]
+        if is_moved:
+            assert codec.decode(text, blobs=rig.blobs) == values
+            assert hash_text(text) == codec.encode(values).hash
+        elif "n7" not in given:
+            assert codec.decode(text) == [values[0], 1, values[1]] if ",1," in argument else [*values, 2]
