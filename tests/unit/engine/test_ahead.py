@@ -16,7 +16,6 @@ from tests.support.conducting import EACH, Rig, args, each, hole, over, plan, ta
 from twingraph.core import codec, codec_join, codec_long
 from twingraph.core.caching import CachePolicy
 from twingraph.core.codec import hash_text
-from twingraph.core.codec_base import INLINE_LIMIT
 from twingraph.core.events import Event, NodeEnded
 from twingraph.core.plan import Argument, Edge, NodeKind, Plan, PlanNode, Template
 from twingraph.dispatch.base import Lane, NodeRun
@@ -311,7 +310,6 @@ def test_the_list_of_a_generator_that_ran_before_is_joined_by_and_by(monkeypatch
     [
         ({}, LISTED, True),
         ({"n7": "${secret:TOKEN}"}, LISTED, False),  # it must not name a secret there
-        ({"n7": "x" * INLINE_LIMIT}, LISTED, False),  # it is in the store itself
         ({}, ("[", *hole("n0"), ",1,", *hole("n1"), "]"), False),  # something of the author's stands between
         ({}, (*LISTED[:-1], ",2]"), False),
     ],
