@@ -6,7 +6,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,8 @@ from twingraph.engine import views
 from twingraph.engine.conductor import Conductor
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import KeptOf, Submission
+from twingraph.engine.kernel import Node, State
+from twingraph.engine.values import Values
 from twingraph.store.base import Journal
 from twingraph.store.blobs.base import BlobStore
 from twingraph.store.blobs.local import LocalBlobs
@@ -110,6 +112,11 @@ def no_code(version: str) -> CodeRef:
     raise StoreError(f"no code is recorded in these tests ({version})")
 
 
+def named_hash(state: State, values: Values, node: Node) -> Generator[None, None, str]:
+    yield
+    return f"hash of {node.id}"
+
+
 class Rig:
     """A home and one conductor at a time; `restart` is what a fresh process would find."""
 
@@ -134,7 +141,7 @@ class Rig:
         self.more: dict[str, Any] = {
             "code_of": no_code,
             "hosts": lambda execution, code: self.host,
-            "hash_of": lambda state, values, node: f"hash of {node.id}",
+            "hash_of": named_hash,
             **more,
         }
         self.start(act, hold=hold)

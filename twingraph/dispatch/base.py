@@ -98,6 +98,7 @@ class Outcome:
     `status`: one of ENDINGS. `header` is the JSON line that the runner wrote ({"shape", "outputs": [[name, hash, size],
     ...], ...}) and `texts` the outputs' JSON texts in the same order; both are journaled as they are. `begun` False:
     user code of this run never began, or it ended with a process in which others had begun too (nothing is charged).
+    `ahead`: so many outputs more were told before, on the way from another machine.
     """
 
     execution: str
@@ -114,6 +115,7 @@ class Outcome:
     texts: Sequence[str] = ()
     error: ErrorRecord | None = None
     begun: bool = True
+    ahead: int = 0
 
 
 @recordclass(frozen=False, kw_only=False)

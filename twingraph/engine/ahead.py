@@ -47,13 +47,15 @@ class ValuesAhead(Values):
 
     long: int = USUAL.long_parts
 
-    # Long arguments by their identity and whether names of secrets are made harmless, each with its text.
-    _filled: dict[tuple[int, bool], tuple[Argument, str]] | None = None
+    # Long arguments by their identity, who takes them (a template's are those of all that are opened from it), and
+    # whether names of secrets are made harmless; each with its text.
+    _filled: dict[tuple[int, str, bool], tuple[Argument, str]] | None = None
     _ended: tuple[str, Mapping[str, str]] | None = None
     _call_hashes: dict[str, str] | None = None  # by node, of those with long arguments
 
     def fill(self, argument: Argument, scope: Scope, node: Node | None) -> str:
-        known = self._filled.pop((id(argument), self._protects), None) if self._filled else None
+        taker = scope.path if node is None else node.id
+        known = self._filled.pop((id(argument), taker, self._protects), None) if self._filled else None
         return super().fill(argument, scope, node) if known is None else known[1]
 
     def is_long(self, node: Node) -> bool:
@@ -176,7 +178,7 @@ class ValuesAhead(Values):
         for argument in (*node.plan.args.values(), *node.plan.scope_args.values()):
             if len(argument) > self.long and not (yield self._takes_item(argument)):
                 text = yield self._filling(argument, node.scope, node, protects)
-                filled[id(argument), protects] = argument, text
+                filled[id(argument), node.id, protects] = argument, text
 
     def _argument_steps(self, argument: Argument, node: Node) -> Steps:
         yield self._values(self._sources_of(argument, node.scope))

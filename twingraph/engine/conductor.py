@@ -218,6 +218,7 @@ class Conductor:
             self.link,
             apply=self._bring,
             about=lambda held, act: self._turns.about(held, act),
+            in_moments=lambda held, steps: self._turns.in_moments(held, steps),
             wrote=lambda held: self._turns.soon(held),
             soon=moments.soon,
             hash_of=self._hash_of,

@@ -39,7 +39,8 @@ class _Found:
         self.keys: dict[str, str] = {}
         self.hashes: dict[str, str] = {}
         self.drawings: dict[str, str] = {}
-        self.digests: dict[int, tuple[Argument, str]] = {}  # of arguments of many parts, by their identity
+        # Of arguments of many parts, by their identity and who takes them.
+        self.digests: dict[tuple[int, str], tuple[Argument, str]] = {}
 
 
 _FOUND: WeakKeyDictionary[State, _Found] = WeakKeyDictionary()
@@ -176,7 +177,7 @@ class _Search:
         recorded = _recorded(argument, node)
         if recorded is not None:
             return recorded
-        known = self._found.digests.get(id(argument))
+        known = self._found.digests.get((id(argument), node.id))
         if known is not None:
             return known[1]
         text = yield from self._values.argument_steps(argument, node)
@@ -184,7 +185,7 @@ class _Search:
             return None
         digest = yield from codec.hashing(text)
         if len(argument) > _AT_ONCE:
-            self._found.digests[id(argument)] = argument, digest
+            self._found.digests[id(argument), node.id] = argument, digest
         return digest
 
     def _per_item(self, argument: Argument, node: Node) -> Generator[None, None, list[Any]]:

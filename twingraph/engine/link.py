@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from twingraph.core.bodies import BodyLog, Host
@@ -28,7 +28,8 @@ CHARACTERS_AT_ONCE = 500_000
 # A body waits so long for room at most: whatever keeps the conductor, the body is not the one to suffer.
 PATIENCE_SECONDS = 10.0
 
-HashOf = Callable[[State, Values, Node], str | None]
+# By and by: a node may have very many parents.
+HashOf = Callable[[State, Values, Node], Generator[None, None, str | None]]
 
 
 class Fed(NamedTuple):
@@ -156,6 +157,7 @@ class Bodies:
         *,
         apply: Apply,
         about: Callable[[Held, Callable[[], None]], None],
+        in_moments: Callable[[Held, Iterator[None]], None],
         wrote: Callable[[Held], None],
         soon: Callable[[Callable[[], None]], object],
         hash_of: HashOf | None = None,
@@ -164,6 +166,7 @@ class Bodies:
         link.hear = self._hear
         self._apply = apply
         self._about = about
+        self._in_moments = in_moments
         self._wrote = wrote
         self._soon = soon
         self._hash_of = hash_of
@@ -285,12 +288,17 @@ class Bodies:
     def _answer(self, driving: Driving, asked: Asked) -> None:
         scope = driving.held.state.scopes.get(asked.scope)
         node = scope.nodes.get(asked.about) if scope is not None else None
-        answer = None
-        if node is not None and asked.what == "hash" and self._hash_of is not None:
-            try:
-                answer = self._hash_of(driving.held.state, driving.held.values, node)
-            except TwinGraphError:  # a value that it is made of is gone
-                answer = None
+        if node is None or asked.what != "hash" or self._hash_of is None:
+            driving.answer(asked.scope, asked.number, None)
+        else:
+            steps = self._hash_of(driving.held.state, driving.held.values, node)
+            self._in_moments(driving.held, self._answering(driving, asked, steps))
+
+    def _answering(self, driving: Driving, asked: Asked, steps: Generator[None, None, str | None]) -> Iterator[None]:
+        try:
+            answer = yield from steps
+        except TwinGraphError:  # a value that it is made of is gone
+            answer = None
         driving.answer(asked.scope, asked.number, answer)
 
 

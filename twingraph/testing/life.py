@@ -8,7 +8,7 @@ same turns.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ from twingraph.engine.effects import Effects
 from twingraph.engine.folding import restore
 from twingraph.engine.handle import Handle
 from twingraph.engine.held import Held, Submission
-from twingraph.engine.identity import hash_of
+from twingraph.engine.identity import hashing
 from twingraph.engine.kernel import State, apply, commands
 from twingraph.engine.kernel.state import at_once
 from twingraph.engine.link import Bodies, LoopLink
@@ -66,6 +66,11 @@ class Record:
         return [row for commit in self.commits for row in commit]
 
 
+def _in_one_moment(held: Held, steps: Iterator[None]) -> None:
+    for _ in steps:
+        pass
+
+
 class Life:
     """Everything that a crash takes away."""
 
@@ -85,9 +90,10 @@ class Life:
             self._link,
             apply=self._apply,
             about=lambda held, act: act(),
+            in_moments=_in_one_moment,
             wrote=self._soon,
             soon=self._words.put,
-            hash_of=hash_of,
+            hash_of=hashing,
         )
         self.runs = Runs(self._memory, world.chosen, self._clock, self._report, self._meanwhile, world.runs)
         around = Around(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -326,7 +326,7 @@ class Runtime:
         self.home.close()
 
 
-def _hash_of(state: State, values: Values, node: Node) -> str | None:
-    from twingraph.engine.identity import hash_of
+def _hash_of(state: State, values: Values, node: Node) -> Generator[None, None, str | None]:
+    from twingraph.engine.identity import hashing
 
-    return hash_of(state, values, node)
+    return hashing(state, values, node)

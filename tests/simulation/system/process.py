@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from tests.simulation.system.bodies import BodyHost
 from tests.simulation.system.pool import Pool
 from tests.simulation.system.time import Killed, ProcessLoop
+from tests.support.conducting import named_hash
 from twingraph.core.errors import StoreError
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.clock import Clock
@@ -60,7 +61,7 @@ class Process:
             blobs=MemoryBlobs(),
             code_of=_no_code,
             hosts=lambda execution, code: self.host,
-            hash_of=lambda state, values, node: f"hash of {node.id}",
+            hash_of=named_hash,
             clock=Clock(self.clock, lambda: world.agenda.now),
             pace=self.pace,
             committed=self.pool.committed,

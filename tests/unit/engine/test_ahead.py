@@ -336,3 +336,35 @@ def test_a_list_that_comes_to_much_is_put_into_the_store_part_by_part(
             assert hash_text(text) == codec.encode(values).hash
         elif "n7" not in given:
             assert codec.decode(text) == [values[0], 1, values[1]] if ",1," in argument else [*values, 2]
+
+
+# What each item of a map is: a chain of one node to many, and one that takes all of them.
+IN_TEMPLATE = Template(
+    nodes=(PlanNode(id="x", spec=0, args={"x": hole(item=True)}), *(task(name, "x") for name in NAMES), TAKER),
+    last_nodes=("taker",),
+)
+
+
+def first_argument(lane: Lane, run: NodeRun) -> object:
+    return [10, 20, 30] if run.node == "a" else next(iter(args(run).values()))
+
+
+def test_what_is_prepared_for_one_is_not_given_to_another_of_the_same_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share the argument; a take-over prepares all of them before any is given what is its own."""
+    of = plan(task("a"), each("all", "a", template="t"), templates={"t": IN_TEMPLATE})
+    monkeypatch.setattr(identity, "_AT_ONCE", 3)
+    with Rig(tmp_path, first_argument, hold=True, sizes=FEW) as rig:
+        handle = rig.submit(of)
+        items = [f"all[{number}]" for number in range(3)]
+        for name in ("a", "all", *(f"{item}/x" for item in items)):
+            rig.dispatch.let_one_go(name)
+        for item, name in itertools.product(items, NAMES):
+            rig.dispatch.let_one_go(f"{item}/{name}")
+        rig.dispatch.wait_for(3)
+        rig.restart(first_argument)
+        assert value(over(rig.conductor.adopt(handle.id))) == [[10] * MANY, [20] * MANY, [30] * MANY]
+        known = Recorded(rig.records, handle.id, rig.blobs)
+        takers = [known.state.nodes[f"{item}/taker"] for item in items]
+        assert len({identity.cache_key_of(known.state, known.values, taker) for taker in takers}) == 3

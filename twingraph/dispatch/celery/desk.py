@@ -303,7 +303,9 @@ class CeleryDispatch:
                 sent.gives(worker, word)
                 return None
             if type(word) is Outcome:
-                sent.complete(worker, word)
+                if not sent.complete(worker, word):
+                    why = "a part of what it gave was lost on the way"
+                    word = endings.lost(sent, sent.open[word.node], why, charged=False)
                 self._holding.close(sent, word.node, ended=word.status != "lost")
             else:
                 sent.begun.add(word.node)

@@ -51,15 +51,22 @@ class Sent:
         if not some.start:  # it may have been begun before
             self.given.pop(place, None)
         outputs, texts = self.given.setdefault(place, ([], []))
-        outputs += some.outputs
-        texts += some.texts
+        if some.start == len(outputs):  # else one before it is missing
+            outputs += some.outputs
+            texts += some.texts
 
-    def complete(self, worker: str, outcome: Outcome) -> None:
-        """With what has come before."""
+    def complete(self, worker: str, outcome: Outcome) -> bool:
+        """With what has come before. False: a part of it has not."""
         outputs, texts = self.given.pop((worker, outcome.node), ((), ()))
-        if outputs and outcome.status == "completed":
+        if outcome.status != "completed":
+            return True
+        if len(outputs) != outcome.ahead:
+            return False
+        if outputs:
             outcome.outputs = [*outputs, *outcome.outputs]
             outcome.texts = [*texts, *outcome.texts]
+            outcome.ahead = 0
+        return True
 
 
 @recordclass(frozen=False, kw_only=False)

@@ -270,7 +270,7 @@ def apart(said: Word) -> Iterator[Word]:
             outputs, texts = list(said.outputs[part]), list(said.texts[part])
             yield SomeOutputs(said.execution, said.node, said.attempt, start, outputs, texts)
         if last:
-            said = replace(said, outputs=said.outputs[last:], texts=said.texts[last:])
+            said = replace(said, outputs=said.outputs[last:], texts=said.texts[last:], ahead=last)
     yield said
 
 
@@ -278,10 +278,10 @@ def word(said: Word) -> list[Any]:
     """As a list that begins with its kind."""
     if type(said) is Outcome:
         error = None if said.error is None else asdict(said.error)
-        outputs = [list(output) for output in said.outputs]
+        outputs, ahead = [list(output) for output in said.outputs], [said.ahead] if said.ahead else []
         return [
             "o", said.execution, said.node, said.attempt, said.status, said.started, said.ended, said.cpu, said.memory,
-            said.worker, said.shape, outputs, list(said.texts), error, said.begun,
+            said.worker, said.shape, outputs, list(said.texts), error, said.begun, *ahead,
         ]  # fmt: skip
     if type(said) is Begun:
         again = () if said.again is None else (list(said.again),)
@@ -342,16 +342,17 @@ def _word_of(kind: str, *parts: Any) -> Word:
 
 
 def _outcome(execution: str, node: str, attempt: int, status: str, *rest: Any) -> Outcome:
-    started, ended, cpu, memory, worker, shape, outputs, texts, error, begun = rest
+    started, ended, cpu, memory, worker, shape, outputs, texts, error, begun, *ahead = rest
     if status not in ENDINGS:
         raise ValueError(f"no run ends as {status!r:.40}")
     check_moments(ended, *(() if started is None else (started,)))
     check_amounts(*(() if cpu is None else (cpu,)))
     check_counts(*(() if memory is None else (memory,)))
     check_flags(begun)
+    check_counts(*ahead)
     return Outcome(
         *_run(execution, node, attempt), status, started, ended, cpu, memory, as_text_or_none(worker),
-        as_text_or_none(shape), *_given(outputs, texts), None if error is None else _error(error), begun,
+        as_text_or_none(shape), *_given(outputs, texts), None if error is None else _error(error), begun, *ahead,
     )  # fmt: skip
 
 

@@ -53,22 +53,31 @@ class Owner(Protocol):
 
 class Listening:
     """How long all processes together are heard in one turn of the loop: of dozens, each with much to say, the last
-    would else keep everything else waiting. `soon` calls something first of all in the next turn."""
+    would else keep everything else waiting. Who is not heard now is the first in the next turn. `soon` calls something
+    first of all in that."""
 
     def __init__(self, soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
         self._soon = soon
         self._clock = clock
         self._until: float | None = None  # of this turn, once somebody was heard in it
+        self._waiting: dict[Callable[[], None], None] = {}
 
-    def is_over(self) -> bool:
+    def may(self, hear: Callable[[], None]) -> bool:
+        """Whether there is time; else `hear` is called when there is."""
         now = self._clock()
         if self._until is None:
             self._until = now + HEARING_SECONDS
             self._soon(self._next_turn)
-        return now > self._until
+        if now > self._until:
+            self._waiting[hear] = None
+            return False
+        self._waiting.pop(hear, None)
+        return True
 
     def _next_turn(self) -> None:
         self._until = None
+        for hear in list(self._waiting):
+            hear()
 
 
 class WorkerProcess:
@@ -227,7 +236,7 @@ class WorkerProcess:
     def _readable(self) -> None:
         """Take what is there, for a moment; the rest is there in the next turn."""
         for _ in range(_READS):
-            if self._listening.is_over() or not self._hear():
+            if self._gone or not (self._listening.may(self._readable) and self._hear()):
                 return
 
     def _hear(self) -> bool:

@@ -159,6 +159,21 @@ def test_very_many_outputs_come_in_parts_of_whoever_they_are_whole(status: str) 
     assert list(outcome.texts) == (texts if status == "completed" else [])
 
 
+@pytest.mark.parametrize("missing", [(0,), (1,), (0, 1)])
+def test_an_outcome_of_which_a_part_is_missing_is_lost(missing: tuple[int, ...]) -> None:
+    texts = [name for name, _, _ in OUTPUTS]
+    whole = Outcome("e", "a", 1, "completed", 1.0, 2.0, worker="w", shape="plain", outputs=OUTPUTS, texts=texts)
+    *parts, last = apart(whole)
+
+    def act(dispatch: CeleryDispatch) -> None:
+        dispatch.submit(lane("a"))
+        say(Taken("c:1"), *(part for at, part in enumerate(parts) if at not in missing), last)
+
+    (outcome,) = play(App(), act, lambda: True, reported=1)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, list(outcome.outputs)) == ("lost", [])
+
+
 def test_a_lane_that_can_never_be_sent_fails_and_the_next_goes() -> None:
     app = App()
 
