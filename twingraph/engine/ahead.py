@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core import codec
@@ -252,9 +252,9 @@ class ValuesAhead(Values):
         """The text of the dict with these values."""
         if "$" in found:
             return codec.join_dict(found.items())
-        pairs, parts = list(found.items()), []
-        for start in range(0, len(pairs), self.long):
-            parts.append(codec.join_dict(pairs[start : start + self.long])[1:-1])
+        pairs, parts = iter(found.items()), []
+        for _ in range(0, len(found), self.long):
+            parts.append(codec.join_dict(islice(pairs, self.long))[1:-1])
             yield
         return "{" + ",".join(parts) + "}"
 
