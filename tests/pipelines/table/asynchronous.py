@@ -193,16 +193,33 @@ async def race() -> list[int]:
     return [task.result() for task in done]
 
 
+async def _in_turn(x: int, turns: list[asyncio.Event]) -> int:
+    """Each waits for the one before, so that they end in their order however long a worker takes."""
+    await turns[x - 1].wait()
+    value = await fetch(x)
+    await asyncio.sleep(0.001 * x)
+    turns[x].set()
+    return value
+
+
+def _turns(count: int) -> list[asyncio.Event]:
+    turns = [asyncio.Event() for _ in range(count + 1)]
+    turns[0].set()
+    return turns
+
+
 @pipeline
 async def as_they_end() -> list[int]:
-    tasks = [asyncio.create_task(_after(0.3, 1)), asyncio.create_task(_after(0.01, 2))]
+    turns = _turns(2)
+    tasks = [asyncio.create_task(_in_turn(x, turns)) for x in (2, 1)]
     return [await one for one in asyncio.as_completed(tasks)]
 
 
 @pipeline
 async def coroutines_as_they_end() -> list[int]:
     """Which `asyncio.as_completed` puts into a set before it starts them."""
-    return [await one for one in asyncio.as_completed([_after(0.02 * x, x) for x in (3, 1, 2)])]
+    turns = _turns(3)
+    return [await one for one in asyncio.as_completed([_in_turn(x, turns) for x in (3, 1, 2)])]
 
 
 @component
@@ -390,6 +407,7 @@ async def guarded_tasks() -> list[int]:
 @pipeline
 async def left_generators() -> list[Any]:
     seen: list[Any] = []
+    closed = asyncio.Event()
 
     async def pages(name: str) -> Any:
         try:
@@ -397,11 +415,12 @@ async def left_generators() -> list[Any]:
             yield await fetch(2)
         finally:
             seen.append([name, await fetch(3)])
+            closed.set()
 
     async for page in pages("broken off"):
         seen.append(page)
         break
-    await asyncio.sleep(0.01)
+    await closed.wait()
     kept = pages("kept to the end")
     seen.append(await kept.__anext__())
     return seen

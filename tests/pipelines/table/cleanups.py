@@ -134,12 +134,13 @@ def _undo(x: int) -> None:
 
 @pipeline
 def clean_up_in_a_helper_and_an_exit() -> int:
-    with Lock():
+    with Lock() as held:
         try:
             fail("inside the lock")
         except ValueError as error:
             _undo(5)
-            raise RuntimeError("undone") from error
+            undone = f"undone, {held} held"  # waits for the lock's own call, which a failure would cancel
+            raise RuntimeError(undone) from error
     return 0
 
 
