@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from tests.support import docker as docker_support
 from tests.support import s3 as s3_support
@@ -87,6 +88,7 @@ def docker_engine() -> Iterator[docker_support.Engine]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _load_the_product_as_it_is(config)
     # A shell that puts a command into the background has it ignore these, and so would all that a test starts.
     for interrupt in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(interrupt) is signal.SIG_IGN:
@@ -95,6 +97,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shared machine may be slow at any moment; what CI finds, the next run of CI must find too.
     hypothesis.settings.register_profile("project", deadline=None, print_blob=True, derandomize=IN_CI)
     hypothesis.settings.load_profile("project")
+
+
+def _load_the_product_as_it_is(config: pytest.Config) -> None:
+    """Because it has a plugin, pytest would parse all of it to rewrite its assertions, also where an engine's thread
+    imports a module. Before 3.11.8 Python cannot make trees in two threads at once, see `core/syntax.py`."""
+    finder = getattr(config.pluginmanager, "rewrite_hook", None)
+    if isinstance(finder, AssertionRewritingHook):
+        finder._must_rewrite.discard("twingraph")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
@@ -131,7 +132,11 @@ class Link:
         self._was_open = True
         return made
 
-    def close(self) -> None:
+    def close(self, *, last: str | None = None) -> None:
+        """The server notices the end of a session a moment late: `last` is a statement for what must be over now."""
+        if last is not None and self._open and not self._open[0].closed:
+            with contextlib.suppress(psycopg.Error):  # its session ends in any case
+                self._open[0].execute(last)
         _close(self._open, os.getpid())
 
     def _check(self, connection: Connection) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twingraph.core.errors import ConflictError
@@ -12,7 +14,9 @@ from twingraph.store.postgres.schema import HEAD
 from twingraph.store.postgres.statements import REPLAYS_ALONE
 from twingraph.store.prune import Doomed, Retention
 
-_ALONE = "select pg_try_advisory_lock(hashtextextended('twingraph prune ' || current_schema(), 0))"
+_LOCK = "hashtextextended('twingraph prune ' || current_schema(), 0)"
+_ALONE = f"select pg_try_advisory_lock({_LOCK})"
+_NO_LONGER_ALONE = f"select pg_advisory_unlock({_LOCK})"
 _DOOMED = """
 select number, id, name, completed_at from (
     select number, id, name, completed_at, row_number() over (partition by workflow_id order by number desc) as place
@@ -81,14 +85,25 @@ select (select coalesce(sum(seq), 0) from executions where number = any(%(number
 """
 _PAGE = 500
 
+# So long may the server take to notice that the session of a prune before is gone.
+_PATIENCE = 2.0
+
+
+def _be_alone(url: str, connection: Connection) -> None:
+    """The lock is the session's: a connection that comes in place of a lost one takes it anew."""
+    deadline = time.monotonic() + _PATIENCE
+    while connection.execute(_ALONE).fetchone() != (True,):
+        if time.monotonic() > deadline:
+            raise ConflictError(f"another prune is at work in {place(url)}; wait for it, it does the same")
+        time.sleep(0.02)
+
 
 class PostgresPrune:
     """See `store.prune.PruneStore`. One connection, for one thread; one prune at a time, over all machines."""
 
     def __init__(self, url: str) -> None:
-        self._link = Link(url, head=HEAD)
-        if not self._all(_ALONE)[0][0]:
-            raise ConflictError(f"another prune is at work in {place(url)}; wait for it, it does the same")
+        self._link = Link(url, head=HEAD, ready=partial(_be_alone, url))
+        self._link.open()
 
     def newest(self) -> int:
         return int(self._all("select coalesce(max(number), 0) from executions")[0][0])
@@ -176,7 +191,7 @@ class PostgresPrune:
         return 0
 
     def close(self) -> None:
-        self._link.close()
+        self._link.close(last=_NO_LONGER_ALONE)
 
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._link.ask(statement, values)

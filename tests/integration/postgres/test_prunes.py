@@ -1,0 +1,51 @@
+"""One prune at a time on a real database, over all machines."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from unittest.mock import patch
+
+import pytest
+
+from twingraph.core.errors import ConflictError
+from twingraph.store.postgres.connection import connect
+from twingraph.store.postgres.prune import PostgresPrune
+from twingraph.store.postgres.schema import prepare
+
+
+def test_a_second_prune_is_refused_while_one_is_at_work(postgres: str) -> None:
+    prepare(postgres)
+    said = r"another prune is at work in the PostgreSQL database .*; wait for it"
+    with closing(PostgresPrune(postgres)), pytest.raises(ConflictError, match=said):
+        PostgresPrune(postgres)
+    PostgresPrune(postgres).close()
+
+
+def test_the_next_one_may_begin_before_the_server_has_seen_the_session_of_the_last_one_end(postgres: str) -> None:
+    prepare(postgres)
+    last = PostgresPrune(postgres)
+    [connection] = last._link._open
+    with patch.object(connection, "close"):  # the session stays
+        last.close()
+    PostgresPrune(postgres).close()
+    connection.close()
+
+
+def test_a_killed_one_is_waited_for(postgres: str) -> None:
+    prepare(postgres)
+    killed = PostgresPrune(postgres)
+    end = threading.Timer(0.3, killed._link.close)  # without a last word
+    end.start()
+    PostgresPrune(postgres).close()
+    end.join()
+
+
+def test_after_a_lost_connection_it_is_still_the_only_one(postgres: str) -> None:
+    prepare(postgres)
+    with closing(PostgresPrune(postgres)) as prune:
+        with connect(postgres) as connection:
+            connection.execute("select pg_terminate_backend(%s)", [prune._link._open[0].info.backend_pid])
+        assert prune.newest() == 0
+        with pytest.raises(ConflictError):
+            PostgresPrune(postgres)
