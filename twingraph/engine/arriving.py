@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -13,6 +13,7 @@ from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.ahead import ValuesAhead
+from twingraph.engine.batches import pieces
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
@@ -120,7 +121,11 @@ class Arriving:
         now = self._clock.now()
         if submission.refresh:
             submission = replace(submission, settings=replace(submission.settings, fresh_from=now))
-        events = first_events(submission, self._sizes.kept_page)
+        events: Iterable[tuple[Event, str | None]] = first_events(submission, self._sizes.kept_page)
+        large = _nodes(submission) > self._sizes.begun_at_once
+        if not large:
+            events = list(events)
+            large = any(is_long(event) for event, _ in events)
         host = self._host_for(submission.id, submission.code) if submission.body is not None else None
         claim = Claim(number=0, epoch=1, seq=0, workflow_id=submission.workflow_id)
         held = Held(claim, State(submission.id), submission.code, handle, self._sizes)
@@ -128,7 +133,6 @@ class Arriving:
         held.values.keep(1, tuple(submission.inputs.values()))
         held.kept = submission.kept or {}
         held.changes["started_at"] = now
-        large = _nodes(submission) > self._sizes.begun_at_once or any(is_long(event) for event, _ in events)
         if large and submission.id not in self._roster.coming:
             coming = self._roster.coming[submission.id] = Coming(submission.id, None, handle)
             self._come(coming, self._begin_by_and_by(coming, submission, held, host, events, now))
@@ -141,9 +145,7 @@ class Arriving:
         self, submission: Submission, held: Held, host: Host | None, handle: Handle, now: float
     ) -> Beginning:
         """Of what its first events have led to."""
-        if submission.repeated is not None:  # of its calls nothing is left to do, and no body knows them yet
-            held.commands = [command for command in held.commands if type(command) not in _OF_CALLS]
-            held.limits = LimitWishes()
+        _pass_over_repeated(submission, held)
         return Beginning(new_execution(submission, self._name, now), now, held, host, handle)
 
     def _begin_by_and_by(
@@ -152,31 +154,48 @@ class Arriving:
         submission: Submission,
         held: Held,
         host: Host | None,
-        events: list[tuple[Event, str | None]],
+        events: Iterable[tuple[Event, str | None]],
         now: float,
     ) -> Iterator[None]:
-        """The same with turns of others between. Nobody can know of it before it is recorded, at once and whole; what
-        is wished meanwhile comes after that."""
+        """The same with turns of others between. Nobody can know of it before it is recorded; what is wished meanwhile
+        comes after that. It begins when all of its first events are durable. Should this process die before, whoever
+        takes it over keeps what a replay keeps, all the same."""
         try:
             self._garbage.makes(-id(held), _nodes(submission))
             if submission.repeated is not None and host is not None:
-                yield from self._bodies.foretell(held, submission, host)
+                for _ in self._bodies.foretell(held, submission, host):
+                    self._garbage.makes(-id(held), _nodes(submission))
+                    yield
             for event, data in events:
                 for _ in self._turns.noting(held, event, data, now):
                     self._garbage.makes(-id(held), len(held.state.nodes))
+                    _pass_over_repeated(submission, held)
                     yield
+                _pass_over_repeated(submission, held)
                 yield
+            yield from self._bodies.comparing(held)
             held.handles = coming.handles
             one = self._beginning(submission, held, host, coming.handles[0], now)
-            self._create([(one, one.held.take(one.began))])
+            first, *others = pieces(held.take(now), self._sizes.rows, by_size=True)
+            self._create([(one, first)])
+            held.go_on_with(others)
             self._enter(one)
         except Exception:
             self._bodies.forget(submission.id, host)
             raise
         finally:
             self._garbage.drops(-id(held))  # it has a number now, or never will
+        if submission.repeated is not None:
+            self._moments.soon(self._free, submission.repeated.let_go())
         for act in coming.after:
             act(held)
+
+    def _free(self, steps: Iterator[None]) -> None:
+        end = self._moments.end()
+        for _ in steps:
+            if self._moments.over(end):
+                self._moments.soon(self._free, steps)
+                return
 
     def _record(self, beginnings: Sequence[Beginning]) -> None:
         self._record_all([(one, one.held.take(one.began)) for one in beginnings])
@@ -349,6 +368,13 @@ class Arriving:
         del self._roster.coming[coming.id]
         data = self._journal.data(number, held.state.seq)  # others may have written since the claim
         held.end(held.state.status, held.state.ending_error, *ended_of(held.last, data))
+
+
+def _pass_over_repeated(submission: Submission, held: Held) -> None:
+    """Of the calls with which its body begins again nothing is left to do, and no body knows them yet."""
+    if submission.repeated is not None:
+        held.commands = [command for command in held.commands if type(command) not in _OF_CALLS]
+        held.limits = LimitWishes()
 
 
 def _nodes(submission: Submission) -> int:

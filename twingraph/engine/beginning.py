@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twingraph.core.errors import TwinGraphError
 from twingraph.core.events import Created, Event, GraphClosed, GraphExtended
 from twingraph.engine.held import Submission
@@ -9,23 +11,23 @@ from twingraph.engine.sizes import USUAL
 from twingraph.store.base import NewExecution
 
 
-def first_events(submission: Submission, kept_page: int = USUAL.kept_page) -> list[tuple[Event, str | None]]:
+def first_events(submission: Submission, kept_page: int = USUAL.kept_page) -> Iterator[tuple[Event, str | None]]:
     """Each with its data. A drawn workflow is known whole; a body says by and by what it calls."""
     texts = "\n".join([*submission.inputs.values(), *submission.given]) or None
     created = Created(submission.settings, tuple(submission.inputs), submission.body, submission.changes)
-    events: list[tuple[Event, str | None]] = [(created, texts)]
+    yield created, texts
     plan = submission.plan
     if submission.body is not None:
         if submission.specs:
-            events.append((GraphExtended((), submission.specs, driven=True), None))
+            yield GraphExtended((), submission.specs, driven=True), None
         if submission.repeated is not None and submission.repeated.nodes:
-            events += [(event, None) for event in submission.repeated.events(kept_page)]
+            for event in submission.repeated.events(kept_page):
+                yield event, None
     elif plan is not None:
-        events.append((GraphExtended(plan.root.nodes, plan.specs, plan.templates), None))
-        events.append((GraphClosed("", plan.root.result, plan.root.last_nodes), None))
+        yield GraphExtended(plan.root.nodes, plan.specs, plan.templates), None
+        yield GraphClosed("", plan.root.result, plan.root.last_nodes), None
     else:
         raise TwinGraphError(f"{submission.id} has neither a plan nor a body")
-    return events
 
 
 def new_execution(submission: Submission, owner: str, now: float) -> NewExecution:

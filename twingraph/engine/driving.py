@@ -50,7 +50,7 @@ class Driving:
         scope = self.held.state.scopes.get(path)
         if scope is None or scope.closed:
             return
-        told = foretold.told(scope) if foretold is not None else 0
+        told = foretold.told if foretold is not None else 0
         try:
             opened = opening(self.held, scope)
         except StoreError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from twingraph.core.events import Event, GraphExtended, NodeEnded, OutcomesKept
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.recordclass import recordclass
 from twingraph.engine.shared import Shared
+
+_FREED_AT_ONCE = 500
 
 # What a node gave, and where its values stand.
 Elsewhere = tuple[Shared, NodeEnded]
@@ -26,11 +28,18 @@ class Repeated:
 
     nodes: tuple[PlanNode, ...]
     specs: tuple[NodeSpec, ...]  # all that the execution had, after those of its settings
-    outcomes: Sequence[Elsewhere]
-    texts: Sequence[str | None]  # what each gave, as far as it was read already
+    outcomes: list[Elsewhere]
+    texts: list[str | None]  # what each gave, as far as it was read already
 
     def events(self, page: int) -> Iterator[Event]:
         """What stands in the journal when the replay begins."""
         yield GraphExtended(self.nodes, self.specs, driven=True)
         for start in range(0, len(self.outcomes), page):
             yield from kept_in(self.outcomes[start : start + page])
+
+    def let_go(self) -> Iterator[None]:
+        """Of what they gave, by and by: all of it is recorded."""
+        for some in (self.outcomes, self.texts):
+            while some:
+                del some[-_FREED_AT_ONCE:]
+                yield

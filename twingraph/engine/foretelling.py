@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from twingraph.core.bodies import Ended, Host, Opened, Page, PastCall
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.statuses import NodeStatus
+from twingraph.engine.folding import PIECE
 
 if TYPE_CHECKING:
     from twingraph.engine.elsewhere import Elsewhere
@@ -28,6 +29,7 @@ class Foretold:
         self._submission = submission
         self._host = host
         self._told = 0
+        self._stands = False
         self._spoiled = False
         self.specs: list[Sequence[NodeSpec]] = []  # that the host has named meanwhile
 
@@ -71,11 +73,18 @@ class Foretold:
         """Its body has said something that nobody could hear yet, or is gone: it has to begin again."""
         self._spoiled = True
 
-    def told(self, scope: Scope) -> int:
-        """How much of the history of this scope the body has heard; 0 when it must begin again."""
-        if self._spoiled or len(scope.nodes) < self._told:
-            return 0
+    def comparing(self, scope: Scope) -> Iterator[None]:
+        """See whether all that the body has heard is how the execution begins. Nothing of that changes any more."""
+        if len(scope.nodes) < self._told:
+            return
         for order, node in enumerate(islice(scope.nodes.values(), self._told), 1):
             if node.status is not NodeStatus.COMPLETED or node.order != order:
-                return 0
-        return self._told
+                return
+            if not order % PIECE:
+                yield
+        self._stands = True
+
+    @property
+    def told(self) -> int:
+        """How much of its history the body has heard; 0 when it must begin again."""
+        return self._told if self._stands and not self._spoiled else 0

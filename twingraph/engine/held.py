@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twingraph.core.errors import CodecError, ExecutionFailed
@@ -258,6 +258,12 @@ class Held:
         seq = self.seq
         text = yield from snapshot.written(self.state, self.sizes.snapshot_nodes)
         self.snapshot, self.snapshot_at = text, seq
+
+    def go_on_with(self, pieces: Iterable[Append]) -> None:
+        """It is recorded, with the first part of what it begins with: these come next."""
+        for piece in pieces:
+            piece.number = self.number
+            self.pieces.append(piece)
 
     def committed(self) -> list[Command]:
         """What everything that has just become durable commands."""

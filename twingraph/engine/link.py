@@ -182,6 +182,11 @@ class Bodies:
         foretold = self._foretold[submission.id] = Foretold(submission, host)
         return foretold.telling(held)
 
+    def comparing(self, held: Held) -> Iterator[None]:
+        """Whether what such a body was told is how it has begun."""
+        if (foretold := self._foretold.get(held.state.execution)) is not None:
+            yield from foretold.comparing(held.state.root)
+
     def forget(self, execution: str, host: Host | None) -> None:
         """Nothing has come of it."""
         if self._foretold.pop(execution, None) is not None and host is not None:

@@ -48,7 +48,7 @@ class Telling:
         """`told`: so many calls, before all decisions, the host has heard of already."""
         self._held = held
         self.left = len(scope.nodes) + len(scope.decisions) - told
-        self._steps = islice(_in_order(list(scope.nodes.values()), list(scope.decisions)), told, None)
+        self._steps = _in_order(list(islice(scope.nodes.values(), told, None)), list(scope.decisions), told)
         self.ahead = set(islice(scope.nodes, told, None))  # what the host has not been told of
 
     def page(self) -> Page:
@@ -71,11 +71,14 @@ class Telling:
         return PastCall(component, step.plan)
 
 
-def _in_order(nodes: Sequence[Node], decisions: Sequence[tuple[int, DecisionMade]]) -> Iterator[Node | PastDecision]:
-    """Calls and decisions as they were made: each decision knows how many calls came before it."""
+def _in_order(
+    nodes: Sequence[Node], decisions: Sequence[tuple[int, DecisionMade]], before: int
+) -> Iterator[Node | PastDecision]:
+    """Calls and decisions as they were made: each decision knows how many calls came before it. So many calls came
+    before these."""
     told = 0
     for position, made in decisions:
-        yield from nodes[told:position]
-        told = max(told, position)
+        yield from nodes[told : position - before]
+        told = max(told, position - before)
         yield PastDecision(made.caller, made.what, made.answer, made.place)
     yield from nodes[told:]

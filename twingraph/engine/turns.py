@@ -287,7 +287,11 @@ class Turns:
     # -- commands ----------------------------------------------------------------------------------
 
     def begun(self, held: Held) -> None:
-        """Its first events are durable already."""
+        """Its first events are durable already, or the first of them."""
+        if held.pieces:
+            self._writing.go_on(held)
+            self.flush_soon()
+            return
         if held.limits_due:
             self._granting.take(held)
             self.flush_soon()

@@ -24,6 +24,14 @@ class Writing:
     def add(self, held: Held) -> None:
         self._dirty[held.number] = held
 
+    def go_on(self, held: Held) -> None:
+        """Of its first events some are written, and nothing of it is done before all are."""
+        if held.kept:  # what is known comes before anything is carried out
+            self.add(held)
+        else:
+            held.due += held.commanded()
+        self._long[held.number] = held
+
     def forget(self, held: Held) -> None:
         self._dirty.pop(held.number, None)
         self._long.pop(held.number, None)

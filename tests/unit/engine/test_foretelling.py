@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,15 +15,18 @@ import pytest
 from tests.support.bodies import ScriptedHost, Steps
 from tests.support.conducting import SOON, Rig, args, over, value
 from twingraph.core.bodies import Link, Opened, Page, PastCall
+from twingraph.core.errors import StoreError
 from twingraph.core.events import GraphClosed, GraphExtended, event_from
 from twingraph.core.plan import NodeSpec
 from twingraph.core.records import Changes, ErrorRecord
 from twingraph.dispatch.base import Lane, NodeRun
 from twingraph.engine.handle import Handle
-from twingraph.engine.held import Submission
+from twingraph.engine.held import Kept, Submission
 from twingraph.engine.recorded import Recorded
-from twingraph.engine.replay import Earlier, earlier
-from twingraph.engine.sizes import USUAL
+from twingraph.engine.replay import Earlier, earlier, keeping
+from twingraph.engine.sizes import USUAL, Sizes
+from twingraph.store.base import Append, Claim, NewExecution
+from twingraph.store.sqlite.journal import SqliteJournal
 from twingraph.store.sqlite.records import SqliteRecords
 
 CALLS = 7
@@ -94,18 +97,32 @@ class Case:
     """One execution, and what a replay of it from its last call starts from. Each moment is over at once: whatever the
     host says is heard before the next page."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sizes: Sizes = SMALL) -> None:
         ticks = itertools.count()
         pace = lambda: float(next(ticks))  # noqa: E731 - shorter than a function would be
         self.host: ScriptedHost
         hosts = lambda execution, code: self.host  # noqa: E731
-        self.rig = Rig(path, act, bodies={"sums": sums}, sizes=SMALL, pace=pace, hosts=hosts)
+        self.rig = Rig(path, act, bodies={"sums": sums}, sizes=sizes, pace=pace, hosts=hosts)
         self.host = self.rig.host
         self.first = over(self.rig.drive("sums", {"x": 1}))
         recorded = Recorded(self.rig.records, self.first.id, self.rig.blobs)
         self.old: Earlier = earlier(recorded, Changes(anew=("last",)), repeats=True)
         assert self.old.repeated is not None
         assert len(self.old.repeated.nodes) == CALLS
+
+    def submission(self) -> Submission:
+        return Submission(
+            id="exec-again",
+            name="sums",
+            body="sums",
+            inputs={"x": "1"},
+            settings=self.old.settings,
+            workflow_id="flow",
+            replay_of=self.old.execution,
+            kept=self.old.kept,
+            changes=self.old.changes,
+            repeated=self.old.repeated,
+        )
 
     def again(self, says: str = "", **more: Any) -> tuple[Listening, Handle]:
         self.host = host = Listening(self.rig, says)
@@ -212,3 +229,82 @@ def test_code_that_was_found_late_waits_for_its_execution(case: Case) -> None:
     case.old = replace(case.old, repeated=late)
     host, _ = case.again()
     assert host.known[0] == ("open", 2)
+
+
+class Noting(SqliteJournal):
+    """What each of its transactions had of the replay; the disk is full before the one of this number."""
+
+    def __init__(self, case: Case, full_before: int | None = None) -> None:
+        super().__init__(case.rig.home)
+        self._full_before = full_before
+        self.written: list[list[str]] = []
+
+    def _note(self, kinds: list[str]) -> None:
+        if len(self.written) == self._full_before:
+            raise StoreError("the disk is full; free some space and resume")
+        self.written.append(kinds)
+
+    def create(self, new: NewExecution, first: Append) -> Claim:
+        self._note([row.kind for row in first.rows])
+        return super().create(new, first)
+
+    def append(self, batch: Sequence[Append]) -> set[int]:
+        self._note([row.kind for part in batch for row in part.rows])
+        return super().append(batch)
+
+
+BEGUN = ["created", "graph_extended", *["outcomes_kept"] * 4]
+
+
+@pytest.mark.parametrize("others", [{}, {"of a call that is not made": Kept(rows=[], given="-")}])
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_what_it_begins_with_is_written_in_parts_before_anything_is_done(
+    tmp_path: Path, rows: int, others: dict[str, Kept]
+) -> None:
+    case = Case(tmp_path, SMALL._replace(rows=rows))
+    with case.rig:
+        journal = Noting(case)
+        case.rig.make_journal = lambda: journal
+        case.rig.restart(act)
+        known: list[int] = []
+
+        class Last(Listening):
+            def page(self, execution: str, scope: str, page: Page) -> None:
+                if page.last:
+                    known.append(sum(map(len, journal.written)))
+                super().page(execution, scope, page)
+
+        case.host = Last(case.rig)
+        again = over(case.rig.conductor.submit(replace(case.submission(), kept={**case.old.kept, **others})))
+        check(case, again)
+        parts = [BEGUN[start : start + rows] for start in range(0, len(BEGUN), rows)]
+        assert journal.written[: len(parts)] == parts
+        assert known == [len(BEGUN)]
+
+
+@pytest.mark.parametrize("written", range(1, 7))
+def test_whoever_takes_it_over_before_all_of_that_is_written_keeps_the_same(tmp_path: Path, written: int) -> None:
+    case = Case(tmp_path, SMALL._replace(rows=1))
+    with case.rig:
+        journal = Noting(case, full_before=written)
+        case.rig.make_journal = lambda: journal
+        case.rig.restart(act)
+        case.host = Listening(case.rig)
+        assert isinstance(over(case.rig.conductor.submit(case.submission())).fault, StoreError)
+        case.rig.conductor.stop()
+        assert [kind for part in journal.written for kind in part] == BEGUN[:written]
+        case.rig.make_journal = lambda: SqliteJournal(case.rig.home)
+        case.rig.kept_of = lambda execution, *changes: keeping(
+            Recorded(case.rig.records, execution, case.rig.blobs, by_and_by=True), *changes
+        )
+        ran: list[str] = []
+
+        def noted(lane: Lane, run: NodeRun) -> object:
+            ran.append(run.node)
+            return act(lane, run)
+
+        case.rig.restart(noted)
+        case.host = case.rig.host
+        again = over(case.rig.conductor.adopt("exec-again"))
+        assert value(again) == value(case.first)
+        assert ran == ["last"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Generator, Iterator
+from itertools import chain
 from typing import TypeVar
 
 from twingraph.core.events import DecisionMade, OutputMeta
@@ -315,10 +316,7 @@ def go_last(state: State, steps: Iterator[None]) -> None:
 def taken_apart(state: State) -> Iterator[None]:
     """Free the nodes of a state that nobody needs any more, by and by. They know one another in circles, which else
     only the search for garbage finds, all at once."""
-    for count, node in enumerate(state.nodes.values(), 1):
-        node.children = node.dependents = None
-        if not count % _FREED_AT_ONCE:
-            yield
+    wide = yield from _untied(state)
     for scope in state.scopes.values():
         scope.nodes.clear()
         yield
@@ -326,6 +324,29 @@ def taken_apart(state: State) -> Iterator[None]:
         for _ in range(min(_FREED_AT_ONCE, len(state.nodes))):
             state.nodes.popitem()
         yield
+    while wide:
+        parts = _parts(wide.pop())
+        while parts:
+            del parts[-_FREED_AT_ONCE:]
+            yield
+
+
+def _untied(state: State) -> Generator[None, None, list[PlanNode]]:
+    """No node knows another one any more. Gives the calls that are wide."""
+    wide: list[PlanNode] = []
+    for count, node in enumerate(state.nodes.values(), 1):
+        node.children = node.dependents = None
+        if len(node.plan.edges) > _FREED_AT_ONCE:
+            wide.append(node.plan)
+        if not count % _FREED_AT_ONCE:
+            yield
+    return wide
+
+
+def _parts(call: PlanNode) -> list[object]:
+    """What a wide call is made of. Once the call is gone, they are freed by whoever lets go of this list."""
+    arguments = (*call.args.values(), *call.scope_args.values())
+    return [*call.edges, *chain.from_iterable(arguments)]
 
 
 _FREED_AT_ONCE = 500
