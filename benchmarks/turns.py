@@ -16,10 +16,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from benchmarks.systems.twingraph_nodes import inc
-from twingraph import Workflow, component, pipeline
+from twingraph import Workflow, component, pipeline, replay, wiring
 
 PARTS = 100_000
 EVERY_S = 0.005
@@ -86,12 +87,27 @@ def mapped(count: int) -> object:
     return made.run()
 
 
+def again(shape: str, last: str) -> Callable[[int], Any]:
+    """A replay from its last node, of what another process has run."""
+
+    def begin(count: int) -> Any:
+        code = f"from benchmarks import turns; turns.{shape}({count})"
+        subprocess.run([sys.executable, "-c", code], check=True)
+        with closing(wiring.open_reader()) as reader:
+            first = reader.resolve("last")
+        return replay(first, from_node=last).result()
+
+    return begin
+
+
 SHAPES: dict[str, tuple[str, Callable[[int], Any]]] = {
     "to_one_call": ("a body hands as many calls to one", to_one_call),
     "returned": ("a body returns as many calls", returned),
     "looked_at": ("a body looks at as many results", looked_at),
     "drawn": ("a drawn workflow of as many nodes", drawn),
     "mapped": ("a map over as many items, and their sum", mapped),
+    "called_again": ("a replay of the first from its last call", again("to_one_call", "total")),
+    "drawn_again": ("a replay of the drawn one from its last node", again("drawn", f"n{PARTS - 1}")),
     "megabytes": ("2,000 values of 60 kB to one call", megabytes),
 }
 

@@ -8,12 +8,12 @@ from typing import NamedTuple, TypeVar
 
 from twingraph.core.bodies import Host
 from twingraph.core.errors import StoreError, TwinGraphError
-from twingraph.core.events import Adopted, CancelRequested, Event, is_long
+from twingraph.core.events import KINDS, Adopted, CancelRequested, Event, OutcomesKept, is_long
 from twingraph.core.recordclass import recordclass
 from twingraph.core.statuses import EXECUTION_OVER
 from twingraph.dispatch.base import CodeRef
 from twingraph.engine.ahead import ValuesAhead
-from twingraph.engine.batches import pieces
+from twingraph.engine.batches import fits, pieces
 from twingraph.engine.beginning import first_events, new_execution
 from twingraph.engine.ground import Ground
 from twingraph.engine.handle import Handle
@@ -27,6 +27,8 @@ from twingraph.store.blobs.base import BlobStore
 
 # What is commanded about calls that are answered before the body is opened.
 _OF_CALLS = (commands.Dispatch, commands.AskCache, commands.WakeDriver)
+
+_KEPT = KINDS[OutcomesKept]
 
 Written = TypeVar("Written")
 # Where the bodies of an execution with this code run; raises when there is no such place.
@@ -158,8 +160,7 @@ class Arriving:
         now: float,
     ) -> Iterator[None]:
         """The same with turns of others between. Nobody can know of it before it is recorded; what is wished meanwhile
-        comes after that. It begins when all of its first events are durable. Should this process die before, whoever
-        takes it over keeps what a replay keeps, all the same."""
+        comes after that. It begins when all of its first events are durable."""
         try:
             self._garbage.makes(-id(held), _nodes(submission))
             if submission.repeated is not None and host is not None:
@@ -176,7 +177,7 @@ class Arriving:
             yield from self._bodies.comparing(held)
             held.handles = coming.handles
             one = self._beginning(submission, held, host, coming.handles[0], now)
-            first, *others = pieces(held.take(now), self._sizes.rows, by_size=True)
+            first, *others = self._transactions(held.take(now))
             self._create([(one, first)])
             held.go_on_with(others)
             self._enter(one)
@@ -189,6 +190,16 @@ class Arriving:
             self._moments.soon(self._free, submission.repeated.let_go())
         for act in coming.after:
             act(held)
+
+    def _transactions(self, first: Append) -> list[Append]:
+        """What is recorded is whole, but for the outcomes that a replay keeps, which may be more than goes into one:
+        should this process die before they are written, whoever takes it over looks for them again."""
+        rows, most = first.rows, self._sizes.rows
+        whole = next((place for place, row in enumerate(rows) if row.kind == _KEPT), 0)
+        if not whole or fits(first, most):
+            return [first]
+        head = Append(number=first.number, epoch=first.epoch, rows=rows[:whole])
+        return [head, *pieces(replace(first, rows=rows[whole:]), most, by_size=True)]
 
     def _free(self, steps: Iterator[None]) -> None:
         end = self._moments.end()
