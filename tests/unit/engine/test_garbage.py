@@ -50,6 +50,9 @@ class Counted:
         self.counted += self.frozen
         return self.frozen
 
+    def blocks(self) -> int:
+        return garbage.BLOCKS_OF_AN_OBJECT * (self.frozen + self.fresh)
+
     def get_count(self) -> tuple[int, int, int]:
         return max(0, self.fresh - self.searched), 0, 0
 
@@ -74,7 +77,7 @@ class Counted:
 def test_what_was_there_and_what_was_looked_through_is_left_out_while_a_large_execution_is_held() -> None:
     """All that is there is never looked through at once, only what came last."""
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     assert (counted.collected, counted.frozen, counted.fresh) == ([1], 100, 0)
     counted.fresh += 30
@@ -86,7 +89,7 @@ def test_what_was_there_and_what_was_looked_through_is_left_out_while_a_large_ex
 
 def test_all_is_as_it_was_when_the_last_large_one_is_gone() -> None:
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     for number in (1, 2, 2):
         watched.holds(number, MANY)
     counted.look()
@@ -101,13 +104,13 @@ def test_all_is_as_it_was_when_the_last_large_one_is_gone() -> None:
 
 def test_small_executions_change_nothing() -> None:
     counted = Counted()
-    Garbage(counted).holds(1, garbage.LARGE)
+    Garbage(counted, counted.blocks).holds(1, garbage.LARGE)
     assert (counted.callbacks, counted.threshold) == ([], (700, 10, 10))
 
 
 @pytest.mark.parametrize("counted", [Counted(enabled=False), Counted(frozen=7_000)], ids=["disabled", "frozen"])
 def test_who_minds_the_collector_himself_is_left_alone(counted: Counted) -> None:
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     before = counted.frozen
     watched.holds(1, MANY)
     counted.look()
@@ -118,7 +121,7 @@ def test_who_minds_the_collector_himself_is_left_alone(counted: Counted) -> None
 def test_what_was_dropped_after_a_look_is_found_once_it_may_be_half_of_all() -> None:
     counted = Counted()
     counted.fresh = 100_000
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     counted.look()
     most = 0
@@ -146,7 +149,7 @@ def looks(counted: Counted, watched: Garbage, nodes: int, objects: int) -> int:
 def test_an_execution_that_grows_is_not_looked_through_again_and_again() -> None:
     counted = Counted()
     counted.fresh = 50_000
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     assert looks(counted, watched, 500_000, 12) == 0
     assert looks(counted, watched, 500_000, 100) > 1  # that is more than its nodes are
 
@@ -154,19 +157,19 @@ def test_an_execution_that_grows_is_not_looked_through_again_and_again() -> None
 def test_what_is_left_out_is_not_counted_at_each_look() -> None:
     """Python counts one object after another: among 100,000 nodes that was as much as a third of their cost."""
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     for look in range(100):
         watched.holds(1, MANY + 1_500 * look)
         counted.fresh += 21_000
         watched.drops(1_000 + look)  # a small one beside it
         counted.look()
     assert counted.frozen == 2_100_100
-    assert counted.counted == 100  # when the first turned out to be large
+    assert counted.counted == 0
 
 
 def test_what_small_searches_saw_is_summed_up_too() -> None:
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     for look in range(2_000):
         counted.fresh += 100
@@ -179,7 +182,7 @@ def test_what_comes_and_goes_leads_to_few_counts_and_to_no_look_at_all() -> None
     """The sum does not go down; what is counted does."""
     counted = Counted()
     counted.fresh = 100_000
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     for _ in range(100):
         counted.fresh += 20_000
@@ -194,13 +197,13 @@ def test_the_searches_of_what_is_new_are_short_whatever_the_first_thresholds() -
     for first, most in ((700, 2), (2_000, 0)):
         counted = Counted()
         counted.threshold = first, 10, 10
-        Garbage(counted).holds(1, MANY)
+        Garbage(counted, counted.blocks).holds(1, MANY)
         assert counted.threshold == (first, 10, most)
 
 
 def test_what_is_being_made_is_left_out_unseen() -> None:
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.makes(1, MANY)
     counted.fresh += 5_000
     watched.makes(1, MANY + 1_000)
@@ -210,7 +213,7 @@ def test_what_is_being_made_is_left_out_unseen() -> None:
 def test_garbage_that_was_there_before_is_found_once_as_much_has_come() -> None:
     counted = Counted()
     counted.fresh, counted.dropped = 100_000, 20_000
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     while counted.dropped and counted.frozen < 500_000:
         counted.fresh += 10_000
@@ -221,13 +224,13 @@ def test_garbage_that_was_there_before_is_found_once_as_much_has_come() -> None:
 
 def test_while_a_small_one_is_made_nothing_changes() -> None:
     counted = Counted()
-    Garbage(counted).makes(1, garbage.LARGE)
+    Garbage(counted, counted.blocks).makes(1, garbage.LARGE)
     assert (counted.frozen, counted.callbacks) == (0, [])
 
 
 def test_what_a_large_one_left_behind_is_found_beside_another() -> None:
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     assert looks(counted, watched, 100_000, 8) == 0
     watched.holds(2, MANY)
     watched.drops(1)
@@ -238,7 +241,7 @@ def test_what_a_large_one_left_behind_is_found_beside_another() -> None:
 
 def test_thresholds_that_a_script_sets_meanwhile_stay() -> None:
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     counted.set_threshold(50_000, 20, 20)
     watched.drops(1)
@@ -249,7 +252,7 @@ def test_thresholds_that_a_script_sets_meanwhile_stay() -> None:
 def test_the_end_leaves_nothing_whatever_is_held(emptied: bool) -> None:
     """As in a forked child. A script may have emptied the list of callbacks."""
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     for number in (1, 2):
         watched.holds(number, MANY)
     counted.look()
@@ -263,7 +266,7 @@ def test_the_end_leaves_nothing_whatever_is_held(emptied: bool) -> None:
 
 def test_a_look_that_another_thread_ends_too_late_freezes_nothing() -> None:
     counted = Counted()
-    watched = Garbage(counted)
+    watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
     late = counted.callbacks[0]
     late("start", {"generation": 2, "collected": 0})
