@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from benchmarks.systems.twingraph_nodes import inc
@@ -130,7 +130,8 @@ def watch() -> None:
             time.sleep(EVERY_S)
             asked = time.perf_counter()
             for loop in loops:
-                loop.call_soon_threadsafe(lambda asked=asked: waits.append(time.perf_counter() - asked))  # type: ignore[misc]
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(lambda asked=asked: waits.append(time.perf_counter() - asked))  # type: ignore[misc]
 
     threading.Thread(target=ask, daemon=True).start()
 

@@ -102,6 +102,7 @@ class Garbage:
                 self._gc.set_threshold(*self._ours)
                 self._gc.collect(1)
                 self._gc.freeze()
+                self._gc.collect()  # of next to nothing, else Python would wait for a quarter of what there was
                 self._left_out = self._counted = self._blocks() // BLOCKS_OF_AN_OBJECT
                 self._others = max(0, self._left_out - self._of_nodes())
                 self._new = 0

@@ -79,7 +79,7 @@ def test_what_was_there_and_what_was_looked_through_is_left_out_while_a_large_ex
     counted = Counted()
     watched = Garbage(counted, counted.blocks)
     watched.holds(1, MANY)
-    assert (counted.collected, counted.frozen, counted.fresh) == ([1], 100, 0)
+    assert (counted.collected, counted.frozen, counted.fresh) == ([1, 2], 100, 0)
     counted.fresh += 30
     counted.look(generation=1)
     assert counted.frozen == 100
