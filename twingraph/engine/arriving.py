@@ -198,7 +198,7 @@ class Arriving:
         whole = next((place for place, row in enumerate(rows) if row.kind == _KEPT), 0)
         if not whole or fits(first, most):
             return [first]
-        head = Append(number=first.number, epoch=first.epoch, rows=rows[:whole])
+        head = Append(number=first.number, epoch=first.epoch, rows=rows[:whole], changes=dict(first.changes))
         return [head, *pieces(replace(first, rows=rows[whole:]), most, by_size=True)]
 
     def _free(self, steps: Iterator[None]) -> None:

@@ -26,10 +26,7 @@ class Writing:
 
     def go_on(self, held: Held) -> None:
         """Of its first events some are written, and nothing of it is done before all are."""
-        if held.kept:  # what is known comes before anything is carried out
-            self.add(held)
-        else:
-            held.due += held.commanded()
+        held.due += held.commanded()
         self._long[held.number] = held
 
     def forget(self, held: Held) -> None:

@@ -49,3 +49,15 @@ def test_after_a_lost_connection_it_is_still_the_only_one(postgres: str) -> None
         assert prune.newest() == 0
         with pytest.raises(ConflictError):
             PostgresPrune(postgres)
+
+
+def test_a_lost_session_that_the_server_still_has_is_waited_for(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twingraph.store.postgres.prune._PATIENCE", 0.05)
+    prepare(postgres)
+    with closing(PostgresPrune(postgres)) as prune:
+        [lost] = prune._link._open
+        prune._link._open.clear()  # as after a reset on the way to the server
+        end = threading.Timer(0.5, lost.close)
+        end.start()
+        assert prune.newest() == 0
+        end.join()

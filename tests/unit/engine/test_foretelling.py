@@ -304,6 +304,9 @@ def test_whoever_takes_it_over_before_all_of_that_is_written_keeps_the_same(tmp_
             ran.append(run.node)
             return act(lane, run)
 
+        stopped = case.rig.record("exec-again")
+        assert stopped.status == "running"
+        assert stopped.started_at is not None
         case.rig.restart(noted)
         case.host = case.rig.host
         again = over(case.rig.conductor.adopt("exec-again"))

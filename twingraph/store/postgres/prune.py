@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
+
+from psycopg import errors
 
 from twingraph.core.errors import ConflictError
 from twingraph.store.mentions import ids_in
@@ -89,20 +90,29 @@ _PAGE = 500
 _PATIENCE = 2.0
 
 
-def _be_alone(url: str, connection: Connection) -> None:
-    """The lock is the session's: a connection that comes in place of a lost one takes it anew."""
-    deadline = time.monotonic() + _PATIENCE
-    while connection.execute(_ALONE).fetchone() != (True,):
-        if time.monotonic() > deadline:
-            raise ConflictError(f"another prune is at work in {place(url)}; wait for it, it does the same")
-        time.sleep(0.02)
+class _BeingAlone:
+    """Takes the lock, which is the session's: for a connection that comes in place of a lost one anew."""
+
+    def __init__(self, url: str) -> None:
+        self._at_work = f"another prune is at work in {place(url)}; wait for it, it does the same"
+        self._was_alone = False
+
+    def __call__(self, connection: Connection) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while connection.execute(_ALONE).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                if self._was_alone:  # most likely that is still our own session: it is tried again
+                    raise errors.LockNotAvailable(self._at_work)
+                raise ConflictError(self._at_work)
+            time.sleep(0.02)
+        self._was_alone = True
 
 
 class PostgresPrune:
     """See `store.prune.PruneStore`. One connection, for one thread; one prune at a time, over all machines."""
 
     def __init__(self, url: str) -> None:
-        self._link = Link(url, head=HEAD, ready=partial(_be_alone, url))
+        self._link = Link(url, head=HEAD, ready=_BeingAlone(url))
         self._link.open()
 
     def newest(self) -> int:
