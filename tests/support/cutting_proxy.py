@@ -9,19 +9,24 @@ from contextlib import suppress
 
 class CuttingProxy:
     """Passes bytes on. `cut_answer_to` waits for these bytes from the client, passes them on, lets the server answer,
-    and cuts the connection instead of bringing the answer; `cut_before` cuts before the server gets them."""
+    and cuts the connection instead of bringing the answer; `cut_before` cuts before the server gets them. After
+    `hold_before` the server gets nothing from there on, and does not see its connection end before `close`."""
 
     def __init__(self, port: int) -> None:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._cut: tuple[bytes, bool] | None = None
+        self._holds = False
         self.cuts = 0
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_before(self, words: bytes) -> None:
         self._cut = words, False
+
+    def hold_before(self, words: bytes) -> None:
+        self._cut, self._holds = (words, False), True
 
     def cut_answer_to(self, words: bytes) -> None:
         self._cut = words, True
@@ -47,6 +52,8 @@ class CuttingProxy:
                 if cut is not None and cut[0] in data:
                     self._cut = None
                     self.cuts += 1
+                    if self._holds:
+                        return
                     if not cut[1]:
                         break
                     client.shutdown(socket.SHUT_RDWR)  # its answer goes nowhere

@@ -187,7 +187,7 @@ class Arriving:
         finally:
             self._garbage.drops(-id(held))  # it has a number now, or never will
         if submission.repeated is not None:
-            self._moments.soon(self._free, submission.repeated.let_go())
+            self._moments.by_and_by(submission.repeated.let_go())
         for act in coming.after:
             act(held)
 
@@ -200,13 +200,6 @@ class Arriving:
             return [first]
         head = Append(number=first.number, epoch=first.epoch, rows=rows[:whole], changes=dict(first.changes))
         return [head, *pieces(replace(first, rows=rows[whole:]), most, by_size=True)]
-
-    def _free(self, steps: Iterator[None]) -> None:
-        end = self._moments.end()
-        for _ in steps:
-            if self._moments.over(end):
-                self._moments.soon(self._free, steps)
-                return
 
     def _record(self, beginnings: Sequence[Beginning]) -> None:
         self._record_all([(one, one.held.take(one.began)) for one in beginnings])

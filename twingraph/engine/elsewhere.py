@@ -8,9 +8,8 @@ from itertools import groupby
 from twingraph.core.events import Event, GraphExtended, NodeEnded, OutcomesKept
 from twingraph.core.plan import NodeSpec, PlanNode
 from twingraph.core.recordclass import recordclass
+from twingraph.engine.kernel.state import FREED_AT_ONCE
 from twingraph.engine.shared import Shared
-
-_FREED_AT_ONCE = 500
 
 # What a node gave, and where its values stand.
 Elsewhere = tuple[Shared, NodeEnded]
@@ -41,5 +40,5 @@ class Repeated:
         """Of what they gave, by and by: all of it is recorded."""
         for some in (self.outcomes, self.texts):
             while some:
-                del some[-_FREED_AT_ONCE:]
+                del some[-FREED_AT_ONCE:]
                 yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain
 
 from twingraph.core.errors import LeaseLost
@@ -48,18 +48,14 @@ class Leaving:
         wishes = self._outside.drop(held.number)
         self._left(held.state.execution, why == OVER)
         if self._garbage.in_force or len(held.state.nodes) > self._large:
-            self._moments.soon(self._take_apart, held.number, chain(wishes, taken_apart(held.state)))
+            # Even to free the memory of many nodes takes long when it is done at once.
+            steps, number = chain(wishes, taken_apart(held.state)), held.number
+            self._moments.by_and_by(steps, lambda: self._is_apart(number))
         else:
             self._garbage.drops(held.number)
 
-    def _take_apart(self, number: int, steps: Iterator[None]) -> None:
-        """Even to free the memory of many nodes takes long when it is done at once. And while a large execution is held
-        no search would find that of a small one."""
-        end = self._moments.end()
-        for _ in steps:
-            if self._moments.over(end):
-                self._moments.soon(self._take_apart, number, steps)
-                return
+    def _is_apart(self, number: int) -> None:
+        """While a large execution is held no search would find the memory of a small one."""
         if self._roster.at(number) is None:  # it may have come back meanwhile
             self._garbage.drops(number)
 

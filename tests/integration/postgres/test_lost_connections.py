@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,16 +18,7 @@ from twingraph.store.postgres.store import PostgresStore
 
 
 @pytest.fixture
-def proxy(postgres: str) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(urlsplit(postgres).port or 0)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def journal(postgres: str, proxy: CuttingProxy) -> Iterator[PostgresJournal]:
-    port = urlsplit(postgres).port
-    through = postgres.replace(f":{port}/", f":{proxy.port}/")
+def journal(postgres: str, through: str) -> Iterator[PostgresJournal]:
     journal = PostgresStore(f"{through}&application_name={schema_of(postgres)}").journal()
     yield journal
     journal.close()

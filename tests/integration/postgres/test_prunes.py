@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from unittest.mock import patch
 
 import pytest
 
+from tests.support.conducting import wait_until
+from tests.support.cutting_proxy import CuttingProxy
 from twingraph.core.errors import ConflictError
 from twingraph.store.postgres.connection import connect
 from twingraph.store.postgres.prune import PostgresPrune
 from twingraph.store.postgres.schema import prepare
+
+# What a client says last.
+TERMINATE = b"X\0\0\0\4"
 
 
 def test_a_second_prune_is_refused_while_one_is_at_work(postgres: str) -> None:
@@ -22,14 +26,15 @@ def test_a_second_prune_is_refused_while_one_is_at_work(postgres: str) -> None:
     PostgresPrune(postgres).close()
 
 
-def test_the_next_one_may_begin_before_the_server_has_seen_the_session_of_the_last_one_end(postgres: str) -> None:
+def test_the_next_one_need_not_wait_until_the_server_sees_the_session_of_the_last_one_end(
+    postgres: str, proxy: CuttingProxy, through: str
+) -> None:
     prepare(postgres)
-    last = PostgresPrune(postgres)
-    [connection] = last._link._open
-    with patch.object(connection, "close"):  # the session stays
-        last.close()
-    PostgresPrune(postgres).close()
-    connection.close()
+    last = PostgresPrune(through)
+    proxy.hold_before(TERMINATE)
+    last.close()
+    PostgresPrune(postgres, patience=0).close()
+    wait_until(lambda: proxy.cuts == 1, "its session was ended as usual")
 
 
 def test_a_killed_one_is_waited_for(postgres: str) -> None:
@@ -51,10 +56,9 @@ def test_after_a_lost_connection_it_is_still_the_only_one(postgres: str) -> None
             PostgresPrune(postgres)
 
 
-def test_a_lost_session_that_the_server_still_has_is_waited_for(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twingraph.store.postgres.prune._PATIENCE", 0.05)
+def test_a_lost_session_that_the_server_still_has_is_waited_for(postgres: str) -> None:
     prepare(postgres)
-    with closing(PostgresPrune(postgres)) as prune:
+    with closing(PostgresPrune(postgres, patience=0.05)) as prune:
         [lost] = prune._link._open
         prune._link._open.clear()  # as after a reset on the way to the server
         end = threading.Timer(0.5, lost.close)

@@ -124,10 +124,9 @@ class Case:
             repeated=self.old.repeated,
         )
 
-    def again(self, says: str = "", **more: Any) -> tuple[Listening, Handle]:
+    def again(self, says: str = "") -> tuple[Listening, Handle]:
         self.host = host = Listening(self.rig, says)
-        given = {"replay_of": self.old.execution, "kept": self.old.kept, "changes": self.old.changes, **more}
-        return host, over(self.rig.drive("sums", {"x": 1}, repeated=self.old.repeated, **given))
+        return host, over(self.rig.conductor.submit(self.submission()))
 
 
 @pytest.fixture
@@ -210,16 +209,7 @@ def test_what_has_heard_ahead_is_stopped_when_its_conductor_ends(case: Case) -> 
 
 def _refused(case: Case) -> Submission:
     """Nobody knows the execution that it says it replays."""
-    return Submission(
-        id="exec-refused",
-        name="sums",
-        body="sums",
-        inputs={"x": "1"},
-        settings=case.old.settings,
-        workflow_id="flow",
-        replay_of="exec-unknown",
-        repeated=case.old.repeated,
-    )
+    return replace(case.submission(), id="exec-refused", replay_of="exec-unknown")
 
 
 def test_code_that_was_found_late_waits_for_its_execution(case: Case) -> None:

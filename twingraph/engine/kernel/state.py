@@ -321,13 +321,13 @@ def taken_apart(state: State) -> Iterator[None]:
         scope.nodes.clear()
         yield
     while state.nodes:
-        for _ in range(min(_FREED_AT_ONCE, len(state.nodes))):
+        for _ in range(min(FREED_AT_ONCE, len(state.nodes))):
             state.nodes.popitem()
         yield
     while wide:
         parts = _parts(wide.pop())
         while parts:
-            del parts[-_FREED_AT_ONCE:]
+            del parts[-FREED_AT_ONCE:]
             yield
 
 
@@ -336,9 +336,9 @@ def _untied(state: State) -> Generator[None, None, list[PlanNode]]:
     wide: list[PlanNode] = []
     for count, node in enumerate(state.nodes.values(), 1):
         node.children = node.dependents = None
-        if len(node.plan.edges) > _FREED_AT_ONCE:
+        if len(node.plan.edges) > FREED_AT_ONCE:
             wide.append(node.plan)
-        if not count % _FREED_AT_ONCE:
+        if not count % FREED_AT_ONCE:
             yield
     return wide
 
@@ -349,4 +349,4 @@ def _parts(call: PlanNode) -> list[object]:
     return [*call.edges, *chain.from_iterable(arguments)]
 
 
-_FREED_AT_ONCE = 500
+FREED_AT_ONCE = 500

@@ -87,18 +87,19 @@ select (select coalesce(sum(seq), 0) from executions where number = any(%(number
 _PAGE = 500
 
 # So long may the server take to notice that the session of a prune before is gone.
-_PATIENCE = 2.0
+PATIENCE = 2.0
 
 
 class _BeingAlone:
     """Takes the lock, which is the session's: for a connection that comes in place of a lost one anew."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
+        self._patience = patience
         self._at_work = f"another prune is at work in {place(url)}; wait for it, it does the same"
         self._was_alone = False
 
     def __call__(self, connection: Connection) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         while connection.execute(_ALONE).fetchone() != (True,):
             if time.monotonic() > deadline:
                 if self._was_alone:  # most likely that is still our own session: it is tried again
@@ -111,8 +112,8 @@ class _BeingAlone:
 class PostgresPrune:
     """See `store.prune.PruneStore`. One connection, for one thread; one prune at a time, over all machines."""
 
-    def __init__(self, url: str) -> None:
-        self._link = Link(url, head=HEAD, ready=_BeingAlone(url))
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+        self._link = Link(url, head=HEAD, ready=_BeingAlone(url, patience))
         self._link.open()
 
     def newest(self) -> int:
